@@ -1,0 +1,100 @@
+import { z } from 'zod';
+
+import { PlatformId } from './ids.ts';
+import { limits } from './limits.ts';
+import { Scopes } from './wire.ts';
+
+const Name = z.string().trim().min(1).max(120);
+const Reason = z.string().max(limits.reasonCharsMax).nullable();
+const NatsUser = z.string().regex(/^U[A-Z2-7]{55}$/);
+
+/** A URL to which a browser may be sent back: exact, without fragment. @source RFC 9700 §2.1 */
+export const ReturnUrl = z
+  .url({ protocol: /^https?$/ })
+  .max(limits.returnUrlCharsMax)
+  .refine((text) => !text.includes('#'), 'must have no fragment')
+  .refine(isHttpsOrLoopback, 'must be https, or http on the loopback');
+
+/** Plain http is acceptable only where nobody else can listen: on the loopback interface. */
+export function isHttpsOrLoopback(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname } = new URL(text);
+  if (protocol === 'https:') return true;
+  return (
+    protocol === 'http:' && (hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname))
+  );
+}
+
+/** How a client authenticates at the token endpoint. @source RFC 7591 §2 */
+export const TokenEndpointAuthMethod = z.enum(['client_secret_basic', 'client_secret_post', 'none']);
+
+const event = <S extends z.ZodType>(
+  aggregate: 'tenant' | 'platform' | 'agent' | 'administrator' | 'registration',
+  summary: string,
+  data: S,
+) => ({ version: 1, writer: 'administrator', aggregate, summary, data }) as const;
+
+/** The events of configuration, on ADMIN: who uses Postern and how, evented like everything else. */
+export const adminEvents = Object.freeze({
+  TenantCreated: event('tenant', 'A tenant began.', z.object({ name: Name })),
+  TenantDisabled: event('tenant', 'Everything of the tenant is refused.', z.object({ reason: Reason })),
+  PlatformCreated: event(
+    'platform',
+    'A platform began.',
+    z.object({ name: Name, returnUrls: z.array(ReturnUrl).max(20) }),
+  ),
+  PlatformSecretIssued: event(
+    'platform',
+    'A client secret was shown once; only its Argon2id hash stays. Older secrets end.',
+    z.object({ secretHash: z.string().startsWith('$argon2id$').max(256) }),
+  ),
+  PlatformCredentialsIssued: event(
+    'platform',
+    'A NATS user was made for the platform.',
+    z.object({ natsUser: NatsUser }),
+  ),
+  PlatformDisabled: event('platform', 'Everything of the platform is refused.', z.object({ reason: Reason })),
+  AgentCreated: event('agent', 'An agent of a platform began.', z.object({ platformId: PlatformId, name: Name })),
+  AgentDisabled: event('agent', 'The agent is refused.', z.object({ reason: Reason })),
+  AdministratorCreated: event(
+    'administrator',
+    'An administrator began; the label names a role, not a person.',
+    z.object({ label: Name }),
+  ),
+  AdministratorCredentialsIssued: event(
+    'administrator',
+    'A NATS user was made for the administrator.',
+    z.object({ natsUser: NatsUser }),
+  ),
+  AdministratorDisabled: event('administrator', 'The administrator is refused.', z.object({ reason: Reason })),
+  RegistrationCreated: event(
+    'registration',
+    'Our client at a provider.',
+    z.object({
+      providerId: z.string().max(64),
+      displayName: Name,
+      clientId: z.string().min(1).max(512),
+      tokenEndpointAuthMethod: TokenEndpointAuthMethod,
+      /** Values for the provider file's parameters, such as `issuer`. */
+      parameters: z.record(z.string().max(64), z.string().max(2048)),
+      scopes: Scopes,
+    }),
+  ),
+  RegistrationSecretStored: event(
+    'registration',
+    'The vault holds the client secret.',
+    z.object({ secretVersion: z.number().int().positive() }),
+  ),
+  RegistrationDisabled: event('registration', 'The registration is refused.', z.object({ reason: Reason })),
+} as const);
+
+export type AdminEventType = keyof typeof adminEvents;
+
+/** An event on ADMIN, discriminated by `type`. */
+export type AdminEvent = {
+  [T in AdminEventType]: {
+    type: T;
+    version: number;
+    data: z.infer<(typeof adminEvents)[T]['data']>;
+  };
+}[AdminEventType];

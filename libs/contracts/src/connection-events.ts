@@ -1,0 +1,210 @@
+import { z } from 'zod';
+
+import { ClaimId, PlatformId, RegistrationId, SessionId } from './ids.ts';
+import { limits } from './limits.ts';
+import { Scopes, TimeMs } from './wire.ts';
+
+const ProviderWords = z.string().max(limits.providerWordsCharsMax);
+const Reason = z.string().max(limits.reasonCharsMax);
+const CredentialVersion = z.number().int().positive();
+const Digest = z.string().max(64);
+
+/** What a provider granted, as both authorization events carry it. */
+const Granted = z.object({
+  sessionId: SessionId,
+  credentialVersion: CredentialVersion,
+  grantedScopes: Scopes,
+  accessTokenExpiresAtMs: TimeMs.nullable(),
+  hasRefreshToken: z.boolean(),
+  /** Keyed digest of the provider's account; null where the provider names none. */
+  accountDigest: Digest.nullable(),
+});
+
+/** Why the end user must authorize again. */
+export const ReauthorizationCause = z.enum(['refresh_rejected', 'refresh_token_missing', 'refresh_interrupted']);
+
+/** Why a connection was revoked. */
+export const RevocationCause = z.enum(['requested_by_platform', 'requested_by_administrator', 'requested_by_end_user']);
+
+/**
+ * The events of a connection: type, version, data, and who may write them.
+ *
+ * Past tense, one per outcome; an optional field keeps the version, anything else is version + 1. They hold no secret
+ * and nothing that a person may ask to have forgotten (DESIGN §5).
+ */
+export const connectionEvents = Object.freeze({
+  AuthorizationStarted: {
+    version: 1,
+    writer: 'authorization',
+    summary: 'A connect session began.',
+    data: z.object({
+      sessionId: SessionId,
+      purpose: z.enum(['connect', 'reauthorize']),
+      platformId: PlatformId,
+      providerId: z.string().max(64),
+      registrationId: RegistrationId,
+      endUserDigest: Digest,
+      requestedScopes: Scopes,
+      returnUrl: z.string().max(limits.returnUrlCharsMax),
+      expiresAtMs: TimeMs,
+    }),
+  },
+  CodeExchangeStarted: {
+    version: 1,
+    writer: 'authorization',
+    summary: 'The authorization code is about to be spent; it cannot be un-spent.',
+    data: z.object({ sessionId: SessionId }),
+  },
+  AuthorizationDenied: {
+    version: 1,
+    writer: 'authorization',
+    summary: 'The session ended without an authorization.',
+    data: z.object({
+      sessionId: SessionId,
+      stage: z.enum(['authorization', 'exchange']),
+      error: ProviderWords,
+      errorDescription: ProviderWords.nullable(),
+    }),
+  },
+  ConnectionAuthorized: {
+    version: 1,
+    writer: 'authorization',
+    summary: 'The platform completed the session for its own user: the connection can be leased.',
+    data: Granted,
+  },
+  ConnectionReauthorized: {
+    version: 1,
+    writer: 'authorization',
+    summary: 'An existing connection has a new authorization in place of the old one.',
+    data: Granted,
+  },
+  RefreshStarted: {
+    version: 1,
+    writer: 'refresh',
+    summary: 'The claim: one worker may spend this credential version’s refresh token.',
+    data: z.object({
+      claimId: ClaimId,
+      credentialVersion: CredentialVersion,
+      claimExpiresAtMs: TimeMs,
+      reason: z.enum(['expired', 'requested', 'scheduled', 'retry']),
+    }),
+  },
+  RefreshTokenReleased: {
+    version: 1,
+    writer: 'vault',
+    summary: 'The refresh token was sealed to the claim’s worker. Its absence proves that nothing was sent.',
+    data: z.object({ claimId: ClaimId }),
+  },
+  AccessTokenRefreshed: {
+    version: 1,
+    writer: 'refresh',
+    summary: 'The claim bought a new access token, stored as the next credential version.',
+    data: z.object({
+      claimId: ClaimId,
+      credentialVersion: CredentialVersion,
+      grantedScopes: Scopes,
+      accessTokenExpiresAtMs: TimeMs.nullable(),
+    }),
+  },
+  RefreshTokenRotated: {
+    version: 1,
+    writer: 'refresh',
+    summary: 'The provider replaced the refresh token.',
+    data: z.object({ claimId: ClaimId, credentialVersion: CredentialVersion }),
+  },
+  RefreshFailed: {
+    version: 1,
+    writer: 'refresh',
+    summary: 'A transient failure; the connection is degraded and will be tried again.',
+    data: z.object({
+      claimId: ClaimId,
+      error: ProviderWords,
+      httpStatus: z.number().int().nullable(),
+      nextAttemptAtMs: TimeMs,
+    }),
+  },
+  RefreshRejected: {
+    version: 1,
+    writer: 'refresh',
+    summary: 'The provider said that this refresh token is dead.',
+    data: z.object({
+      claimId: ClaimId,
+      credentialVersion: CredentialVersion,
+      error: ProviderWords,
+      errorDescription: ProviderWords.nullable(),
+      httpStatus: z.number().int(),
+    }),
+  },
+  RefreshInterrupted: {
+    version: 1,
+    writer: 'refresh',
+    summary: 'A released claim ended without an outcome: whether the provider processed it is undecidable.',
+    data: z.object({ claimId: ClaimId, credentialVersion: CredentialVersion }),
+  },
+  ReauthorizationRequired: {
+    version: 1,
+    writer: 'refresh',
+    summary: 'Only the end user can help.',
+    data: z.object({ cause: ReauthorizationCause, evidence: ProviderWords.nullable() }),
+  },
+  ConnectionRevoked: {
+    version: 1,
+    writer: 'revocation',
+    summary: 'From here on no lease is granted until a re-authorization.',
+    data: z.object({ cause: RevocationCause, reason: Reason.nullable() }),
+  },
+  UpstreamRevocationCompleted: {
+    version: 1,
+    writer: 'revocation',
+    summary: 'The provider was told and agreed.',
+    data: z.object({
+      credentialVersion: CredentialVersion,
+      method: z.enum(['rfc7009', 'nothing_to_revoke']),
+    }),
+  },
+  UpstreamRevocationFailed: {
+    version: 1,
+    writer: 'revocation',
+    summary: 'The provider could not be told; final says whether it will be tried again.',
+    data: z.object({
+      credentialVersion: CredentialVersion,
+      error: ProviderWords,
+      final: z.boolean(),
+    }),
+  },
+  ConnectionSuspended: {
+    version: 1,
+    writer: 'revocation',
+    summary: 'Leases are refused until it is resumed; the authorization stays.',
+    data: z.object({ reason: Reason.nullable() }),
+  },
+  ConnectionResumed: {
+    version: 1,
+    writer: 'revocation',
+    summary: 'The suspension ended.',
+    data: z.object({ reason: Reason.nullable() }),
+  },
+  DeletionRequested: {
+    version: 1,
+    writer: 'revocation',
+    summary: 'The connection is refused for ever; its key is shredded after the provider was told.',
+    data: z.object({ reason: Reason.nullable() }),
+  },
+  ConnectionKeyShredded: {
+    version: 1,
+    writer: 'vault',
+    summary: 'The data key is gone: nothing stored under it can be opened again.',
+    data: z.object({}),
+  },
+} as const);
+
+export type ConnectionEventType = keyof typeof connectionEvents;
+
+/** An event of a connection, discriminated by `type`. */
+export type ConnectionEvent = {
+  [T in ConnectionEventType]: {
+    type: T;
+    version: number;
+    data: z.infer<(typeof connectionEvents)[T]['data']>;
+  };
+}[ConnectionEventType];

@@ -1,0 +1,349 @@
+/** What a caller may do about an error: nothing, try again after a while, or read the state again and decide anew. */
+export type RetryAdvice = 'never' | 'later' | 'reread';
+
+/** What happens to the JetStream message whose handling ended in this error. */
+export type Delivery = 'ack' | 'nak' | 'term';
+
+/** One row of the error table; everything an edge needs to answer follows from it. */
+export interface ErrorRow {
+  readonly status: number;
+  readonly title: string;
+  readonly advice: string;
+  readonly retry: RetryAdvice;
+  readonly delivery: Delivery;
+  /** May the message be shown to a caller outside? Otherwise only the title is. */
+  readonly exposed: boolean;
+  /** The `error` of RFC 6749 §5.2, where an OAuth endpoint answers with it. */
+  readonly oauthError?: string;
+}
+
+type RowInput = Partial<Omit<ErrorRow, 'status' | 'title' | 'advice'>>;
+
+function row(status: number, title: string, advice: string, more: RowInput = {}): ErrorRow {
+  return Object.freeze({
+    status,
+    title,
+    advice,
+    retry: 'never',
+    delivery: 'term',
+    exposed: true,
+    ...more,
+  });
+}
+
+const later: RowInput = { retry: 'later', delivery: 'nak' };
+const reread: RowInput = { retry: 'reread', delivery: 'nak' };
+const hidden: RowInput = { exposed: false };
+
+/**
+ * Every error Postern can answer with: one closed table, so that the HTTP status, the problem type, the OAuth
+ * `error`, the retry advice and the fate of a message are decided once.
+ *
+ * Codes are for ever: they may be added, never renamed. The advice says what the reader should do next.
+ */
+export const errorTable = Object.freeze({
+  'request.malformed': row(400, 'The request is malformed', 'Correct the fields named in the detail.', {
+    oauthError: 'invalid_request',
+  }),
+  'request.too_large': row(413, 'The request is too large', 'Send less; the detail names the limit in bytes.', {
+    oauthError: 'invalid_request',
+  }),
+  'request.unsupported_media_type': row(
+    415,
+    'The content type is not supported',
+    'Send the content type named in the detail.',
+  ),
+  'request.not_found': row(404, 'There is nothing here', 'Look at /openapi.json for the paths that exist.'),
+  'request.rate_limited': row(429, 'Too many requests', 'Wait for the seconds in Retry-After.', later),
+
+  'auth.token_missing': row(
+    401,
+    'A Postern access token is required',
+    'Get one at POST /oauth/token and send it as a Bearer token.',
+    { oauthError: 'invalid_token' },
+  ),
+  'auth.token_invalid': row(401, 'The Postern access token is not valid', 'Get a new one at POST /oauth/token.', {
+    oauthError: 'invalid_token',
+  }),
+  'auth.client_invalid': row(
+    401,
+    'The client credentials are not valid',
+    'Check client_id and client_secret; an administrator can rotate the secret.',
+    { oauthError: 'invalid_client' },
+  ),
+  'auth.grant_type_unsupported': row(400, 'The grant type is not supported', 'Use grant_type=client_credentials.', {
+    oauthError: 'unsupported_grant_type',
+  }),
+  'auth.forbidden': row(403, 'This identity may not do that', 'Ask an administrator which identity may.'),
+
+  'tenant.not_found': row(404, 'There is no such tenant', 'Check the tenant id.'),
+  'tenant.exists': row(409, 'The tenant exists already', 'Use the existing one.', {
+    retry: 'reread',
+  }),
+  'tenant.disabled': row(403, 'The tenant is disabled', 'Ask the operator.'),
+  'platform.not_found': row(404, 'There is no such platform', 'Check the platform id.'),
+  'platform.exists': row(409, 'The platform exists already', 'Use the existing one.', {
+    retry: 'reread',
+  }),
+  'platform.disabled': row(403, 'The platform is disabled', 'Ask an administrator to create a new one.'),
+  'agent.not_found': row(404, 'There is no such agent of this platform', 'Create it with: postern agents create.'),
+  'agent.exists': row(409, 'The agent exists already', 'Use the existing one.', {
+    retry: 'reread',
+  }),
+  'agent.disabled': row(403, 'The agent is disabled', 'Ask an administrator to create a new one.'),
+  'administrator.not_found': row(404, 'There is no such administrator', 'Check the administrator id.'),
+  'administrator.exists': row(409, 'The administrator exists already', 'Use the existing one.', {
+    retry: 'reread',
+  }),
+  'administrator.disabled': row(403, 'The administrator is disabled', 'Ask another administrator.'),
+  'registration.not_found': row(
+    404,
+    'There is no such client registration',
+    'List them with: postern registrations list.',
+  ),
+  'registration.exists': row(409, 'The client registration exists already', 'Use the existing one.', {
+    retry: 'reread',
+  }),
+  'registration.disabled': row(403, 'The client registration is disabled', 'Ask an administrator.'),
+  'registration.insecure_endpoint': row(
+    400,
+    'The provider would be reached without TLS',
+    'Use an https issuer; plain http is for loopback only.',
+  ),
+
+  'session.not_found': row(404, 'There is no such connect session', 'Start a new one with POST /v1/connect/sessions.'),
+  'session.expired': row(410, 'The connect session has expired', 'Start a new one with POST /v1/connect/sessions.'),
+  'session.superseded': row(409, 'A newer connect session took its place', 'Go on with the newest session.'),
+  'session.state_mismatch': row(
+    400,
+    'The answer does not belong to this browser',
+    'Start again from the connect_url in one browser.',
+  ),
+  'session.already_used': row(
+    409,
+    'The connect session was used already',
+    'Start a new one with POST /v1/connect/sessions.',
+  ),
+  'session.issuer_mismatch': row(
+    400,
+    'The answer came from another authorization server',
+    'Start again; if it happens twice, tell the operator.',
+  ),
+  'session.return_url_unknown': row(
+    400,
+    'The return_url is not registered for this platform',
+    'Register it with: postern platforms create --return-url.',
+  ),
+  'session.code_invalid': row(
+    400,
+    'The completion code is not valid for this session',
+    'Use the code from the query of the return_url, once.',
+  ),
+  'session.end_user_mismatch': row(
+    403,
+    'The session was begun for another end user',
+    'Complete it only for the user who began it.',
+  ),
+  'session.denied': row(
+    409,
+    'The provider did not authorize the connection',
+    'Ask the end user to connect again and to consent.',
+  ),
+  'session.scope_unknown': row(
+    400,
+    'A scope is not offered by this client registration',
+    'Ask only for scopes of the registration.',
+  ),
+
+  'connection.not_found': row(404, 'There is no such connection', 'Check the connection id.'),
+  'connection.not_authorized': row(409, 'The connection was never authorized', 'Finish its connect session first.'),
+  'connection.reauthorization_required': row(
+    409,
+    'The end user must authorize again',
+    'Send the end user to reauthorize_url.',
+  ),
+  'connection.revoked': row(409, 'The connection was revoked', 'Ask the end user to authorize again.'),
+  'connection.suspended': row(409, 'The connection is suspended', 'Resume it first.'),
+  'connection.deleted': row(410, 'The connection was deleted', 'Connect the account anew.'),
+
+  'lease.scope_missing': row(
+    403,
+    'A scope is missing',
+    'Re-authorize the connection with the scopes in missing_scopes.',
+  ),
+  'lease.ttl_unavailable': row(503, 'No token lives that long', 'Ask for a smaller min_ttl_s.', later),
+  'lease.recipient_key_invalid': row(
+    400,
+    'The recipient key is not a usable X25519 public key',
+    'Send a fresh JWK with kty OKP and crv X25519.',
+  ),
+
+  'refresh.unavailable': row(
+    503,
+    'The token has expired and cannot be refreshed right now',
+    'Try again after Retry-After.',
+    later,
+  ),
+  'refresh.timeout': row(504, 'The refresh did not end in time', 'Try again; the refresh goes on.', later),
+  'refresh.not_possible': row(
+    409,
+    'The connection has no refresh token',
+    'Ask the end user to authorize again when the token ends.',
+  ),
+  'refresh.claim_lost': row(409, 'The claim is not live', 'Read the connection again.', {
+    ...reread,
+    ...hidden,
+  }),
+  'refresh.not_released': row(409, 'Nothing was released for this claim', 'Read the connection again.', {
+    ...reread,
+    ...hidden,
+  }),
+
+  'provider.unreachable': row(502, 'The provider cannot be reached', 'Try again later.', later),
+  'provider.answer_invalid': row(
+    502,
+    'The provider answered in a way OAuth does not allow',
+    'Tell the operator; the detail has the reason.',
+    later,
+  ),
+  'provider.rejected': row(502, 'The provider refused', 'The detail has its words.'),
+  'provider.client_rejected': row(
+    502,
+    'The provider refused our client credentials',
+    'The operator must correct the client registration.',
+  ),
+  'provider.not_found': row(404, 'There is no such provider in the catalog', 'List them with: postern providers list.'),
+  'provider.invalid': row(400, 'The provider file is not valid', 'Correct the fields named in the detail.'),
+
+  'vault.ciphertext_invalid': row(
+    500,
+    'A stored credential did not open',
+    'Tell the operator: the row does not belong where it stands.',
+    hidden,
+  ),
+  'vault.credential_missing': row(500, 'The credential is not in the vault', 'Tell the operator.', hidden),
+  'vault.version_stale': row(409, 'The credential version is not current', 'Read the connection again.', {
+    ...reread,
+    ...hidden,
+  }),
+  'vault.key_service_unavailable': row(503, 'The key service cannot be reached', 'Try again after Retry-After.', later),
+  'vault.database_unavailable': row(
+    503,
+    'The credential store cannot be reached',
+    'Try again after Retry-After.',
+    later,
+  ),
+  'vault.audit_unavailable': row(
+    503,
+    'The lease could not be recorded, so no token was given',
+    'Try again after Retry-After.',
+    later,
+  ),
+  'vault.feed_stale': row(
+    503,
+    'The vault cannot prove that it knows the newest state',
+    'Try again after Retry-After.',
+    later,
+  ),
+
+  'log.conflict': row(409, 'Something else was written first', 'Read again and decide anew.', {
+    ...reread,
+    ...hidden,
+  }),
+  'log.unavailable': row(503, 'The event log cannot be reached', 'Try again after Retry-After.', later),
+  'log.outcome_unknown': row(503, 'It is not known whether the commit was stored', 'Resend the same commit.', {
+    ...later,
+    ...hidden,
+  }),
+  'log.message_damaged': row(500, 'A stored message cannot be read', 'Run: postern audit verify.', hidden),
+  'log.message_foreign': row(
+    500,
+    'A stored message was not written by an app that may write it',
+    'Run: postern audit verify.',
+    hidden,
+  ),
+  'log.version_unknown': row(
+    500,
+    'An event is of a version this release does not know',
+    'Upgrade this service.',
+    hidden,
+  ),
+  'log.commit_too_large': row(413, 'The commit exceeds the size limit', 'Tell the operator.', hidden),
+  'log.config_differs': row(
+    500,
+    'A stream is not configured as it must be',
+    'Run the provisioner; the detail names the field.',
+    hidden,
+  ),
+
+  'bus.unavailable': row(503, 'The message bus cannot be reached', 'Try again after Retry-After.', later),
+  'bus.timeout': row(504, 'The service did not answer in time', 'Try again later.', later),
+  'bus.reply_refused': row(400, 'The reply subject is not an inbox', 'Use a request of a NATS client library.'),
+
+  'config.invalid': row(500, 'The configuration is not valid', 'Correct the variable named in the detail.', hidden),
+  'servers.not_found': row(500, 'A server program was not found', 'Run: postern doctor.'),
+  'servers.too_old': row(500, 'A server program is too old', 'Install the version named in the detail.'),
+  'servers.start_failed': row(500, 'A server did not start', 'Read the log named in the detail.'),
+  'servers.build_failed': row(500, 'A server could not be built', 'Read the build output in the detail.'),
+  'service.not_ready': row(503, 'The service is not ready', 'Try again after Retry-After.', later),
+  'service.internal': row(
+    500,
+    'Something went wrong on our side',
+    'Try again later; tell the operator the correlation id.',
+    { ...later, ...hidden },
+  ),
+});
+
+/** A code of the closed table. */
+export type ErrorCode = keyof typeof errorTable;
+
+/** Facts that a caller is told beside code and message; each stands in the answer under its own name. */
+export interface ErrorDetails {
+  readonly reauthorize_url?: string;
+  readonly missing_scopes?: readonly string[];
+  readonly retry_after_s?: number;
+  readonly fields?: readonly { readonly path: string; readonly reason: string }[];
+  readonly freshness?: unknown;
+}
+
+export interface PosternErrorOptions {
+  readonly cause?: unknown;
+  readonly details?: ErrorDetails;
+}
+
+/**
+ * The one error class. A broken rule is a coded error; an expected outcome is an event; a bug is anything else.
+ *
+ * Only `code`, `message` and `details` cross a service boundary; `cause` stays in the process.
+ */
+export class PosternError extends Error {
+  override readonly name = 'PosternError';
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, options: PosternErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+
+  get row(): ErrorRow {
+    return errorTable[this.code];
+  }
+}
+
+/** Is this one of ours? By shape, since an error may come from another copy of this library. */
+export function isPosternError(error: unknown): error is PosternError {
+  return error instanceof PosternError;
+}
+
+/** Turns anything thrown into a coded error; what is not ours becomes `service.internal` and keeps its cause. */
+export function toPosternError(error: unknown): PosternError {
+  if (isPosternError(error)) return error;
+  return new PosternError('service.internal', 'An unexpected error was caught', { cause: error });
+}
+
+/** Is this text a code of the table? */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(errorTable, text);
+}

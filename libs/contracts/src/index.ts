@@ -1,0 +1,104 @@
+export {
+  accountExports,
+  identityPermissions,
+  platformPermissions,
+  streamRights,
+  type Permissions,
+} from './permissions.ts';
+export { AccessGroup, AccessRecord } from './access.ts';
+export {
+  adminEvents,
+  isHttpsOrLoopback,
+  ReturnUrl,
+  TokenEndpointAuthMethod,
+  type AdminEvent,
+  type AdminEventType,
+} from './admin-events.ts';
+export { AppName, appNames, IdentityName, identityNames } from './apps.ts';
+export {
+  Actor,
+  AggregateKind,
+  aggregateKinds,
+  Commit,
+  commitEventType,
+  commitHeaders,
+  commitSignatureContext,
+  StoredEvent,
+} from './commit.ts';
+export {
+  connectionEvents,
+  ReauthorizationCause,
+  RevocationCause,
+  type ConnectionEvent,
+  type ConnectionEventType,
+} from './connection-events.ts';
+export {
+  errorTable,
+  isErrorCode,
+  isPosternError,
+  PosternError,
+  toPosternError,
+  type Delivery,
+  type ErrorCode,
+  type ErrorDetails,
+  type ErrorRow,
+  type PosternErrorOptions,
+  type RetryAdvice,
+} from './errors.ts';
+export { eventDefinitions, mayWrite, type EventDefinition, type PosternEvent } from './events.ts';
+export { Freshness } from './freshness.ts';
+export {
+  AdministratorId,
+  AgentId,
+  assertId,
+  ClaimId,
+  CommitId,
+  ConnectionId,
+  CorrelationId,
+  CredentialId,
+  idPrefixes,
+  isId,
+  LeaseId,
+  newId,
+  PlatformId,
+  RegistrationId,
+  SessionId,
+  TenantId,
+  type IdKind,
+} from './ids.ts';
+export { limits } from './limits.ts';
+export { Notification, NotificationType, notificationTypes } from './notifications.ts';
+export {
+  administratorToken,
+  callerOf,
+  ConnectionView,
+  EventView,
+  LeaseReply,
+  LeaseRequest,
+  operationPattern,
+  operations,
+  operationSubject,
+  SessionReply,
+  type Caller,
+  type CallerOf,
+  type Operation,
+  type OperationKey,
+  type ReplyOf,
+  type RequestOf,
+} from './operations.ts';
+export { errorOfProblem, parseRequest, Problem, problemOf } from './problem.ts';
+export { consumers, streams, type ConsumerKey, type ConsumerSpec, type StreamKey, type StreamSpec } from './streams.ts';
+export { adminAggregates, currentEpoch, inboxPrefix, subjects, type AdminAggregate } from './subjects.ts';
+export { TokenSet } from './token-set.ts';
+export { TrustBundle } from './trust.ts';
+export {
+  Base64Url,
+  CompactJwe,
+  Ed25519PublicJwk,
+  Scope,
+  Scopes,
+  TimeMs,
+  Timestamp,
+  timestampOf,
+  X25519PublicJwk,
+} from './wire.ts';

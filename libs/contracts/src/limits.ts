@@ -1,0 +1,40 @@
+/** Limits shared by several apps, each with its unit in the name. Limits of one app stand in that app. */
+export const limits = Object.freeze({
+  /** A stored commit with its headers; NATS allows 1 MiB, and large messages slow every reader. */
+  commitBytesMax: 256 * 1024,
+  eventsPerCommitMax: 16,
+  /** A request on the bus or over HTTP. */
+  requestBytesMax: 64 * 1024,
+  /** A token set as a provider answered it. */
+  tokenSetBytesMax: 32 * 1024,
+  scopesMax: 100,
+  scopeCharsMax: 256,
+  purposeCharsMax: 256,
+  endUserCharsMax: 256,
+  returnUrlCharsMax: 2048,
+  reasonCharsMax: 256,
+  /** What is kept of a provider's own words. */
+  providerWordsCharsMax: 512,
+  /** How long a connect session may take, from the request to its completion. */
+  sessionTtlMs: 10 * 60_000,
+  /** How often a follower proves that it has seen the end of the log. */
+  feedProofIntervalMs: 250,
+  /** How old that proof may be before its owner stops serving. */
+  feedStaleMsMax: 2_000,
+  /** The provider's time to answer at the token endpoint. */
+  providerTimeoutMs: 10_000,
+  /** How long a claim lives; longer than the provider's time and the vault's together. */
+  claimTimeoutMs: 30_000,
+  /** How long a due message may be worked on before it is delivered again; longer than a claim. */
+  refreshAckWaitMs: 45_000,
+  /** How long a lease waits for a refresh. */
+  leaseRefreshWaitMs: 15_000,
+  /** How long a lease waits for its record to be durable. */
+  leaseRecordWaitMs: 2_000,
+  /** A token that lives shorter than this is refreshed in the background when it is leased. */
+  refreshLeadMs: 5_000,
+  requestTimeoutMs: 5_000,
+  platformTokenTtlS: 900,
+  minTtlSMax: 86_400,
+  listPageMax: 200,
+});

@@ -1,0 +1,30 @@
+import { z } from 'zod';
+
+import { ConnectionId, TenantId } from './ids.ts';
+import { Timestamp } from './wire.ts';
+
+/** What platforms and people hear. Each type enters with the issue that sends it. */
+export const notificationTypes = [
+  'connection.authorized',
+  'connection.reauthorization_required',
+  'connection.revoked',
+  'connection.deleted',
+  'connection.health_changed',
+] as const;
+export const NotificationType = z.enum(notificationTypes);
+export type NotificationType = z.infer<typeof NotificationType>;
+
+/** A message on `notify.<tenant>.<type>`; the same one is never sent twice (`Nats-Msg-Id` is its `id`). */
+export const Notification = z.object({
+  id: z.string(),
+  type: NotificationType,
+  at: Timestamp,
+  tenant_id: TenantId,
+  platform_id: z.string(),
+  connection_id: ConnectionId,
+  health: z.string(),
+  cause: z.string().nullable(),
+  evidence: z.string().nullable(),
+  reauthorize_url: z.string().nullable(),
+});
+export type Notification = z.infer<typeof Notification>;

@@ -1,0 +1,400 @@
+import { z } from 'zod';
+
+import type { AppName, IdentityName } from './apps.ts';
+import {
+  AgentId,
+  ClaimId,
+  ConnectionId,
+  CredentialId,
+  LeaseId,
+  PlatformId,
+  RegistrationId,
+  SessionId,
+  TenantId,
+} from './ids.ts';
+import { Freshness } from './freshness.ts';
+import { limits } from './limits.ts';
+import { CompactJwe, Scopes, Timestamp, TimeMs, X25519PublicJwk } from './wire.ts';
+
+const Position = z.number().int().nonnegative();
+const Reason = z.string().max(limits.reasonCharsMax).optional();
+const EndUser = z.string().min(1).max(limits.endUserCharsMax).describe("The platform's own id of its logged-in user");
+const ReturnTo = z.string().max(limits.returnUrlCharsMax);
+
+/** Who may call: identities of the CORE account, and `platform` for every platform on its own subject. */
+export type Caller = IdentityName | 'platform';
+
+interface OperationInput<Q extends z.ZodType, R extends z.ZodType> {
+  readonly owner: AppName;
+  readonly callers: readonly Caller[];
+  /** `platform`: `<name>.<tenant>.<platform>`; `service`: `<name>.<calling app>`. The subject proves the caller. */
+  readonly scope: 'platform' | 'service';
+  /** Every instance answers, not one of them. */
+  readonly broadcast?: boolean;
+  readonly summary: string;
+  readonly request: Q;
+  readonly reply: R;
+}
+
+export interface Operation<Q extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodType> extends OperationInput<
+  Q,
+  R
+> {
+  readonly name: string;
+}
+
+/** The request an operation takes, as TypeScript sees it after parsing. */
+export type RequestOf<O extends Operation> = z.output<O['request']>;
+/** The reply an operation gives. */
+export type ReplyOf<O extends Operation> = z.output<O['reply']>;
+
+function operation<Q extends z.ZodType, R extends z.ZodType>(
+  name: string,
+  input: OperationInput<Q, R>,
+): Operation<Q, R> {
+  return Object.freeze({ name, ...input });
+}
+
+const platformCallers = ['platform', 'gateway', 'administrator'] as const;
+const ConnectionRef = z.strictObject({ connection_id: ConnectionId });
+const WithReason = z.strictObject({ connection_id: ConnectionId, reason: Reason });
+const Outcome = z.object({ connection_id: ConnectionId, position: Position, freshness: Freshness });
+
+export const SessionReply = z.object({
+  session_id: SessionId,
+  connect_url: z.url(),
+  expires_at: Timestamp,
+});
+
+/** A connection as its platform sees it. */
+export const ConnectionView = z.object({
+  connection_id: ConnectionId,
+  tenant_id: TenantId,
+  platform_id: PlatformId,
+  provider: z.string(),
+  registration_id: RegistrationId,
+  authorization: z.enum(['pending', 'authorized', 'reauthorization_required', 'revoked', 'deleted']),
+  suspended: z.boolean(),
+  credential_version: z.number().int().nullable(),
+  scope: Scopes,
+  revision: z.number().int(),
+  position: Position,
+  created_at: Timestamp,
+  reauthorize_url: z.string().nullable(),
+  freshness: Freshness,
+});
+export type ConnectionView = z.infer<typeof ConnectionView>;
+
+/** An event as it is told to its platform and printed by the CLI. */
+export const EventView = z.object({
+  position: Position,
+  revision: z.number().int(),
+  at: Timestamp,
+  actor: z.object({ type: z.string(), id: z.string().optional() }),
+  type: z.string(),
+  version: z.number().int(),
+  data: z.record(z.string(), z.unknown()),
+  commit_id: z.string(),
+  correlation_id: z.string(),
+});
+export type EventView = z.infer<typeof EventView>;
+
+export const LeaseRequest = z.strictObject({
+  connection_id: ConnectionId,
+  agent_id: AgentId,
+  purpose: z.string().min(1).max(limits.purposeCharsMax),
+  /** An assertion (refused if not granted), never a narrowing. */
+  scopes: Scopes.optional(),
+  min_ttl_s: z.number().int().min(0).max(limits.minTtlSMax).optional(),
+  recipient_key: X25519PublicJwk,
+});
+
+export const LeaseReply = z.object({
+  lease_id: LeaseId,
+  sealed_token: CompactJwe,
+  token_type: z.string(),
+  expires_at: Timestamp.nullable(),
+  scope: Scopes,
+  freshness: Freshness,
+});
+
+const Stored = z.object({
+  credential_id: CredentialId,
+  credential_version: z.number().int().positive().nullable(),
+});
+
+const ConnectionKey = { tenant_id: TenantId, connection_id: ConnectionId };
+
+/**
+ * Every question and command on the bus: one table from which the subjects, the permissions of each NATS user, the
+ * service endpoints and the AsyncAPI document follow. A subject's last tokens name the caller, so that the bus itself
+ * proves who asks.
+ */
+export const operations = Object.freeze({
+  leaseToken: operation('tokens.lease', {
+    owner: 'vault',
+    callers: ['platform', 'gateway'],
+    scope: 'platform',
+    summary: 'Leases the access token of a connection, sealed to the key in the request.',
+    request: LeaseRequest,
+    reply: LeaseReply,
+  }),
+  startSession: operation('connections.connect', {
+    owner: 'authorization',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Begins a connect session for an end user of the platform.',
+    request: z.strictObject({
+      registration_id: RegistrationId.optional(),
+      provider: z.string().max(64).optional(),
+      end_user: EndUser,
+      return_url: ReturnTo,
+      scopes: Scopes.optional(),
+    }),
+    reply: SessionReply,
+  }),
+  completeSession: operation('connections.complete', {
+    owner: 'authorization',
+    callers: platformCallers,
+    scope: 'platform',
+    summary:
+      'Completes a session for the user whom the platform itself has logged in; until then nothing can be leased.',
+    request: z.strictObject({
+      session_id: SessionId,
+      code: z.string().min(1).max(4096),
+      end_user: EndUser,
+    }),
+    reply: z.object({
+      connection_id: ConnectionId,
+      position: Position,
+      scope: Scopes,
+      freshness: Freshness,
+    }),
+  }),
+  reauthorize: operation('connections.reauthorize', {
+    owner: 'authorization',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Begins a session that authorizes an existing connection anew, in place.',
+    request: z.strictObject({
+      connection_id: ConnectionId,
+      return_url: ReturnTo.optional(),
+      scopes: Scopes.optional(),
+    }),
+    reply: SessionReply,
+  }),
+  refreshConnection: operation('connections.refresh', {
+    owner: 'refresh',
+    callers: [...platformCallers, 'vault'],
+    scope: 'platform',
+    summary: 'Refreshes a connection now and answers with the outcome.',
+    request: z.strictObject({
+      connection_id: ConnectionId,
+      /** Refresh only while this credential version is still the current one. */
+      credential_version: z.number().int().positive().optional(),
+    }),
+    reply: z.object({
+      connection_id: ConnectionId,
+      position: Position,
+      credential_version: z.number().int(),
+      freshness: Freshness,
+    }),
+  }),
+  revokeConnection: operation('connections.revoke', {
+    owner: 'revocation',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Revokes a connection; answers when every vault has confirmed or lost its right to serve.',
+    request: WithReason,
+    reply: Outcome.extend({ confirmed_by: z.array(z.string()), confirmation_ms: z.number() }),
+  }),
+  suspendConnection: operation('connections.suspend', {
+    owner: 'revocation',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Refuses leases until the connection is resumed.',
+    request: WithReason,
+    reply: Outcome,
+  }),
+  resumeConnection: operation('connections.resume', {
+    owner: 'revocation',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Ends a suspension.',
+    request: WithReason,
+    reply: Outcome,
+  }),
+  deleteConnection: operation('connections.delete', {
+    owner: 'revocation',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Refuses the connection for ever, tells the provider, then shreds its key.',
+    request: WithReason,
+    reply: Outcome.extend({ confirmed_by: z.array(z.string()), confirmation_ms: z.number() }),
+  }),
+  showConnection: operation('connections.show', {
+    owner: 'audit',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Tells the state of one connection.',
+    request: ConnectionRef,
+    reply: ConnectionView,
+  }),
+  listConnections: operation('connections.list', {
+    owner: 'audit',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Lists the connections of a platform, oldest change first.',
+    request: z.strictObject({
+      after: Position.optional(),
+      limit: z.number().int().min(1).max(limits.listPageMax).optional(),
+    }),
+    reply: z.object({ connections: z.array(ConnectionView), next: Position.nullable() }),
+  }),
+  listEvents: operation('connections.events', {
+    owner: 'audit',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Tells the events of one connection, oldest first.',
+    request: z.strictObject({
+      connection_id: ConnectionId,
+      after: Position.optional(),
+      limit: z.number().int().min(1).max(limits.listPageMax).optional(),
+    }),
+    reply: z.object({ events: z.array(EventView), next: Position.nullable() }),
+  }),
+
+  storeCredential: operation('vault.credentials.store', {
+    owner: 'vault',
+    callers: ['authorization', 'refresh'],
+    scope: 'service',
+    summary:
+      'Stores what a claim bought as the next version, or what a session brought as pending; repeats answer the same.',
+    request: z.strictObject({
+      ...ConnectionKey,
+      bought_by: z.union([ClaimId, SessionId]),
+      sealed_token_set: CompactJwe,
+    }),
+    reply: Stored,
+  }),
+  promoteCredential: operation('vault.credentials.promote', {
+    owner: 'vault',
+    callers: ['authorization'],
+    scope: 'service',
+    summary: 'Makes the pending token set of a session the next credential version; repeats answer the same.',
+    request: z.strictObject({ ...ConnectionKey, session_id: SessionId }),
+    reply: z.object({
+      credential_id: CredentialId,
+      credential_version: z.number().int().positive(),
+      access_token_expires_at_ms: TimeMs.nullable(),
+      granted_scopes: Scopes,
+      has_refresh_token: z.boolean(),
+    }),
+  }),
+  findCredential: operation('vault.credentials.find', {
+    owner: 'vault',
+    callers: ['refresh', 'authorization'],
+    scope: 'service',
+    summary: 'Did this claim or session buy something that is stored?',
+    request: z.strictObject({ ...ConnectionKey, bought_by: z.union([ClaimId, SessionId]) }),
+    reply: z.object({
+      found: z.boolean(),
+      credential_version: z.number().int().positive().nullable(),
+      access_token_expires_at_ms: TimeMs.nullable(),
+      granted_scopes: Scopes,
+      refresh_token_rotated: z.boolean(),
+    }),
+  }),
+  releaseRefreshToken: operation('vault.refresh_token.release', {
+    owner: 'vault',
+    callers: ['refresh'],
+    scope: 'service',
+    summary: 'Releases the refresh token for a live claim, after appending RefreshTokenReleased.',
+    request: z.strictObject({ ...ConnectionKey, claim_id: ClaimId }),
+    reply: z.object({
+      /** JSON `{refreshToken, grantedScopes}`, sealed to refresh’s pinned key. */
+      sealed_refresh_token: CompactJwe,
+      credential_version: z.number().int().positive(),
+      position: Position,
+    }),
+  }),
+  releaseForRevocation: operation('vault.revoked_tokens.release', {
+    owner: 'vault',
+    callers: ['revocation'],
+    scope: 'service',
+    summary: 'Releases the tokens of a connection whose revocation or deletion stands in the log.',
+    request: z.strictObject({ ...ConnectionKey }),
+    reply: z.object({
+      found: z.boolean(),
+      /** JSON `{accessToken, refreshToken}`, sealed to revocation’s pinned key; null when none is held. */
+      sealed_tokens: CompactJwe.nullable(),
+      credential_version: z.number().int().nonnegative(),
+    }),
+  }),
+  storeClientSecret: operation('vault.client_secret.store', {
+    owner: 'vault',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Stores the client secret of a registration.',
+    request: z.strictObject({
+      tenant_id: TenantId,
+      registration_id: RegistrationId,
+      sealed_secret: CompactJwe,
+    }),
+    reply: z.object({ secret_version: z.number().int().positive() }),
+  }),
+  releaseClientSecret: operation('vault.client_secret.release', {
+    owner: 'vault',
+    callers: ['authorization', 'refresh', 'revocation'],
+    scope: 'service',
+    summary: 'Seals the client secret of a registration to the app that asks.',
+    request: z.strictObject({ tenant_id: TenantId, registration_id: RegistrationId }),
+    reply: z.object({ sealed_secret: CompactJwe, secret_version: z.number().int().positive() }),
+  }),
+  confirmPosition: operation('vault.position.confirm', {
+    owner: 'vault',
+    callers: ['revocation'],
+    scope: 'service',
+    broadcast: true,
+    summary: 'Answers once this vault has applied the log up to a position.',
+    request: z.strictObject({ position: Position }),
+    reply: z.object({ instance: z.string(), position: Position }),
+  }),
+  shredConnectionKey: operation('vault.connection_key.shred', {
+    owner: 'vault',
+    callers: ['revocation'],
+    scope: 'service',
+    summary: 'Shreds the data key of a connection whose deletion stands in the log, and appends ConnectionKeyShredded.',
+    request: z.strictObject({ ...ConnectionKey }),
+    reply: z.object({ position: Position }),
+  }),
+});
+
+export type OperationKey = keyof typeof operations;
+
+/** The platform token of a subject on which an administrator acts for a whole tenant. */
+export const administratorToken = 'administrator';
+
+/** The literal subject of a call. Ids must have been checked (they are schema-typed everywhere). */
+export function operationSubject(
+  op: Operation,
+  caller: { tenantId: string; platformId: string } | { app: IdentityName },
+): string {
+  return 'app' in caller ? `${op.name}.${caller.app}` : `${op.name}.${caller.tenantId}.${caller.platformId}`;
+}
+
+/** The subject on which an operation is served. */
+export function operationPattern(op: Operation): string {
+  return op.scope === 'platform' ? `${op.name}.*.*` : `${op.name}.*`;
+}
+
+/** Who called, as the subject proves it. */
+export type CallerOf =
+  | { readonly tenantId: string; readonly platformId: string; readonly app?: undefined }
+  | { readonly app: string };
+
+/** Reads the caller from the literal subject of a request. */
+export function callerOf(op: Operation, subject: string): CallerOf {
+  const rest = subject.slice(op.name.length + 1).split('.');
+  return op.scope === 'platform' ? { tenantId: rest[0] ?? '', platformId: rest[1] ?? '' } : { app: rest[0] ?? '' };
+}

@@ -1,0 +1,130 @@
+import type { IdentityName } from './apps.ts';
+import { administratorToken, operationPattern, operations, operationSubject, type Operation } from './operations.ts';
+import { consumers, streams, type ConsumerKey, type StreamKey } from './streams.ts';
+import { inboxPrefix, subjects } from './subjects.ts';
+
+/** What one NATS user may do; everything else is refused by the server. */
+export interface Permissions {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+}
+
+/** What an identity does with the streams: the table that DESIGN §4 speaks of. */
+interface StreamRights {
+  /** Appends commits (or, for ACCESS, its own groups). */
+  readonly append?: readonly string[];
+  /** Reads a stream in order and by subject. */
+  readonly follow?: readonly StreamKey[];
+  /** Works off a durable consumer made by the provisioner. */
+  readonly work?: readonly ConsumerKey[];
+  /** May manage streams: the provisioner alone, at deploy time. */
+  readonly manage?: boolean;
+}
+
+const appendConnections = 'connection.*.*.*';
+
+export const streamRights: Readonly<Record<IdentityName, StreamRights>> = Object.freeze({
+  gateway: { follow: ['admin'] },
+  authorization: { append: [appendConnections], follow: ['connections', 'admin'] },
+  vault: { append: [appendConnections, 'access.vault.*'], follow: ['connections', 'admin'] },
+  refresh: {
+    append: [appendConnections, 'refresh.due.*.*', 'refresh.schedule.*.*'],
+    follow: ['connections', 'admin'],
+    work: ['refreshWorker'],
+  },
+  revocation: {
+    append: [appendConnections],
+    follow: ['connections', 'admin'],
+    work: ['upstreamRevocation'],
+  },
+  audit: {
+    append: [subjects.allNotifications],
+    follow: ['connections', 'admin', 'access'],
+    work: ['ownerNotices'],
+  },
+  provisioner: { manage: true },
+  administrator: { append: ['admin.*.*.*'], follow: ['connections', 'admin'] },
+});
+
+const filters: Readonly<Record<StreamKey, string>> = Object.freeze({
+  connections: subjects.allConnections,
+  admin: subjects.allAdmin,
+  access: subjects.allAccess,
+  refresh: 'refresh.>',
+  notifications: subjects.allNotifications,
+});
+
+function followSubjects(key: StreamKey): string[] {
+  const { name } = streams[key];
+  return [
+    `$JS.API.STREAM.INFO.${name}`,
+    `$JS.API.STREAM.MSG.GET.${name}`,
+    `$JS.API.DIRECT.GET.${name}`,
+    `$JS.API.DIRECT.GET.${name}.${filters[key]}`,
+    `$JS.API.CONSUMER.CREATE.${name}.*`,
+    `$JS.API.CONSUMER.CREATE.${name}.*.${filters[key]}`,
+    `$JS.API.CONSUMER.INFO.${name}.*`,
+    `$JS.API.CONSUMER.MSG.NEXT.${name}.*`,
+    `$JS.API.CONSUMER.DELETE.${name}.*`,
+  ];
+}
+
+function workSubjects(key: ConsumerKey): string[] {
+  const { stream, name } = consumers[key];
+  return [
+    `$JS.API.CONSUMER.INFO.${stream}.${name}`,
+    `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`,
+    `$JS.ACK.${stream}.${name}.>`,
+    `$JS.ACK.*.*.${stream}.${name}.>`,
+  ];
+}
+
+const allOperations: readonly Operation[] = Object.values(operations);
+
+function callSubjects(identity: IdentityName): string[] {
+  return allOperations
+    .filter(({ callers }) => callers.includes(identity))
+    .map((op) => {
+      if (op.scope === 'service') return operationSubject(op, { app: identity });
+      return identity === 'administrator' ? `${op.name}.*.${administratorToken}` : operationPattern(op);
+    });
+}
+
+function servedSubjects(identity: IdentityName): string[] {
+  return allOperations.filter(({ owner }) => owner === identity).map(operationPattern);
+}
+
+/** The permissions of an identity in the CORE account, all from the tables above. */
+export function identityPermissions(identity: IdentityName): Permissions {
+  const rights = streamRights[identity];
+  const served = servedSubjects(identity);
+  const manage = rights.manage === true ? ['$JS.API.>'] : [];
+  const respond = served.length > 0 ? ['_INBOX.>', '_R_.>'] : [];
+  return {
+    publish: [
+      ...(rights.append ?? []),
+      ...(rights.follow ?? []).flatMap(followSubjects),
+      ...(rights.work ?? []).flatMap(workSubjects),
+      ...callSubjects(identity),
+      ...respond,
+      ...manage,
+    ],
+    subscribe: [`${inboxPrefix(identity)}.>`, ...served, ...(served.length > 0 ? ['$SRV.>'] : [])],
+  };
+}
+
+/** What a platform's NATS user may do in the PLATFORMS account: its own subjects, its own inbox, its notifications. */
+export function platformPermissions({ tenantId, platformId }: { tenantId: string; platformId: string }): Permissions {
+  return {
+    publish: allOperations
+      .filter(({ callers }) => callers.includes('platform'))
+      .map((op) => operationSubject(op, { tenantId, platformId })),
+    subscribe: [`${inboxPrefix(platformId)}.>`, subjects.notificationsOfTenant(tenantId)],
+  };
+}
+
+/** What crosses from CORE to PLATFORMS: services as requests, notifications as a stream, and nothing else. */
+export const accountExports = Object.freeze({
+  services: allOperations.filter(({ callers }) => callers.includes('platform')).map(operationPattern),
+  streams: [subjects.allNotifications],
+});

@@ -1,0 +1,117 @@
+/** A stream as it must be: what the provisioner creates, and what every service compares at start (DESIGN §4). */
+export interface StreamSpec {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly retention: 'limits' | 'workqueue';
+  readonly discard: 'new' | 'old';
+  readonly denyDelete: boolean;
+  readonly denyPurge: boolean;
+  readonly allowDirect: boolean;
+  readonly allowMsgSchedules: boolean;
+  readonly allowMsgTtl: boolean;
+  readonly maxMsgsPerSubject: number;
+  readonly maxBytes: number;
+  readonly maxMsgSizeBytes: number;
+  readonly maxAgeMs: number;
+  readonly duplicateWindowMs: number;
+}
+
+/** A durable consumer that the provisioner makes; services may only read from it. */
+export interface ConsumerSpec {
+  readonly stream: string;
+  readonly name: string;
+  readonly filterSubject: string;
+  readonly ackWaitMs: number;
+  readonly maxAckPending: number;
+  readonly maxDeliver: number;
+  readonly deliverPolicy: 'all' | 'new';
+}
+
+const dayMs = 86_400_000;
+const gibibyte = 1024 ** 3;
+
+const appendOnly = {
+  retention: 'limits',
+  discard: 'new',
+  denyDelete: true,
+  denyPurge: true,
+  allowDirect: true,
+  allowMsgSchedules: false,
+  allowMsgTtl: false,
+  maxMsgsPerSubject: -1,
+  maxMsgSizeBytes: 512 * 1024,
+  maxAgeMs: 0,
+  duplicateWindowMs: 120_000,
+} as const;
+
+/** The streams of Postern. The log is append-only; the two working streams are kept by age or by acknowledgement. */
+export const streams = Object.freeze({
+  connections: {
+    ...appendOnly,
+    name: 'CONNECTIONS',
+    subjects: ['connection.*.*.*'],
+    maxBytes: 64 * gibibyte,
+  },
+  admin: { ...appendOnly, name: 'ADMIN', subjects: ['admin.*.*.*'], maxBytes: 4 * gibibyte },
+  access: { ...appendOnly, name: 'ACCESS', subjects: ['access.*.*'], maxBytes: 64 * gibibyte },
+  refresh: {
+    ...appendOnly,
+    name: 'REFRESH',
+    subjects: ['refresh.schedule.*.*', 'refresh.due.*.*'],
+    retention: 'workqueue',
+    discard: 'old',
+    denyDelete: false,
+    denyPurge: false,
+    allowMsgSchedules: true,
+    allowMsgTtl: true,
+    maxMsgsPerSubject: 1,
+    maxBytes: 4 * gibibyte,
+    maxMsgSizeBytes: 16 * 1024,
+  },
+  notifications: {
+    ...appendOnly,
+    name: 'NOTIFICATIONS',
+    subjects: ['notify.>'],
+    discard: 'old',
+    denyDelete: false,
+    denyPurge: false,
+    maxBytes: 4 * gibibyte,
+    maxMsgSizeBytes: 16 * 1024,
+    maxAgeMs: 30 * dayMs,
+  },
+} as const satisfies Record<string, StreamSpec>);
+
+export type StreamKey = keyof typeof streams;
+
+/** The durable consumers, one reader each. */
+export const consumers = Object.freeze({
+  refreshWorker: {
+    stream: 'REFRESH',
+    name: 'refresh-worker',
+    filterSubject: 'refresh.due.*.*',
+    ackWaitMs: 45_000,
+    maxAckPending: 256,
+    maxDeliver: -1,
+    deliverPolicy: 'all',
+  },
+  ownerNotices: {
+    stream: 'CONNECTIONS',
+    name: 'audit-notices',
+    filterSubject: 'connection.>',
+    ackWaitMs: 30_000,
+    maxAckPending: 256,
+    maxDeliver: -1,
+    deliverPolicy: 'all',
+  },
+  upstreamRevocation: {
+    stream: 'CONNECTIONS',
+    name: 'revocation-upstream',
+    filterSubject: 'connection.>',
+    ackWaitMs: 60_000,
+    maxAckPending: 64,
+    maxDeliver: -1,
+    deliverPolicy: 'all',
+  },
+} as const satisfies Record<string, ConsumerSpec>);
+
+export type ConsumerKey = keyof typeof consumers;

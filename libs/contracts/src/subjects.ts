@@ -1,0 +1,43 @@
+import { PosternError } from './errors.ts';
+
+/** The open epoch of the connection log (DESIGN §10): a part of the subject, so that epochs can be closed one day. */
+export const currentEpoch = 1;
+
+/** Aggregates whose events stand on ADMIN. */
+export const adminAggregates = ['tenant', 'platform', 'agent', 'administrator', 'registration'] as const;
+export type AdminAggregate = (typeof adminAggregates)[number];
+
+function tokens(...parts: (string | number)[]): string {
+  for (const part of parts) {
+    if (!/^[A-Za-z0-9_-]+$/.test(String(part))) {
+      throw new PosternError('request.malformed', 'An id holds a character that no subject may hold.');
+    }
+  }
+  return parts.join('.');
+}
+
+/** Every subject of the bus. Ids are checked, so that a wildcard can never be smuggled into a subject. */
+export const subjects = Object.freeze({
+  connection: ({ tenantId, connectionId }: { tenantId: string; connectionId: string }) =>
+    tokens('connection', currentEpoch, tenantId, connectionId),
+  connectionsOfTenant: (tenantId: string) => `${tokens('connection', currentEpoch, tenantId)}.*`,
+  allConnections: 'connection.>',
+  admin: ({ tenantId, aggregate, id }: { tenantId: string; aggregate: AdminAggregate; id: string }) =>
+    tokens('admin', tenantId, aggregate, id),
+  allAdmin: 'admin.>',
+  access: ({ service, writer }: { service: string; writer: string }) => tokens('access', service, writer),
+  allAccess: 'access.>',
+  refreshSchedule: ({ tenantId, connectionId }: { tenantId: string; connectionId: string }) =>
+    tokens('refresh', 'schedule', tenantId, connectionId),
+  refreshDue: ({ tenantId, connectionId }: { tenantId: string; connectionId: string }) =>
+    tokens('refresh', 'due', tenantId, connectionId),
+  allRefreshDue: 'refresh.due.>',
+  notify: ({ tenantId, type }: { tenantId: string; type: string }) => `${tokens('notify', tenantId)}.${type}`,
+  notificationsOfTenant: (tenantId: string) => `${tokens('notify', tenantId)}.>`,
+  allNotifications: 'notify.>',
+});
+
+/** The inbox prefix of an identity or platform: nobody else may subscribe to it. */
+export function inboxPrefix(owner: string): string {
+  return `_INBOX.${tokens(owner)}`;
+}

@@ -1,0 +1,19 @@
+import { z } from 'zod';
+
+import { limits } from './limits.ts';
+import { Scopes, TimeMs } from './wire.ts';
+
+/**
+ * What a token endpoint answered, as it travels sealed between services and rests sealed in the vault.
+ *
+ * @source RFC 6749 §5.1
+ */
+export const TokenSet = z.object({
+  accessToken: z.string().min(1).max(limits.tokenSetBytesMax),
+  tokenType: z.string().min(1).max(32),
+  refreshToken: z.string().min(1).max(limits.tokenSetBytesMax).nullable(),
+  /** Null where the provider says nothing of an end. */
+  accessTokenExpiresAtMs: TimeMs.nullable(),
+  grantedScopes: Scopes,
+});
+export type TokenSet = z.infer<typeof TokenSet>;

@@ -1,0 +1,57 @@
+import { z } from 'zod';
+
+import { limits } from './limits.ts';
+
+/** Milliseconds since 1970, as all times inside Postern are. */
+export const TimeMs = z.number().int().nonnegative();
+
+/** A time on the wire. @source RFC 3339 §5.6 */
+export const Timestamp = z.iso.datetime({ offset: true });
+
+/** A scope as the provider spells it. @source RFC 6749 §3.3 */
+export const Scope = z
+  .string()
+  .min(1)
+  .max(limits.scopeCharsMax)
+  .regex(/^[\x21\x23-\x5B\x5D-\x7E]+$/, 'must be a scope token (RFC 6749 §3.3)');
+export const Scopes = z.array(Scope).max(limits.scopesMax);
+
+/** Base64url text. */
+export const Base64Url = z.string().regex(/^[A-Za-z0-9_-]+$/);
+
+/** A public X25519 key to which something is sealed. @source RFC 8037 §2 */
+export const X25519PublicJwk = z.object({
+  kty: z.literal('OKP'),
+  crv: z.literal('X25519'),
+  x: z
+    .string()
+    .length(43)
+    .regex(/^[A-Za-z0-9_-]+$/),
+  kid: z.string().max(128).optional(),
+  use: z.literal('enc').optional(),
+  alg: z.literal('ECDH-ES').optional(),
+});
+export type X25519PublicJwk = z.infer<typeof X25519PublicJwk>;
+
+/** A public Ed25519 key with which signatures are checked. @source RFC 8037 §2 */
+export const Ed25519PublicJwk = z.object({
+  kty: z.literal('OKP'),
+  crv: z.literal('Ed25519'),
+  x: z
+    .string()
+    .length(43)
+    .regex(/^[A-Za-z0-9_-]+$/),
+  kid: z.string().min(1).max(128),
+});
+export type Ed25519PublicJwk = z.infer<typeof Ed25519PublicJwk>;
+
+/** A compact JWE (RFC 7516 §7.1): a secret on the bus, readable by its recipient alone. */
+export const CompactJwe = z
+  .string()
+  .max(limits.requestBytesMax)
+  .regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/, 'must be a compact JWE');
+
+/** The wire's spelling of a time inside. */
+export function timestampOf(ms: number): string {
+  return new Date(ms).toISOString();
+}
