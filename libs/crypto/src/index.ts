@@ -1,0 +1,41 @@
+export { aeadKeyBytes, decryptAead, encryptAead, type AeadContext } from './aead.ts';
+export { decodeBase64url, framed, toBytes, zero, type Bytes } from './bytes.ts';
+export { cookieValueBytesMax, openCookie, sealCookie, type CookieContext } from './cookie.ts';
+export { CiphertextInvalidError, CryptoError, InputInvalidError, KeyInvalidError } from './errors.ts';
+export { commitHash, constantTimeEqual, digestKeyBytesMin, hmacSha256, keyedDigest, sha256Hex } from './hash.ts';
+export { jweCharactersMax, openJwe, opener, type OpenedJwe, type Opener } from './jwe-open.ts';
+export { sealJwe, type AgreementParties, type JweContent } from './jwe-seal.ts';
+export {
+  jwkThumbprint,
+  publicJwkOf,
+  type OkpCurve,
+  type OkpKeyPair,
+  type OkpPrivateJwk,
+  type OkpPublicJwk,
+} from './jwk.ts';
+export {
+  generateSealingKey,
+  parseRecipientKey,
+  type SealingPrivateJwk,
+  type SealingPublicJwk,
+} from './key-agreement.ts';
+export { codeChallengeS256, pkcePair, randomToken, randomTokenBytesMin, type PkcePair } from './random.ts';
+export {
+  ephemeralKeyAgeMsMax,
+  ephemeralKeySealsMax,
+  Sealer,
+  sealingContextsMax,
+  type SealerOptions,
+  type SealRequest,
+} from './sealer.ts';
+export { Secret } from './secret.ts';
+export {
+  generateSigningKey,
+  signedMessage,
+  signer,
+  verifier,
+  type Signer,
+  type SigningPrivateJwk,
+  type SigningPublicJwk,
+  type Verifier,
+} from './signing.ts';
