@@ -48,6 +48,16 @@ export {
 export { eventDefinitions, mayWrite, type EventDefinition, type PosternEvent } from './events.ts';
 export { Freshness } from './freshness.ts';
 export {
+  HttpLeaseReply,
+  HttpLeaseRequest,
+  httpRoutes,
+  machinePaths,
+  TokenReply,
+  TokenRequest,
+  type HttpRoute,
+  type HttpRouteKey,
+} from './http-api.ts';
+export {
   AdministratorId,
   AgentId,
   assertId,
@@ -86,6 +96,8 @@ export {
   type ReplyOf,
   type RequestOf,
 } from './operations.ts';
+export { asyncApiDocument } from './asyncapi.ts';
+export { jsonSchemaOf, openApiDocument } from './openapi.ts';
 export { errorOfProblem, parseRequest, Problem, problemOf } from './problem.ts';
 export { consumers, streams, type ConsumerKey, type ConsumerSpec, type StreamKey, type StreamSpec } from './streams.ts';
 export { adminAggregates, currentEpoch, inboxPrefix, subjects, type AdminAggregate } from './subjects.ts';

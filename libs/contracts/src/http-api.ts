@@ -1,0 +1,215 @@
+import { z } from 'zod';
+
+import type { AppName } from './apps.ts';
+import { Freshness } from './freshness.ts';
+import { AgentId, LeaseId } from './ids.ts';
+import { limits } from './limits.ts';
+import { operations, SessionReply } from './operations.ts';
+import { Scopes } from './wire.ts';
+
+/** One HTTP route of the outside surface: what the OpenAPI document and the handlers share. */
+export interface HttpRoute {
+  readonly app: AppName;
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** OpenAPI's template: `{name}` stands for one segment. */
+  readonly path: string;
+  readonly summary: string;
+  /** `client`: HTTP Basic or body credentials; `platform`: a Postern access token; `browser`: a person; `none`. */
+  readonly auth: 'client' | 'platform' | 'browser' | 'none';
+  readonly body?: z.ZodType;
+  readonly form?: boolean;
+  readonly query?: z.ZodType;
+  readonly reply?: z.ZodType;
+  readonly status: number;
+}
+
+function route<const R extends HttpRoute>(input: R): R {
+  return Object.freeze(input);
+}
+
+/** @source RFC 6749 §4.4.2 */
+export const TokenRequest = z.object({
+  grant_type: z.string(),
+  client_id: z.string().max(64).optional(),
+  client_secret: z.string().max(256).optional(),
+  scope: z.string().max(256).optional(),
+});
+
+/** @source RFC 6749 §5.1 */
+export const TokenReply = z.object({
+  access_token: z.string(),
+  token_type: z.literal('Bearer'),
+  expires_in: z.number().int(),
+});
+
+/** A lease over HTTP: TLS carries the token, so nothing is sealed to a key of the caller. */
+export const HttpLeaseRequest = z.strictObject({
+  agent_id: AgentId,
+  purpose: z.string().min(1).max(limits.purposeCharsMax),
+  scopes: Scopes.optional(),
+  min_ttl_s: z.number().int().min(0).max(limits.minTtlSMax).optional(),
+});
+
+/** `expires_in` is null where the provider says nothing of an end. */
+export const HttpLeaseReply = z.object({
+  lease_id: LeaseId,
+  access_token: z.string(),
+  token_type: z.string(),
+  expires_in: z.number().int().nullable(),
+  scope: z.string(),
+  freshness: Freshness,
+});
+
+const withoutConnection = { connection_id: true } as const;
+const Reason = operations.revokeConnection.request.omit(withoutConnection);
+const PageQuery = z.strictObject({
+  after: z.coerce.number().int().nonnegative().optional(),
+  limit: z.coerce.number().int().min(1).max(limits.listPageMax).optional(),
+});
+
+const platformRoute = <const R extends Omit<HttpRoute, 'app' | 'auth'>>(input: R) =>
+  route({ ...input, app: 'gateway', auth: 'platform' });
+
+/** Every route a program or a browser may call. */
+export const httpRoutes = Object.freeze({
+  token: route({
+    app: 'gateway',
+    method: 'POST',
+    path: '/oauth/token',
+    summary: 'Exchanges client credentials for a 15-minute access token (RFC 6749 §4.4).',
+    auth: 'client',
+    body: TokenRequest,
+    form: true,
+    reply: TokenReply,
+    status: 200,
+  }),
+  startSession: platformRoute({
+    method: 'POST',
+    path: '/v1/connect/sessions',
+    summary: operations.startSession.summary,
+    body: operations.startSession.request,
+    reply: SessionReply,
+    status: 201,
+  }),
+  completeSession: platformRoute({
+    method: 'POST',
+    path: '/v1/connect/sessions/{session_id}/complete',
+    summary: operations.completeSession.summary,
+    body: operations.completeSession.request.omit({ session_id: true }),
+    reply: operations.completeSession.reply,
+    status: 200,
+  }),
+  listConnections: platformRoute({
+    method: 'GET',
+    path: '/v1/connections',
+    summary: operations.listConnections.summary,
+    query: PageQuery,
+    reply: operations.listConnections.reply,
+    status: 200,
+  }),
+  showConnection: platformRoute({
+    method: 'GET',
+    path: '/v1/connections/{connection_id}',
+    summary: operations.showConnection.summary,
+    reply: operations.showConnection.reply,
+    status: 200,
+  }),
+  listEvents: platformRoute({
+    method: 'GET',
+    path: '/v1/connections/{connection_id}/events',
+    summary: operations.listEvents.summary,
+    query: PageQuery,
+    reply: operations.listEvents.reply,
+    status: 200,
+  }),
+  leaseToken: platformRoute({
+    method: 'POST',
+    path: '/v1/connections/{connection_id}/token',
+    summary: 'Leases the access token of a connection.',
+    body: HttpLeaseRequest,
+    reply: HttpLeaseReply,
+    status: 200,
+  }),
+  refreshConnection: platformRoute({
+    method: 'POST',
+    path: '/v1/connections/{connection_id}/refresh',
+    summary: operations.refreshConnection.summary,
+    body: operations.refreshConnection.request.omit(withoutConnection),
+    reply: operations.refreshConnection.reply,
+    status: 200,
+  }),
+  suspendConnection: platformRoute({
+    method: 'POST',
+    path: '/v1/connections/{connection_id}/suspend',
+    summary: operations.suspendConnection.summary,
+    body: Reason,
+    reply: operations.suspendConnection.reply,
+    status: 200,
+  }),
+  resumeConnection: platformRoute({
+    method: 'POST',
+    path: '/v1/connections/{connection_id}/resume',
+    summary: operations.resumeConnection.summary,
+    body: Reason,
+    reply: operations.resumeConnection.reply,
+    status: 200,
+  }),
+  reauthorize: platformRoute({
+    method: 'POST',
+    path: '/v1/connections/{connection_id}/reauthorize',
+    summary: operations.reauthorize.summary,
+    body: operations.reauthorize.request.omit(withoutConnection),
+    reply: SessionReply,
+    status: 201,
+  }),
+  revokeConnection: platformRoute({
+    method: 'POST',
+    path: '/v1/connections/{connection_id}/revoke',
+    summary: operations.revokeConnection.summary,
+    body: Reason,
+    reply: operations.revokeConnection.reply,
+    status: 200,
+  }),
+  deleteConnection: platformRoute({
+    method: 'DELETE',
+    path: '/v1/connections/{connection_id}',
+    summary: operations.deleteConnection.summary,
+    reply: operations.deleteConnection.reply,
+    status: 200,
+  }),
+  connectPage: route({
+    app: 'authorization',
+    method: 'GET',
+    path: '/connect/{session_or_connection}',
+    summary: 'A page that says who connects what to whom, with one button.',
+    auth: 'browser',
+    status: 200,
+  }),
+  connectStart: route({
+    app: 'authorization',
+    method: 'POST',
+    path: '/connect/{session_or_connection}',
+    summary: 'Sends the browser to the provider.',
+    auth: 'browser',
+    status: 302,
+  }),
+  callback: route({
+    app: 'authorization',
+    method: 'GET',
+    path: '/oauth/callback/{registration_id}',
+    summary: 'The redirect URI of a client registration; answers with a redirect to return_url?session_id&code.',
+    auth: 'browser',
+    query: z.looseObject({
+      state: z.string().optional(),
+      code: z.string().optional(),
+      error: z.string().optional(),
+      iss: z.string().optional(),
+    }),
+    status: 302,
+  }),
+});
+
+export type HttpRouteKey = keyof typeof httpRoutes;
+
+/** Paths each service answers for machines. */
+export const machinePaths = ['/healthz', '/readyz', '/metrics'] as const;

@@ -1,0 +1,30 @@
+import fc from 'fast-check';
+
+import { assertId, ConnectionId, idPrefixes, isId, newId, type IdKind } from './index.ts';
+
+const kinds = Object.keys(idPrefixes) as IdKind[];
+
+test.each(kinds)('a new %s id is well-formed and of its own kind only', (kind) => {
+  const id = newId(kind);
+  expect(kinds.filter((other) => isId(other, id))).toEqual([kind]);
+});
+
+test('ids sort by the time they were made', async () => {
+  const first = newId('connection');
+  const since = Date.now();
+  while (Date.now() <= since + 1) await new Promise(setImmediate);
+  expect(first < newId('connection')).toBe(true);
+});
+
+test('nothing that holds a subject wildcard or separator is an id', () => {
+  fc.assert(
+    fc.property(fc.string(), fc.constantFrom('*', '>', '.', ' ', '\n'), (text, bad) => {
+      expect(isId('connection', `con_${text}${bad}`)).toBe(false);
+      expect(ConnectionId.safeParse(`con_${text}${bad}`).success).toBe(false);
+    }),
+  );
+});
+
+test('an id of another kind is refused with a code', () => {
+  expect(() => assertId('connection', newId('tenant'))).toThrow(expect.objectContaining({ code: 'request.malformed' }));
+});

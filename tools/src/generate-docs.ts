@@ -1,0 +1,11 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { referenceDocuments } from './reference-documents.ts';
+
+const folder = join(import.meta.dirname, '../../docs/reference');
+mkdirSync(folder, { recursive: true });
+for (const [name, text] of Object.entries(referenceDocuments())) {
+  writeFileSync(join(folder, name), text);
+  console.log(`docs/reference/${name}`);
+}

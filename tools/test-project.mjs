@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+/** Runs the tests of one project under Node 26 and leaves their results for tools/test.mjs to sum. */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+
+const root = new URL('..', import.meta.url).pathname;
+const [projectRoot, projectName] = process.argv.slice(2);
+const outputFile = join(root, 'node_modules/.cache/test-results', `${projectName.replaceAll('/', '-')}.json`);
+const { status } = spawnSync(
+  process.execPath,
+  [
+    '--experimental-vm-modules',
+    '--disable-warning=ExperimentalWarning',
+    join(root, 'node_modules/jest/bin/jest.js'),
+    ...['--config', join(root, 'jest.config.mjs'), '--roots', join(root, projectRoot)],
+    ...['--json', '--outputFile', outputFile, '--passWithNoTests', '--runInBand'],
+  ],
+  // `--json` prints the report to stdout as well; the human one goes to stderr.
+  { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
+);
+process.exitCode = status ?? 1;

@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+/**
+ * `npm test`: builds, type-checks the specs, lints, runs every project's tests and closes with the line
+ * `N passed, N failed`. Arguments go to nx, such as `--skip-nx-cache` or `--projects=@postern/domain`.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = new URL('..', import.meta.url).pathname;
+const results = join(root, 'node_modules/.cache/test-results');
+
+function run(name, command, args) {
+  const started = Date.now();
+  const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
+  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
+  return { name, ok: status === 0 };
+}
+
+rmSync(results, { recursive: true, force: true });
+mkdirSync(results, { recursive: true });
+
+const bin = (name) => join(root, 'node_modules/.bin', name);
+const checks = [
+  run('build', bin('tsc'), ['-b']),
+  run('types of the tests', bin('tsc'), ['-p', 'tsconfig.spec.json']),
+  run('lint', bin('oxlint'), ['--type-aware', '--tsconfig', 'tsconfig.spec.json', '--quiet']),
+  run('format', bin('oxfmt'), ['--check', '.']),
+  run('tests', bin('nx'), ['run-many', '-t', 'test', '--outputStyle=stream', ...process.argv.slice(2)]),
+];
+
+const totals = { passed: 0, failed: 0, skipped: 0 };
+const skippedNames = [];
+for (const file of readdirSync(results)) {
+  const report = JSON.parse(readFileSync(join(results, file), 'utf8'));
+  totals.passed += report.numPassedTests;
+  totals.failed += report.numFailedTests + report.numRuntimeErrorTestSuites;
+  totals.skipped += report.numPendingTests;
+  for (const suite of report.testResults) {
+    for (const { status, fullName } of suite.assertionResults) if (status === 'pending') skippedNames.push(fullName);
+  }
+}
+const broken = checks.filter(({ ok }) => !ok);
+// A failed step that no test accounts for (the build, the linter, a runner that died) still counts.
+if (broken.length > 0 && totals.failed === 0) totals.failed = broken.length;
+
+for (const name of skippedNames) console.log(`skipped: ${name}`);
+if (broken.length > 0) console.log(`failed: ${broken.map(({ name }) => name).join(', ')}`);
+const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
+console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
+process.exitCode = totals.failed > 0 || totals.passed === 0 ? 1 : 0;
