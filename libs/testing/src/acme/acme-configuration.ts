@@ -1,0 +1,84 @@
+import { generateKeyPair } from 'node:crypto';
+import { promisify } from 'node:util';
+
+import type { KoaContext } from 'oidc-provider';
+
+import type { AccountBook } from './acme-accounts.ts';
+import { sessionTtlS } from './acme-connected-apps.ts';
+import { sendPage } from './acme-html.ts';
+import { errorPage } from './acme-pages.ts';
+import type { AcmeStore } from './acme-store.ts';
+
+interface Ingredients {
+  readonly store: AcmeStore;
+  readonly accounts: AccountBook;
+  readonly cookieKey: string;
+  readonly refreshTokenTtlS: number;
+  readonly accessTokenTtlS: () => number;
+  readonly invalidRequest: new (description: string) => Error;
+}
+
+interface Owner {
+  readonly clientId: string;
+}
+
+/**
+ * What makes a bare oidc-provider into Acme CRM.
+ *
+ * PKCE for every client (S256 is the only method it knows), refresh tokens that rotate at every use, opaque access
+ * tokens since no resource server asks for another format, no clock tolerance so that an expired token is expired.
+ *
+ * @source RFC 9700 §2.1.1, §4.14.2
+ */
+export async function acmeConfiguration(ingredients: Ingredients): Promise<Record<string, unknown>> {
+  const { store, accounts, cookieKey, refreshTokenTtlS, accessTokenTtlS, invalidRequest } = ingredients;
+  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
+
+  return {
+    adapter: (model: string) => store.adapter(model),
+    clockTolerance: 0,
+    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: 'acme-1' }] },
+    cookies: {
+      keys: [cookieKey],
+      names: { session: 'acme_session', interaction: 'acme_interaction', resume: 'acme_resume' },
+    },
+    scopes: ['openid', 'offline_access', 'contacts:read', 'contacts:write'],
+    claims: { openid: ['sub', 'email', 'name'] },
+    pkce: { required: () => true },
+    rotateRefreshToken: true,
+    issueRefreshToken: async () => true,
+    expiresWithSession: async () => false,
+    features: {
+      devInteractions: { enabled: false },
+      rpInitiatedLogout: { enabled: false },
+      introspection: {
+        enabled: true,
+        allowedPolicy: async (_ctx: unknown, client: Owner, token: Owner) => client.clientId === token.clientId,
+      },
+      revocation: {
+        enabled: true,
+        allowedPolicy: async (_ctx: unknown, client: Owner, token: Owner) => {
+          if (client.clientId === token.clientId) return true;
+          throw new invalidRequest('the token was issued to another client');
+        },
+      },
+    },
+    ttl: {
+      AccessToken: accessTokenTtlS,
+      AuthorizationCode: 60,
+      RefreshToken: refreshTokenTtlS,
+      Grant: sessionTtlS,
+      IdToken: 3600,
+      Interaction: 600,
+      Session: sessionTtlS,
+    },
+    interactions: { url: (_ctx: unknown, interaction: { uid: string }) => `/interaction/${interaction.uid}` },
+    findAccount: async (_ctx: unknown, accountId: string) => {
+      const account = accounts.byId(accountId);
+      if (!account) return undefined;
+      return { accountId, claims: async () => ({ sub: accountId, email: account.email, name: account.name }) };
+    },
+    renderError: (ctx: KoaContext, out: { error: string; error_description?: string }) =>
+      sendPage(ctx, errorPage(out.error, out.error_description), ctx.status),
+  };
+}

@@ -1,0 +1,91 @@
+/** The part of oidc-provider that Acme CRM stands on: the package brings no types of its own. */
+declare module 'oidc-provider' {
+  import type { IncomingMessage, ServerResponse } from 'node:http';
+
+  export interface KoaContext {
+    readonly method: string;
+    readonly path: string;
+    readonly req: IncomingMessage;
+    readonly res: ServerResponse;
+    readonly cookies: { set(name: string, value: string, options: Record<string, unknown>): void };
+    readonly oidc?: {
+      readonly client?: { readonly clientId: string };
+      readonly params?: Readonly<Record<string, string | undefined>>;
+    };
+    status: number;
+    body: unknown;
+    type: string;
+    respond: boolean;
+    get(header: string): string;
+    set(header: string, value: string): void;
+    redirect(url: string): void;
+  }
+
+  export type Middleware = (ctx: KoaContext, next: () => Promise<void>) => Promise<void> | void;
+
+  export interface Interaction {
+    readonly uid: string;
+    readonly grantId?: string;
+    readonly params: Readonly<Record<string, string | undefined>>;
+    readonly session?: { readonly accountId: string };
+    readonly prompt: {
+      readonly name: string;
+      readonly details: { readonly missingOIDCScope?: string[]; readonly missingOIDCClaims?: string[] };
+    };
+  }
+
+  export interface Grant {
+    addOIDCScope(scope: string): void;
+    addOIDCClaims(claims: string[]): void;
+    save(): Promise<string>;
+  }
+
+  export interface Session {
+    readonly id: string;
+    readonly uid: string;
+    readonly accountId?: string;
+    loginAccount(details: { accountId: string }): void;
+    resetIdentifier(): void;
+    save(ttlS: number): Promise<string>;
+  }
+
+  export interface AccessToken {
+    readonly accountId: string;
+    readonly clientId: string;
+    readonly grantId: string;
+    readonly scopes: Set<string>;
+  }
+
+  export interface Client {
+    readonly clientId: string;
+    readonly clientName?: string;
+  }
+
+  export class Provider {
+    constructor(issuer: string, configuration: Record<string, unknown>);
+    readonly issuer: string;
+    readonly Client: { find(id: string): Promise<Client | undefined> };
+    readonly Session: { get(ctx: KoaContext): Promise<Session> };
+    readonly AccessToken: { find(value: string): Promise<AccessToken | undefined> };
+    readonly Grant: {
+      new (owner: { accountId: string; clientId: string }): Grant;
+      find(id: string): Promise<Grant | undefined>;
+    };
+    use(middleware: Middleware): this;
+    callback(): (req: IncomingMessage, res: ServerResponse) => void;
+    cookieName(kind: 'session' | 'interaction' | 'resume'): string;
+    interactionDetails(req: IncomingMessage, res: ServerResponse): Promise<Interaction>;
+    interactionFinished(
+      req: IncomingMessage,
+      res: ServerResponse,
+      result: Record<string, unknown>,
+      options: { mergeWithLastSubmission: boolean },
+    ): Promise<void>;
+    on(event: 'server_error', listener: (ctx: KoaContext, error: Error) => void): this;
+  }
+
+  export const errors: {
+    readonly InvalidRequest: new (description: string) => Error;
+    readonly InvalidGrant: new (detail: string) => Error;
+  };
+}

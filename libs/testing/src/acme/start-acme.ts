@@ -1,0 +1,157 @@
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { RequestListener, Server, ServerResponse } from 'node:http';
+
+import type { Provider } from 'oidc-provider';
+
+import { closeServer, listenOnLoopback } from '../loopback.ts';
+import { AccountBook, acmeAccounts } from './acme-accounts.ts';
+import type { AcmeAccount } from './acme-accounts.ts';
+import { acmeApi } from './acme-api.ts';
+import { addClient } from './acme-clients.ts';
+import type { AcmeClient, AcmeClientRegistration } from './acme-clients.ts';
+import { acmeConfiguration } from './acme-configuration.ts';
+import { acmeConnectedApps } from './acme-connected-apps.ts';
+import { acmeControl } from './acme-control.ts';
+import { AcmeFaults } from './acme-faults.ts';
+import { acmeInteractions } from './acme-interactions.ts';
+import { AcmeMeter } from './acme-meter.ts';
+import type { AcmeCounts, AcmeTokenCall } from './acme-meter.ts';
+import { AcmeStore } from './acme-store.ts';
+import { acmeWatch } from './acme-watch.ts';
+import { loadProvider } from './load-provider.ts';
+
+const accessTokenTtlSDefault = 10;
+const refreshTokenTtlSDefault = 14 * 24 * 3600;
+
+export interface AcmeOptions {
+  /** A free one when absent. */
+  readonly port?: number;
+  /** Whole seconds, at least 1; 10 when absent. */
+  readonly accessTokenTtlS?: number;
+  /** Whole seconds; 14 days when absent. */
+  readonly refreshTokenTtlS?: number;
+  /** Ada and Grace (`acmeAccounts`) when absent. */
+  readonly accounts?: readonly AcmeAccount[];
+  /** Lets whoever knows it steer this Acme over `POST /_control`; without it there is no such endpoint. */
+  readonly controlToken?: string;
+}
+
+/** A running Acme CRM: authorization server, contacts API and account pages behind one origin. */
+export interface Acme {
+  /** The issuer identifier, which is also the origin; metadata stands under `/.well-known/`. */
+  readonly issuer: string;
+  readonly port: number;
+  readonly endpoints: AcmeEndpoints;
+  readonly accounts: readonly AcmeAccount[];
+  readonly faults: AcmeFaults;
+  /** Registers an app, as its developer would. @throws when oidc-provider refuses the metadata. */
+  registerClient(registration: AcmeClientRegistration): Promise<AcmeClient>;
+  /** @effect holds for access tokens issued from now on. */
+  setAccessTokenTtl(seconds: number): void;
+  /** What this server itself has counted. */
+  counts(): AcmeCounts;
+  /** Every call at the token endpoint, oldest first, without secrets. */
+  tokenCalls(): AcmeTokenCall[];
+  close(): Promise<void>;
+}
+
+/** Where the parts of an Acme are found, for configuration that does not use discovery. */
+export interface AcmeEndpoints {
+  readonly authorization: string;
+  readonly token: string;
+  readonly revocation: string;
+  readonly introspection: string;
+  readonly userinfo: string;
+  readonly contacts: string;
+  readonly connectedApps: string;
+}
+
+/**
+ * Starts Acme CRM on the loopback: the third party of the demo and of tests, with a real authorization server in it.
+ *
+ * PKCE (S256) is required, access tokens are opaque and short-lived, refresh tokens rotate at each use, and one
+ * that comes a second time ends its whole family. State lives in memory and belongs to this Acme alone.
+ *
+ * @source RFC 6749, RFC 7636, RFC 7009, RFC 7662, RFC 9207
+ */
+export async function startAcme(options: AcmeOptions = {}): Promise<Acme> {
+  let handle: RequestListener = notYet;
+  const server = createServer((request, response) => handle(request, response));
+  const port = await listenOnLoopback(server, options.port);
+  try {
+    const { acme, provider } = await assemble(`http://127.0.0.1:${port}`, server, options);
+    handle = provider.callback();
+    return acme;
+  } catch (error) {
+    await closeServer(server);
+    throw error;
+  }
+}
+
+async function assemble(issuer: string, server: Server, options: AcmeOptions) {
+  const { Provider, errors } = await loadProvider();
+  const accounts = options.accounts ?? Object.values(acmeAccounts);
+  const book = new AccountBook(accounts);
+  const store = new AcmeStore(errors.InvalidGrant);
+  const meter = new AcmeMeter();
+  const faults = new AcmeFaults();
+  const cookieKey = randomBytes(32).toString('base64url');
+  let accessTokenTtlS = checkedTtl(options.accessTokenTtlS ?? accessTokenTtlSDefault);
+
+  const configuration = await acmeConfiguration({
+    store,
+    accounts: book,
+    cookieKey,
+    refreshTokenTtlS: checkedTtl(options.refreshTokenTtlS ?? refreshTokenTtlSDefault),
+    accessTokenTtlS: () => accessTokenTtlS,
+    invalidRequest: errors.InvalidRequest,
+  });
+  const provider: Provider = new Provider(issuer, configuration);
+
+  const acme: Acme = {
+    issuer,
+    port: Number(new URL(issuer).port),
+    endpoints: endpointsOf(issuer),
+    accounts,
+    faults,
+    registerClient: (registration) => addClient(provider, store, registration),
+    setAccessTokenTtl: (seconds) => void (accessTokenTtlS = checkedTtl(seconds)),
+    counts: () => meter.counts(),
+    tokenCalls: () => meter.tokenCalls(),
+    close: async () => {
+      faults.clear();
+      await closeServer(server);
+    },
+  };
+
+  provider.use(acmeWatch(meter, faults));
+  provider.use(acmeControl(() => acme, options.controlToken));
+  provider.use(acmeInteractions(provider, book));
+  provider.use(acmeConnectedApps({ provider, accounts: book, store, cookieKey }));
+  provider.use(acmeApi(provider, book));
+  provider.on('server_error', (ctx, error) => console.error(`Acme failed at ${ctx.method} ${ctx.path}:`, error));
+  return { acme, provider };
+}
+
+function notYet(_request: unknown, response: ServerResponse): void {
+  response.writeHead(503).end();
+}
+
+function endpointsOf(issuer: string): AcmeEndpoints {
+  return {
+    authorization: `${issuer}/auth`,
+    token: `${issuer}/token`,
+    revocation: `${issuer}/token/revocation`,
+    introspection: `${issuer}/token/introspection`,
+    userinfo: `${issuer}/me`,
+    contacts: `${issuer}/api/contacts`,
+    connectedApps: `${issuer}/account/apps`,
+  };
+}
+
+function checkedTtl(seconds: number): number {
+  if (!Number.isSafeInteger(seconds) || seconds < 1)
+    throw new RangeError(`a lifetime is whole seconds ≥ 1: ${seconds}`);
+  return seconds;
+}
