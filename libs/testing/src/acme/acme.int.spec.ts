@@ -1,6 +1,7 @@
 import * as oauth from 'oauth4webapi';
 
 import { ScriptedBrowser } from '../browser/scripted-browser.ts';
+import { waitFor } from '../wait-for.ts';
 import { acmeAccounts } from './acme-accounts.ts';
 import { acmeLoginAndConsent, acmeRevokeApp } from './acme-journeys.ts';
 import { tokenFingerprint } from './acme-meter.ts';
@@ -237,7 +238,7 @@ describe('refresh tokens', () => {
     const { refreshToken } = await connect(app);
     acme.faults.set({ tokenEndpoint: { hold: true, times: 2 } });
     const racers = [refresh(app, refreshToken), refresh(app, refreshToken)];
-    while (acme.faults.held() < 2) await new Promise(setImmediate);
+    await waitFor(() => acme.faults.held() === 2, { describe: 'both to be held' });
     acme.faults.release();
 
     const outcomes = await Promise.allSettled(racers);
@@ -257,7 +258,8 @@ describe('refresh tokens', () => {
     acme.setAccessTokenTtl(1);
     const second = await refresh(app, first.refreshToken).finally(() => acme.setAccessTokenTtl(300));
     expect([first.tokens.expires_in, second.tokens.expires_in]).toEqual([300, 1]);
-    while ((await callContacts(second.accessToken)).status !== 401) await new Promise(setImmediate);
+    const expired = async () => (await callContacts(second.accessToken)).status === 401;
+    await waitFor(expired, { describe: 'the second token to expire' });
     expect((await callContacts(first.accessToken)).status).toBe(200);
     expect(() => acme.setAccessTokenTtl(0.5)).toThrow(RangeError);
   });

@@ -43,17 +43,19 @@ interface ReadyLine {
 /**
  * Starts Acme CRM in a process of its own, as a third party is, which ends with this one even after `kill -9`.
  *
- * @throws when the process ends before it is ready; its stderr is this process's own.
+ * @throws when the process ends before it is ready; its stderr is this process's own, unless `quiet`.
  */
 export async function startAcmeProcess(
-  options: { readonly port?: number; readonly accessTokenTtlS?: number } = {},
+  options: { readonly port?: number; readonly accessTokenTtlS?: number; readonly quiet?: boolean } = {},
 ): Promise<AcmeProcess> {
   const program = new URL(import.meta.url.endsWith('.ts') ? './acme-process.ts' : './acme-process.js', import.meta.url);
   const args = [
     ...(options.port === undefined ? [] : ['--port', String(options.port)]),
     ...(options.accessTokenTtlS === undefined ? [] : ['--access-token-ttl-s', String(options.accessTokenTtlS)]),
   ];
-  const child = spawn(process.execPath, [fileURLToPath(program), ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [fileURLToPath(program), ...args], {
+    stdio: ['pipe', 'pipe', options.quiet ? 'ignore' : 'inherit'],
+  });
   const { issuer, port, endpoints, controlToken } = await readyLine(child, child.stdout);
   const order = (what: AcmeOrder) => give(issuer, controlToken, what);
 
