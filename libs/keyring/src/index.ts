@@ -1,0 +1,13 @@
+export { openCredential, sealCredential, type CredentialBinding, type CredentialContext } from './credential.ts';
+export { createKeyFile, rotateKeyFile, type KeyFileAccess } from './key-file.ts';
+export {
+  dataKeyBytes,
+  type DataKey,
+  type KeyService,
+  type KeyServiceStatus,
+  type TenantScope,
+  type UnwrapResult,
+  type WrappedDataKey,
+} from './key-service.ts';
+export { localKeyService } from './local-key-service.ts';
+export { argon2Lanes, argon2MemoryKiB, argon2Passes, passphraseCharactersMin } from './passphrase.ts';
