@@ -1,0 +1,147 @@
+import { readdirSync, readFileSync } from 'node:fs';
+
+import { PosternError } from '@postern/contracts';
+
+import { loadCatalog, parseProviderFile, providerOf, providersDir, resolveProvider } from './index.ts';
+
+const catalog = loadCatalog();
+const fileNames = readdirSync(providersDir).filter((name) => name.endsWith('.yaml'));
+const textOf = (name: string) => readFileSync(new URL(name, providersDir), 'utf8');
+
+function codeOf(act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    if (error instanceof PosternError) return error.code;
+    throw error;
+  }
+  return 'no error';
+}
+
+describe('the catalog', () => {
+  test.each(fileNames)('%s is valid and holds the provider it is named after', (name) => {
+    const provider = parseProviderFile(textOf(name), name);
+    expect(`${provider.id}.yaml`).toBe(name);
+    expect(provider.version).toBeGreaterThan(0);
+    expect(catalog.get(provider.id)).toEqual(provider);
+  });
+
+  test('every judged statement keeps its evidence', () => {
+    const facts = providerOf(catalog, 'linear').facts;
+    expect(facts['code_challenge_method']).toMatchObject({ value: 'S256', evidence: 'documented' });
+    expect(facts['refresh_token.rotation']).toMatchObject({ value: 'each_use', evidence: 'unverified' });
+  });
+
+  test('what is unknown counts as the more dangerous case', () => {
+    expect(providerOf(catalog, 'openid-connect').refresh).toEqual({
+      issued: 'depends',
+      rotation: 'unknown',
+      reuseGraceS: 0,
+      endsAccessToken: true,
+    });
+  });
+
+  test('a provider is frozen to its leaves', () => {
+    const provider = providerOf(catalog, 'google');
+    expect(Object.isFrozen(provider)).toBe(true);
+    expect(Object.isFrozen(provider.refresh)).toBe(true);
+    expect(Object.isFrozen(provider.facts['account'])).toBe(true);
+  });
+
+  test('an unknown provider is refused', () => {
+    expect(codeOf(() => providerOf(catalog, 'nobody'))).toBe('provider.not_found');
+    expect(codeOf(() => providerOf(catalog, '__proto__'))).toBe('provider.not_found');
+  });
+});
+
+describe('a provider file', () => {
+  const valid = textOf('zendesk.yaml');
+
+  test.each([
+    ['a name that is not its id', valid, 'other.yaml'],
+    ['no YAML', 'a: [', 'zendesk.yaml'],
+    ['the same key twice', `${valid}\nname: again\n`, 'zendesk.yaml'],
+    ['a member nobody knows', `${valid}\nimplicit_grant: true\n`, 'zendesk.yaml'],
+    ['plain PKCE', valid.replace('value: S256', 'value: plain'), 'zendesk.yaml'],
+    ['an endpoint without TLS', valid.replace('https://{subdomain}', 'http://{subdomain}'), 'zendesk.yaml'],
+    ['a parameter that is the whole host', valid.replaceAll('{subdomain}.zendesk.com', '{subdomain}'), 'zendesk.yaml'],
+    ['a parameter in a path', valid.replace('/oauth/tokens', '/{subdomain}/tokens'), 'zendesk.yaml'],
+    ['a parameter that is not declared', valid.replaceAll('{subdomain}', '{account}'), 'zendesk.yaml'],
+    ['documented without a source', valid.replaceAll(/ {2,}source: .*\n/g, ''), 'zendesk.yaml'],
+    ['neither discovery nor endpoints', valid.replace(/endpoints:\n(?: .*\n)+/, ''), 'zendesk.yaml'],
+  ])('is refused with %s', (_what, text, name) => {
+    expect(codeOf(() => parseProviderFile(text, name))).toBe('provider.invalid');
+  });
+});
+
+describe('parameters', () => {
+  const zendesk = providerOf(catalog, 'zendesk');
+  const openIdConnect = providerOf(catalog, 'openid-connect');
+
+  test('a label chooses the host of a known provider', () => {
+    expect(resolveProvider(zendesk, { subdomain: 'acme' })).toEqual({
+      kind: 'known',
+      issuer: 'https://acme.zendesk.com',
+      endpoints: {
+        authorizationEndpoint: 'https://acme.zendesk.com/oauth/authorizations/new',
+        tokenEndpoint: 'https://acme.zendesk.com/oauth/tokens',
+        revocationEndpoint: null,
+        introspectionEndpoint: null,
+      },
+    });
+  });
+
+  test.each([
+    '',
+    'evil.com/',
+    'evil.com#',
+    'a.b',
+    'a@evil',
+    'a:b',
+    '-a',
+    'a-',
+    'A',
+    'xn--evil',
+    'a\n',
+    '%2e',
+    'a\\b',
+    'ä',
+  ])('a label cannot move the host: %j', (subdomain) => {
+    expect(codeOf(() => resolveProvider(zendesk, { subdomain }))).toBe('request.malformed');
+  });
+
+  test.each([
+    'https://login.example.com',
+    'https://login.example.com/realms/a',
+    'http://127.0.0.1:4000',
+    'https://a.example/',
+  ])('an issuer is taken as it is spelled: %s', (issuer) => {
+    expect(resolveProvider(openIdConnect, { issuer })).toEqual({ kind: 'discover', issuer });
+  });
+
+  test.each([
+    'not a url',
+    'https://user@login.example.com',
+    'https://login.example.com?x=1',
+    'https://login.example.com/?',
+    'https://login.example.com#f',
+    'javascript:alert(1)',
+    'file:///etc/passwd',
+    'https://LOGIN.example.com',
+    'https://login.example.com/a/../b',
+  ])('an issuer that is not one is refused: %s', (issuer) => {
+    expect(codeOf(() => resolveProvider(openIdConnect, { issuer }))).toBe('request.malformed');
+  });
+
+  test('an issuer without TLS is refused outside the loopback', () => {
+    const code = codeOf(() => resolveProvider(openIdConnect, { issuer: 'http://login.example.com' }));
+    expect(code).toBe('registration.insecure_endpoint');
+  });
+
+  test('missing and unknown parameters are refused', () => {
+    expect(codeOf(() => resolveProvider(openIdConnect, {}))).toBe('request.malformed');
+    expect(codeOf(() => resolveProvider(providerOf(catalog, 'linear'), { issuer: 'https://a.example' }))).toBe(
+      'request.malformed',
+    );
+  });
+});

@@ -1,0 +1,107 @@
+import { TokenEndpointAuthMethod } from '@postern/contracts';
+import { z } from 'zod';
+
+import { factOf } from './fact.ts';
+
+/** `{name}` in a URL template stands for a parameter of the registration. */
+const UrlTemplate = z
+  .string()
+  .max(2048)
+  .regex(/^https:\/\/[^\s"'<>\\^`|#]+$/, 'must be an https URL without fragment');
+
+const Seconds = z.number().int().positive();
+const Words = z.array(z.string().min(1).max(128)).max(32);
+
+/**
+ * What a client registration must bring for a provider that is not the same for everybody.
+ *
+ * `issuer` is a whole issuer identifier; `host_label` is one DNS label put into a template's host.
+ */
+const Parameter = z.strictObject({
+  kind: z.enum(['issuer', 'host_label']),
+  description: z.string().min(1).max(200),
+});
+
+const Discovery = z.strictObject({
+  /** The issuer identifier, or `{issuer}`. @source OpenID Connect Discovery 1.0 §4 */
+  issuer: z.union([UrlTemplate, z.literal('{issuer}')]),
+});
+
+const Endpoints = z.strictObject({
+  authorization_endpoint: UrlTemplate,
+  token_endpoint: UrlTemplate,
+  revocation_endpoint: UrlTemplate.optional(),
+  introspection_endpoint: UrlTemplate.optional(),
+});
+
+/**
+ * A provider as its YAML file says it. Member names are OAuth's own where OAuth has a name for the thing.
+ *
+ * Implicit and password grants cannot be expressed, and PKCE can only be S256.
+ */
+export const ProviderFile = z
+  .strictObject({
+    id: z
+      .string()
+      .max(64)
+      .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'must be kebab-case'),
+    name: z.string().min(1).max(120),
+    /** Rises with every change of the file. */
+    version: z.number().int().positive(),
+    parameters: z.record(z.string().regex(/^[a-z][a-z0-9_]{0,63}$/), Parameter).default({}),
+    discovery: Discovery.optional(),
+    endpoints: factOf(Endpoints).optional(),
+    token_endpoint_auth_methods: factOf(z.array(TokenEndpointAuthMethod).min(1)),
+    /** @source RFC 7636 §4.3 */
+    code_challenge_method: factOf(z.literal('S256')),
+    scope_separator: factOf(z.enum([' ', ','])),
+    /** Sent with every authorization request, beside what OAuth asks for. */
+    authorization_parameters: factOf(z.record(z.string().max(64), z.string().max(256))).optional(),
+    access_token: z.strictObject({
+      /** Used only where the answer has no `expires_in`; null when nothing is known. */
+      default_ttl_s: factOf(Seconds.nullable()),
+    }),
+    refresh_token: z.strictObject({
+      issued: factOf(z.enum(['always', 'never', 'depends'])),
+      /** `unknown` is treated as `each_use` without grace. @source RFC 9700 §4.14.2 */
+      rotation: factOf(z.enum(['none', 'each_use', 'unknown'])),
+      /** How long a spent refresh token may be retried when the answer was lost; 0 when unknown. */
+      reuse_grace_s: factOf(z.number().int().nonnegative()),
+      /** Unknown counts as true: nobody refreshes early for nothing. */
+      refresh_ends_access_token: factOf(z.boolean().nullable()),
+    }),
+    /** The `error` values by which this provider says that a refresh token, or our client, is not accepted. */
+    error_words: z.strictObject({
+      refresh_rejected: factOf(Words.min(1)),
+      client_rejected: factOf(Words.min(1)),
+    }),
+    /** Where the account's identity is found after an authorization. */
+    account: factOf(z.enum(['id_token_sub', 'none'])),
+  })
+  .refine((file) => (file.discovery === undefined) !== (file.endpoints === undefined), {
+    message: 'has either discovery or endpoints',
+  })
+  .refine((file) => templateParameters(file).every((name) => Object.hasOwn(file.parameters, name)), {
+    message: 'a template names a parameter that is not declared',
+  })
+  .refine((file) => templatesKeepTheirHost(file), {
+    message: 'a host_label stands as one label of a host, before at least two fixed ones',
+  });
+export type ProviderFile = z.infer<typeof ProviderFile>;
+
+function templatesOf(file: { discovery?: unknown; endpoints?: { value: object } | undefined }): string[] {
+  return [...Object.values(file.discovery ?? {}), ...Object.values(file.endpoints?.value ?? {})].filter(
+    (value): value is string => typeof value === 'string',
+  );
+}
+
+function templateParameters(file: Parameters<typeof templatesOf>[0]): string[] {
+  return templatesOf(file).flatMap((template) => [...template.matchAll(/\{([^}]*)\}/g)].map(([, name]) => name ?? ''));
+}
+
+/** A parameter may choose a label of the host and nothing else: not the path, the query, the port or the domain. */
+function templatesKeepTheirHost(file: Parameters<typeof templatesOf>[0]): boolean {
+  return templatesOf(file)
+    .filter((template) => template !== '{issuer}' && template.includes('{'))
+    .every((template) => /^https:\/\/\{[a-z0-9_]+\}(\.[a-z0-9-]+){2,}(\/[^{}]*)?$/.test(template));
+}

@@ -1,0 +1,102 @@
+import type { z } from 'zod';
+import type { TokenEndpointAuthMethod } from '@postern/contracts';
+
+import type { Fact } from './fact.ts';
+import type { ProviderFile } from './provider-file.ts';
+
+/** A provider as code sees it: the file with its defaults, frozen. Member names are the file's, in camelCase. */
+export interface Provider {
+  readonly id: string;
+  readonly name: string;
+  readonly version: number;
+  readonly parameters: Readonly<Record<string, ProviderParameter>>;
+  readonly discoveryIssuer: string | null;
+  readonly endpoints: ProviderEndpoints | null;
+  readonly tokenEndpointAuthMethods: readonly z.infer<typeof TokenEndpointAuthMethod>[];
+  readonly scopeSeparator: ' ' | ',';
+  readonly authorizationParameters: Readonly<Record<string, string>>;
+  readonly accessTokenDefaultTtlS: number | null;
+  readonly refresh: RefreshPolicy;
+  readonly errorWords: { readonly refreshRejected: readonly string[]; readonly clientRejected: readonly string[] };
+  readonly account: 'id_token_sub' | 'none';
+  /** Every judged statement of the file by its dotted name, for people who ask how we know. */
+  readonly facts: Readonly<Record<string, Fact<unknown>>>;
+}
+
+export interface ProviderParameter {
+  readonly kind: 'issuer' | 'host_label';
+  readonly description: string;
+}
+
+/** Endpoints as URL templates, or as URLs once resolved. */
+export interface ProviderEndpoints {
+  readonly authorizationEndpoint: string;
+  readonly tokenEndpoint: string;
+  readonly revocationEndpoint: string | null;
+  readonly introspectionEndpoint: string | null;
+}
+
+/** What is known of refreshing here, with cautious values for what is not. */
+export interface RefreshPolicy {
+  readonly issued: 'always' | 'never' | 'depends';
+  readonly rotation: 'none' | 'each_use' | 'unknown';
+  /** Within this time a spent refresh token may be sent again; 0: never. */
+  readonly reuseGraceS: number;
+  readonly endsAccessToken: boolean;
+}
+
+/** Lifts a checked file to what code uses. */
+export function providerFrom(file: ProviderFile): Provider {
+  return deepFreeze({
+    id: file.id,
+    name: file.name,
+    version: file.version,
+    parameters: file.parameters,
+    discoveryIssuer: file.discovery?.issuer ?? null,
+    endpoints: endpointsFrom(file),
+    tokenEndpointAuthMethods: file.token_endpoint_auth_methods.value,
+    scopeSeparator: file.scope_separator.value,
+    authorizationParameters: file.authorization_parameters?.value ?? {},
+    accessTokenDefaultTtlS: file.access_token.default_ttl_s.value,
+    refresh: {
+      issued: file.refresh_token.issued.value,
+      rotation: file.refresh_token.rotation.value,
+      reuseGraceS: file.refresh_token.reuse_grace_s.value,
+      endsAccessToken: file.refresh_token.refresh_ends_access_token.value ?? true,
+    },
+    errorWords: {
+      refreshRejected: file.error_words.refresh_rejected.value,
+      clientRejected: file.error_words.client_rejected.value,
+    },
+    account: file.account.value,
+    facts: Object.fromEntries(factsOf(file)),
+  });
+}
+
+function endpointsFrom({ endpoints }: ProviderFile): ProviderEndpoints | null {
+  if (endpoints === undefined) return null;
+  return {
+    authorizationEndpoint: endpoints.value.authorization_endpoint,
+    tokenEndpoint: endpoints.value.token_endpoint,
+    revocationEndpoint: endpoints.value.revocation_endpoint ?? null,
+    introspectionEndpoint: endpoints.value.introspection_endpoint ?? null,
+  };
+}
+
+function factsOf(node: object, path = ''): [string, Fact<unknown>][] {
+  return Object.entries(node).flatMap(([name, value]: [string, unknown]): [string, Fact<unknown>][] => {
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) return [];
+    return isFact(value) ? [[`${path}${name}`, value]] : factsOf(value, `${path}${name}.`);
+  });
+}
+
+function isFact(value: object): value is Fact<unknown> {
+  return 'evidence' in value && 'value' in value;
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const child of Object.values(value) as unknown[]) {
+    if (child !== null && typeof child === 'object' && !Object.isFrozen(child)) deepFreeze(child);
+  }
+  return Object.freeze(value);
+}

@@ -1,0 +1,72 @@
+import { isHttpsOrLoopback, PosternError } from '@postern/contracts';
+
+import type { Provider, ProviderEndpoints } from './provider.ts';
+
+/** Where a provider is for one registration: an issuer whose metadata is to be fetched, or known endpoints. */
+export type ResolvedProvider =
+  | { readonly kind: 'discover'; readonly issuer: string }
+  | { readonly kind: 'known'; readonly issuer: string; readonly endpoints: ProviderEndpoints };
+
+const parameterCharsMax = 2048;
+
+/**
+ * Puts a registration's parameters into a provider's templates.
+ *
+ * A parameter is data from a form: whoever could slip a dot, a slash or an `@` into a host would receive our codes
+ * and client secrets. So a label is one DNS label, and an issuer is a URL without query, fragment and user.
+ *
+ * @throws {PosternError} `request.malformed` with the fields named, for a missing, unknown or unfit parameter;
+ *   `registration.insecure_endpoint` for an issuer that is neither https nor on the loopback.
+ */
+export function resolveProvider(provider: Provider, parameters: Readonly<Record<string, string>>): ResolvedProvider {
+  for (const name of Object.keys(parameters)) {
+    if (!Object.hasOwn(provider.parameters, name)) throw unfit(name, 'is no parameter of this provider');
+  }
+  for (const [name, { kind }] of Object.entries(provider.parameters)) {
+    const value = Object.hasOwn(parameters, name) ? parameters[name] : undefined;
+    if (value === undefined) throw unfit(name, 'is missing');
+    if (kind === 'issuer') assertIssuer(name, value);
+    else assertHostLabel(name, value);
+  }
+  const fill = (template: string) =>
+    template.replace(/\{([a-z0-9_]+)\}/g, (_all, name: string) => parameters[name] ?? '');
+  if (provider.discoveryIssuer !== null) return { kind: 'discover', issuer: fill(provider.discoveryIssuer) };
+  return known(provider, fill);
+}
+
+function known({ id, endpoints }: Provider, fill: (template: string) => string): ResolvedProvider {
+  if (endpoints === null) throw new PosternError('provider.invalid', `${id} has neither discovery nor endpoints.`);
+  const filled = {
+    authorizationEndpoint: fill(endpoints.authorizationEndpoint),
+    tokenEndpoint: fill(endpoints.tokenEndpoint),
+    revocationEndpoint: endpoints.revocationEndpoint === null ? null : fill(endpoints.revocationEndpoint),
+    introspectionEndpoint: endpoints.introspectionEndpoint === null ? null : fill(endpoints.introspectionEndpoint),
+  };
+  return { kind: 'known', issuer: new URL(filled.authorizationEndpoint).origin, endpoints: filled };
+}
+
+function assertIssuer(name: string, value: string): void {
+  if (value.length > parameterCharsMax || !URL.canParse(value)) throw unfit(name, 'must be an issuer URL');
+  const url = new URL(value);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw unfit(name, 'must be an https URL');
+  if (/[?#]/.test(value) || url.username !== '' || url.password !== '') {
+    throw unfit(name, 'must have no query, fragment or user');
+  }
+  if (value !== url.href && `${value}/` !== url.href) throw unfit(name, 'must be spelled in its canonical form');
+  if (!isHttpsOrLoopback(value)) {
+    throw new PosternError('registration.insecure_endpoint', `The parameter ${name} is not https.`);
+  }
+}
+
+/** @source RFC 1035 §2.3.1, RFC 5891 §4.2.3.1 (no `--` in third and fourth place, which would be an A-label) */
+function assertHostLabel(name: string, value: string): void {
+  if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(value) || value.slice(2, 4) === '--') {
+    throw unfit(name, 'must be one lower-case DNS label');
+  }
+}
+
+function unfit(path: string, reason: string): PosternError {
+  return new PosternError('request.malformed', `The parameter ${path.slice(0, 64)} ${reason}.`, {
+    details: { fields: [{ path: `parameters.${path.slice(0, 64)}`, reason }] },
+  });
+}
