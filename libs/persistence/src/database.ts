@@ -1,0 +1,98 @@
+import type { EntitySchema } from '@mikro-orm/core';
+import { MikroORM, type EntityManager } from '@mikro-orm/postgresql';
+import { assertId, PosternError, type ErrorCode } from '@postern/contracts';
+
+import { identifier } from './identifiers.ts';
+import { revealed, type Revealable } from './revealable.ts';
+import { tenantSetting } from './tenant-policy.ts';
+import { isUnavailable } from './unavailable.ts';
+import { checkWalls, type Query } from './wall-check.ts';
+
+/** How long a statement may run, and how long one waits for a connection. */
+export const statementTimeoutMs = 5_000;
+export const connectTimeoutMs = 3_000;
+
+/** An open pool to one schema; the tables are reached inside a tenant only. */
+export interface Database {
+  /**
+   * Runs work in one transaction that sees the rows of one tenant.
+   *
+   * @effect Commits when the work ends, rolls back when it throws; it is never repeated by itself.
+   * @throws {PosternError} the given code when the database does not answer; whatever the work throws.
+   */
+  inTenant<T>(tenantId: string, work: (em: EntityManager) => Promise<T>): Promise<T>;
+  /**
+   * Refuses to go on when the role could step over row-level security or a table stands outside it.
+   *
+   * @throws {PosternError} `config.invalid`
+   */
+  checkWalls(): Promise<void>;
+  /** One round trip; throws as `inTenant` does. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** `postgresql://role:password@host:port/database`, of the service's own role. */
+  readonly url: Revealable;
+  readonly entities: readonly EntitySchema[];
+  readonly schema: string;
+  readonly poolMax: number;
+  /** What the app says when the database cannot be reached. */
+  readonly unavailableCode: ErrorCode;
+}
+
+/**
+ * Opens a pool; the first connection is made by the first use, so a service starts while its database is down.
+ *
+ * @throws {PosternError} `config.invalid` when the URL is none.
+ */
+export function openDatabase(options: DatabaseOptions): Database {
+  const { unavailableCode, poolMax } = options;
+  const schema = identifier(options.schema);
+  const orm = new MikroORM({
+    clientUrl: checkedUrl(options.url),
+    entities: [...options.entities],
+    schema,
+    debug: false,
+    ensureDatabase: false,
+    logger: () => undefined,
+    pool: { min: 0, max: poolMax },
+    driverOptions: {
+      connectionTimeoutMillis: connectTimeoutMs,
+      statement_timeout: statementTimeoutMs,
+      idle_in_transaction_session_timeout: statementTimeoutMs,
+      application_name: `postern-${schema}`,
+    },
+  });
+  const guarded = <T>(work: () => Promise<T>): Promise<T> => translated(work, unavailableCode);
+  const query: Query = (sql, params) => orm.em.getConnection().execute(sql, [...params], 'all');
+  return {
+    inTenant: (tenantId, work) =>
+      guarded(async () => {
+        assertId('tenant', tenantId);
+        return orm.em.fork({ clear: true }).transactional(async (em) => {
+          await em.execute('select set_config(?, ?, true)', [tenantSetting, tenantId]);
+          return work(em);
+        });
+      }),
+    checkWalls: () => guarded(() => checkWalls(query, schema)),
+    ping: () => guarded(async () => void (await query('select 1', []))),
+    close: () => orm.close(true),
+  };
+}
+
+function checkedUrl(url: Revealable): string {
+  const text = revealed(url).trim();
+  if (URL.canParse(text) && /^postgres(ql)?:$/.test(new URL(text).protocol)) return text;
+  throw new PosternError('config.invalid', 'The database URL must be postgresql://role:password@host:port/database.');
+}
+
+async function translated<T>(work: () => Promise<T>, code: ErrorCode): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isUnavailable(error)) throw new PosternError(code, 'The database does not answer.', { cause: error });
+    throw error;
+  }
+}

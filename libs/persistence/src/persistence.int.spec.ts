@@ -1,0 +1,199 @@
+import { rmSync } from 'node:fs';
+import { defineEntity, p } from '@mikro-orm/core';
+import { MikroORM } from '@mikro-orm/postgresql';
+import { newId } from '@postern/contracts';
+import { startPostgres, temporaryDataDir, type Postgres } from '@postern/servers';
+import { migrateDatabase, openDatabase, tenantPolicySql, type Database, type MigrateOptions } from './index.ts';
+
+const Note = defineEntity({
+  name: 'Note',
+  tableName: 'note',
+  properties: { tenantId: p.string().primary(), noteId: p.string().primary(), text: p.string() },
+});
+
+type Place = MigrateOptions & { readonly ownerUrl: string };
+
+const migrations = [
+  {
+    name: '0001_note',
+    sql: [
+      'create table notes.note (tenant_id text not null, note_id text not null, text text not null, primary key (tenant_id, note_id))',
+      ...tenantPolicySql('notes.note'),
+    ],
+  },
+];
+const servicePassword = 'a-password-of-the-service';
+const [tenantA, tenantB] = [newId('tenant'), newId('tenant')];
+
+let dataDir: string;
+let postgres: Postgres;
+let databases = 0;
+const opened: Database[] = [];
+
+beforeAll(async () => {
+  dataDir = temporaryDataDir('postern-persistence-');
+  postgres = await startPostgres({ dataDir: `${dataDir}/postgres` });
+});
+
+afterAll(async () => {
+  for (const database of opened) await database.close();
+  await postgres.stop();
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+async function freshPlace(): Promise<Place> {
+  databases += 1;
+  const name = `persistence_${databases}`;
+  await postgres.createDatabase(name);
+  return {
+    ownerUrl: postgres.urlOf(name),
+    schema: 'notes',
+    migrations,
+    serviceRole: `notes_service_${databases}`,
+    servicePassword,
+    grants: { note: ['select', 'insert', 'delete'] },
+  };
+}
+
+function open(place: Place, url = serviceUrl(place)): Database {
+  const database = openDatabase({
+    url,
+    entities: [Note],
+    schema: 'notes',
+    poolMax: 4,
+    unavailableCode: 'vault.database_unavailable',
+  });
+  opened.push(database);
+  return database;
+}
+
+function serviceUrl({ ownerUrl, serviceRole }: Place): string {
+  return Object.assign(new URL(ownerUrl), { username: serviceRole, password: servicePassword }).href;
+}
+
+async function asOwner(place: Place, ...statements: string[]): Promise<void> {
+  const orm = new MikroORM({ clientUrl: place.ownerUrl, entities: [], discovery: { warnWhenNoEntities: false } });
+  try {
+    for (const statement of statements) await orm.em.getConnection().execute(statement);
+  } finally {
+    await orm.close(true);
+  }
+}
+
+const coded = (code: string) => expect.objectContaining({ code });
+
+describe('a migrated database', () => {
+  test('holds each migration once, however often and by how many it is run', async () => {
+    const place = await freshPlace();
+    const runs = await Promise.all([migrateDatabase(place), migrateDatabase(place), migrateDatabase(place)]);
+    expect(runs.flat()).toEqual(['0001_note']);
+  });
+
+  test('shows a transaction the rows of its own tenant, and none after it', async () => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    const database = open(place);
+    await database.checkWalls();
+    await database.inTenant(tenantA, async (em) => em.insert(Note, { tenantId: tenantA, noteId: '1', text: 'a' }));
+    expect(await database.inTenant(tenantA, (em) => em.count(Note))).toBe(1);
+    expect(await database.inTenant(tenantB, (em) => em.count(Note))).toBe(0);
+    const foreign = database.inTenant(tenantB, (em) => em.insert(Note, { tenantId: tenantA, noteId: '2', text: 'b' }));
+    await expect(foreign).rejects.toThrow('row-level security');
+  });
+
+  test('rolls back when the work throws', async () => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    const database = open(place);
+    const failed = database.inTenant(tenantA, async (em) => {
+      await em.insert(Note, { tenantId: tenantA, noteId: '1', text: 'a' });
+      throw new Error('stop');
+    });
+    await expect(failed).rejects.toThrow('stop');
+    expect(await database.inTenant(tenantA, (em) => em.count(Note))).toBe(0);
+  });
+
+  test('gives the service its grants and nothing beside them', async () => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    const database = open(place);
+    for (const statement of [
+      "update notes.note set text = 'x'",
+      'truncate notes.note',
+      'create table notes.other (a int)',
+      'create temporary table other (a int)',
+      'alter table notes.note no force row level security',
+      'drop policy tenant_wall on notes.note',
+      'select * from notes_migrations.migration',
+    ]) {
+      const attempt = database.inTenant(tenantA, (em) => em.execute(statement));
+      await expect(attempt).rejects.toThrow(/permission denied|must be owner/);
+    }
+  });
+});
+
+describe('a service refuses to start', () => {
+  const holes: [string, (role: string) => string[]][] = [
+    ['with BYPASSRLS', (role) => [`alter role ${role} bypassrls`]],
+    [
+      'as a role that may become one with BYPASSRLS',
+      (role) => [`create role over_${role} bypassrls`, `grant over_${role} to ${role}`],
+    ],
+    [
+      'as the owner of a table',
+      (role) => [`grant create on schema notes to ${role}`, `alter table notes.note owner to ${role}`],
+    ],
+    ['when row security is not forced on a table', () => ['alter table notes.note no force row level security']],
+    ['when row security is off', () => ['alter table notes.note disable row level security']],
+    ['when a table has another policy', () => ['create policy open on notes.note using (true)']],
+    ['when a view shows a table', () => ['create view notes.peek as select * from notes.note']],
+    ['when a new table has no policy', () => ['create table notes.bare (tenant_id text)']],
+    ['when nothing was migrated', () => ['drop table notes.note']],
+  ];
+
+  test.each(holes)('%s', async (_name, statements) => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    await open(place).checkWalls();
+    await asOwner(place, ...statements(place.serviceRole));
+    await expect(open(place).checkWalls()).rejects.toThrow(coded('config.invalid'));
+  });
+
+  test('as a superuser', async () => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    await expect(open(place, place.ownerUrl).checkWalls()).rejects.toThrow(coded('config.invalid'));
+  });
+});
+
+describe('a migration refuses', () => {
+  test('a service role with rights that step over row security', async () => {
+    const place = await freshPlace();
+    await asOwner(place, `create role ${place.serviceRole} login bypassrls`);
+    await expect(migrateDatabase(place)).rejects.toThrow(coded('config.invalid'));
+  });
+
+  test('names that are no names, and short passwords', async () => {
+    const place = await freshPlace();
+    for (const change of [{ schema: 'a; drop' }, { serviceRole: 'A"' }, { servicePassword: 'short' }]) {
+      await expect(migrateDatabase({ ...place, ...change })).rejects.toThrow(coded('config.invalid'));
+    }
+  });
+});
+
+describe('a database that does not answer', () => {
+  test('is told by the code of its app, and the service opens without it', async () => {
+    const place = await freshPlace();
+    const database = open(place, 'postgresql://nobody:nothing-at-all-here@127.0.0.1:1/none');
+    await expect(database.ping()).rejects.toThrow(coded('vault.database_unavailable'));
+    await expect(database.inTenant(tenantA, async () => 1)).rejects.toThrow(coded('vault.database_unavailable'));
+  });
+
+  test('is not confused with a refusal', async () => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    const wrong = open(place).inTenant(tenantA, (em) => em.execute('select * from notes.none'));
+    await expect(wrong).rejects.not.toHaveProperty('code', 'vault.database_unavailable');
+    await expect(open(place).inTenant("ten_' or 1=1", async () => 1)).rejects.toThrow(coded('request.malformed'));
+  });
+});
