@@ -1,0 +1,127 @@
+import {
+  Commit,
+  commitEventType,
+  commitHeaders,
+  commitSignatureContext,
+  eventDefinitions,
+  limits,
+  mayWrite,
+} from '@postern/contracts';
+import { commitHash, signedMessage } from '@postern/crypto';
+
+import { aggregateOf } from './aggregate.ts';
+import type { StoredMessage } from './event-log.ts';
+import type { CommitVerifier } from './signing.ts';
+
+/** A commit that stands in the log and was checked. */
+export interface LogEntry {
+  readonly position: number;
+  readonly subject: string;
+  /** When the server stored it; the commit's own `at` is what the writer's clock said. */
+  readonly timeMs: number;
+  /** What the aggregate's next commit must carry as `previousHash`. */
+  readonly hash: string;
+  readonly commit: Commit;
+  readonly keyId: string;
+  /** Who signed it. */
+  readonly identity: string;
+}
+
+/**
+ * A message that is not folded.
+ *
+ * `foreign`: nobody who may have written it signed it. `damaged`: its writer signed it, but it is no commit.
+ * `future`: a true commit with an event type or version this release does not know; its aggregate stops.
+ */
+export interface LogProblem {
+  readonly kind: 'foreign' | 'damaged' | 'future';
+  readonly position: number;
+  readonly subject: string;
+  readonly reason: string;
+}
+
+export type ReadResult = { readonly kind: 'commit'; readonly entry: LogEntry } | LogProblem;
+
+type Verdict = Pick<LogProblem, 'kind' | 'reason'>;
+
+const foreign = (reason: string): Verdict => ({ kind: 'foreign', reason });
+const damaged = (reason: string): Verdict => ({ kind: 'damaged', reason });
+
+/**
+ * Reads a stored message and believes nothing: the bus cannot tell event types apart, and a client may make the server
+ * write onto any subject by naming it as its reply (DESIGN §4). So only what its rightful writer signed is folded.
+ */
+export class CommitReader {
+  readonly #verifier: CommitVerifier;
+
+  constructor({ verifier }: { verifier: CommitVerifier }) {
+    this.#verifier = verifier;
+  }
+
+  read(message: StoredMessage): ReadResult {
+    const { position, subject, timeMs, payload, headers } = message;
+    const problem = ({ kind, reason }: Verdict): LogProblem => ({ kind, position, subject, reason });
+    const keyId = headers[commitHeaders.key] ?? '';
+    const identity = this.#signedBy(message, keyId);
+    if (identity === undefined) return problem(foreign('it carries no valid signature of a known writer'));
+    const commit = parseCommit(payload);
+    if (commit === undefined) return problem(damaged('its signed payload is no commit'));
+    const verdict =
+      subjectVerdict(subject, commit) ?? headerVerdict(headers, commit) ?? eventsVerdict(identity, commit);
+    if (verdict !== undefined) return problem(verdict);
+    const hash = commitHash(subject, payload);
+    return { kind: 'commit', entry: { position, subject, timeMs, hash, commit, keyId, identity } };
+  }
+
+  #signedBy({ subject, payload, headers }: StoredMessage, keyId: string): string | undefined {
+    const signature = headers[commitHeaders.signature];
+    if (signature === undefined || payload.byteLength > limits.commitBytesMax) return undefined;
+    const bytes = signedMessage(commitSignatureContext, subject, payload);
+    return this.#verifier.verify(keyId, bytes, signature)?.identity;
+  }
+}
+
+function parseCommit(payload: Uint8Array): Commit | undefined {
+  try {
+    const json: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
+    return Commit.safeParse(json).data;
+  } catch {
+    return undefined;
+  }
+}
+
+function subjectVerdict(subject: string, commit: Commit): Verdict | undefined {
+  const aggregate = aggregateOf(subject);
+  const agrees =
+    aggregate?.tenantId === commit.tenantId &&
+    aggregate.kind === commit.aggregate &&
+    aggregate.id === commit.aggregateId;
+  return agrees ? undefined : foreign('its subject belongs to another aggregate');
+}
+
+function headerVerdict(headers: StoredMessage['headers'], commit: Commit): Verdict | undefined {
+  const wanted: Readonly<Record<string, string>> = {
+    [commitHeaders.messageId]: commit.commitId,
+    [commitHeaders.id]: commit.commitId,
+    [commitHeaders.type]: commitEventType,
+    [commitHeaders.subject]: commit.aggregateId,
+    [commitHeaders.time]: commit.at,
+  };
+  const wrong = Object.entries(wanted).find(([name, value]) => headers[name] !== value);
+  return wrong === undefined ? undefined : foreign(`its header ${wrong[0]} disagrees with its payload`);
+}
+
+function eventsVerdict(identity: string, { aggregate, events }: Commit): Verdict | undefined {
+  if (events.length > limits.eventsPerCommitMax) return damaged('it holds too many events');
+  for (const { type, version, data } of events) {
+    const known = eventDefinitions.get(type);
+    if (known === undefined) return { kind: 'future', reason: `its event ${type} is unknown` };
+    if (known.aggregate !== aggregate) return foreign(`its event ${type} belongs to another kind of aggregate`);
+    if (!mayWrite(identity, type)) return foreign(`${identity} may not write ${type}`);
+    if (version > known.version) return { kind: 'future', reason: `version ${version} of ${type} is unknown` };
+    if (version === known.version && !known.data.safeParse(data).success) {
+      return damaged(`the data of its event ${type} does not fit`);
+    }
+  }
+  return undefined;
+}

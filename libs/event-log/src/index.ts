@@ -1,0 +1,37 @@
+export { aggregateOf, subjectOf, type Aggregate } from './aggregate.ts';
+export { CommitReader, type LogEntry, type LogProblem, type ReadResult } from './commit-reader.ts';
+export { encodeCommit, type EncodedCommit, type EncodeOptions } from './encode-commit.ts';
+export type {
+  Appended,
+  AppendRequest,
+  BoundedReadRequest,
+  EventLog,
+  LogSubscription,
+  ReadRequest,
+  StoredMessage,
+  SubscribeRequest,
+} from './event-log.ts';
+export type { AnyEvent, EventMeta, Evolver, Upcast } from './evolver.ts';
+export { foldEntry, type Loaded } from './loaded.ts';
+export { MemoryEventLog, type AppendFault, type MemoryEventLogOptions } from './memory-event-log.ts';
+export {
+  Repository,
+  type AggregateRef,
+  type DecideContext,
+  type Executed,
+  type ExecuteOptions,
+  type RepositoryOptions,
+} from './repository.ts';
+export {
+  appendPolicy,
+  resolveAppend,
+  retryDelayMs,
+  type AppendPolicy,
+  type AppendSteps,
+  type SendOutcome,
+} from './resolve-append.ts';
+export { commitSigner, commitVerifier, type CommitSigner, type CommitVerifier } from './signing.ts';
+export { subjectMatches } from './subject-filter.ts';
+export { Follower, type FollowerCounters, type FollowerOptions, type FollowFrom } from './follower.ts';
+export { DirectoryFollower, StateView, type DirectoryFollowerOptions, type StateViewOptions } from './state-view.ts';
+export type { WaitOptions } from './waiters.ts';

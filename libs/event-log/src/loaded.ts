@@ -1,0 +1,70 @@
+import { eventDefinitions, PosternError, type StoredEvent } from '@postern/contracts';
+
+import type { LogEntry } from './commit-reader.ts';
+import type { AnyEvent, EventMeta, Evolver, Upcast } from './evolver.ts';
+
+/** An aggregate as it stands in the log. */
+export interface Loaded<State> {
+  readonly state: State;
+  /** Ours, gapless from 1; 0 while there is nothing. */
+  readonly revision: number;
+  /** Where its last commit stands; 0 while there is none. */
+  readonly position: number;
+  /**
+   * Where the last message of any kind stands on its subject: what an append has to expect. Beyond `position` only
+   * when somebody wrote there who may not, so that a foreign message stops nobody's appends.
+   */
+  readonly expectedPosition: number;
+  /** What the next commit carries as `previousHash`. */
+  readonly hash: string | null;
+  /** When the last commit was made; time never goes back within an aggregate. */
+  readonly atMs: number;
+}
+
+/** Nothing stands on the subject yet, or nothing that counts. */
+export function emptyLoaded<State>(evolver: Evolver<State, never>, expectedPosition = 0): Loaded<State> {
+  return { state: evolver.initialState, revision: 0, position: 0, expectedPosition, hash: null, atMs: 0 };
+}
+
+/** What follows from a commit and the state after it. */
+export function loadedOf<State>(entry: LogEntry, state: State, expectedPosition = entry.position): Loaded<State> {
+  const { position, hash, commit } = entry;
+  return { state, revision: commit.revision, position, expectedPosition, hash, atMs: Date.parse(commit.at) };
+}
+
+/** Accepts the newest versions only; for evolvers whose events have no older ones. */
+export const currentVersionsOnly: Upcast = (event: StoredEvent) => {
+  if (eventDefinitions.get(event.type)?.version === event.version) return event;
+  throw new PosternError('log.version_unknown', `Version ${event.version} of ${event.type} is unknown.`);
+};
+
+/**
+ * Applies one commit's events to the state before it, and checks that the commit continues it.
+ *
+ * @throws {PosternError} `log.message_damaged` when revision or previous hash do not follow.
+ */
+export function foldEntry<State, Event extends AnyEvent>(
+  before: Loaded<State>,
+  entry: LogEntry,
+  { evolver, upcast }: { evolver: Evolver<State, Event>; upcast: Upcast },
+): Loaded<State> {
+  const { commit, position } = entry;
+  if (commit.revision !== before.revision + 1 || commit.previousHash !== before.hash) {
+    throw new PosternError(
+      'log.message_damaged',
+      `The commit at position ${position} does not follow its predecessor.`,
+    );
+  }
+  const meta: EventMeta = {
+    tenantId: commit.tenantId,
+    aggregateId: commit.aggregateId,
+    atMs: Date.parse(commit.at),
+    actor: commit.actor,
+  };
+  // The reader has checked type and data of every event of the newest version; upcasting gives just those.
+  const state = commit.events.reduce(
+    (folded, event) => evolver.evolve(folded, upcast(event) as Event, meta),
+    before.state,
+  );
+  return loadedOf(entry, state);
+}

@@ -1,0 +1,182 @@
+import { commitHeaders, limits, PosternError } from '@postern/contracts';
+
+import type {
+  Appended,
+  AppendRequest,
+  BoundedReadRequest,
+  EventLog,
+  LogSubscription,
+  StoredMessage,
+  SubscribeRequest,
+} from './event-log.ts';
+import { resolveAppend, type AppendPolicy, type SendOutcome } from './resolve-append.ts';
+import { subjectMatches } from './subject-filter.ts';
+
+/** What happens to the next appends of a memory log; for tests. */
+export type AppendFault = 'lose_message' | 'lose_acknowledgement';
+
+export interface MemoryEventLogOptions {
+  readonly nowMs?: (() => number) | undefined;
+  readonly policy?: AppendPolicy | undefined;
+}
+
+interface Subscriber {
+  readonly request: SubscribeRequest;
+  nextPosition: number;
+  scheduled: boolean;
+  stopped: boolean;
+}
+
+/**
+ * The log in memory: the same contract as on JetStream, for specs that are about something else, with the faults that
+ * a network has.
+ */
+export class MemoryEventLog implements EventLog {
+  readonly #messages: StoredMessage[] = [];
+  readonly #subscribers = new Set<Subscriber>();
+  readonly #faults: AppendFault[] = [];
+  readonly #nowMs: () => number;
+  readonly #policy: AppendPolicy | undefined;
+  #up = true;
+
+  constructor({ nowMs = Date.now, policy }: MemoryEventLogOptions = {}) {
+    this.#nowMs = nowMs;
+    this.#policy = policy;
+  }
+
+  /** The next appends meet these faults, one each. */
+  injectFaults(...faults: readonly AppendFault[]): void {
+    this.#faults.push(...faults);
+  }
+
+  /** From now on nobody is answered. */
+  stopServing(): void {
+    this.#up = false;
+  }
+
+  /** Serves again; followers are told that they reconnected. */
+  resumeServing(): void {
+    this.#up = true;
+    for (const subscriber of this.#subscribers) {
+      subscriber.request.onReset();
+      this.#schedule(subscriber);
+    }
+  }
+
+  /** Stores without any check, as somebody would who does not keep to the rules. */
+  put(message: Pick<StoredMessage, 'subject' | 'payload' | 'headers'>): number {
+    const position = this.#messages.length + 1;
+    this.#messages.push({ ...message, position, timeMs: this.#nowMs() });
+    for (const subscriber of this.#subscribers) this.#schedule(subscriber);
+    return position;
+  }
+
+  append(request: AppendRequest): Promise<Appended> {
+    if (request.payload.byteLength > limits.commitBytesMax) {
+      return Promise.reject(new PosternError('log.commit_too_large', 'The message exceeds the limit.'));
+    }
+    return resolveAppend(request, {
+      send: () => Promise.resolve(this.#send(request)),
+      standing: () => Promise.resolve(this.#standing(request)),
+      policy: this.#policy,
+    });
+  }
+
+  last(subject: string): Promise<StoredMessage | undefined> {
+    return this.#answer(() => this.#lastMatching(subject));
+  }
+
+  at(position: number): Promise<StoredMessage | undefined> {
+    return this.#answer(() => this.#messages[position - 1]);
+  }
+
+  async *read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
+    const end = Math.min(request.untilPosition ?? Infinity, await this.head());
+    const wanted = this.#select(request, end);
+    for (const message of wanted) yield message;
+  }
+
+  head(filter = '>'): Promise<number> {
+    return this.#answer(() => this.#lastMatching(filter)?.position ?? 0);
+  }
+
+  async subscribe(request: SubscribeRequest): Promise<LogSubscription> {
+    const head = await this.head();
+    const backlog = this.#select(request, head);
+    const startPosition = (backlog[0]?.position ?? head + 1) - 1;
+    const subscriber = { request, nextPosition: head + 1, scheduled: false, stopped: false };
+    this.#subscribers.add(subscriber);
+    setImmediate(() => {
+      for (const message of backlog) if (!subscriber.stopped) request.onMessage(message);
+      this.#schedule(subscriber);
+    });
+    return {
+      startPosition,
+      stop: () => {
+        subscriber.stopped = true;
+        this.#subscribers.delete(subscriber);
+        return Promise.resolve();
+      },
+    };
+  }
+
+  #send({ subject, payload, headers, messageId, expectedPosition }: AppendRequest): SendOutcome {
+    if (!this.#up) return { kind: 'unreachable', cause: new Error('the log is stopped') };
+    const fault = this.#faults.shift();
+    if (fault === 'lose_message') return { kind: 'silent', cause: new Error('the message was lost') };
+    if ((this.#lastMatching(subject)?.position ?? 0) !== expectedPosition) return { kind: 'conflict' };
+    const position = this.put({
+      subject,
+      payload: Uint8Array.from(payload),
+      headers: { ...headers, [commitHeaders.messageId]: messageId },
+    });
+    return fault === 'lose_acknowledgement'
+      ? { kind: 'silent', cause: new Error('the acknowledgement was lost') }
+      : { kind: 'stored', position };
+  }
+
+  #standing({ subject, expectedPosition }: AppendRequest): StoredMessage | undefined {
+    return this.#messages.find((message) => message.subject === subject && message.position > expectedPosition);
+  }
+
+  #lastMatching(filter: string): StoredMessage | undefined {
+    return this.#messages.findLast(({ subject }) => subjectMatches(filter, subject));
+  }
+
+  #select(request: BoundedReadRequest, end: number): StoredMessage[] {
+    const { filter, fromPosition = 1, sinceMs = 0, lastPerSubject = false } = request;
+    const matching = this.#messages
+      .slice(0, end)
+      .filter(
+        ({ subject, position, timeMs }) =>
+          subjectMatches(filter, subject) && position >= fromPosition && timeMs >= sinceMs,
+      );
+    if (!lastPerSubject) return matching;
+    const last = new Map(matching.map((message) => [message.subject, message.position]));
+    return matching.filter(({ subject, position }) => last.get(subject) === position);
+  }
+
+  #schedule(subscriber: Subscriber): void {
+    if (subscriber.scheduled || !this.#up) return;
+    subscriber.scheduled = true;
+    setImmediate(() => {
+      subscriber.scheduled = false;
+      this.#deliver(subscriber);
+    });
+  }
+
+  #deliver(subscriber: Subscriber): void {
+    while (this.#up && !subscriber.stopped) {
+      const message = this.#messages[subscriber.nextPosition - 1];
+      if (message === undefined) return;
+      subscriber.nextPosition += 1;
+      if (subjectMatches(subscriber.request.filter, message.subject)) subscriber.request.onMessage(message);
+    }
+  }
+
+  #answer<T>(give: () => T): Promise<T> {
+    return this.#up
+      ? Promise.resolve(give())
+      : Promise.reject(new PosternError('log.unavailable', 'The log is stopped.'));
+  }
+}

@@ -1,0 +1,317 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { isPosternError, newId, PosternError, timestampOf, type Actor, type Commit } from '@postern/contracts';
+
+import { subjectOf } from './aggregate.ts';
+import type { CommitReader, LogEntry, LogProblem } from './commit-reader.ts';
+import { encodeCommit, type EncodedCommit } from './encode-commit.ts';
+import type { EventLog } from './event-log.ts';
+import type { AnyEvent, Evolver, Upcast } from './evolver.ts';
+import { currentVersionsOnly, emptyLoaded, foldEntry, loadedOf, type Loaded } from './loaded.ts';
+import { retryDelayMs, type AppendPolicy } from './resolve-append.ts';
+import type { CommitSigner } from './signing.ts';
+import { LruCache } from './state-cache.ts';
+
+/** An aggregate of the repository's kind. */
+export interface AggregateRef {
+  readonly tenantId: string;
+  readonly id: string;
+}
+
+export interface RepositoryOptions<State, Event extends AnyEvent> {
+  readonly log: EventLog;
+  readonly evolver: Evolver<State, Event>;
+  readonly reader: CommitReader;
+  /** Without it the repository only reads. */
+  readonly signer?: CommitSigner | null | undefined;
+  /** CloudEvents source, such as `/postern/refresh`. */
+  readonly source: string;
+  readonly upcast?: Upcast | undefined;
+  /**
+   * How many states stay in memory; 0 (none) by default. Only for a repository that a follower feeds by `observe`,
+   * `observeProblem` and `forgetAll`: otherwise nobody would notice that a kept state is old.
+   */
+  readonly cacheEntriesMax?: number | undefined;
+  readonly nowMs?: (() => number) | undefined;
+  /** How often and how soon a decision that lost a race is taken again. */
+  readonly conflictPolicy?: AppendPolicy | undefined;
+}
+
+export interface ExecuteOptions {
+  readonly actor: Actor;
+  readonly correlationId: string;
+  readonly causationId?: string | null | undefined;
+  readonly traceparent?: string | undefined;
+  /** Decide on what the leader holds, not on a cached or a replica's state. */
+  readonly fromLeader?: boolean | undefined;
+}
+
+export interface DecideContext<State> {
+  /** Now, but never before the aggregate's last commit. */
+  readonly nowMs: number;
+  readonly loaded: Loaded<State>;
+}
+
+/** What was decided, and where it stands. */
+export interface Executed<State, Event> {
+  readonly state: State;
+  readonly revision: number;
+  readonly position: number;
+  readonly events: readonly Event[];
+  /** False when there was nothing to say: the command was a repeat. */
+  readonly appended: boolean;
+  readonly commitId?: string;
+}
+
+/** A lost race is decided again this often. */
+export const conflictPolicyDefault: AppendPolicy = Object.freeze({
+  attemptsMax: 8,
+  retryDelayMsMin: 5,
+  retryDelayMsMax: 250,
+});
+
+/** Loads, decides and appends: the one way to change an aggregate. */
+export class Repository<State, Event extends AnyEvent> {
+  readonly #options: RepositoryOptions<State, Event>;
+  readonly #upcast: Upcast;
+  readonly #cache: LruCache<Loaded<State>> | undefined;
+  readonly #nowMs: () => number;
+  readonly #conflictPolicy: AppendPolicy;
+
+  constructor(options: RepositoryOptions<State, Event>) {
+    this.#options = options;
+    this.#upcast = options.upcast ?? currentVersionsOnly;
+    this.#cache = (options.cacheEntriesMax ?? 0) > 0 ? new LruCache(options.cacheEntriesMax ?? 0) : undefined;
+    this.#nowMs = options.nowMs ?? Date.now;
+    this.#conflictPolicy = options.conflictPolicy ?? conflictPolicyDefault;
+  }
+
+  /**
+   * The aggregate as it stands: from memory, or by one direct get.
+   *
+   * @param options `fromLeader` passes memory and replicas by: use it wherever a secret is released.
+   * @returns revision 0 when there is nothing.
+   * @throws {PosternError} `log.version_unknown` when its last commit is from the future.
+   */
+  async load(ref: AggregateRef, options: { readonly fromLeader?: boolean | undefined } = {}): Promise<Loaded<State>> {
+    const subject = this.subjectOf(ref);
+    const cached = options.fromLeader === true ? undefined : this.#cache?.get(subject);
+    if (cached !== undefined) return cached;
+    const loaded = await this.#read(subject, options.fromLeader);
+    if (loaded.revision > 0) this.#remember(subject, loaded);
+    return loaded;
+  }
+
+  /**
+   * Loads, decides, appends; decides again when something else was written first.
+   *
+   * A refusal or a repeat that was decided on a cached state is decided again on a read one, so that memory which lags
+   * never refuses what is allowed by now.
+   *
+   * @effect Appends one commit, durable once it resolves, or nothing when `decide` gives no events.
+   * @throws {PosternError} what `decide` throws; `log.conflict` after the last attempt; `log.outcome_unknown`,
+   *   `log.unavailable`, `log.commit_too_large`, `auth.forbidden`.
+   */
+  async execute(
+    ref: AggregateRef,
+    decide: (state: State, context: DecideContext<State>) => readonly Event[],
+    options: ExecuteOptions,
+  ): Promise<Executed<State, Event>> {
+    const subject = this.subjectOf(ref);
+    const cached = options.fromLeader === true ? undefined : this.#cache?.get(subject);
+    if (cached !== undefined) {
+      const done = await this.#attempt(ref, cached, { decide, options, final: false });
+      if (done !== undefined) return done;
+    }
+    for (let attempt = 1; attempt <= this.#conflictPolicy.attemptsMax; attempt += 1) {
+      const loaded = await this.#read(subject, options.fromLeader === true || attempt > 1);
+      const done = await this.#attempt(ref, loaded, { decide, options, final: true });
+      if (done !== undefined) return done;
+      await delay(retryDelayMs(this.#conflictPolicy, attempt));
+    }
+    throw new PosternError('log.conflict', `Every attempt on ${subject} lost its race.`);
+  }
+
+  /** Every commit of an aggregate in order. @throws {PosternError} `log.version_unknown` at one from the future. */
+  async *history(
+    ref: AggregateRef,
+    options: { readonly untilPosition?: number | undefined } = {},
+  ): AsyncIterable<LogEntry> {
+    yield* this.#entries(this.subjectOf(ref), options.untilPosition);
+  }
+
+  /**
+   * The state from events alone, without believing any carried state.
+   *
+   * @throws {PosternError} `log.message_damaged` when revisions or hashes do not follow one another.
+   */
+  async replay(
+    ref: AggregateRef,
+    options: { readonly untilPosition?: number | undefined } = {},
+  ): Promise<Loaded<State>> {
+    return await this.#fold(this.subjectOf(ref), options.untilPosition);
+  }
+
+  /** Feeds the cache from a follower. Entries of other kinds are left alone. */
+  observe(entry: LogEntry): void {
+    if (this.#cache === undefined || entry.commit.aggregate !== this.#options.evolver.kind) return;
+    const cached = this.#cache.get(entry.subject);
+    if (cached !== undefined && cached.position >= entry.position) return;
+    if (entry.commit.stateVersion === this.#options.evolver.stateVersion) {
+      this.#cache.set(entry.subject, this.#carried(entry));
+    } else {
+      this.#cache.delete(entry.subject);
+    }
+  }
+
+  /** A follower met a message that is not folded: what is cached of its aggregate may no longer be what counts. */
+  observeProblem(problem: LogProblem): void {
+    this.#cache?.delete(problem.subject);
+  }
+
+  /** After a jump or reconnect of the follower nothing cached can be relied upon. */
+  forgetAll(): void {
+    this.#cache?.clear();
+  }
+
+  subjectOf({ tenantId, id }: AggregateRef): string {
+    return subjectOf({ tenantId, kind: this.#options.evolver.kind, id });
+  }
+
+  async #attempt(
+    ref: AggregateRef,
+    loaded: Loaded<State>,
+    turn: {
+      readonly decide: (state: State, context: DecideContext<State>) => readonly Event[];
+      readonly options: ExecuteOptions;
+      /** What is decided here counts, even if it is a refusal or nothing. */
+      readonly final: boolean;
+    },
+  ): Promise<Executed<State, Event> | undefined> {
+    const nowMs = Math.max(this.#nowMs(), loaded.atMs);
+    let events: readonly Event[];
+    try {
+      events = turn.decide(loaded.state, { nowMs, loaded });
+    } catch (error) {
+      if (turn.final || !isPosternError(error)) throw error;
+      return undefined;
+    }
+    if (events.length === 0) {
+      const { state, revision, position } = loaded;
+      return turn.final ? { state, revision, position, events, appended: false } : undefined;
+    }
+    return await this.#append(ref, loaded, { events, nowMs, options: turn.options });
+  }
+
+  async #append(
+    { tenantId, id }: AggregateRef,
+    loaded: Loaded<State>,
+    { events, nowMs, options }: { events: readonly Event[]; nowMs: number; options: ExecuteOptions },
+  ): Promise<Executed<State, Event> | undefined> {
+    const { evolver } = this.#options;
+    const meta = { tenantId, aggregateId: id, atMs: nowMs, actor: options.actor };
+    const state = events.reduce((folded, event) => evolver.evolve(folded, event, meta), loaded.state);
+    const commit: Commit = {
+      commitId: newId('commit'),
+      tenantId,
+      aggregate: evolver.kind,
+      aggregateId: id,
+      revision: loaded.revision + 1,
+      at: timestampOf(nowMs),
+      actor: options.actor,
+      causationId: options.causationId ?? null,
+      correlationId: options.correlationId,
+      events: events.map(({ type, version, data }) => ({ type, version, data: { ...data } })),
+      stateVersion: evolver.stateVersion,
+      state,
+      previousHash: loaded.hash,
+    };
+    const encoded = this.#encode(commit, options.traceparent);
+    const position = await this.#send(encoded, loaded.expectedPosition);
+    if (position === undefined) return undefined;
+    const { revision, commitId } = commit;
+    const { hash, subject } = encoded;
+    this.#remember(subject, { state, revision, position, expectedPosition: position, hash, atMs: nowMs });
+    return { state, revision, position, events, appended: true, commitId };
+  }
+
+  #encode(commit: Commit, traceparent: string | undefined): EncodedCommit {
+    const { signer, source } = this.#options;
+    if (!signer) throw new PosternError('auth.forbidden', 'This service writes no commits.');
+    return encodeCommit(commit, { signer, source, traceparent });
+  }
+
+  /** @returns undefined on a conflict. */
+  async #send(
+    { subject, payload, headers, messageId }: EncodedCommit,
+    expectedPosition: number,
+  ): Promise<number | undefined> {
+    try {
+      const { position } = await this.#options.log.append({ subject, payload, headers, messageId, expectedPosition });
+      return position;
+    } catch (error) {
+      this.#cache?.delete(subject);
+      if (isPosternError(error) && error.code === 'log.conflict') return undefined;
+      throw error;
+    }
+  }
+
+  async #read(subject: string, fromLeader: boolean | undefined): Promise<Loaded<State>> {
+    const { log, reader, evolver } = this.#options;
+    const message = await log.last(subject, { fromLeader });
+    if (message === undefined) return emptyLoaded(evolver);
+    const result = reader.read(message);
+    if (result.kind === 'future') throw futureError(result);
+    if (result.kind === 'commit') {
+      const { entry } = result;
+      return entry.commit.stateVersion === evolver.stateVersion
+        ? this.#carried(entry)
+        : await this.#fold(subject, entry.position);
+    }
+    return await this.#lastValid(subject, message.position);
+  }
+
+  /** Somebody wrote last who may not: the state is that of the last true commit, the append goes after the intruder. */
+  async #lastValid(subject: string, expectedPosition: number): Promise<Loaded<State>> {
+    let last: LogEntry | undefined;
+    for await (const entry of this.#entries(subject, expectedPosition)) last = entry;
+    if (last === undefined) return emptyLoaded(this.#options.evolver, expectedPosition);
+    const loaded =
+      last.commit.stateVersion === this.#options.evolver.stateVersion
+        ? this.#carried(last)
+        : await this.#fold(subject, last.position);
+    return { ...loaded, expectedPosition };
+  }
+
+  async #fold(subject: string, untilPosition: number | undefined): Promise<Loaded<State>> {
+    const { evolver } = this.#options;
+    let loaded: Loaded<State> = emptyLoaded(evolver);
+    for await (const entry of this.#entries(subject, untilPosition)) {
+      loaded = foldEntry(loaded, entry, { evolver, upcast: this.#upcast });
+    }
+    return loaded;
+  }
+
+  async *#entries(subject: string, untilPosition: number | undefined): AsyncIterable<LogEntry> {
+    const { log, reader } = this.#options;
+    for await (const message of log.read({ filter: subject, untilPosition })) {
+      const result = reader.read(message);
+      if (result.kind === 'future') throw futureError(result);
+      if (result.kind === 'commit') yield result.entry;
+    }
+  }
+
+  /** The state a commit carries: ours by its version, signed by a writer of the table. */
+  #carried(entry: LogEntry): Loaded<State> {
+    return loadedOf(entry, entry.commit.state as State);
+  }
+
+  #remember(subject: string, loaded: Loaded<State>): void {
+    const cached = this.#cache?.get(subject);
+    if (cached === undefined || cached.position <= loaded.position) this.#cache?.set(subject, loaded);
+  }
+}
+
+function futureError({ position, reason }: LogProblem): PosternError {
+  return new PosternError('log.version_unknown', `At position ${position}: ${reason}.`);
+}

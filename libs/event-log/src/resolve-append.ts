@@ -1,0 +1,89 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { PosternError } from '@postern/contracts';
+
+import type { Appended, AppendRequest, StoredMessage } from './event-log.ts';
+
+/** What one sending of a message came to. */
+export type SendOutcome =
+  | { readonly kind: 'stored'; readonly position: number }
+  /** The server says something else stands there, or that another append is under way. */
+  | { readonly kind: 'conflict' }
+  /** The server says it has it already. */
+  | { readonly kind: 'duplicate' }
+  /** No answer: it may be stored, or not, or not yet. */
+  | { readonly kind: 'silent'; readonly cause: unknown }
+  /** It certainly was not stored, but may be on another try. */
+  | { readonly kind: 'unreachable'; readonly cause: unknown };
+
+/** How long an append goes on before it gives up. */
+export interface AppendPolicy {
+  readonly attemptsMax: number;
+  readonly retryDelayMsMin: number;
+  readonly retryDelayMsMax: number;
+}
+
+export const appendPolicy: AppendPolicy = Object.freeze({
+  attemptsMax: 6,
+  retryDelayMsMin: 15,
+  retryDelayMsMax: 1_000,
+});
+
+export interface AppendSteps {
+  /** Sends the message once. A thrown error ends the append: it is a definite refusal. */
+  readonly send: () => Promise<SendOutcome>;
+  /** From the leader: the first message on the subject after the expected position. */
+  readonly standing: () => Promise<StoredMessage | undefined>;
+  readonly policy?: AppendPolicy | undefined;
+}
+
+/**
+ * Settles an append whatever became of its acknowledgement (DESIGN §4).
+ *
+ * After a conflict or silence only one thing tells the truth: what stands after the expected position, read from the
+ * leader. Ours: it had succeeded. Another's: decide again. Nothing: it may be in flight, so wait and send the same
+ * message again; it can only ever be stored once, since the position it expects can only be followed once.
+ *
+ * @throws {PosternError} `log.conflict`, `log.unavailable` (certainly not stored), `log.outcome_unknown`.
+ */
+export async function resolveAppend(request: AppendRequest, steps: AppendSteps): Promise<Appended> {
+  const policy = steps.policy ?? appendPolicy;
+  let silence: unknown;
+  let last: SendOutcome | undefined;
+  for (let attempt = 1; attempt <= policy.attemptsMax; attempt += 1) {
+    const outcome = await steps.send();
+    if (outcome.kind === 'stored') return { position: outcome.position, duplicate: false };
+    last = outcome;
+    if (outcome.kind === 'silent') silence = outcome.cause;
+    const found = outcome.kind === 'unreachable' ? undefined : await steps.standing().catch(() => undefined);
+    if (found !== undefined) {
+      if (isOurs(found, request)) return { position: found.position, duplicate: true };
+      throw conflict(request);
+    }
+    if (attempt < policy.attemptsMax) await delay(retryDelayMs(policy, attempt));
+  }
+  if (silence !== undefined || last?.kind === 'duplicate') {
+    throw new PosternError('log.outcome_unknown', 'No acknowledgement came, and nothing stands in the log yet.', {
+      cause: silence,
+    });
+  }
+  if (last?.kind === 'conflict') throw conflict(request);
+  throw new PosternError('log.unavailable', 'The event log does not take appends.', {
+    cause: last?.kind === 'unreachable' ? last.cause : undefined,
+  });
+}
+
+/** By id and by bytes: an id alone can be copied by whoever may append. */
+function isOurs(found: StoredMessage, { messageId, payload }: AppendRequest): boolean {
+  return found.headers['Nats-Msg-Id'] === messageId && Buffer.compare(found.payload, payload) === 0;
+}
+
+function conflict({ subject, expectedPosition }: AppendRequest): PosternError {
+  return new PosternError('log.conflict', `Something stands on ${subject} after position ${expectedPosition}.`);
+}
+
+/** Doubles, with half of it random, so that racers part. */
+export function retryDelayMs({ retryDelayMsMin, retryDelayMsMax }: AppendPolicy, attempt: number): number {
+  const ceiling = Math.min(retryDelayMsMax, retryDelayMsMin * 2 ** (attempt - 1));
+  return ceiling / 2 + (Math.random() * ceiling) / 2;
+}
