@@ -1,0 +1,36 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { isPosternError, PosternError, type AppName } from '@postern/contracts';
+import { Bus, connectBus } from '@postern/nats';
+import type { Logger } from './logger.ts';
+import type { ServiceConfig } from './service-config.ts';
+
+const retryMsMin = 250;
+const retryMsMax = 5_000;
+
+export interface BusConnection {
+  readonly app: AppName;
+  readonly config: ServiceConfig;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Connects to the bus, however long that takes: services and servers start in any order. Each attempt is told.
+ *
+ * @throws {PosternError} `service.not_ready` when the service is stopped meanwhile; at once what waiting cannot mend.
+ */
+export async function reachBus({ app, config, logger, signal }: BusConnection): Promise<Bus> {
+  const servers = config.natsUrl.split(',').map((url) => url.trim());
+  const name = `${app}-${config.instanceId}`;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await connectBus({ servers, creds: config.natsCreds.reveal(), identity: app, name });
+    } catch (error) {
+      if (!isPosternError(error) || error.row.retry !== 'later') throw error;
+      logger.warn(`waiting for the bus at ${servers.join(', ')}`, { attempt, reason: error.message });
+    }
+    await delay(Math.min(retryMsMax, retryMsMin * 2 ** Math.min(attempt - 1, 8)), undefined, { signal }).catch(() => {
+      throw new PosternError('service.not_ready', 'The service was stopped while it waited for the bus.');
+    });
+  }
+}

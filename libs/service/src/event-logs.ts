@@ -1,0 +1,30 @@
+import type { EventLog } from '@postern/event-log';
+import { JetStreamEventLog, type Bus } from '@postern/nats';
+
+/** The streams of the event log, each made when it is first asked for: the bus lets an app reach only its own. */
+export class EventLogs {
+  readonly #bus: Bus;
+  readonly #logs = new Map<string, EventLog>();
+
+  constructor(bus: Bus) {
+    this.#bus = bus;
+  }
+
+  get connections(): EventLog {
+    return this.#log('connections');
+  }
+
+  get admin(): EventLog {
+    return this.#log('admin');
+  }
+
+  get access(): EventLog {
+    return this.#log('access');
+  }
+
+  #log(stream: 'connections' | 'admin' | 'access'): EventLog {
+    const log = this.#logs.get(stream) ?? new JetStreamEventLog({ bus: this.#bus, stream });
+    this.#logs.set(stream, log);
+    return log;
+  }
+}

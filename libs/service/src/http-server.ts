@@ -1,0 +1,105 @@
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { context } from '@opentelemetry/api';
+import { limits, PosternError } from '@postern/contracts';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { codedError, problemReply } from './error-reply.ts';
+import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
+import { correlationHeader, correlationId } from './request-context.ts';
+import { beginArrival, type ArrivalScope } from './telemetry.ts';
+
+/** How long a client may take to send a request. */
+const requestTimeoutMs = 30_000;
+const pathParameterCharsMax = 512;
+
+export interface HttpServerOptions {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Browsers are told to stay with TLS only where there is TLS. */
+  readonly publicUrl: string;
+  readonly isStopping: () => boolean;
+}
+
+/** What every answer carries unless its handler says otherwise: nothing is cached, framed, sniffed or referred. */
+const defaultHeaders = Object.freeze({
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-opener-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+});
+
+/** Nest's adapter over fastify, with limits, the default headers, and a span, a log line and numbers for each request. */
+export function createHttpAdapter(options: HttpServerOptions): FastifyAdapter {
+  const adapter = new FastifyAdapter({
+    bodyLimit: limits.requestBytesMax,
+    requestTimeout: requestTimeoutMs,
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: pathParameterCharsMax },
+    frameworkErrors: (error: Error, _request: unknown, reply: FastifyReply) => answer(reply, error),
+  });
+  addHooks(adapter, options);
+  return adapter;
+}
+
+function addHooks(adapter: FastifyAdapter, options: HttpServerOptions): void {
+  const scopes = new WeakMap<object, ArrivalScope>();
+  const server = adapter.getInstance();
+  const transport = options.publicUrl.startsWith('https:') ? { 'strict-transport-security': 'max-age=31536000' } : {};
+  const headers = { ...defaultHeaders, ...transport };
+
+  server.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+    const route = request.routeOptions.url ?? '(none)';
+    const attributes = { 'http.request.method': request.method, 'http.route': route };
+    const scope = beginArrival({
+      name: `${request.method} ${route}`,
+      headers: request.headers,
+      kind: 'request',
+      attributes,
+    });
+    scopes.set(request.raw, scope);
+    reply.headers({ ...headers, [correlationHeader]: scope.correlationId });
+    context.with(scope.context, () => (refused(request, reply, options) ? undefined : done()));
+  });
+  // The body arrives in callbacks of the socket, which belong to no request: the context is entered again after it.
+  server.addHook('preValidation', (request: FastifyRequest, _reply: FastifyReply, done: () => void) => {
+    context.with(scopes.get(request.raw)?.context ?? context.active(), done);
+  });
+  server.addHook('onSend', (_request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: () => void) => {
+    if (options.isStopping()) reply.header('connection', 'close');
+    done();
+  });
+  server.addHook('onResponse', (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+    const scope = scopes.get(request.raw);
+    if (scope !== undefined) context.with(scope.context, () => told(request, reply, options));
+    scope?.span.end();
+    done();
+  });
+}
+
+/** A connection kept open from before may still bring a request while the service stops. */
+function refused(request: FastifyRequest, reply: FastifyReply, { isStopping }: HttpServerOptions): boolean {
+  if (!isStopping() || request.routeOptions.url === '/healthz') return false;
+  answer(reply, new PosternError('service.not_ready', 'The service is stopping.'));
+  return true;
+}
+
+function answer(reply: FastifyReply, error: unknown): void {
+  const { status, headers, body } = problemReply(codedError(error), correlationId());
+  void reply
+    .status(status)
+    .headers({ ...defaultHeaders, ...headers })
+    .send(JSON.stringify(body));
+}
+
+/** The route's pattern is told, never the URL: a query may hold a code. */
+function told(request: FastifyRequest, reply: FastifyReply, { logger, metrics }: HttpServerOptions): void {
+  const labels = {
+    method: request.method,
+    route: request.routeOptions.url ?? '(none)',
+    status: String(reply.statusCode),
+  };
+  metrics.histogram('postern_http_seconds', 'Time to answer an HTTP request').observe(reply.elapsedTime / 1000, labels);
+  logger.debug('request answered', { ...labels, ms: Math.round(reply.elapsedTime) });
+}

@@ -1,0 +1,107 @@
+import { Server, type CustomTransportStrategy } from '@nestjs/microservices';
+import { PosternError, type ConsumerKey } from '@postern/contracts';
+import { JetStreamWorker, type Bus, type WorkMessage } from '@postern/nats';
+import { lastValueFrom } from 'rxjs';
+import type { Logger } from './logger.ts';
+import type { Metrics } from './metrics.ts';
+import { reportError } from './report-error.ts';
+import { withArrival } from './telemetry.ts';
+import { settleFailed, settleOnce, type Settleable } from './work-settlement.ts';
+import { jetStreamTransportId } from './works.ts';
+
+export interface JetStreamTransportOptions {
+  readonly bus: Bus;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/**
+ * Nest's transport over JetStream: one worker per durable consumer that a `@Works` method names.
+ *
+ * Nest's own NATS transport knows core NATS only, and `handleEvent()` of its base class swallows errors, which would
+ * acknowledge what failed; so the handler is called and awaited here, and its outcome settles the message.
+ */
+export class JetStreamTransport extends Server implements CustomTransportStrategy {
+  override readonly transportId = jetStreamTransportId;
+  override readonly propagatesEventHandlerErrors = true;
+  readonly #options: JetStreamTransportOptions;
+  #workers: JetStreamWorker[] = [];
+
+  constructor(options: JetStreamTransportOptions) {
+    super();
+    this.#options = options;
+  }
+
+  async listen(callback: (error?: unknown) => void): Promise<void> {
+    try {
+      this.#workers = [...this.messageHandlers.keys()].map((pattern) => this.#worker(pattern));
+      await Promise.all(this.#workers.map((worker) => worker.start()));
+      callback();
+    } catch (error) {
+      callback(error);
+    }
+  }
+
+  /** Takes no more messages, and resolves when those in hand are settled. */
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.splice(0).map((worker) => worker.stop()));
+  }
+
+  on(): never {
+    throw new PosternError('service.internal', 'The JetStream transport has no events of its own');
+  }
+
+  unwrap<T>(): T {
+    return this.#workers as T;
+  }
+
+  #worker(pattern: string): JetStreamWorker {
+    const { concurrencyMax } = (this.messageHandlers.get(pattern)?.extras ?? {}) as { concurrencyMax?: number };
+    return new JetStreamWorker({
+      bus: this.#options.bus,
+      consumer: pattern as ConsumerKey,
+      concurrencyMax: concurrencyMax ?? 1,
+      handle: (message) => this.#handle(pattern, settleOnce(message)),
+    });
+  }
+
+  async #handle(pattern: string, message: Settleable): Promise<void> {
+    const startedMs = performance.now();
+    const { logger, metrics } = this.#options;
+    await withArrival({ name: pattern, headers: message.headers, kind: 'message' }, async () => {
+      try {
+        await this.#run(pattern, message);
+        message.ack();
+      } catch (error) {
+        const code = reportError(logger, `${pattern} failed`, error);
+        metrics
+          .counter('postern_work_errors_total', 'Messages whose handling failed')
+          .add(1, { consumer: pattern, code });
+        const fate = message.settled ? 'settled by its handler' : settleFailed(message, error);
+        logger.warn(`${pattern}: the message was ${fate}`, {
+          position: message.position,
+          deliveries: message.deliveries,
+          code,
+        });
+      }
+    });
+    const seconds = metrics.histogram('postern_work_seconds', 'Time to work off a message');
+    seconds.observe((performance.now() - startedMs) / 1000, { consumer: pattern });
+  }
+
+  async #run(pattern: string, message: WorkMessage): Promise<void> {
+    const handler = this.getHandlerByPattern(pattern);
+    if (handler === null) throw new PosternError('service.internal', `Nothing works off ${pattern}`);
+    const result = this.transformToObservable(await handler(payloadOf(message), message));
+    await lastValueFrom(result, { defaultValue: undefined });
+  }
+}
+
+/** A payload that is no JSON will never be one: it is given up, not put back. */
+function payloadOf(message: WorkMessage): unknown {
+  try {
+    return message.json();
+  } catch (error) {
+    throw new PosternError('log.message_damaged', 'The payload is not JSON.', { cause: error });
+  }
+}

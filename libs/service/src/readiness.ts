@@ -1,0 +1,37 @@
+/** True, or the reason in a few words why not. */
+export type ReadinessAnswer = true | string;
+/** Asked at every `/readyz`; it must answer at once and from memory. */
+export type ReadinessCheck = () => ReadinessAnswer | boolean;
+
+export interface ReadinessReport {
+  readonly ready: boolean;
+  /** `ok` or the reason, by the name of the check. */
+  readonly checks: Readonly<Record<string, string>>;
+}
+
+/**
+ * May this service be sent work? Whoever depends on something registers a check under its name.
+ *
+ * Liveness is another question: a service that lost the bus is alive and must not be restarted for it.
+ */
+export class ReadinessRegistry {
+  readonly #checks = new Map<string, ReadinessCheck>();
+
+  add(name: string, check: ReadinessCheck): void {
+    this.#checks.set(name, check);
+  }
+
+  report(): ReadinessReport {
+    const checks = Object.fromEntries([...this.#checks].map(([name, check]) => [name, answerOf(check)]));
+    return { ready: Object.values(checks).every((answer) => answer === 'ok'), checks };
+  }
+}
+
+function answerOf(check: ReadinessCheck): string {
+  try {
+    const answer = check();
+    return answer === true ? 'ok' : answer === false ? 'not ready' : answer;
+  } catch {
+    return 'the check failed';
+  }
+}

@@ -1,0 +1,174 @@
+import type { Type } from '@nestjs/common';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { AppName } from '@postern/contracts';
+import { checkServer, checkStreams, serveOperations, type Bus } from '@postern/nats';
+import type { DestinationStream } from 'pino';
+import { reachBus } from './bus-connection.ts';
+import { readConfig, type Environment } from './config.ts';
+import { DiscoveredEndpoints } from './discovered-endpoints.ts';
+import { Logger } from './logger.ts';
+import { Metrics } from './metrics.ts';
+import { announceReady, createNestApp, type NestApp } from './nest-app.ts';
+import { ReadinessRegistry } from './readiness.ts';
+import { assertLimits } from './service-config.ts';
+import { streamsOf, type ServiceDefinition } from './service-definition.ts';
+import type { ServiceParts } from './service-module.ts';
+import { shutDown } from './shutdown.ts';
+import { flushTelemetry, startTelemetry } from './telemetry.ts';
+
+/** The release that `nats micro` shows. */
+const serviceVersion = '0.1.0';
+
+/** A service that takes requests. */
+export interface RunningService {
+  readonly app: AppName;
+  readonly httpUrl: string;
+  readonly httpPort: number;
+  readonly logger: Logger;
+  /** A provider of the app, by its class. */
+  get<T>(token: Type<T>): T;
+  /**
+   * Not ready any more, takes nothing new, finishes what is in hand, ends its followers, leaves the bus.
+   *
+   * @returns whether all that ended within `shutdownGraceMs`. A second call gives the first one's answer.
+   */
+  stop(): Promise<boolean>;
+  /** Resolves with the sentence to die with when the bus was closed for good, and never for `stop()`. */
+  readonly busLost: Promise<string>;
+}
+
+export interface StartOptions {
+  /** Ends the waiting for the bus. */
+  readonly signal?: AbortSignal;
+  /** Where log lines go; standard output when not given. */
+  readonly logDestination?: DestinationStream;
+}
+
+/**
+ * Starts a service inside this process, as tests do; `postern serve` uses {@link runService}.
+ *
+ * The order is: configuration, logger, telemetry, bus, its server and streams, Nest, operations, workers, HTTP.
+ *
+ * @throws {PosternError} `config.invalid`, `log.config_differs`, `servers.too_old`, or what a provider's start throws.
+ */
+export async function startService(
+  definition: ServiceDefinition,
+  env: Environment,
+  { signal = new AbortController().signal, logDestination }: StartOptions = {},
+): Promise<RunningService> {
+  assertLimits();
+  const config = readConfig(definition.config, env);
+  const base = { app: definition.app, instance: config.instanceId };
+  const destination = logDestination === undefined ? {} : { destination: logDestination };
+  const logger = new Logger({ level: config.logLevel, base, ...destination });
+  await startTelemetry(env);
+  const bus = await reachBus({ app: definition.app, config, logger, signal });
+  const shared = { app: definition.app, configClass: definition.config, config, logger, bus };
+  const parts = { ...shared, metrics: new Metrics(), readiness: new ReadinessRegistry() };
+  const service = new Service(definition, parts);
+  try {
+    await service.start();
+    return service;
+  } catch (error) {
+    await service.stop();
+    throw error;
+  }
+}
+
+class Service implements RunningService {
+  readonly app: AppName;
+  readonly logger: Logger;
+  readonly busLost: Promise<string>;
+  readonly #definition: ServiceDefinition;
+  readonly #parts: ServiceParts;
+  #app: NestApp | undefined;
+  #endpoints: { stop(): Promise<void> } | undefined;
+  #started = false;
+  #stopped: Promise<boolean> | undefined;
+  #httpPort = 0;
+
+  constructor(definition: ServiceDefinition, parts: ServiceParts) {
+    this.app = definition.app;
+    this.logger = parts.logger;
+    this.#definition = definition;
+    this.#parts = parts;
+    this.busLost = this.#watch(parts.bus);
+  }
+
+  get httpPort(): number {
+    return this.#httpPort;
+  }
+
+  get httpUrl(): string {
+    const { httpHost } = this.#parts.config;
+    const host = httpHost === '0.0.0.0' || httpHost === '::' ? '127.0.0.1' : httpHost;
+    return `http://${host.includes(':') ? `[${host}]` : host}:${this.#httpPort}`;
+  }
+
+  get<T>(token: Type<T>): T {
+    return this.#nest().get<T>(token, { strict: false });
+  }
+
+  async start(): Promise<void> {
+    const { bus, config, readiness, logger } = this.#parts;
+    readiness.add('service', () => (this.#stopped !== undefined ? 'stopping' : this.#started ? true : 'starting'));
+    readiness.add('bus', () => (bus.isConnected ? true : 'disconnected'));
+    await checkServer(bus);
+    await checkStreams(bus, streamsOf(this.#definition));
+    this.#app = await createNestApp(this.#parts, this.#definition.module, () => this.#stopped !== undefined);
+    const nest = this.#nest();
+    await nest.init();
+    const discovered = nest.get(DiscoveredEndpoints);
+    await announceReady(discovered.instances());
+    const endpoints = discovered.of(this.app);
+    this.#endpoints = await serveOperations(bus, { name: this.app, version: serviceVersion, endpoints });
+    await nest.startAllMicroservices();
+    await nest.listen(config.httpPort, config.httpHost);
+    this.#httpPort = portOf(nest);
+    this.#started = true;
+    logger.info('ready', { httpPort: this.#httpPort, operations: endpoints.map(({ operation }) => operation.name) });
+  }
+
+  stop(): Promise<boolean> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<boolean> {
+    const { bus, config, logger } = this.#parts;
+    logger.info('stopping');
+    const steps = [
+      { name: 'requests and messages in hand', run: () => this.#finish() },
+      { name: 'followers', run: async () => this.#app?.nest.close() },
+      { name: 'the bus', run: () => bus.drain() },
+      { name: 'telemetry', run: flushTelemetry },
+    ];
+    const inTime = await shutDown(steps, config.shutdownGraceMs, logger);
+    logger.info('stopped', { inTime });
+    return inTime;
+  }
+
+  /** All three doors close at once, so that the grace is theirs together. */
+  async #finish(): Promise<void> {
+    const http = this.#started ? this.#nest().getHttpAdapter().getInstance().close() : undefined;
+    await Promise.all([http, this.#endpoints?.stop(), this.#app?.transport.close()]);
+  }
+
+  #nest(): NestFastifyApplication {
+    if (this.#app === undefined) throw new Error('The service has no Nest application yet');
+    return this.#app.nest;
+  }
+
+  async #watch(bus: Bus): Promise<string> {
+    const error = await bus.closed;
+    if (this.#stopped !== undefined) return await new Promise<never>(() => {});
+    const reason = error instanceof Error ? error.message : 'the server ended the connection';
+    return `The bus was closed for good (${reason}); the service cannot go on without it.`;
+  }
+}
+
+function portOf(nest: NestFastifyApplication): number {
+  const address = nest.getHttpServer().address();
+  if (typeof address === 'object' && address !== null) return address.port;
+  throw new Error('The HTTP server has no port');
+}
