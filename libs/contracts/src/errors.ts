@@ -165,6 +165,12 @@ export const errorTable = Object.freeze({
   'connection.revoked': row(409, 'The connection was revoked', 'Ask the end user to authorize again.'),
   'connection.suspended': row(409, 'The connection is suspended', 'Resume it first.'),
   'connection.deleted': row(410, 'The connection was deleted', 'Connect the account anew.'),
+  'connection.key_in_use': row(
+    409,
+    'The key of the connection is still needed',
+    'Delete the connection; its key goes when the provider was told.',
+    { ...reread, ...hidden },
+  ),
 
   'lease.scope_missing': row(
     403,

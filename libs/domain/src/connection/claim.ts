@@ -1,0 +1,74 @@
+import { PosternError, type ConnectionEvent } from '@postern/contracts';
+
+import { connectionEvent } from './events.ts';
+import type { Claim, Connection } from './state.ts';
+
+export interface ReleaseRefreshToken {
+  readonly claimId: string;
+  readonly nowMs: number;
+}
+
+export interface InterruptRefresh {
+  readonly claimId: string;
+  readonly nowMs: number;
+  /**
+   * The caller knows by more than the wall clock that the claim is over: it has watched it for longer than its time by
+   * its own monotonic clock, or is its worker and gives up.
+   */
+  readonly claimSeenOver?: boolean;
+}
+
+/** Does a worker hold the right to spend the refresh token at this time? */
+export function isClaimLive(state: Connection, nowMs: number): boolean {
+  return liveClaim(state, nowMs) !== null;
+}
+
+function liveClaim(state: Connection, nowMs: number): Claim | null {
+  const { claim, credential, authorization } = state;
+  if (claim === null || authorization !== 'authorized' || claim.credentialVersion !== credential?.version) return null;
+  return nowMs < claim.expiresAtMs ? claim : null;
+}
+
+/**
+ * Lets the vault give the refresh token to the claim's worker. Appending this is the fence: whoever ends the claim
+ * writes to the same subject, so either the release or the end is first, and the other is refused.
+ *
+ * @returns no events when it was released to this claim before: the worker may not have heard the answer.
+ * @throws {PosternError} `refresh.claim_lost` unless the claim is live and its credential version is current
+ * @source RFC 9700 §4.14.2
+ */
+export function releaseRefreshToken(command: ReleaseRefreshToken, state: Connection): ConnectionEvent[] {
+  const claim = liveClaim(state, command.nowMs);
+  if (claim === null || claim.claimId !== command.claimId) {
+    throw new PosternError('refresh.claim_lost', 'The claim is not live.');
+  }
+  return claim.released ? [] : [connectionEvent('RefreshTokenReleased', { claimId: claim.claimId })];
+}
+
+/**
+ * Ends a claim that brought no outcome: the only way in which another worker gets the next claim.
+ *
+ * Never released: certainly nothing was sent, so it simply failed and may be retried at once. Released: whether the
+ * provider processed it is undecidable. The living access token is then served to its end, because a second use of
+ * the refresh token may make a provider with reuse detection revoke everything; after that, one retry. When the retry
+ * is interrupted too, only the end user can help. Ask the vault first whether it holds what the claim bought.
+ *
+ * @returns no events while the claim is live, or when it has ended already.
+ * @source RFC 9700 §4.14.2
+ */
+export function interruptRefresh(command: InterruptRefresh, state: Connection): ConnectionEvent[] {
+  const { claim } = state;
+  if (claim === null || claim.claimId !== command.claimId) return [];
+  if (command.nowMs < claim.expiresAtMs && command.claimSeenOver !== true) return [];
+  const { claimId, credentialVersion, released } = claim;
+  if (!released) {
+    const data = { claimId, error: 'claim_expired_unreleased', httpStatus: null, nextAttemptAtMs: command.nowMs };
+    return [connectionEvent('RefreshFailed', data)];
+  }
+  const events = [connectionEvent('RefreshInterrupted', { claimId, credentialVersion })];
+  if (state.interrupted?.credentialVersion === credentialVersion) {
+    const data = { cause: 'refresh_interrupted', evidence: null } as const;
+    events.push(connectionEvent('ReauthorizationRequired', data));
+  }
+  return events;
+}

@@ -1,0 +1,89 @@
+import type { EventMeta } from '../evolver.ts';
+import type { DataOf } from './events.ts';
+import type { Evolvers } from './evolvers.ts';
+import { healthy, pastSessionsMax, type Connection, type OpenSession, type PastSession } from './state.ts';
+
+type AuthorizationEventType =
+  | 'AuthorizationStarted'
+  | 'CodeExchangeStarted'
+  | 'AuthorizationDenied'
+  | 'ConnectionAuthorized'
+  | 'ConnectionReauthorized';
+
+/** Closes the open session, if it is this one or no id is given, and remembers how it ended. */
+export function endSession(state: Connection, ended: PastSession['ended'], sessionId?: string): Connection {
+  const open = state.session;
+  if (open === null || (sessionId !== undefined && open.sessionId !== sessionId)) return state;
+  const pastSessions = [...state.pastSessions, { sessionId: open.sessionId, ended }].slice(-pastSessionsMax);
+  return { ...state, session: null, pastSessions };
+}
+
+function sessionOf(data: DataOf<'AuthorizationStarted'>): OpenSession {
+  return {
+    sessionId: data.sessionId,
+    purpose: data.purpose,
+    registrationId: data.registrationId,
+    requestedScopes: data.requestedScopes,
+    returnUrl: data.returnUrl,
+    endUserDigest: data.endUserDigest,
+    expiresAtMs: data.expiresAtMs,
+    stage: 'started',
+  };
+}
+
+function begin(state: Connection, data: DataOf<'AuthorizationStarted'>, meta: EventMeta): Connection {
+  if (state.authorization !== 'none') return state;
+  return {
+    ...state,
+    tenantId: meta.tenantId,
+    connectionId: meta.aggregateId,
+    platformId: data.platformId,
+    providerId: data.providerId,
+    registrationId: data.registrationId,
+    endUserDigest: data.endUserDigest,
+    returnUrl: data.returnUrl,
+    createdAtMs: meta.atMs,
+    authorization: 'pending',
+  };
+}
+
+/** Everything that was wrong before is over: the claim, the revocation, the failures. A suspension stays. */
+function authorized(state: Connection, data: DataOf<'ConnectionAuthorized'>, { atMs }: EventMeta): Connection {
+  const session = state.session?.sessionId === data.sessionId ? state.session : null;
+  return {
+    ...endSession(state, 'completed', data.sessionId),
+    registrationId: session?.registrationId ?? state.registrationId,
+    returnUrl: session?.returnUrl ?? state.returnUrl,
+    authorization: 'authorized',
+    credential: {
+      version: data.credentialVersion,
+      grantedScopes: data.grantedScopes,
+      accessTokenExpiresAtMs: data.accessTokenExpiresAtMs,
+      hasRefreshToken: data.hasRefreshToken,
+      accountDigest: data.accountDigest,
+      authorizedAtMs: atMs,
+      refreshedAtMs: null,
+      boughtBy: data.sessionId,
+    },
+    claim: null,
+    interrupted: null,
+    health: healthy,
+    reauthorizationCause: null,
+    evidence: null,
+    revokedAtMs: null,
+    revocationCause: null,
+    upstreamRevocation: null,
+  };
+}
+
+export const authorizationEvolvers: Evolvers<AuthorizationEventType> = {
+  AuthorizationStarted: (state, data, meta) => ({
+    ...begin(endSession(state, 'superseded'), data, meta),
+    session: sessionOf(data),
+  }),
+  CodeExchangeStarted: (state, { sessionId }) =>
+    state.session?.sessionId === sessionId ? { ...state, session: { ...state.session, stage: 'exchanging' } } : state,
+  AuthorizationDenied: (state, { sessionId }) => endSession(state, 'denied', sessionId),
+  ConnectionAuthorized: authorized,
+  ConnectionReauthorized: authorized,
+};

@@ -1,0 +1,61 @@
+import { administratorToken, PosternError } from '@postern/contracts';
+
+import type { Connection, Credential } from './state.ts';
+
+/** A caller as the subject proves it. */
+export interface Owner {
+  readonly tenantId: string;
+  readonly platformId: string;
+}
+
+function notFound(): PosternError {
+  return new PosternError('connection.not_found', 'There is no such connection.');
+}
+
+/** @throws {PosternError} `connection.not_found` when nothing ever happened under this id. */
+export function requireExisting(state: Connection): void {
+  if (state.authorization === 'none') throw notFound();
+}
+
+/**
+ * Refuses a connection that is not the caller's, in the words used for one that does not exist: whether another
+ * platform's connection exists is not the caller's business. An administrator owns every connection of the tenant.
+ *
+ * @throws {PosternError} `connection.not_found`
+ */
+export function requireOwnedBy(state: Connection, owner: Owner): void {
+  requireExisting(state);
+  if (state.tenantId !== owner.tenantId) throw notFound();
+  if (owner.platformId !== administratorToken && state.platformId !== owner.platformId) throw notFound();
+}
+
+/** @throws {PosternError} `connection.not_found`, `connection.deleted` */
+export function requireNotDeleted(state: Connection): void {
+  requireExisting(state);
+  if (state.authorization === 'deleted') {
+    throw new PosternError('connection.deleted', 'The connection was deleted.');
+  }
+}
+
+/**
+ * The credential of a connection that may be used now.
+ *
+ * A revocation is told before a suspension: it is what the platform must act on, and resuming would not help.
+ *
+ * @throws {PosternError} `connection.not_found`, `.deleted`, `.revoked`, `.suspended`, `.reauthorization_required`,
+ *   `.not_authorized`
+ */
+export function requireUsable(state: Connection): Credential {
+  requireNotDeleted(state);
+  if (state.authorization === 'revoked') {
+    throw new PosternError('connection.revoked', 'The connection was revoked.');
+  }
+  if (state.suspended) throw new PosternError('connection.suspended', 'The connection is suspended.');
+  if (state.authorization === 'reauthorization_required') {
+    throw new PosternError('connection.reauthorization_required', 'The end user must authorize the connection again.');
+  }
+  if (state.authorization !== 'authorized' || state.credential === null) {
+    throw new PosternError('connection.not_authorized', 'The connection was never authorized.');
+  }
+  return state.credential;
+}

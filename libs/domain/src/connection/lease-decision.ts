@@ -1,0 +1,116 @@
+import { limits, PosternError, type ErrorDetails } from '@postern/contracts';
+
+import { freshnessOf } from './freshness.ts';
+import { requireExisting, requireUsable } from './guards.ts';
+import { hasEnded, nextAttemptAtMs, requireAttemptAllowed } from './refresh.ts';
+import type { Connection, Credential } from './state.ts';
+
+export interface LeaseQuestion {
+  readonly nowMs: number;
+  readonly tenantId: string;
+  readonly platformId: string;
+  /** Scopes that must be granted: an assertion, never a narrowing. */
+  readonly scopes?: readonly string[] | undefined;
+  /** How long the access token must still live. */
+  readonly minTtlMs?: number | undefined;
+  /** Told to a caller whom only the end user can help. */
+  readonly reauthorizeUrl?: string | undefined;
+}
+
+export type LeaseDecision =
+  | {
+      readonly kind: 'grant';
+      readonly credentialVersion: number;
+      /** Null where the provider names no end. */
+      readonly expiresAtMs: number | null;
+      readonly grantedScopes: string[];
+      /** The token is near its end and may be refreshed: ask for it in the background. */
+      readonly refreshSoon: boolean;
+    }
+  /** The token has ended, or ends too soon: ask `refresh`, naming this version, then decide again. */
+  | { readonly kind: 'refresh'; readonly credentialVersion: number };
+
+/**
+ * May this platform have the access token now?
+ *
+ * A valid token is served whatever happens to its refreshing; an ended one never. The answer holds for the state it
+ * was asked of, so it is asked again before a token leaves.
+ *
+ * @throws {PosternError} `connection.not_found` also for another tenant's or platform's; `connection.deleted`,
+ *   `.revoked`, `.suspended`, `.reauthorization_required`, `.not_authorized`; `lease.scope_missing` with
+ *   `missing_scopes`; `lease.ttl_unavailable` when no token will live that long; `refresh.unavailable` when the token
+ *   has ended and the next attempt is not due. All but the first carry the connection's freshness.
+ */
+export function leaseDecision(state: Connection, question: LeaseQuestion): LeaseDecision {
+  requireExisting(state);
+  if (state.tenantId !== question.tenantId || state.platformId !== question.platformId) {
+    throw new PosternError('connection.not_found', 'There is no such connection.');
+  }
+  try {
+    return decideLease(state, question);
+  } catch (error) {
+    throw withFreshness(error, state, question);
+  }
+}
+
+function decideLease(state: Connection, question: LeaseQuestion): LeaseDecision {
+  const { nowMs } = question;
+  const credential = requireUsable(state);
+  requireScopes(credential, question.scopes ?? []);
+  if (hasEnded(credential, nowMs)) {
+    if (state.claim === null) requireAttemptAllowed(state, 'expired', nowMs);
+    return { kind: 'refresh', credentialVersion: credential.version };
+  }
+  if (!livesFor(credential, question.minTtlMs ?? 0, nowMs)) {
+    requireLongerPossible(state, credential, question);
+    return { kind: 'refresh', credentialVersion: credential.version };
+  }
+  const nearItsEnd = !livesFor(credential, limits.refreshLeadMs, nowMs);
+  return {
+    kind: 'grant',
+    credentialVersion: credential.version,
+    expiresAtMs: credential.accessTokenExpiresAtMs,
+    grantedScopes: credential.grantedScopes,
+    refreshSoon: nearItsEnd && state.claim === null && mayRefresh(state, credential, nowMs),
+  };
+}
+
+function livesFor({ accessTokenExpiresAtMs }: Credential, durationMs: number, nowMs: number): boolean {
+  return accessTokenExpiresAtMs === null || accessTokenExpiresAtMs - nowMs >= durationMs;
+}
+
+function mayRefresh(state: Connection, credential: Credential, nowMs: number): boolean {
+  return credential.hasRefreshToken && nowMs >= nextAttemptAtMs(state, 'expired');
+}
+
+/** A refreshed token that lived shorter than this from its beginning will not live longer next time. */
+function requireLongerPossible(
+  state: Connection,
+  credential: Credential,
+  { nowMs, minTtlMs = 0 }: LeaseQuestion,
+): void {
+  const { refreshedAtMs } = credential;
+  const tooShortByNature = refreshedAtMs !== null && !livesFor(credential, minTtlMs, refreshedAtMs);
+  if (!tooShortByNature && (state.claim !== null || mayRefresh(state, credential, nowMs))) return;
+  throw new PosternError('lease.ttl_unavailable', 'The token ends before that, and no longer one can be had now.');
+}
+
+function requireScopes({ grantedScopes }: Credential, wanted: readonly string[]): void {
+  const missing = wanted.filter((scope) => !grantedScopes.includes(scope));
+  if (missing.length === 0) return;
+  throw new PosternError('lease.scope_missing', 'The end user did not grant every scope asked for.', {
+    details: { missing_scopes: missing },
+  });
+}
+
+function withFreshness(error: unknown, state: Connection, question: LeaseQuestion): unknown {
+  if (!(error instanceof PosternError)) return error;
+  const helpedByEndUser = ['connection.reauthorization_required', 'connection.revoked'].includes(error.code);
+  const url = helpedByEndUser ? question.reauthorizeUrl : undefined;
+  const details: ErrorDetails = {
+    ...error.details,
+    ...(url === undefined ? {} : { reauthorize_url: url }),
+    freshness: freshnessOf(state, { nowMs: question.nowMs }),
+  };
+  return new PosternError(error.code, error.message, { cause: error.cause, details });
+}

@@ -1,0 +1,138 @@
+/**
+ * A connection's state has four axes: authorization × claim × suspension × health. What people see (`labelOf`) is
+ * derived from them.
+ *
+ * authorization  none → pending → authorized ⇄ reauthorization_required, any of these → revoked → authorized (in
+ *                place, by a new session), and from anywhere → deleted, which is for ever.
+ * claim          one worker's right to spend the refresh token of one credential version. It ends with its outcome, a
+ *                re-authorization, a revocation or a deletion, and by time alone never: whoever finds it over says so
+ *                (`interruptRefresh`), so that the log tells what happened.
+ * suspension     refuses leases and new claims, and touches nothing else.
+ * health         whether the last attempt to refresh succeeded.
+ *
+ * Before the first event texts are empty and times zero; afterwards null stands for "none".
+ */
+export interface Connection {
+  readonly tenantId: string;
+  readonly connectionId: string;
+  readonly platformId: string;
+  readonly providerId: string;
+  /** The client registration to which the credential was issued. */
+  readonly registrationId: string;
+  /** Keyed digest of the platform's own user, for whom alone a session may be completed. */
+  readonly endUserDigest: string;
+  readonly returnUrl: string;
+  readonly createdAtMs: number;
+  readonly authorization: Authorization;
+  readonly session: OpenSession | null;
+  /** The newest ended sessions, oldest first, so that a stranger's and yesterday's session can be told apart. */
+  readonly pastSessions: readonly PastSession[];
+  /** Kept after a revocation: the provider must still be told about it. */
+  readonly credential: Credential | null;
+  readonly claim: Claim | null;
+  readonly interrupted: Interrupted | null;
+  readonly suspended: boolean;
+  readonly health: Health;
+  readonly reauthorizationCause: string | null;
+  /** The provider's word that made a re-authorization necessary. */
+  readonly evidence: string | null;
+  readonly revokedAtMs: number | null;
+  readonly revocationCause: string | null;
+  readonly upstreamRevocation: null | 'pending' | 'completed' | 'failed';
+  readonly keyShredded: boolean;
+}
+
+/** `none` is a connection without events. */
+export type Authorization = 'none' | 'pending' | 'authorized' | 'reauthorization_required' | 'revoked' | 'deleted';
+
+/** A connect session that may still be completed. At most one: a newer one supersedes it. */
+export interface OpenSession {
+  readonly sessionId: string;
+  readonly purpose: 'connect' | 'reauthorize';
+  readonly registrationId: string;
+  readonly requestedScopes: string[];
+  readonly returnUrl: string;
+  readonly endUserDigest: string;
+  readonly expiresAtMs: number;
+  readonly stage: 'started' | 'exchanging';
+}
+
+/** How a session ended. `revoked` also stands for the end by a deletion. */
+export interface PastSession {
+  readonly sessionId: string;
+  readonly ended: 'completed' | 'denied' | 'superseded' | 'revoked';
+}
+
+/** What is known of the sealed token set that the vault holds under this version. */
+export interface Credential {
+  readonly version: number;
+  readonly grantedScopes: string[];
+  /** Null where the provider names no end. */
+  readonly accessTokenExpiresAtMs: number | null;
+  readonly hasRefreshToken: boolean;
+  readonly accountDigest: string | null;
+  readonly authorizedAtMs: number;
+  readonly refreshedAtMs: number | null;
+  /** The session or claim that brought it. */
+  readonly boughtBy: string;
+}
+
+/** The right to spend the refresh token of one credential version, once. */
+export interface Claim {
+  readonly claimId: string;
+  readonly credentialVersion: number;
+  readonly expiresAtMs: number;
+  /** Whether the vault gave the refresh token away; while false, certainly nothing was sent. */
+  readonly released: boolean;
+}
+
+/** Claims of this version whose outcome is unknown: a late answer of one is welcome while the version is current. */
+export interface Interrupted {
+  readonly credentialVersion: number;
+  readonly claimIds: readonly string[];
+}
+
+/** How refreshing goes. */
+export interface Health {
+  readonly status: 'ok' | 'degraded';
+  readonly reason: string | null;
+  readonly failingSinceMs: number | null;
+  readonly nextAttemptAtMs: number | null;
+}
+
+/** Nothing fails. */
+export const healthy: Health = Object.freeze({
+  status: 'ok',
+  reason: null,
+  failingSinceMs: null,
+  nextAttemptAtMs: null,
+});
+
+/** How many ended sessions are remembered: a bound on the state's size, above what one user opens in a session's time. */
+export const pastSessionsMax = 8;
+
+/** A connection of which nothing is known. */
+export const noConnection: Connection = Object.freeze({
+  tenantId: '',
+  connectionId: '',
+  platformId: '',
+  providerId: '',
+  registrationId: '',
+  endUserDigest: '',
+  returnUrl: '',
+  createdAtMs: 0,
+  authorization: 'none',
+  session: null,
+  pastSessions: [],
+  credential: null,
+  claim: null,
+  interrupted: null,
+  suspended: false,
+  health: healthy,
+  reauthorizationCause: null,
+  evidence: null,
+  revokedAtMs: null,
+  revocationCause: null,
+  upstreamRevocation: null,
+  keyShredded: false,
+});

@@ -1,0 +1,42 @@
+import { PosternError, timestampOf, type ConnectionView } from '@postern/contracts';
+
+import { freshnessOf } from './freshness.ts';
+import type { Connection } from './state.ts';
+
+export interface ViewContext {
+  readonly revision: number;
+  /** The log position after which this was so. */
+  readonly position: number;
+  /** Where the end user can authorize again; told only where that helps. */
+  readonly reauthorizeUrl: string | null;
+  readonly nowMs: number;
+  readonly stale?: boolean;
+}
+
+/**
+ * A connection as its platform sees it: no digest, no session, no claim.
+ *
+ * @throws {PosternError} `connection.not_found` when nothing ever happened under this id
+ */
+export function viewOf(state: Connection, context: ViewContext): ConnectionView {
+  const { authorization, credential } = state;
+  if (authorization === 'none') throw new PosternError('connection.not_found', 'There is no such connection.');
+  const freshness = freshnessOf(state, context);
+  const endUserHelps = authorization === 'revoked' || freshness.health === 'reauthorization_required';
+  return {
+    connection_id: state.connectionId,
+    tenant_id: state.tenantId,
+    platform_id: state.platformId,
+    provider: state.providerId,
+    registration_id: state.registrationId,
+    authorization,
+    suspended: state.suspended,
+    credential_version: credential?.version ?? null,
+    scope: credential?.grantedScopes ?? [],
+    revision: context.revision,
+    position: context.position,
+    created_at: timestampOf(state.createdAtMs),
+    reauthorize_url: endUserHelps ? context.reauthorizeUrl : null,
+    freshness,
+  };
+}

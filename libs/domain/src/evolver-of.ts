@@ -1,0 +1,36 @@
+import type { AggregateKind, ConnectionEvent } from '@postern/contracts';
+
+import { administratorEvolver, type Administrator, type AdministratorEvent } from './administrator/administrator.ts';
+import { agentEvolver, type Agent, type AgentEvent } from './agent/agent.ts';
+import { connectionEvolver } from './connection/evolve.ts';
+import type { Connection } from './connection/state.ts';
+import type { Evolver } from './evolver.ts';
+import { platformEvolver, type Platform, type PlatformEvent } from './platform/platform.ts';
+import { registrationEvolver, type Registration, type RegistrationEvent } from './registration/registration.ts';
+import { tenantEvolver, type Tenant, type TenantEvent } from './tenant/tenant.ts';
+
+/** State and events of each kind of aggregate. */
+export interface Aggregates {
+  connection: { state: Connection; event: ConnectionEvent };
+  tenant: { state: Tenant; event: TenantEvent };
+  platform: { state: Platform; event: PlatformEvent };
+  agent: { state: Agent; event: AgentEvent };
+  administrator: { state: Administrator; event: AdministratorEvent };
+  registration: { state: Registration; event: RegistrationEvent };
+}
+
+type EvolverFor<K extends AggregateKind> = Evolver<Aggregates[K]['state'], Aggregates[K]['event']>;
+
+const evolvers: { readonly [K in AggregateKind]: EvolverFor<K> } = Object.freeze({
+  connection: connectionEvolver,
+  tenant: tenantEvolver,
+  platform: platformEvolver,
+  agent: agentEvolver,
+  administrator: administratorEvolver,
+  registration: registrationEvolver,
+});
+
+/** The evolver of a kind of aggregate: for whoever replays any subject, as audit does. */
+export function evolverOf<K extends AggregateKind>(kind: K): EvolverFor<K> {
+  return evolvers[kind];
+}

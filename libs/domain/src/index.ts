@@ -1,0 +1,83 @@
+export {
+  administratorEvolver,
+  createAdministrator,
+  disableAdministrator,
+  issueAdministratorCredentials,
+  type Administrator,
+  type AdministratorEvent,
+} from './administrator/administrator.ts';
+export { agentEvolver, createAgent, disableAgent, type Agent, type AgentEvent } from './agent/agent.ts';
+export { startAuthorization, type StartAuthorization } from './connection/authorize.ts';
+export {
+  interruptRefresh,
+  isClaimLive,
+  releaseRefreshToken,
+  type InterruptRefresh,
+  type ReleaseRefreshToken,
+} from './connection/claim.ts';
+export { requestDeletion, shredKey, type RequestDeletion, type ShredKey } from './connection/delete.ts';
+export { connectionEvolver } from './connection/evolve.ts';
+export { freshnessOf, labelOf } from './connection/freshness.ts';
+export { requireOwnedBy, type Owner } from './connection/guards.ts';
+export { leaseDecision, type LeaseDecision, type LeaseQuestion } from './connection/lease-decision.ts';
+export {
+  recordRefreshed,
+  recordRefreshFailed,
+  recordRefreshRejected,
+  refreshOutcomeFate,
+  refreshOutcomeWelcome,
+  type RecordRefreshed,
+  type RecordRefreshFailed,
+  type RecordRefreshRejected,
+  type RefreshOutcomeFate,
+} from './connection/refresh-outcome.ts';
+export {
+  requireReauthorization,
+  startRefresh,
+  type RequireReauthorization,
+  type StartRefresh,
+} from './connection/refresh.ts';
+export {
+  recordUpstreamRevocationFailed,
+  recordUpstreamRevoked,
+  revokeConnection,
+  upstreamRevocationOf,
+  type RecordUpstreamRevocationFailed,
+  type RecordUpstreamRevoked,
+  type RevokeConnection,
+  type UpstreamRevocation,
+} from './connection/revoke.ts';
+export {
+  completeAuthorization,
+  completionOf,
+  denyAuthorization,
+  startCodeExchange,
+  type CompleteAuthorization,
+  type DenyAuthorization,
+  type StartCodeExchange,
+} from './connection/session.ts';
+export type {
+  Authorization,
+  Claim,
+  Connection,
+  Credential,
+  Health,
+  Interrupted,
+  OpenSession,
+  PastSession,
+} from './connection/state.ts';
+export {
+  resumeConnection,
+  suspendConnection,
+  type ResumeConnection,
+  type SuspendConnection,
+} from './connection/suspend.ts';
+export { viewOf, type ViewContext } from './connection/view.ts';
+export { evolverOf, type Aggregates } from './evolver-of.ts';
+export { fold, type EventMeta, type Evolver, type MetaEvent } from './evolver.ts';
+export { createPlatform, disablePlatform, issuePlatformCredentials, issuePlatformSecret } from './platform/deciders.ts';
+export { platformEvolver, type Platform, type PlatformEvent } from './platform/platform.ts';
+export { createRegistration, disableRegistration, storeRegistrationSecret } from './registration/deciders.ts';
+export { registrationEvolver, type Registration, type RegistrationEvent } from './registration/registration.ts';
+export { createTenant, disableTenant, tenantEvolver, type Tenant, type TenantEvent } from './tenant/tenant.ts';
+export { upcast, upcasterOf, type Upcaster, type UpcasterTable } from './upcast.ts';
