@@ -1,0 +1,134 @@
+import { isHttpsOrLoopback, limits } from '@postern/contracts';
+
+import { ProviderCallError } from './provider-call-error.ts';
+
+/** The largest answer that is read from a provider; metadata and token sets are far smaller. */
+export const answerBytesMax = 256 * 1024;
+
+export interface GuardedFetchOptions {
+  /** Lets tests and the demo reach a provider on this machine, also over plain http. */
+  readonly allowLoopback: boolean;
+  /** For one call, from the first byte sent to the last received. */
+  readonly timeoutMs?: number | undefined;
+}
+
+interface FetchInit {
+  readonly method: string;
+  readonly headers: Record<string, string>;
+  readonly body?: URLSearchParams | undefined;
+}
+
+/** The shape `oauth4webapi` calls for each of its requests. */
+export type GuardedFetch = (url: string, init: FetchInit) => Promise<Response>;
+
+/**
+ * The one way out to a provider: https only, no redirects, a limit on time and on size, the whole answer read
+ * before anybody looks at it.
+ *
+ * A redirect would carry a code or a client secret to whoever the first server names; a slow or endless answer would
+ * outlive the claim under which it was asked for. Names that resolve to private addresses are not refused yet.
+ *
+ * @throws {ProviderCallError} from the returned function; it never holds a URL's query, a body or a header.
+ * @source RFC 9700 §4.12
+ */
+export function guardedFetch({
+  allowLoopback,
+  timeoutMs = limits.providerTimeoutMs,
+}: GuardedFetchOptions): GuardedFetch {
+  return async (url, { method, headers, body }) => {
+    assertReachable(url, allowLoopback);
+    const signal = AbortSignal.timeout(timeoutMs);
+    const response = await send(url, { method, headers, redirect: 'manual', signal, ...(body && { body }) });
+    if (response.status >= 300 && response.status < 400) {
+      await discard(response);
+      throw new ProviderCallError('redirected', { httpStatus: response.status });
+    }
+    const bytes = await readWhole(response);
+    return new Response(bytes.byteLength === 0 ? null : bytes, {
+      status: response.status,
+      headers: keptHeaders(response.headers),
+    });
+  };
+}
+
+/**
+ * Is this a place to which a code, a token or a browser may be sent?
+ *
+ * @throws {ProviderCallError} `insecure_url`
+ */
+export function assertReachable(url: string, allowLoopback: boolean): void {
+  if (!isHttpsOrLoopback(url)) throw new ProviderCallError('insecure_url');
+  const { protocol, hostname, username, password } = new URL(url);
+  if (username !== '' || password !== '') throw new ProviderCallError('insecure_url');
+  const local = protocol === 'http:' || isLoopbackHost(hostname);
+  if (local && !allowLoopback) throw new ProviderCallError('insecure_url');
+}
+
+function isLoopbackHost(hostname: string): boolean {
+  const bare = hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
+  return bare === 'localhost' || bare.endsWith('.localhost') || bare === '[::1]' || /^127(\.\d{1,3}){3}$/.test(bare);
+}
+
+async function send(url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, init);
+  } catch (error) {
+    throw callErrorOf(error);
+  }
+}
+
+async function readWhole(response: Response): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    const body: ReadableStream<Uint8Array> | null = response.body;
+    for await (const chunk of body ?? []) {
+      length += chunk.byteLength;
+      if (length > answerBytesMax) break;
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw callErrorOf(error, response.status);
+  }
+  if (length > answerBytesMax) throw new ProviderCallError('too_large', { httpStatus: response.status });
+  return new Uint8Array(Buffer.concat(chunks));
+}
+
+async function discard(response: Response): Promise<void> {
+  await response.body?.cancel().catch(() => undefined);
+}
+
+/** What the body said of its own transport no longer holds, since it was decoded. */
+function keptHeaders(headers: Headers): Headers {
+  const kept = new Headers();
+  for (const name of ['content-type', 'retry-after', 'www-authenticate']) {
+    const value = headers.get(name);
+    if (value !== null) kept.set(name, value);
+  }
+  return kept;
+}
+
+const neverSentCodes = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'CERT_HAS_EXPIRED',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+]);
+
+function callErrorOf(error: unknown, httpStatus?: number): ProviderCallError {
+  if (memberOf(error, 'name') === 'TimeoutError') return new ProviderCallError('timeout');
+  const code = memberOf(memberOf(error, 'cause'), 'code');
+  if (typeof code === 'string' && neverSentCodes.has(code)) return new ProviderCallError('unreachable');
+  return new ProviderCallError('interrupted', httpStatus === undefined ? {} : { httpStatus });
+}
+
+function memberOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+}

@@ -1,0 +1,23 @@
+export { type AuthorizationRequest } from './authorization-url.ts';
+export { type Callback } from './callback.ts';
+export { type TokenEndpointAuthMethod } from './client-authentication.ts';
+export { DiscoveryCache, type DiscoveryCacheOptions } from './discovery-cache.ts';
+export { answerBytesMax } from './guarded-fetch.ts';
+export {
+  retryAfterMsMax,
+  type ClientRejected,
+  type Exchanged,
+  type Failed,
+  type IntrospectOutcome,
+  type ProviderAccount,
+  type Refreshed,
+  type Refusal,
+  type Rejected,
+  type RevokeOutcome,
+} from './outcomes.ts';
+export {
+  type ClientRegistration,
+  type CodeExchange,
+  ProviderClient,
+  type ProviderClientOptions,
+} from './provider-client.ts';

@@ -1,0 +1,33 @@
+/**
+ * Why a call to a provider has no answer that could be used.
+ *
+ * `unreachable`: nothing was sent. `interrupted` and `timeout`: it was perhaps processed. The message is the reason
+ * alone: no URL, body or header is kept, since any of them may hold a secret.
+ */
+export type CallErrorReason =
+  | 'insecure_url'
+  | 'unreachable'
+  | 'timeout'
+  | 'interrupted'
+  | 'redirected'
+  | 'too_large'
+  | 'invalid_answer'
+  | 'metadata_incomplete';
+
+/** @internal Never leaves this library: outcomes and `PosternError`s do. */
+export class ProviderCallError extends Error {
+  override readonly name = 'ProviderCallError';
+  readonly reason: CallErrorReason;
+  readonly httpStatus: number | null;
+
+  constructor(reason: CallErrorReason, { httpStatus }: { httpStatus?: number } = {}) {
+    super(`the call to the provider ended with ${reason}`);
+    this.reason = reason;
+    this.httpStatus = httpStatus ?? null;
+  }
+
+  /** May the provider have done what it was asked, so that a one-time token counts as spent? */
+  get mayHaveBeenProcessed(): boolean {
+    return !['insecure_url', 'unreachable', 'metadata_incomplete'].includes(this.reason);
+  }
+}

@@ -1,0 +1,293 @@
+import { PosternError } from '@postern/contracts';
+import type { Secret } from '@postern/crypto';
+import {
+  resolveProvider,
+  type Provider,
+  type ProviderEndpoints,
+  type ResolvedProvider,
+} from '@postern/provider-catalog';
+import * as oauth from 'oauth4webapi';
+
+import { authorizationUrl, type AuthorizationRequest } from './authorization-url.ts';
+import { readCallback, type Callback } from './callback.ts';
+import { clientAuthentication, type TokenEndpointAuthMethod } from './client-authentication.ts';
+import { DiscoveryCache } from './discovery-cache.ts';
+import { guardedFetch } from './guarded-fetch.ts';
+import { callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './metadata.ts';
+import type { Exchanged, IntrospectOutcome, Refreshed, Refusal, RevokeOutcome } from './outcomes.ts';
+import { ProviderCallError } from './provider-call-error.ts';
+import { failureOf, refusalOf, withoutVerdict } from './refusal.ts';
+import { tokenSetFrom, withoutNulls } from './token-answer.ts';
+
+/** Our client at a provider, as ADMIN has it. */
+export interface ClientRegistration {
+  readonly clientId: string;
+  readonly tokenEndpointAuthMethod: TokenEndpointAuthMethod;
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+export interface ProviderClientOptions {
+  readonly provider: Provider;
+  readonly registration: ClientRegistration;
+  /** Null for a public client, and where only a browser is sent to the provider. */
+  readonly clientSecret: Secret | null;
+  /** Off in production: a provider on this machine would be one of our own services. */
+  readonly allowLoopback: boolean;
+  /** Shared by the clients of a process; one of its own when absent. */
+  readonly discoveryCache?: DiscoveryCache;
+  /** For each call; an operation makes at most two, the discovery and its own. */
+  readonly timeoutMs?: number;
+  readonly nowMs?: () => number;
+}
+
+type TokenHint = 'access_token' | 'refresh_token';
+
+/** What is asked at the token endpoint with a code. */
+export interface CodeExchange {
+  readonly callback: Callback & { readonly kind: 'code' };
+  /** Exactly the one of the authorization request. */
+  readonly redirectUri: string;
+  readonly codeVerifier: Secret;
+  /** What went with the authorization request, null when nothing did: then no ID token may carry one. */
+  readonly nonce: string | null;
+  /** They count as granted when the answer names none. @source RFC 6749 §5.1 */
+  readonly requestedScopes: readonly string[];
+}
+
+/**
+ * One client registration at one provider: every OAuth call that Postern makes, over `oauth4webapi`.
+ *
+ * Expected outcomes are values, so that a caller cannot forget one; nothing thrown or returned beside a token set
+ * holds a token, a code or a client secret.
+ */
+export class ProviderClient {
+  readonly #provider: Provider;
+  readonly #resolved: ResolvedProvider;
+  readonly #client: oauth.Client;
+  readonly #authentication: () => oauth.ClientAuth;
+  readonly #secrets: readonly Secret[];
+  readonly #allowLoopback: boolean;
+  readonly #http: GuardedHttp;
+  readonly #cache: DiscoveryCache;
+  readonly #nowMs: () => number;
+
+  /** @throws {PosternError} `request.malformed`, `registration.insecure_endpoint` on unfit parameters. */
+  constructor({ provider, registration, clientSecret, allowLoopback, ...rest }: ProviderClientOptions) {
+    this.#provider = provider;
+    this.#resolved = resolveProvider(provider, registration.parameters);
+    this.#client = { client_id: registration.clientId };
+    this.#authentication = () => clientAuthentication(registration.tokenEndpointAuthMethod, clientSecret);
+    this.#secrets = clientSecret === null ? [] : [clientSecret];
+    this.#allowLoopback = allowLoopback;
+    // guardedFetch judges every URL, more strictly than oauth4webapi does without this switch.
+    this.#http = {
+      [oauth.customFetch]: guardedFetch({ allowLoopback, timeoutMs: rest.timeoutMs }),
+      [oauth.allowInsecureRequests]: true,
+    };
+    this.#cache = rest.discoveryCache ?? new DiscoveryCache();
+    this.#nowMs = rest.nowMs ?? Date.now;
+  }
+
+  /**
+   * Learns where the endpoints are; later calls are answered from the cache.
+   *
+   * @throws {PosternError} `provider.unreachable`, `provider.answer_invalid`, `registration.insecure_endpoint`
+   * @source RFC 8414 §3, OpenID Connect Discovery 1.0 §4
+   */
+  async discover(): Promise<{ issuer: string; endpoints: ProviderEndpoints }> {
+    const server = await this.#coded(() => this.#server());
+    return {
+      issuer: server.issuer,
+      endpoints: {
+        authorizationEndpoint: server.authorization_endpoint ?? '',
+        tokenEndpoint: server.token_endpoint ?? '',
+        revocationEndpoint: server.revocation_endpoint ?? null,
+        introspectionEndpoint: server.introspection_endpoint ?? null,
+      },
+    };
+  }
+
+  /**
+   * Where the browser goes to authorize. PKCE S256 is always part of it.
+   *
+   * @throws {PosternError} as {@link discover}.
+   * @source RFC 6749 §4.1.1, RFC 7636 §4.3
+   */
+  async authorizationUrl(request: AuthorizationRequest): Promise<URL> {
+    const { endpoints } = await this.discover();
+    return authorizationUrl({
+      endpoint: endpoints.authorizationEndpoint,
+      provider: this.#provider,
+      clientId: this.#client.client_id,
+      request,
+    });
+  }
+
+  /** Reads the answer that a browser brought to the redirect URI. @throws {PosternError} as {@link discover} too. */
+  async readCallback(input: { parameters: URLSearchParams; expectedState: string }): Promise<Callback> {
+    const server = await this.#coded(() => this.#server());
+    return readCallback({ ...input, server, client: this.#client });
+  }
+
+  /**
+   * Spends an authorization code, once.
+   *
+   * With a nonce an ID token is required and checked: issuer, audience, times, nonce; its signature is not, since it
+   * came from the token endpoint itself over TLS.
+   *
+   * @source RFC 6749 §4.1.3, RFC 7636 §4.5, OpenID Connect Core 1.0 §3.1.3.7
+   */
+  async exchangeCode(exchange: CodeExchange): Promise<Exchanged | Refusal> {
+    const { callback, redirectUri, codeVerifier, nonce, requestedScopes } = exchange;
+    const sentAtMs = this.#nowMs();
+    return this.#tokenCall({
+      secrets: [codeVerifier],
+      request: (server, authentication) =>
+        oauth.authorizationCodeGrantRequest(
+          server,
+          this.#client,
+          authentication,
+          callback.parameters,
+          redirectUri,
+          codeVerifier.reveal(),
+          this.#http,
+        ),
+      read: async (server, response) => {
+        const options = nonce === null ? {} : { expectedNonce: nonce, requireIdToken: true };
+        const answer = await oauth.processAuthorizationCodeResponse(server, this.#client, response, options);
+        const context = { provider: this.#provider, scopesOtherwise: requestedScopes, refreshTokenOtherwise: null };
+        const tokenSet = tokenSetFrom({ answer, ...context, sentAtMs });
+        return { kind: 'exchanged' as const, tokenSet, account: accountFrom(answer) };
+      },
+    });
+  }
+
+  /**
+   * Spends a refresh token. Without a new one in the answer the old one stays.
+   *
+   * @source RFC 6749 §6
+   */
+  async refresh(input: { refreshToken: Secret; grantedScopes: readonly string[] }): Promise<Refreshed | Refusal> {
+    const { refreshToken, grantedScopes } = input;
+    const sentAtMs = this.#nowMs();
+    return this.#tokenCall({
+      secrets: [refreshToken],
+      request: (server, authentication) =>
+        oauth.refreshTokenGrantRequest(server, this.#client, authentication, refreshToken.reveal(), this.#http),
+      read: async (server, response) => {
+        const answer = await oauth.processRefreshTokenResponse(server, this.#client, response);
+        const tokenSet = tokenSetFrom({
+          answer,
+          provider: this.#provider,
+          scopesOtherwise: grantedScopes,
+          refreshTokenOtherwise: refreshToken.reveal(),
+          sentAtMs,
+        });
+        return { kind: 'refreshed' as const, tokenSet, rotated: tokenSet.refreshToken !== refreshToken.reveal() };
+      },
+    });
+  }
+
+  /**
+   * Tells the provider that a token is over. May be repeated: an unknown token is a success there.
+   *
+   * @source RFC 7009 §2
+   */
+  async revoke({ token, hint }: { token: Secret; hint: TokenHint }): Promise<RevokeOutcome> {
+    const outcome = await this.#call({
+      secrets: [token],
+      request: (server, authentication) => {
+        if (server.revocation_endpoint === undefined) throw new ProviderCallError('metadata_incomplete');
+        return oauth.revocationRequest(server, this.#client, authentication, token.reveal(), {
+          ...this.#http,
+          additionalParameters: { token_type_hint: hint },
+        });
+      },
+      read: async (_server, response) => {
+        await oauth.processRevocationResponse(response);
+        return { kind: 'revoked' as const };
+      },
+    });
+    return outcome.kind === 'revoked' ? outcome : withoutVerdict(outcome, 'revocation_unsupported');
+  }
+
+  /**
+   * Asks the provider whether a token is alive.
+   *
+   * @source RFC 7662 §2
+   */
+  async introspect({ token, hint }: { token: Secret; hint: TokenHint }): Promise<IntrospectOutcome> {
+    const outcome = await this.#call({
+      secrets: [token],
+      request: (server, authentication) => {
+        if (server.introspection_endpoint === undefined) throw new ProviderCallError('metadata_incomplete');
+        return oauth.introspectionRequest(server, this.#client, authentication, token.reveal(), {
+          ...this.#http,
+          additionalParameters: { token_type_hint: hint },
+        });
+      },
+      read: async (server, response) => {
+        const answer = await oauth.processIntrospectionResponse(server, this.#client, await withoutNulls(response));
+        if (!answer.active) return { kind: 'inactive' as const };
+        return {
+          kind: 'active' as const,
+          scopes: answer.scope?.split(this.#provider.scopeSeparator).filter((scope) => scope !== '') ?? null,
+          expiresAtMs: answer.exp === undefined ? null : answer.exp * 1000,
+          subject: answer.sub ?? null,
+        };
+      },
+    });
+    if (outcome.kind === 'active' || outcome.kind === 'inactive') return outcome;
+    return withoutVerdict(outcome, 'introspection_unsupported');
+  }
+
+  #tokenCall<T>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
+    return this.#call({ ...call, read: async (server, response) => call.read(server, await withoutNulls(response)) });
+  }
+
+  async #call<T>({ request, read, secrets }: AuthenticatedCall<T>): Promise<T | Refusal> {
+    try {
+      const server = await this.#server();
+      const response = await request(server, this.#authentication());
+      if (response.status !== 200) {
+        const { errorWords } = this.#provider;
+        const hidden = [...secrets, ...this.#secrets];
+        return await refusalOf({ response, errorWords, secrets: hidden, nowMs: this.#nowMs() });
+      }
+      return await read(server, response);
+    } catch (error) {
+      return failureOf(callErrorFrom(error));
+    }
+  }
+
+  async #server(): Promise<oauth.AuthorizationServer> {
+    if (this.#resolved.kind === 'known') return metadataOf(this.#resolved);
+    const { issuer } = this.#resolved;
+    const allowLoopback = this.#allowLoopback;
+    return this.#cache.get(issuer, () => fetchMetadata({ issuer, http: this.#http, allowLoopback }));
+  }
+
+  async #coded<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      const { reason } = callErrorFrom(error);
+      const message = `The provider's metadata could not be had: ${reason}.`;
+      if (reason === 'insecure_url') throw new PosternError('registration.insecure_endpoint', message);
+      const unreachable = reason === 'unreachable' || reason === 'timeout' || reason === 'interrupted';
+      throw new PosternError(unreachable ? 'provider.unreachable' : 'provider.answer_invalid', message);
+    }
+  }
+}
+
+interface AuthenticatedCall<T> {
+  /** What was sent and must not come back in the provider's words. */
+  readonly secrets: readonly Secret[];
+  readonly request: (server: oauth.AuthorizationServer, authentication: oauth.ClientAuth) => Promise<Response>;
+  readonly read: (server: oauth.AuthorizationServer, response: Response) => Promise<T>;
+}
+
+function accountFrom(answer: oauth.TokenEndpointResponse): Exchanged['account'] {
+  const claims = oauth.getValidatedIdTokenClaims(answer);
+  return claims === undefined ? null : { issuer: claims.iss, subject: claims.sub };
+}
