@@ -1,0 +1,50 @@
+import { existsSync, readFileSync } from 'node:fs';
+
+import { identityNames, TrustBundle, type IdentityName } from '@postern/contracts';
+import {
+  generateSealingKey,
+  generateSigningKey,
+  publicJwkOf,
+  randomToken,
+  type SealingPrivateJwk,
+  type SigningPrivateJwk,
+} from '@postern/crypto';
+import { createKeyFile } from '@postern/keyring';
+
+import { readOrCreate, writePrivate } from './files.ts';
+import type { DataFolder } from './paths.ts';
+
+/** Who signs commits, and who is sent sealed secrets (DESIGN §3, "holds"). */
+const signers: readonly IdentityName[] = ['authorization', 'vault', 'refresh', 'revocation', 'administrator'];
+const recipients: readonly IdentityName[] = ['vault', 'authorization', 'refresh', 'revocation', 'gateway'];
+
+/**
+ * Makes every key that is not there yet and pins the public ones in the trust bundle.
+ *
+ * @effect files of mode 0600 in the data folder; keys that exist stay.
+ */
+export async function ensureKeys(folder: DataFolder): Promise<TrustBundle> {
+  const bundle: TrustBundle = { writers: {}, recipients: {} };
+  for (const identity of identityNames) {
+    if (signers.includes(identity)) {
+      const text = readOrCreate(folder.signingKeyFile(identity), () => JSON.stringify(generateSigningKey().privateJwk));
+      const { kid = '', ...jwk } = publicJwkOf<'Ed25519'>(JSON.parse(text) as SigningPrivateJwk);
+      bundle.writers[identity] = [{ ...jwk, kid }];
+    }
+    if (recipients.includes(identity)) {
+      const text = readOrCreate(folder.sealingKeyFile(identity), () => JSON.stringify(generateSealingKey().privateJwk));
+      bundle.recipients[identity] = publicJwkOf<'X25519'>(JSON.parse(text) as SealingPrivateJwk);
+    }
+  }
+  for (const name of ['cookie', 'digest', 'token', 'database-password'] as const) {
+    readOrCreate(folder.secretFile(name), () => randomToken(32));
+  }
+  if (!existsSync(folder.keyringFile)) await createKeyFile({ keyFile: folder.keyringFile });
+  writePrivate(folder.trustFile, `${JSON.stringify(TrustBundle.parse(bundle), null, 2)}\n`);
+  return bundle;
+}
+
+/** The trust bundle of a data folder. */
+export function readTrust(folder: DataFolder): TrustBundle {
+  return TrustBundle.parse(JSON.parse(readFileSync(folder.trustFile, 'utf8')));
+}

@@ -1,0 +1,47 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+import type { IdentityName } from '@postern/contracts';
+import { reachableDataDir } from '@postern/servers';
+
+/** Where everything of one `postern up` stands. */
+export interface DataFolder {
+  readonly root: string;
+  readonly operatorFile: string;
+  readonly trustFile: string;
+  readonly keyringFile: string;
+  readonly supervisorFile: string;
+  readonly administratorFile: string;
+  readonly natsDir: string;
+  readonly postgresDir: string;
+  readonly logDir: string;
+  credsFile(identity: IdentityName): string;
+  signingKeyFile(identity: IdentityName): string;
+  sealingKeyFile(identity: IdentityName): string;
+  secretFile(name: 'cookie' | 'digest' | 'token' | 'database-url' | 'database-password'): string;
+}
+
+/** The data folder that a command means: `--data`, else POSTERN_DATA, else one of the user's own. */
+export async function dataFolder(wanted?: string): Promise<DataFolder> {
+  const chosen = wanted ?? process.env['POSTERN_DATA'] ?? join(homedir(), '.local/share/postern');
+  return dataFolderAt(await reachableDataDir(chosen));
+}
+
+function dataFolderAt(root: string): DataFolder {
+  const identityFile = (identity: IdentityName, name: string) => join(root, 'identities', identity, name);
+  return {
+    root,
+    operatorFile: join(root, 'operator.json'),
+    trustFile: join(root, 'trust.json'),
+    keyringFile: join(root, 'keyring', 'keyring.key'),
+    supervisorFile: join(root, 'supervisor.json'),
+    administratorFile: join(root, 'administrator.json'),
+    natsDir: join(root, 'nats'),
+    postgresDir: join(root, 'postgres'),
+    logDir: join(root, 'logs'),
+    credsFile: (identity) => identityFile(identity, 'nats.creds'),
+    signingKeyFile: (identity) => identityFile(identity, 'signing.jwk'),
+    sealingKeyFile: (identity) => identityFile(identity, 'sealing.jwk'),
+    secretFile: (name) => join(root, 'secrets', name),
+  };
+}

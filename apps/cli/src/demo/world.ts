@@ -1,0 +1,111 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { newId } from '@postern/contracts';
+import { Secret } from '@postern/crypto';
+import { temporaryDataDir } from '@postern/servers';
+import {
+  acmeAccounts,
+  acmeLoginAndConsent,
+  ScriptedBrowser,
+  startAcmeProcess,
+  startPlatformSite,
+  type AcmeProcess,
+  type PlatformSite,
+} from '@postern/testing';
+
+import { createClientRegistration, redirectUriOf, storeClientSecret } from '../admin/registrations.ts';
+import { dataFolder } from '../data-folder/paths.ts';
+import { openSession, type Session } from '../session/session.ts';
+import { startStack, type Stack } from '../up/stack.ts';
+import { PlatformHttp, type Listener, type PlatformOnBus } from './platform-client.ts';
+
+/** Long enough to be leased in peace, short enough to be waited for. */
+export const accessTokenTtlS = 8;
+export const endUser = 'user-4711';
+export const scopes = ['openid', 'offline_access', 'contacts:read'];
+
+/** Everything the story happens in: Postern as processes, Acme as a process, a platform's site, a person's browser. */
+export interface World {
+  readonly stack: Stack;
+  readonly session: Session;
+  readonly tenantId: string;
+  readonly acme: AcmeProcess;
+  readonly acmeClientId: string;
+  readonly registrationId: string;
+  readonly site: PlatformSite;
+  readonly browser: ScriptedBrowser;
+  readonly http: PlatformHttp;
+  readonly dataRoot: string;
+  // What the steps find out on their way.
+  platform: PlatformOnBus | undefined;
+  listener: Listener | undefined;
+  agentId: string;
+  connectionId: string;
+  reauthorizeUrl: string;
+}
+
+/** Starts the world of the story on a data folder of its own, which is gone afterwards. */
+export async function withWorld<T>(
+  onProgress: (sentence: string) => void,
+  story: (world: World) => Promise<T>,
+): Promise<T> {
+  const dataRoot = temporaryDataDir('postern-demo-');
+  const closers: (() => Promise<unknown>)[] = [() => rm(dataRoot, { recursive: true, force: true })];
+  const closing = <R>(resource: R, close: (resource: R) => Promise<unknown>): R => (
+    closers.push(() => close(resource)),
+    resource
+  );
+  // The story's provider is a process on this machine, reached without TLS.
+  process.env['POSTERN_ALLOW_LOOPBACK_PROVIDERS'] = 'true';
+  try {
+    const folder = await dataFolder(join(dataRoot, 'data'));
+    const [stack, acme, site] = await Promise.all([
+      startStack({ folder, host: '127.0.0.1', port: 0, onProgress }).then((it) => closing(it, (one) => one.stop())),
+      startAcmeProcess({ accessTokenTtlS }).then((it) => closing(it, (one) => one.close())),
+      startPlatformSite().then((it) => closing(it, (one) => one.close())),
+    ]);
+    const session = closing(await openSession(folder), (one) => one.close());
+    const { tenantId } = stack;
+    const { registrationId, clientId } = await registerAtAcme(session, tenantId, acme);
+    const world: World = {
+      ...{ stack, session, tenantId, acme, acmeClientId: clientId, registrationId, site, dataRoot },
+      ...{ browser: new ScriptedBrowser(), http: new PlatformHttp(stack.url) },
+      ...{ platform: undefined, listener: undefined, agentId: '', connectionId: '', reauthorizeUrl: '' },
+    };
+    closers.push(() => world.listener?.close() ?? Promise.resolve());
+    return await story(world);
+  } finally {
+    for (const close of closers.toReversed()) await close();
+  }
+}
+
+async function registerAtAcme(session: Session, tenantId: string, acme: AcmeProcess) {
+  const registrationId = newId('registration');
+  const { clientId, clientSecret } = await acme.registerClient({
+    redirectUris: [redirectUriOf(session, registrationId)],
+    clientName: 'Postern demo',
+    tokenEndpointAuthMethod: 'client_secret_basic',
+  });
+  await createClientRegistration(session, {
+    ...{ tenantId, registrationId, providerId: 'openid-connect', displayName: 'Acme CRM', clientId },
+    ...{ tokenEndpointAuthMethod: 'client_secret_basic', parameters: { issuer: acme.issuer }, scopes },
+  });
+  await storeClientSecret(session, { tenantId, registrationId, secret: Secret.from(clientSecret ?? '') });
+  return { registrationId, clientId };
+}
+
+/** Ada goes through our page and Acme's own pages; the code she brings back is what the platform completes with. */
+export async function goThroughConnect(world: World, connectUrl: string): Promise<{ sessionId: string; code: string }> {
+  const { ada } = acmeAccounts;
+  const back = await acmeLoginAndConsent(world.browser, connectUrl, {
+    user: ada.email,
+    password: ada.password,
+    decision: 'allow',
+    returnUrl: world.site.returnUrl,
+  });
+  const code = back.searchParams.get('code');
+  const sessionId = back.searchParams.get('session_id');
+  if (code === null || sessionId === null) throw new Error(`the browser came back without a code: ${back.search}`);
+  return { sessionId, code };
+}

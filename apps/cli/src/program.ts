@@ -1,0 +1,67 @@
+import { Command } from 'commander';
+
+import { adminCommands } from './admin/commands.ts';
+import { auditCommands } from './audit/commands.ts';
+import { connectionCommands } from './connections/commands.ts';
+import { demoCommand } from './demo/command.ts';
+import { doctorCommand } from './doctor/command.ts';
+import { eventCommands } from './events/commands.ts';
+import { exitCodes } from './output/exit-code.ts';
+import { providerCommands } from './providers/commands.ts';
+import { createRunCommand } from './run-command.ts';
+import { serve } from './serve/serve.ts';
+import { up } from './up/up.ts';
+
+const defaultPort = 7420;
+
+/** The `postern` command, as `postern --help` shows it. */
+export function createProgram(): Command {
+  const run = createRunCommand();
+  const program = new Command('postern')
+    .description(
+      'Holds the OAuth connections of AI agents: keeps them alive, notices when they die, proves who used them.',
+    )
+    .version('0.1.0')
+    .option('--data <dir>', 'the data folder of a `postern up`')
+    .option('--tenant <id>', 'the tenant; the first one when absent')
+    .option('--json', 'machine-readable output')
+    .showHelpAfterError('(postern --help shows what there is)');
+
+  program
+    .command('up')
+    .description('everything on this machine, behind one port, until Ctrl-C')
+    .option('--port <port>', 'the one port; 0 for a free one', String(defaultPort))
+    .option('--host <host>', 'the address to listen on', '127.0.0.1')
+    .option('--public-url <url>', 'what browsers and platforms use')
+    .action(
+      run.plain(({ printer, globals, options }) =>
+        up(
+          {
+            data: globals.data,
+            port: Number(options['port']),
+            host: String(options['host']),
+            publicUrl: options['publicUrl'] as string | undefined,
+          },
+          printer,
+        ),
+      ),
+    );
+
+  program
+    .command('serve <app>')
+    .description('one service alone, as in production; configured by POSTERN_* variables')
+    .action(run.plain(({ args: [app = ''] }) => serve(app)));
+
+  demoCommand(program, run);
+  doctorCommand(program, run);
+  providerCommands(program, run);
+  adminCommands(program, run);
+  connectionCommands(program, run);
+  eventCommands(program, run);
+  auditCommands(program, run);
+
+  program.exitOverride((problem) => {
+    process.exit(problem.exitCode === 0 ? exitCodes.done : exitCodes.usage);
+  });
+  return program;
+}

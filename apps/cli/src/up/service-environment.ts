@@ -1,0 +1,60 @@
+import type { AppName } from '@postern/contracts';
+
+import type { DataFolder } from '../data-folder/paths.ts';
+
+export interface ServiceEnvironmentOptions {
+  readonly folder: DataFolder;
+  readonly natsUrl: string;
+  readonly publicUrl: string;
+  readonly httpPort: number;
+}
+
+const signing: readonly AppName[] = ['authorization', 'vault', 'refresh', 'revocation'];
+const sealing: readonly AppName[] = ['authorization', 'vault', 'refresh', 'revocation', 'gateway'];
+
+function ownKeys(app: AppName, folder: DataFolder): Record<string, string> {
+  switch (app) {
+    case 'vault':
+      return {
+        POSTERN_DATABASE_URL_FILE: folder.secretFile('database-url'),
+        POSTERN_KEYRING: 'local',
+        POSTERN_KEYRING_KEY_FILE: folder.keyringFile,
+      };
+    case 'authorization':
+      return {
+        POSTERN_COOKIE_KEY_FILE: folder.secretFile('cookie'),
+        POSTERN_DIGEST_KEY_FILE: folder.secretFile('digest'),
+      };
+    case 'gateway':
+      return { POSTERN_TOKEN_KEY_FILE: folder.secretFile('token') };
+    case 'refresh':
+    case 'revocation':
+    case 'audit':
+      return {};
+  }
+}
+
+/** Variables that a person may set for `postern up` and that reach every service unchanged. */
+const passedOn =
+  /^(POSTERN_LOG_LEVEL|POSTERN_ALLOW_LOOPBACK_PROVIDERS|OTEL_.*|NO_COLOR|PATH|HOME|LANG|TZ|NODE_EXTRA_CA_CERTS|HTTPS?_PROXY|NO_PROXY)$/;
+
+/**
+ * The environment of one service: exactly its own secrets, as in production. The file of another app's key is not
+ * named to it.
+ */
+export function serviceEnvironment(app: AppName, options: ServiceEnvironmentOptions): NodeJS.ProcessEnv {
+  const { folder, natsUrl, publicUrl, httpPort } = options;
+  const inherited = Object.entries(process.env).filter(([name]) => passedOn.test(name));
+  return {
+    ...Object.fromEntries(inherited),
+    POSTERN_NATS_URL: natsUrl,
+    POSTERN_NATS_CREDS_FILE: folder.credsFile(app),
+    POSTERN_TRUST_FILE: folder.trustFile,
+    ...(signing.includes(app) && { POSTERN_SIGNING_KEY_FILE: folder.signingKeyFile(app) }),
+    ...(sealing.includes(app) && { POSTERN_SEALING_KEY_FILE: folder.sealingKeyFile(app) }),
+    POSTERN_HTTP_HOST: '127.0.0.1',
+    POSTERN_HTTP_PORT: String(httpPort),
+    POSTERN_PUBLIC_URL: publicUrl,
+    ...ownKeys(app, folder),
+  };
+}

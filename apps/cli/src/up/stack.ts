@@ -1,0 +1,115 @@
+import { appNames, type AppName } from '@postern/contracts';
+import { freePort } from '@postern/servers';
+
+import { ensureKeys } from '../data-folder/keys.ts';
+import type { DataFolder } from '../data-folder/paths.ts';
+import { openSession } from '../session/session.ts';
+import { writeSupervisorFile } from '../session/supervisor-file.ts';
+import { ensureFirstTenant } from './first-tenant.ts';
+import { keepRunning, type KeptProcess } from './keep-running.ts';
+import { startReverseProxy } from './reverse-proxy.ts';
+import { startBus } from './start-bus.ts';
+import { startDatabase } from './start-database.ts';
+import { isReady, startService } from './start-service.ts';
+
+export interface StackOptions {
+  readonly folder: DataFolder;
+  readonly host: string;
+  readonly port: number;
+  /** What browsers and platforms use; the address of the one port when absent. */
+  readonly publicUrl?: string | undefined;
+  /** Told what is being done, and what went wrong with a child. */
+  readonly onProgress: (sentence: string) => void;
+}
+
+export interface Stack {
+  readonly url: string;
+  readonly natsUrl: string;
+  readonly tenantId: string;
+  readonly processes: () => readonly { name: string; pid: number }[];
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts everything of one machine: servers first, then streams and schema, then one process a service, then the one
+ * port. Children are kept running and are gone when this process is gone, even after `kill -9`.
+ *
+ * @effect processes and files below the data folder; starting again goes on with the same data.
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { folder, host, onProgress } = options;
+  const started: { name: string; stop(): Promise<void> }[] = [];
+  const kept: KeptProcess[] = [];
+  const stop = async () => {
+    // Services end before the servers they hang on; the one port ends first of all.
+    for (const { stop: end } of started.splice(0).toReversed()) await end();
+  };
+  try {
+    await ensureKeys(folder);
+    onProgress('starting nats-server and PostgreSQL');
+    const [bus, database] = await settleBoth(
+      startBus(folder, onProgress).then((running) => (started.push(running.kept), running)),
+      startDatabase(folder, onProgress).then((running) => (started.push(running.kept), running)),
+    );
+    kept.push(bus.kept, database.kept);
+    const ports = await servicePorts();
+    const port = options.port === 0 ? await freePort() : options.port;
+    const publicUrl = options.publicUrl ?? `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
+    const tenantId = await ensureFirstTenant(folder, { natsUrl: bus.url, publicUrl });
+    onProgress(`starting ${appNames.join(', ')}`);
+    const services = await startServices({ folder, natsUrl: bus.url, publicUrl, ports, onProgress, started });
+    kept.push(...services);
+    const proxy = await startReverseProxy({ host, port, portOf: (app) => ports[app], readiness: readinessOf(ports) });
+    started.push({ name: 'port', stop: () => proxy.stop() });
+    writeSupervisorFile(folder, {
+      ...{ pid: process.pid, natsUrl: bus.url, natsMonitorUrl: bus.monitorUrl, publicUrl, tenantId },
+      services: ports,
+    });
+    const processes = () => kept.flatMap(({ name, current }) => ({ name, pid: current()?.pid ?? 0 }));
+    return { url: publicUrl, natsUrl: bus.url, tenantId, processes, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Waits for both even when one fails, so that nothing that did start is left behind. */
+async function settleBoth<A, B>(left: Promise<A>, right: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([left, right]);
+  return [await left, await right];
+}
+
+async function servicePorts(): Promise<Record<AppName, number>> {
+  const entries: [AppName, number][] = [];
+  for (const app of appNames) entries.push([app, await freePort()]);
+  return Object.fromEntries(entries) as Record<AppName, number>;
+}
+
+async function startServices(options: {
+  readonly folder: DataFolder;
+  readonly natsUrl: string;
+  readonly publicUrl: string;
+  readonly ports: Record<AppName, number>;
+  readonly onProgress: (sentence: string) => void;
+  readonly started: { name: string; stop(): Promise<void> }[];
+}): Promise<KeptProcess[]> {
+  const { ports, onProgress, started, ...shared } = options;
+  const starts = appNames.map(async (app) => {
+    const start = () => startService(app, { ...shared, httpPort: ports[app] });
+    const service = await keepRunning({ name: app, start, onProblem: onProgress });
+    started.push(service);
+    return service;
+  });
+  await Promise.allSettled(starts);
+  return Promise.all(starts);
+}
+
+/** Asked by `/readyz`: the newest answers, refreshed in the background so that the question costs nothing. */
+function readinessOf(ports: Record<AppName, number>): () => { ready: boolean; checks: Record<string, boolean> } {
+  const checks: Record<string, boolean> = Object.fromEntries(appNames.map((app) => [app, true]));
+  const refresh = async () => {
+    for (const app of appNames) checks[app] = await isReady(ports[app]);
+  };
+  setInterval(() => void refresh(), 1_000).unref();
+  return () => ({ ready: Object.values(checks).every(Boolean), checks: { ...checks } });
+}

@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs';
+
+import { connectBus, provision, serverOperatorConfig } from '@postern/nats';
+import { startNatsServer, type NatsServer } from '@postern/servers';
+
+import { ensureOperator } from '../data-folder/operator.ts';
+import type { DataFolder } from '../data-folder/paths.ts';
+import { keepRunning, type KeptProcess } from './keep-running.ts';
+
+export interface RunningBus {
+  readonly url: string;
+  readonly monitorUrl: string;
+  readonly kept: KeptProcess;
+}
+
+/** Starts nats-server in operator mode on the data folder, keeps it running, and provisions the streams. */
+export async function startBus(folder: DataFolder, onProblem: (sentence: string) => void): Promise<RunningBus> {
+  const bundle = await ensureOperator(folder);
+  let ports: { port?: number; monitorPort?: number } = {};
+  let server: NatsServer | undefined;
+  const start = async () => {
+    const config = { operatorMode: serverOperatorConfig(bundle), serverName: 'postern' };
+    server = await startNatsServer({ dataDir: folder.natsDir, ...ports, config });
+    ports = { port: server.port, monitorPort: server.monitorPort };
+    return server;
+  };
+  const kept = await keepRunning({ name: 'nats-server', start, onProblem });
+  const { url, monitorUrl } = server as unknown as NatsServer;
+  await provisionStreams(folder, url);
+  return { url, monitorUrl, kept };
+}
+
+async function provisionStreams(folder: DataFolder, url: string): Promise<void> {
+  const creds = readFileSync(folder.credsFile('provisioner'), 'utf8');
+  const bus = await connectBus({ servers: url, creds, identity: 'provisioner', name: 'postern provisioner' });
+  try {
+    await provision(bus);
+  } finally {
+    await bus.close();
+  }
+}
