@@ -7,6 +7,8 @@ import { inboxPrefix, subjects } from './subjects.ts';
 export interface Permissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
+  /** Exceptions from `publish`, where a wildcard cannot be narrow enough. */
+  readonly denyPublish?: readonly string[];
 }
 
 /** What an identity does with the streams: the table that DESIGN §4 speaks of. */
@@ -79,6 +81,36 @@ function workSubjects(key: ConsumerKey): string[] {
   ];
 }
 
+/**
+ * A follower makes consumers under names of its own, and no wildcard can tell them from the provisioner's durable ones:
+ * so those are taken out, or a follower could change, delete or empty what another service lives on.
+ */
+function durableSubjects(identity: IdentityName): string[] {
+  const { follow = [], work = [] } = streamRights[identity];
+  const followed = new Set<string>(follow.map((key) => streams[key].name));
+  const keys = Object.keys(consumers) as ConsumerKey[];
+  return keys
+    .filter((key) => followed.has(consumers[key].stream))
+    .flatMap((key) => {
+      const { stream, name } = consumers[key];
+      return [
+        `$JS.API.CONSUMER.CREATE.${stream}.${name}`,
+        `$JS.API.CONSUMER.CREATE.${stream}.${name}.>`,
+        `$JS.API.CONSUMER.DELETE.${stream}.${name}`,
+        ...(work.includes(key) ? [] : [`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`]),
+      ];
+    });
+}
+
+/** Who asks every instance must know how many there are; the administrator sees all services (`nats micro`). */
+function discoverySubjects(identity: IdentityName): string[] {
+  if (identity === 'administrator') return ['$SRV.>'];
+  const owners = allOperations
+    .filter(({ broadcast, callers }) => broadcast === true && callers.includes(identity))
+    .map(({ owner }) => `$SRV.PING.${owner}`);
+  return [...new Set(owners)];
+}
+
 const allOperations: readonly Operation[] = Object.values(operations);
 
 function callSubjects(identity: IdentityName): string[] {
@@ -106,10 +138,12 @@ export function identityPermissions(identity: IdentityName): Permissions {
       ...(rights.follow ?? []).flatMap(followSubjects),
       ...(rights.work ?? []).flatMap(workSubjects),
       ...callSubjects(identity),
+      ...discoverySubjects(identity),
       ...respond,
       ...manage,
     ],
     subscribe: [`${inboxPrefix(identity)}.>`, ...served, ...(served.length > 0 ? ['$SRV.>'] : [])],
+    denyPublish: durableSubjects(identity),
   };
 }
 

@@ -10,7 +10,7 @@ export type SendOutcome =
   /** The server says something else stands there, or that another append is under way. */
   | { readonly kind: 'conflict' }
   /** The server says it has it already. */
-  | { readonly kind: 'duplicate' }
+  | { readonly kind: 'duplicate'; readonly position?: number }
   /** No answer: it may be stored, or not, or not yet. */
   | { readonly kind: 'silent'; readonly cause: unknown }
   /** It certainly was not stored, but may be on another try. */

@@ -1,0 +1,34 @@
+export { AccessGroupWriter, type AccessGroupWriterOptions } from './access-group-writer.ts';
+export { Bus, connectBus, type BusOptions, type BusStatus } from './bus.ts';
+export { callHeaders } from './call-headers.ts';
+export {
+  callEvery,
+  callOperation,
+  type CallAs,
+  type CallEveryOptions,
+  type CallOptions,
+  type RequestInput,
+} from './call-operation.ts';
+export { checkDurability, checkServer } from './check-server.ts';
+export { checkStreams } from './check-streams.ts';
+export { instancesOf, type ServiceInstance } from './instances.ts';
+export { JetStreamEventLog, type JetStreamEventLogOptions } from './jetstream-event-log.ts';
+export { JetStreamWorker, type JetStreamWorkerOptions, type WorkMessage } from './jetstream-worker.ts';
+export { endpoint, type Call, type Endpoint } from './operation-endpoint.ts';
+export {
+  createOperator,
+  serverOperatorConfig,
+  type AccountKeys,
+  type OperatorBundle,
+  type ServerOperatorConfig,
+} from './operator.ts';
+export { provision, type Provisioned, type ProvisionOptions } from './provision.ts';
+export { publishMessage, type MessageToPublish } from './publish-message.ts';
+export { serveOperations, type ServedOperations, type ServeOptions } from './serve-operations.ts';
+export {
+  identityCreds,
+  platformCreds,
+  systemCreds,
+  type CredentialOptions,
+  type IssuedCredentials,
+} from './user-credentials.ts';

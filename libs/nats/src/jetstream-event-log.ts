@@ -1,0 +1,144 @@
+import { limits, PosternError, streams, type StreamKey } from '@postern/contracts';
+import {
+  resolveAppend,
+  type Appended,
+  type AppendPolicy,
+  type AppendRequest,
+  type BoundedReadRequest,
+  type EventLog,
+  type LogSubscription,
+  type StoredMessage,
+  type SubscribeRequest,
+} from '@postern/event-log';
+import { jetstreamManager, type DirectMsgRequest, type JetStreamManager, type MsgRequest } from '@nats-io/jetstream';
+
+import { logError } from './bus-errors.ts';
+import type { Bus } from './bus.ts';
+import { OrderedFeed } from './ordered-feed.ts';
+import { readByConsumer } from './read-by-consumer.ts';
+import { readBySubject } from './read-by-subject.ts';
+import { sendOnce } from './send.ts';
+import { storedMessage } from './stored-message.ts';
+
+export interface JetStreamEventLogOptions {
+  readonly bus: Bus;
+  readonly stream: StreamKey;
+  /** How long one sending waits for its acknowledgement; the append goes on after it. */
+  readonly ackTimeoutMs?: number | undefined;
+  readonly policy?: AppendPolicy | undefined;
+}
+
+/** The server also takes a starting sequence with a subject here; the client's type does not know it. */
+type LeaderQuery = MsgRequest | { readonly seq: number; readonly next_by_subj: string };
+
+/** The event log on one JetStream stream. */
+export class JetStreamEventLog implements EventLog {
+  readonly #bus: Bus;
+  readonly #stream: string;
+  readonly #subjects: readonly string[];
+  readonly #ackTimeoutMs: number;
+  readonly #policy: AppendPolicy | undefined;
+  #manager: Promise<JetStreamManager> | undefined;
+
+  constructor({ bus, stream, ackTimeoutMs = 2_000, policy }: JetStreamEventLogOptions) {
+    this.#bus = bus;
+    this.#stream = streams[stream].name;
+    this.#subjects = streams[stream].subjects;
+    this.#ackTimeoutMs = ackTimeoutMs;
+    this.#policy = policy;
+  }
+
+  append(request: AppendRequest): Promise<Appended> {
+    if (request.payload.byteLength > limits.commitBytesMax) {
+      return Promise.reject(new PosternError('log.commit_too_large', 'The message exceeds the limit.'));
+    }
+    const { subject, expectedPosition } = request;
+    return resolveAppend(request, {
+      send: () => sendOnce(this.#bus, { ...request, stream: this.#stream, ackTimeoutMs: this.#ackTimeoutMs }),
+      standing: () => this.#fromLeader({ seq: expectedPosition + 1, next_by_subj: subject }),
+      policy: this.#policy,
+    });
+  }
+
+  async last(
+    subject: string,
+    { fromLeader = false }: { readonly fromLeader?: boolean | undefined } = {},
+  ): Promise<StoredMessage | undefined> {
+    return fromLeader
+      ? await this.#fromLeader({ last_by_subj: subject })
+      : await this.#direct({ last_by_subj: subject });
+  }
+
+  async at(position: number): Promise<StoredMessage | undefined> {
+    return await this.#direct({ seq: position });
+  }
+
+  async *read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
+    const { filter, fromPosition = 1, sinceMs, untilPosition = Infinity, lastPerSubject } = request;
+    const endPosition = Math.min(untilPosition, await this.head());
+    if (endPosition < fromPosition) return;
+    if (/[*>]/.test(filter) || lastPerSubject === true || sinceMs !== undefined) {
+      yield* readByConsumer(this.#bus, this.#stream, { ...request, endPosition });
+    } else {
+      const next = (position: number) => this.#fromLeader({ seq: position, next_by_subj: filter });
+      const source = { bus: this.#bus, stream: this.#stream, next };
+      yield* readBySubject(source, { subject: filter, fromPosition, endPosition });
+    }
+  }
+
+  async head(filter?: string): Promise<number> {
+    if (filter !== undefined && !this.#coversAll(filter)) {
+      return (await this.#fromLeader({ last_by_subj: filter }))?.position ?? 0;
+    }
+    try {
+      const manager = await this.#jsm();
+      return (await manager.streams.info(this.#stream)).state.last_seq;
+    } catch (error) {
+      throw logError(error);
+    }
+  }
+
+  async subscribe(request: SubscribeRequest): Promise<LogSubscription> {
+    const feed = new OrderedFeed(this.#bus, this.#stream, request);
+    const startPosition = await feed.start(() => this.head());
+    return { startPosition, stop: () => feed.stop() };
+  }
+
+  /** Every subject of the stream begins with one token: a filter `<token>.>` is all of them. */
+  #coversAll(filter: string): boolean {
+    return (
+      filter === '>' || this.#subjects.every((subject) => filter === subject || filter === `${firstToken(subject)}.>`)
+    );
+  }
+
+  async #direct(query: DirectMsgRequest): Promise<StoredMessage | undefined> {
+    try {
+      const message = await (await this.#jsm()).direct.getMessage(this.#stream, query);
+      if (message === null) return undefined;
+      const { subject, seq, time, data, header } = message;
+      return storedMessage({ subject, seq, timeMs: time.getTime(), data, headers: header });
+    } catch (error) {
+      throw logError(error);
+    }
+  }
+
+  async #fromLeader(query: LeaderQuery): Promise<StoredMessage | undefined> {
+    try {
+      const message = await (await this.#jsm()).streams.getMessage(this.#stream, query as MsgRequest);
+      if (message === null) return undefined;
+      const { subject, seq, time, data, header } = message;
+      return storedMessage({ subject, seq, timeMs: time.getTime(), data, headers: header });
+    } catch (error) {
+      throw logError(error);
+    }
+  }
+
+  #jsm(): Promise<JetStreamManager> {
+    this.#manager ??= jetstreamManager(this.#bus.connection, { checkAPI: false });
+    return this.#manager;
+  }
+}
+
+function firstToken(subject: string): string {
+  return subject.split('.')[0] ?? subject;
+}

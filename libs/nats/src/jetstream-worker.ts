@@ -1,0 +1,157 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { consumers, toPosternError, type ConsumerKey, type PosternError } from '@postern/contracts';
+import { jetstream, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream';
+
+import { logError } from './bus-errors.ts';
+import type { Bus } from './bus.ts';
+import { headerRecord } from './stored-message.ts';
+
+/** A message to be worked on; whoever handles it says what becomes of it, once. */
+export interface WorkMessage {
+  readonly subject: string;
+  readonly position: number;
+  readonly timeMs: number;
+  readonly payload: Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+  /** 1 the first time. */
+  readonly deliveries: number;
+  json<T = unknown>(): T;
+  /** More time, before the acknowledgement is overdue. */
+  working(): void;
+  /** Done; resolves when the server knows. */
+  ack(): Promise<void>;
+  /** Deliver it again after a while. */
+  nak(delayMs?: number): void;
+  /** Never deliver it again. */
+  term(reason: string): void;
+}
+
+export interface JetStreamWorkerOptions {
+  readonly bus: Bus;
+  readonly consumer: ConsumerKey;
+  /** How many messages are worked on at a time. */
+  readonly concurrencyMax: number;
+  /**
+   * When it returns without having settled the message, the message is acknowledged; when it throws, the error's row
+   * decides (ack, nak with delay, term).
+   */
+  readonly handle: (message: WorkMessage) => Promise<void>;
+  readonly onError?: ((error: PosternError, message?: WorkMessage) => void) | undefined;
+  /** How long a message rests after an error that may pass. */
+  readonly nakDelayMs?: number | undefined;
+}
+
+const reopenDelayMs = 250;
+
+/** Works off a durable consumer that the provisioner made. */
+export class JetStreamWorker {
+  readonly #options: JetStreamWorkerOptions;
+  readonly #inFlight = new Set<Promise<void>>();
+  #messages: ConsumerMessages | undefined;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(options: JetStreamWorkerOptions) {
+    this.#options = options;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Resolves once the consumer was found. @throws {PosternError} `log.unavailable`, `auth.forbidden` */
+  async start(): Promise<void> {
+    this.#messages = await this.#open();
+    this.#running = this.#run();
+  }
+
+  /** Takes no more messages, then finishes those it has; what was only fetched is delivered again elsewhere. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#messages?.close();
+    await this.#running;
+    while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
+  }
+
+  async #open(): Promise<ConsumerMessages> {
+    const { stream, name } = consumers[this.#options.consumer];
+    try {
+      const consumer = await jetstream(this.#options.bus.connection).consumers.get(stream, name);
+      return await consumer.consume({
+        max_messages: this.#options.concurrencyMax,
+        expires: 10_000,
+        idle_heartbeat: 1_000,
+      });
+    } catch (error) {
+      throw logError(error);
+    }
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped && !this.#options.bus.connection.isClosed()) {
+      try {
+        this.#messages ??= await this.#open();
+        for await (const message of this.#messages) await this.#take(message);
+      } catch (error) {
+        this.#options.onError?.(logError(error));
+      }
+      this.#messages = undefined;
+      if (!this.#stopped) await delay(reopenDelayMs, undefined, { ref: false });
+    }
+  }
+
+  async #take(message: JsMsg): Promise<void> {
+    if (this.#stopped) return;
+    const working = this.#work(message).finally(() => this.#inFlight.delete(working));
+    this.#inFlight.add(working);
+    while (this.#inFlight.size >= this.#options.concurrencyMax) await Promise.race(this.#inFlight);
+  }
+
+  /** Never rejects. */
+  async #work(raw: JsMsg): Promise<void> {
+    const { message, settled } = workMessage(raw);
+    try {
+      await this.#options.handle(message);
+      if (!settled()) await message.ack();
+    } catch (thrown) {
+      const error = toPosternError(thrown);
+      this.#options.onError?.(error, message);
+      if (!settled()) this.#settle(message, error);
+    }
+  }
+
+  #settle(message: WorkMessage, error: PosternError): void {
+    const { delivery } = error.row;
+    if (delivery === 'nak') message.nak(this.#options.nakDelayMs ?? 1_000);
+    else if (delivery === 'term') message.term(error.code);
+    else void message.ack().catch(() => undefined);
+  }
+}
+
+function workMessage(raw: JsMsg): { message: WorkMessage; settled: () => boolean } {
+  let settled = false;
+  const once = (settle: () => void) => {
+    if (settled) return;
+    settled = true;
+    settle();
+  };
+  const message: WorkMessage = {
+    subject: raw.subject,
+    position: raw.seq,
+    timeMs: Math.floor(raw.info.timestampNanos / 1e6),
+    payload: raw.data,
+    headers: headerRecord(raw.headers),
+    deliveries: raw.info.deliveryCount,
+    json: <T>() => raw.json<T>(),
+    working: () => raw.working(),
+    ack: async () => {
+      if (settled) return;
+      settled = true;
+      await raw.ackAck();
+    },
+    nak: (delayMs) => once(() => raw.nak(delayMs)),
+    term: (reason) => once(() => raw.term(reason)),
+  };
+  return { message, settled: () => settled };
+}

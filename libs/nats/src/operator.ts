@@ -1,0 +1,151 @@
+import { accountExports } from '@postern/contracts';
+import {
+  createAccount,
+  createOperator as createOperatorKey,
+  encodeAccount,
+  encodeOperator,
+  type Account,
+  type Export,
+  type Import,
+  type KeyPair,
+} from '@nats-io/jwt';
+
+/** An account's keys. The identity key signs nothing but the account itself; users are signed by the signing key. */
+export interface AccountKeys {
+  readonly publicKey: string;
+  readonly seed: string;
+  readonly signingSeed: string;
+  readonly jwt: string;
+}
+
+/** Everything that makes identities, as plain JSON. Whoever holds it can be anybody: it stays with the deployer. */
+export interface OperatorBundle {
+  readonly operatorJwt: string;
+  readonly operatorSeed: string;
+  readonly accounts: {
+    readonly system: AccountKeys;
+    /** The streams and the services. */
+    readonly core: AccountKeys;
+    /** Everyone else. */
+    readonly platforms: AccountKeys;
+  };
+}
+
+const unlimited = {
+  subs: -1,
+  data: -1,
+  payload: -1,
+  imports: -1,
+  exports: -1,
+  wildcards: true,
+  conn: -1,
+  leaf: -1,
+  disallow_bearer: true,
+};
+const unlimitedJetStream = {
+  mem_storage: -1,
+  disk_storage: -1,
+  streams: -1,
+  consumer: -1,
+  mem_max_stream_bytes: -1,
+  disk_max_stream_bytes: -1,
+  max_ack_pending: -1,
+};
+
+export const seedOf = (key: KeyPair): string => new TextDecoder().decode(key.getSeed());
+
+/**
+ * Makes an operator with its three accounts.
+ *
+ * `CORE` holds the streams and the services, `PLATFORMS` everyone else, importing only what `accountExports` lists.
+ * Two accounts, because inside one a client may name any subject as its reply, and the server then publishes its
+ * acknowledgement there; across an import it cannot (DESIGN §4).
+ */
+export async function createOperator(): Promise<OperatorBundle> {
+  const operator = createOperatorKey();
+  const [system, core, platforms] = [newAccount(), newAccount(), newAccount()];
+  const systemAccount = system.key.getPublicKey();
+  const operatorJwt = await encodeOperator('postern', operator, { system_account: systemAccount });
+  const corePublicKey = core.key.getPublicKey();
+  return {
+    operatorJwt,
+    operatorSeed: seedOf(operator),
+    accounts: {
+      system: await signAccount('SYS', system, operator, { limits: unlimited }),
+      core: await signAccount('CORE', core, operator, {
+        limits: { ...unlimited, ...unlimitedJetStream },
+        exports: coreExports(),
+      }),
+      platforms: await signAccount('PLATFORMS', platforms, operator, {
+        limits: unlimited,
+        imports: platformImports(corePublicKey),
+      }),
+    },
+  };
+}
+
+interface NewAccount {
+  readonly key: KeyPair;
+  readonly signingKey: KeyPair;
+}
+
+function newAccount(): NewAccount {
+  return { key: createAccount(), signingKey: createAccount() };
+}
+
+async function signAccount(
+  name: string,
+  { key, signingKey }: NewAccount,
+  operator: KeyPair,
+  claims: Partial<Account>,
+): Promise<AccountKeys> {
+  const signed = { ...claims, signing_keys: [signingKey.getPublicKey()] };
+  const jwt = await encodeAccount(name, key, signed, { signer: operator });
+  return { publicKey: key.getPublicKey(), seed: seedOf(key), signingSeed: seedOf(signingKey), jwt };
+}
+
+function coreExports(): Export[] {
+  const services = accountExports.services.map((subject): Export => ({
+    name: subject,
+    subject,
+    type: 'service',
+    response_type: 'Singleton',
+  }));
+  return [
+    ...services,
+    ...accountExports.streams.map((subject): Export => ({ name: subject, subject, type: 'stream' })),
+  ];
+}
+
+function platformImports(account: string): Import[] {
+  const services = accountExports.services.map((subject): Import => ({
+    name: subject,
+    subject,
+    account,
+    type: 'service',
+    local_subject: subject,
+  }));
+  const notices = accountExports.streams.map((subject): Import => ({
+    name: subject,
+    subject,
+    account,
+    type: 'stream',
+    local_subject: subject,
+  }));
+  return [...services, ...notices];
+}
+
+/** What nats-server needs to know of the operator; it holds no secret. */
+export interface ServerOperatorConfig {
+  readonly operatorJwt: string;
+  /** Public key. */
+  readonly systemAccount: string;
+  /** Account public key to account JWT. */
+  readonly preload: Readonly<Record<string, string>>;
+}
+
+/** The part of nats-server's configuration that puts it into operator mode. */
+export function serverOperatorConfig({ operatorJwt, accounts }: OperatorBundle): ServerOperatorConfig {
+  const preload = Object.fromEntries(Object.values(accounts).map(({ publicKey, jwt }) => [publicKey, jwt]));
+  return { operatorJwt, systemAccount: accounts.system.publicKey, preload };
+}

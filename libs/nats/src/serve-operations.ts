@@ -1,0 +1,150 @@
+import {
+  administratorToken,
+  callerOf,
+  isId,
+  limits,
+  operationPattern,
+  parseRequest,
+  PosternError,
+  problemOf,
+  toPosternError,
+  type CallerOf,
+  type Operation,
+} from '@postern/contracts';
+import { Svcm, type ServiceMsg } from '@nats-io/services';
+
+import type { Bus } from './bus.ts';
+import { callHeaders, correlationIdOf } from './call-headers.ts';
+import type { Call, Endpoint } from './operation-endpoint.ts';
+import { mayAnswerTo } from './reply-subject.ts';
+import { headerRecord, natsHeaders } from './stored-message.ts';
+
+export interface ServeOptions {
+  /** The app; also the queue group, so that one of its instances answers. */
+  readonly name: string;
+  /** Semantic version. */
+  readonly version: string;
+  readonly endpoints: readonly Endpoint[];
+  /** Shown by `nats micro`; the instance, say. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** What a handler threw that is no refusal, or a refused reply subject: log it. */
+  readonly onError?: ((error: PosternError, call: Pick<Call, 'subject' | 'correlationId'>) => void) | undefined;
+  /** Replies are checked against their schema too; in tests. */
+  readonly checkReplies?: boolean | undefined;
+}
+
+export interface ServedOperations {
+  /** The id under which `$SRV.PING` knows this instance. */
+  readonly id: string;
+  /** How many calls are being answered. */
+  readonly inFlight: number;
+  /** Resolves when the service ended, with the error that ended it. */
+  readonly stopped: Promise<Error | undefined>;
+  /** Takes no more calls, then waits for those that it has. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Serves operations as a NATS service, which `nats micro` can see.
+ *
+ * Every call is answered: with the reply, or with the error's code in the headers and its problem document as body. The
+ * one exception is a call whose reply subject is nobody's inbox: answering would write where the caller may not.
+ */
+export async function serveOperations(bus: Bus, options: ServeOptions): Promise<ServedOperations> {
+  const { name, version, endpoints, metadata } = options;
+  const inFlight = new Set<Promise<void>>();
+  const service = await new Svcm(bus.connection).add({
+    name,
+    version,
+    queue: '',
+    ...(metadata === undefined ? {} : { metadata: { ...metadata } }),
+  });
+  for (const endpoint of endpoints) {
+    const { operation } = endpoint;
+    service.addEndpoint(operation.name.replaceAll('.', '-'), {
+      subject: operationPattern(operation),
+      queue: operation.broadcast === true ? '' : name,
+      metadata: { summary: operation.summary },
+      handler: (error, message) => {
+        if (error !== null) return;
+        const answering = answer(message, endpoint, options).finally(() => inFlight.delete(answering));
+        inFlight.add(answering);
+      },
+    });
+  }
+  await bus.connection.flush();
+  return {
+    id: service.ping().id,
+    get inFlight() {
+      return inFlight.size;
+    },
+    stopped: service.stopped.then((error) => error ?? undefined),
+    stop: async () => {
+      await service.stop();
+      while (inFlight.size > 0) await Promise.all(inFlight);
+      await bus.connection.flush().catch(() => undefined);
+    },
+  };
+}
+
+/** Never rejects. */
+async function answer(message: ServiceMsg, { operation, handler }: Endpoint, options: ServeOptions): Promise<void> {
+  const { subject } = message;
+  const headers = headerRecord(message.headers);
+  const correlationId = correlationIdOf(headers[callHeaders.correlationId]);
+  const caller = callerOf(operation, subject);
+  if (!mayAnswerTo(message.reply ?? '', operation, caller)) {
+    const refused = new PosternError(
+      'bus.reply_refused',
+      `No answer goes to the reply subject of a call to ${subject}.`,
+    );
+    options.onError?.(refused, { subject, correlationId });
+    return;
+  }
+  const respond = (body: unknown, more: Readonly<Record<string, string>> = {}) =>
+    message.respond(JSON.stringify(body), {
+      headers: natsHeaders({ ...more, [callHeaders.correlationId]: correlationId }),
+    });
+  try {
+    assertCaller(operation, caller);
+    const request = parseRequest(operation.request, jsonOf(message.data));
+    const call: Call = { caller, subject, correlationId, headers, bytes: message.data.byteLength };
+    const reply = await handler(request as never, call);
+    respond(options.checkReplies === true ? operation.reply.parse(reply) : reply);
+  } catch (thrown) {
+    const error = toPosternError(thrown);
+    if (error.row.status >= 500) options.onError?.(error, { subject, correlationId });
+    const codes = { [callHeaders.error]: error.code, [callHeaders.errorCode]: String(error.row.status) };
+    respondQuietly(() => respond(problemOf(error, correlationId), codes));
+  }
+}
+
+/** A closed connection takes no answer; the caller learns it by its own. */
+function respondQuietly(respond: () => void): void {
+  try {
+    respond();
+  } catch {
+    // Nothing can be told any more.
+  }
+}
+
+/** The bus lets a platform publish to its own subject only; what is no id at all comes from inside, and is wrong. */
+function assertCaller(operation: Operation, caller: CallerOf): void {
+  const wellFormed =
+    caller.app === undefined
+      ? isId('tenant', caller.tenantId) &&
+        (isId('platform', caller.platformId) || caller.platformId === administratorToken)
+      : operation.callers.some((allowed) => allowed === caller.app);
+  if (!wellFormed) throw new PosternError('request.malformed', 'The subject names no caller of this operation.');
+}
+
+function jsonOf(data: Uint8Array): unknown {
+  if (data.byteLength > limits.requestBytesMax) {
+    throw new PosternError('request.too_large', `A request has at most ${limits.requestBytesMax} bytes.`);
+  }
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data)) as unknown;
+  } catch {
+    throw new PosternError('request.malformed', 'The request is no JSON.');
+  }
+}

@@ -1,0 +1,96 @@
+import type { ConsumerSpec, StreamSpec } from '@postern/contracts';
+import { AckPolicy, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType } from '@nats-io/jetstream';
+import type { ConsumerConfig, StreamConfig } from '@nats-io/jetstream';
+
+const nanosPerMs = 1_000_000;
+
+/** The configuration that a stream must have; the number of replicas is the deployment's matter. */
+export function streamConfigOf(spec: StreamSpec) {
+  return {
+    name: spec.name,
+    subjects: [...spec.subjects],
+    retention: spec.retention === 'workqueue' ? RetentionPolicy.Workqueue : RetentionPolicy.Limits,
+    storage: StorageType.File,
+    discard: spec.discard === 'new' ? DiscardPolicy.New : DiscardPolicy.Old,
+    deny_delete: spec.denyDelete,
+    deny_purge: spec.denyPurge,
+    allow_direct: spec.allowDirect,
+    allow_msg_schedules: spec.allowMsgSchedules,
+    allow_msg_ttl: spec.allowMsgTtl,
+    // Schedules are replaced by roll-ups; nowhere else may a publisher roll anything up.
+    allow_rollup_hdrs: spec.allowMsgSchedules,
+    max_msgs: -1,
+    max_msgs_per_subject: spec.maxMsgsPerSubject,
+    max_bytes: spec.maxBytes,
+    max_msg_size: spec.maxMsgSizeBytes,
+    max_age: spec.maxAgeMs * nanosPerMs,
+    max_consumers: -1,
+    duplicate_window: spec.duplicateWindowMs * nanosPerMs,
+    sealed: false,
+    no_ack: false,
+  } satisfies Partial<StreamConfig> & Record<string, unknown>;
+}
+
+export type WantedStreamConfig = ReturnType<typeof streamConfigOf>;
+
+/** What would let messages in, or out, by another way than ours: never wanted. */
+const neverSet = ['mirror', 'sources', 'republish', 'subject_transform', 'first_seq', 'persist_mode'] as const;
+
+export interface ConfigDifference {
+  readonly field: string;
+  readonly wanted: unknown;
+  readonly found: unknown;
+}
+
+/** Compares what the server returned with what was wanted, field by field. */
+export function streamDifferences(
+  wanted: WantedStreamConfig,
+  found: Readonly<Record<string, unknown>>,
+): ConfigDifference[] {
+  const differences: ConfigDifference[] = [];
+  for (const [field, value] of Object.entries(wanted)) {
+    const actual = found[field] ?? absentValue(value);
+    if (!sameValue(value, actual)) differences.push({ field, wanted: value, found: found[field] });
+  }
+  for (const field of neverSet) {
+    const actual = found[field];
+    const isSet = Array.isArray(actual) ? actual.length > 0 : Boolean(actual) && actual !== 'default';
+    if (isSet) differences.push({ field, wanted: undefined, found: actual });
+  }
+  return differences;
+}
+
+/** The server leaves out what is false. */
+function absentValue(wanted: unknown): unknown {
+  return typeof wanted === 'boolean' ? false : undefined;
+}
+
+function sameValue(wanted: unknown, found: unknown): boolean {
+  if (!Array.isArray(wanted) || !Array.isArray(found)) return wanted === found;
+  return JSON.stringify(wanted.toSorted()) === JSON.stringify(found.toSorted());
+}
+
+/** The configuration of a durable consumer. */
+export function consumerConfigOf(spec: ConsumerSpec) {
+  return {
+    durable_name: spec.name,
+    name: spec.name,
+    filter_subject: spec.filterSubject,
+    ack_policy: AckPolicy.Explicit,
+    ack_wait: spec.ackWaitMs * nanosPerMs,
+    max_ack_pending: spec.maxAckPending,
+    max_deliver: spec.maxDeliver,
+    deliver_policy: spec.deliverPolicy === 'new' ? DeliverPolicy.New : DeliverPolicy.All,
+  } satisfies Partial<ConsumerConfig>;
+}
+
+export type WantedConsumerConfig = ReturnType<typeof consumerConfigOf>;
+
+export function consumerDifferences(
+  wanted: WantedConsumerConfig,
+  found: Readonly<Record<string, unknown>>,
+): ConfigDifference[] {
+  return Object.entries(wanted)
+    .filter(([field, value]) => !sameValue(value, found[field]))
+    .map(([field, value]) => ({ field, wanted: value, found: found[field] }));
+}

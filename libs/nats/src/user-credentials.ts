@@ -1,0 +1,80 @@
+import {
+  assertId,
+  identityPermissions,
+  inboxPrefix,
+  platformPermissions,
+  type IdentityName,
+  type Permissions,
+} from '@postern/contracts';
+import { createUser, encodeUser, fmtCreds, fromSeed, type User } from '@nats-io/jwt';
+
+import type { AccountKeys, OperatorBundle } from './operator.ts';
+
+export interface CredentialOptions {
+  /** How long the user may connect; for ever when absent. */
+  readonly ttlMs?: number | undefined;
+}
+
+/** A NATS user as it is handed out, once. */
+export interface IssuedCredentials {
+  /** The text of a `.creds` file. */
+  readonly creds: string;
+  /** What identifies the user, and by which it can be revoked. */
+  readonly userPublicKey: string;
+}
+
+/** The credentials of a service, the provisioner or the administrator, with the permissions of its row. */
+export async function identityCreds(
+  { accounts }: OperatorBundle,
+  identity: IdentityName,
+  options: CredentialOptions = {},
+): Promise<string> {
+  const { creds } = await issue(accounts.core, {
+    name: identity,
+    permissions: identityPermissions(identity),
+    ...options,
+  });
+  return creds;
+}
+
+/**
+ * The credentials of a platform: its own subjects, its own inbox, its tenant's notifications.
+ *
+ * @throws {PosternError} `request.malformed` for anything but ids.
+ */
+export async function platformCreds(
+  { accounts }: OperatorBundle,
+  { tenantId, platformId, ttlMs }: { readonly tenantId: string; readonly platformId: string } & CredentialOptions,
+): Promise<IssuedCredentials> {
+  assertId('tenant', tenantId);
+  assertId('platform', platformId);
+  const permissions = platformPermissions({ tenantId, platformId });
+  return await issue(accounts.platforms, { name: platformId, permissions, ttlMs });
+}
+
+/** The credentials of the deployer in the system account: it asks the nodes about themselves, and sees no message. */
+export async function systemCreds({ accounts }: OperatorBundle, options: CredentialOptions = {}): Promise<string> {
+  const permissions = { publish: ['$SYS.REQ.>'], subscribe: [`${inboxPrefix('system')}.>`] };
+  const { creds } = await issue(accounts.system, { name: 'system', permissions, ...options });
+  return creds;
+}
+
+async function issue(
+  account: AccountKeys,
+  { name, permissions, ttlMs }: { name: string; permissions: Permissions } & CredentialOptions,
+): Promise<IssuedCredentials> {
+  const user = createUser();
+  const claims: Partial<User> = {
+    pub: { allow: [...permissions.publish], ...denied(permissions.denyPublish) },
+    sub: { allow: [...permissions.subscribe] },
+  };
+  const jwt = await encodeUser(name, user, account.publicKey, claims, {
+    signer: fromSeed(new TextEncoder().encode(account.signingSeed)),
+    ...(ttlMs === undefined ? {} : { exp: Math.floor((Date.now() + ttlMs) / 1000) }),
+  });
+  return { creds: new TextDecoder().decode(fmtCreds(jwt, user)), userPublicKey: user.getPublicKey() };
+}
+
+function denied(subjects: readonly string[] | undefined): { deny?: string[] } {
+  return subjects === undefined || subjects.length === 0 ? {} : { deny: [...subjects] };
+}
