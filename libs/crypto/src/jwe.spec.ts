@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { createCipheriv, createPrivateKey, createPublicKey } from 'node:crypto';
 import * as fc from 'fast-check';
 import { CompactEncrypt, compactDecrypt, importJWK } from 'jose';
 import {
@@ -23,6 +23,24 @@ function withHeader(compact: string, change: (header: Record<string, unknown>) =
   const [header = '', ...rest] = compact.split('.');
   const changed = change(JSON.parse(Buffer.from(header, 'base64url').toString()));
   return [Buffer.from(JSON.stringify(changed)).toString('base64url'), ...rest].join('.');
+}
+
+/** A JWE whose key, IV and tag are right, whatever its header says: only the header's own checks can refuse it. */
+function sealedAs({ header, keyPart = '' }: { header: object; keyPart?: string }): string {
+  const ephemeral = generateSealingKey();
+  const secret = sharedSecret(
+    createPrivateKey({ key: { ...ephemeral.privateJwk }, format: 'jwk' }),
+    createPublicKey({ key: { ...publicJwk }, format: 'jwk' }),
+  );
+  const { kty, crv, x, d } = ephemeral.privateJwk;
+  const told = JSON.stringify({ ...ours, epk: { kty, crv, x }, ...header }).replace('"own private part"', `"${d}"`);
+  const headerPart = Buffer.from(told.replace('"own x"', `"${x}"`)).toString('base64url');
+  const contentKey = concatKdf({ secret, algorithm: 'A256GCM', keyBits: 256 });
+  const cipher = createCipheriv('aes-256-gcm', contentKey, Buffer.alloc(12));
+  cipher.setAAD(Buffer.from(headerPart));
+  const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final()]);
+  const parts = [Buffer.alloc(12), ciphertext, cipher.getAuthTag()];
+  return [headerPart, keyPart, ...parts.map((part) => part.toString('base64url'))].join('.');
 }
 
 async function josesJwe(header: object): Promise<string> {
@@ -163,6 +181,28 @@ describe('an opener', () => {
       .encrypt(key, { crit: { must: true } });
     const others = [await josesJwe({ enc: 'A128GCM' }), await josesJwe({ enc: 'A256CBC-HS512' }), wrapped, critical];
     for (const compact of others) expect(() => openJwe(privateJwk, compact)).toThrow(CiphertextInvalidError);
+  });
+
+  test('refuses by the header alone what would otherwise open', () => {
+    expect(openJwe(privateJwk, sealedAs({ header: {} })).plaintext).toEqual(plaintext);
+    const headers = [
+      { zip: 'DEF' },
+      { crit: [] },
+      { crit: ['exp'], exp: 1 },
+      { alg: 'dir' },
+      { alg: 'ECDH-ES+A256KW' },
+      { alg: undefined },
+      { enc: 'A128GCM' },
+      { enc: ['A256GCM'] },
+      { epk: { kty: 'OKP', crv: 'X25519', x: 'own x', d: 'own private part' } },
+      { epk: { kty: 'OKP', crv: 'X25519', x: 'own x', use: 'sig' } },
+      { kid: 7 },
+      { apu: 1 },
+    ];
+    for (const header of headers) {
+      expect(() => openJwe(privateJwk, sealedAs({ header }))).toThrow(CiphertextInvalidError);
+    }
+    expect(() => openJwe(privateJwk, sealedAs({ header: {}, keyPart: 'AA' }))).toThrow(CiphertextInvalidError);
   });
 
   test('refuses compression and ephemeral keys that are of low order, foreign or private', () => {

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newId } from '@postern/contracts';
@@ -65,17 +65,17 @@ for (const [name, secret] of variants) {
         'config.invalid',
       );
       expect(await codeOf(localKeyService({ keyFile: folder, passphrase: secret }))).toBe('config.invalid');
-      for (const text of [
-        '',
-        'null',
-        '{}',
-        '{"format":"postern-key-file","formatVersion":1,"keys":[]}',
-        'x'.repeat(70_000),
-      ]) {
+      for (const text of ['', 'null', '{}', '{"format":"postern-key-file","formatVersion":1,"keys":[]}']) {
         const access = await freshKeyFile(secret);
         await writeFile(access.keyFile, text);
         expect(await codeOf(localKeyService(access))).toBe('config.invalid');
       }
+    });
+
+    test('larger than any key file is refused, whole or not', async () => {
+      const access = await freshKeyFile(secret);
+      await appendFile(access.keyFile, ' '.repeat(65_536));
+      expect(await codeOf(localKeyService(access))).toBe('config.invalid');
     });
 
     test('with keys that are short, doubled or badly numbered is refused', async () => {
