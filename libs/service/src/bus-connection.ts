@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { isPosternError, PosternError, type AppName } from '@postern/contracts';
 import { Bus, connectBus } from '@postern/nats';
+import type { Environment } from './config.ts';
+import { readConfigFile } from './config-files.ts';
 import type { Logger } from './logger.ts';
 import type { ServiceConfig } from './service-config.ts';
 
@@ -10,6 +12,7 @@ const retryMsMax = 5_000;
 export interface BusConnection {
   readonly app: AppName;
   readonly config: ServiceConfig;
+  readonly env: Environment;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -19,12 +22,12 @@ export interface BusConnection {
  *
  * @throws {PosternError} `service.not_ready` when the service is stopped meanwhile; at once what waiting cannot mend.
  */
-export async function reachBus({ app, config, logger, signal }: BusConnection): Promise<Bus> {
+export async function reachBus({ app, config, env, logger, signal }: BusConnection): Promise<Bus> {
   const servers = config.natsUrl.split(',').map((url) => url.trim());
   const name = `${app}-${config.instanceId}`;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await connectBus({ servers, creds: config.natsCreds.reveal(), identity: app, name });
+      return await connectBus({ servers, creds: () => newestCreds(config, env), identity: app, name });
     } catch (error) {
       if (!isPosternError(error) || error.row.retry !== 'later') throw error;
       logger.warn(`waiting for the bus at ${servers.join(', ')}`, { attempt, reason: error.message });
@@ -33,4 +36,10 @@ export async function reachBus({ app, config, logger, signal }: BusConnection): 
       throw new PosternError('service.not_ready', 'The service was stopped while it waited for the bus.');
     });
   }
+}
+
+/** Users of the bus are short-lived: whoever renews one writes its file anew, and the next connection takes it. */
+function newestCreds({ natsCreds }: ServiceConfig, env: Environment): string {
+  const read = readConfigFile(env['POSTERN_NATS_CREDS_FILE'] ?? '', { secret: true });
+  return 'content' in read && read.content !== '' ? read.content : natsCreds.reveal();
 }

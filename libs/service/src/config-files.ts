@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { isError } from './printable.ts';
 
 /** No secret and no trust bundle is larger. */
 const fileBytesMax = 256 * 1024;
@@ -33,5 +34,5 @@ function readOpened(file: number, secret: boolean): FileContent {
 }
 
 function errorWord(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+  return isError(error) && 'code' in error ? String(error.code) : 'unknown';
 }

@@ -8,7 +8,7 @@ export { JetStreamTransport, type JetStreamTransportOptions } from './jetstream-
 export { Logger, type LogFields, type LoggerOptions } from './logger.ts';
 export { Counter, Histogram, Metrics, secondsBuckets, type Labels } from './metrics.ts';
 export { OAuthEndpoint } from './oauth-endpoint.ts';
-export { OperationsClient, type CallEveryOptions, type CallOptions } from './operations-client.ts';
+export { OperationsClient, type AskEveryOptions, type AskOptions } from './operations-client.ts';
 export { printable, printableError, type PrintableError } from './printable.ts';
 export { ReadinessRegistry } from './readiness.ts';
 export type { ReadinessAnswer, ReadinessCheck, ReadinessReport } from './readiness.ts';

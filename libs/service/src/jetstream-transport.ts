@@ -62,31 +62,32 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
       consumer: pattern as ConsumerKey,
       concurrencyMax: concurrencyMax ?? 1,
       handle: (message) => this.#handle(pattern, settleOnce(message)),
+      onError: (error) => this.#options.logger.warn(`${pattern}: the worker met an error`, { err: error }),
     });
   }
 
   async #handle(pattern: string, message: Settleable): Promise<void> {
     const startedMs = performance.now();
-    const { logger, metrics } = this.#options;
+    const { metrics } = this.#options;
     await withArrival({ name: pattern, headers: message.headers, kind: 'message' }, async () => {
       try {
         await this.#run(pattern, message);
-        message.ack();
+        await message.ack();
       } catch (error) {
-        const code = reportError(logger, `${pattern} failed`, error);
-        metrics
-          .counter('postern_work_errors_total', 'Messages whose handling failed')
-          .add(1, { consumer: pattern, code });
-        const fate = message.settled ? 'settled by its handler' : settleFailed(message, error);
-        logger.warn(`${pattern}: the message was ${fate}`, {
-          position: message.position,
-          deliveries: message.deliveries,
-          code,
-        });
+        await this.#failed(pattern, message, error);
       }
     });
     const seconds = metrics.histogram('postern_work_seconds', 'Time to work off a message');
     seconds.observe((performance.now() - startedMs) / 1000, { consumer: pattern });
+  }
+
+  async #failed(pattern: string, message: Settleable, error: unknown): Promise<void> {
+    const { logger, metrics } = this.#options;
+    const code = reportError(logger, `${pattern} failed`, error);
+    metrics.counter('postern_work_errors_total', 'Messages whose handling failed').add(1, { consumer: pattern, code });
+    const fate = message.settled ? 'settled before that' : await settleFailed(message, error);
+    const { position, deliveries } = message;
+    logger.warn(`${pattern}: the message was ${fate}`, { position, deliveries, code });
   }
 
   async #run(pattern: string, message: WorkMessage): Promise<void> {

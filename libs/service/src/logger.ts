@@ -25,7 +25,15 @@ export class Logger {
   readonly #pino: Pino;
 
   constructor({ level, base, destination }: LoggerOptions) {
-    const options = { level, base, mixin, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: levelName } };
+    const options = {
+      level,
+      base,
+      mixin,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: levelName },
+      // pino's own would read the message once more, out of what was made printable.
+      serializers: { err: (printed: unknown) => printed },
+    };
     this.#pino = destination === undefined ? pino(options) : pino(options, destination);
   }
 

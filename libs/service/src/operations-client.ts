@@ -1,18 +1,20 @@
 import { Injectable } from '@nestjs/common';
-import { limits, type CallerOf, type Operation, type ReplyOf, type RequestOf } from '@postern/contracts';
-import { Bus, callEvery, callOperation } from '@postern/nats';
+import type { Operation, ReplyOf } from '@postern/contracts';
+import {
+  Bus,
+  callEvery,
+  callOperation,
+  type CallAs,
+  type CallEveryOptions,
+  type CallOptions,
+  type RequestInput,
+} from '@postern/nats';
 import { correlationId } from './request-context.ts';
 import { outgoingHeaders, withCall } from './telemetry.ts';
 
-/** @param timeoutMs how long to wait for the answer; {@link limits.requestTimeoutMs} when not given. */
-export interface CallOptions {
-  readonly timeoutMs?: number;
-}
-
-/** @param count how many answers end the waiting early. */
-export interface CallEveryOptions extends CallOptions {
-  readonly count?: number;
-}
+/** How a call is made; what it carries of its origin is not the caller's business. */
+export type AskOptions = Pick<CallOptions, 'timeoutMs'>;
+export type AskEveryOptions = Pick<CallEveryOptions, 'timeoutMs' | 'count' | 'onError'>;
 
 /** Asks other services over the bus; trace and correlation ids go along. */
 @Injectable()
@@ -24,29 +26,28 @@ export class OperationsClient {
   }
 
   /**
-   * @param caller who asks: this app, or the platform on whose behalf it asks.
+   * @param caller as whom it is asked: this app, or the platform on whose behalf.
+   * @param options `timeoutMs`, `limits.requestTimeoutMs` when absent.
    * @throws {PosternError} what the service answered; `bus.unavailable` when none is there; `bus.timeout`.
    */
   async call<O extends Operation>(
-    operation: O,
-    caller: CallerOf,
-    request: RequestOf<O>,
-    { timeoutMs = limits.requestTimeoutMs }: CallOptions = {},
+    ...[operation, caller, request, options = {}]: [O, CallAs, RequestInput<O>, AskOptions?]
   ): Promise<ReplyOf<O>> {
     return await withCall(operation.name, () =>
-      callOperation(this.#bus, operation, caller, request, { timeoutMs, ...carried() }),
+      callOperation(this.#bus, operation, caller, request, { ...options, ...carried() }),
     );
   }
 
-  /** Asks every instance of the service; for operations that are broadcast. */
+  /**
+   * Asks every instance of a service; for operations that are broadcast.
+   *
+   * @returns the replies that came in time, as many as there are when `count` is not given.
+   */
   async callEvery<O extends Operation>(
-    operation: O,
-    caller: CallerOf,
-    request: RequestOf<O>,
-    { timeoutMs = limits.requestTimeoutMs, ...options }: CallEveryOptions = {},
+    ...[operation, caller, request, options = {}]: [O, CallAs, RequestInput<O>, AskEveryOptions?]
   ): Promise<ReplyOf<O>[]> {
     return await withCall(operation.name, () =>
-      callEvery(this.#bus, operation, caller, request, { timeoutMs, ...carried(), ...options }),
+      callEvery(this.#bus, operation, caller, request, { ...options, ...carried() }),
     );
   }
 }

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { isPosternError } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 
@@ -16,7 +17,7 @@ export function printable(value: unknown, depth = 0): unknown {
   if (typeof value === 'function') return '[function]';
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof Secret) return '[secret]';
-  if (value instanceof Error) return printableError(value);
+  if (isError(value)) return printableError(value);
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `[${value.byteLength} bytes]`;
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? '[no date]' : value.toISOString();
   if (depth >= depthMax) return '[deep]';
@@ -54,8 +55,13 @@ export function printableError(error: Error, causes = 0): PrintableError {
     ...(code === undefined ? {} : { code }),
     message: error.message,
     ...(error.stack === undefined ? {} : { stack: error.stack }),
-    ...(cause instanceof Error && causes < causesMax ? { cause: printableError(cause, causes + 1) } : {}),
+    ...(isError(cause) && causes < causesMax ? { cause: printableError(cause, causes + 1) } : {}),
   };
+}
+
+/** Also an error of another realm, such as a worker's. */
+export function isError(value: unknown): value is Error {
+  return value instanceof Error || types.isNativeError(value);
 }
 
 function codeOf(error: Error): string | undefined {

@@ -1,12 +1,13 @@
 import { newId } from '@postern/contracts';
+import { callHeaders } from '@postern/nats';
 import { context, createContextKey, type Context } from '@opentelemetry/api';
 
 const correlationKey = createContextKey('postern.correlation_id');
 
 /** The header, over HTTP and on the bus, that carries the id under which one request is found in every log. */
-export const correlationHeader = 'Postern-Correlation-Id';
+export const correlationHeader = callHeaders.correlationId;
 
-const correlationPattern = /^[A-Za-z0-9_-]{8,128}$/;
+const correlationPattern = /^[A-Za-z0-9_.:-]{1,128}$/;
 
 /** The id of what is being worked on, if anything is. */
 export function currentCorrelationId(): string | undefined {

@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { isPosternError } from '@postern/contracts';
 import type { Environment } from './config.ts';
+import { isError } from './printable.ts';
 import type { ServiceDefinition } from './service-definition.ts';
 import { startService, type RunningService, type StartOptions } from './start-service.ts';
 
@@ -49,7 +50,7 @@ export async function runService(
     host.exit(await serveUntilStopped(service, host, stopAsked.promise));
   } catch (error) {
     if (starting.signal.aborted) return host.exit(exitCodes.done);
-    host.complain(`${definition.app}: ${error instanceof Error ? error.message : String(error)}`);
+    host.complain(`${definition.app}: ${isError(error) ? error.message : String(error)}`);
     const unreachable = isPosternError(error) && error.code === 'bus.unavailable';
     host.exit(unreachable ? exitCodes.unreachable : exitCodes.failed);
   }

@@ -1,7 +1,14 @@
 import type { Type } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { AppName } from '@postern/contracts';
-import { checkServer, checkStreams, serveOperations, type Bus } from '@postern/nats';
+import {
+  checkServer,
+  checkStreams,
+  serveOperations,
+  type Bus,
+  type Endpoint,
+  type ServedOperations,
+} from '@postern/nats';
 import type { DestinationStream } from 'pino';
 import { reachBus } from './bus-connection.ts';
 import { readConfig, type Environment } from './config.ts';
@@ -42,6 +49,8 @@ export interface StartOptions {
   readonly signal?: AbortSignal;
   /** Where log lines go; standard output when not given. */
   readonly logDestination?: DestinationStream;
+  /** Compares every reply with its schema; for tests. */
+  readonly checkReplies?: boolean;
 }
 
 /**
@@ -54,7 +63,7 @@ export interface StartOptions {
 export async function startService(
   definition: ServiceDefinition,
   env: Environment,
-  { signal = new AbortController().signal, logDestination }: StartOptions = {},
+  { signal = new AbortController().signal, logDestination, checkReplies = false }: StartOptions = {},
 ): Promise<RunningService> {
   assertLimits();
   const config = readConfig(definition.config, env);
@@ -62,10 +71,10 @@ export async function startService(
   const destination = logDestination === undefined ? {} : { destination: logDestination };
   const logger = new Logger({ level: config.logLevel, base, ...destination });
   await startTelemetry(env);
-  const bus = await reachBus({ app: definition.app, config, logger, signal });
+  const bus = await reachBus({ app: definition.app, config, env, logger, signal });
   const shared = { app: definition.app, configClass: definition.config, config, logger, bus };
   const parts = { ...shared, metrics: new Metrics(), readiness: new ReadinessRegistry() };
-  const service = new Service(definition, parts);
+  const service = new Service(definition, parts, checkReplies);
   try {
     await service.start();
     return service;
@@ -81,13 +90,15 @@ class Service implements RunningService {
   readonly busLost: Promise<string>;
   readonly #definition: ServiceDefinition;
   readonly #parts: ServiceParts;
+  readonly #checkReplies: boolean;
   #app: NestApp | undefined;
-  #endpoints: { stop(): Promise<void> } | undefined;
+  #operations: ServedOperations | undefined;
   #started = false;
   #stopped: Promise<boolean> | undefined;
   #httpPort = 0;
 
-  constructor(definition: ServiceDefinition, parts: ServiceParts) {
+  constructor(definition: ServiceDefinition, parts: ServiceParts, checkReplies: boolean) {
+    this.#checkReplies = checkReplies;
     this.app = definition.app;
     this.logger = parts.logger;
     this.#definition = definition;
@@ -113,7 +124,7 @@ class Service implements RunningService {
     const { bus, config, readiness, logger } = this.#parts;
     readiness.add('service', () => (this.#stopped !== undefined ? 'stopping' : this.#started ? true : 'starting'));
     readiness.add('bus', () => (bus.isConnected ? true : 'disconnected'));
-    await checkServer(bus);
+    checkServer(bus);
     await checkStreams(bus, streamsOf(this.#definition));
     this.#app = await createNestApp(this.#parts, this.#definition.module, () => this.#stopped !== undefined);
     const nest = this.#nest();
@@ -121,7 +132,7 @@ class Service implements RunningService {
     const discovered = nest.get(DiscoveredEndpoints);
     await announceReady(discovered.instances());
     const endpoints = discovered.of(this.app);
-    this.#endpoints = await serveOperations(bus, { name: this.app, version: serviceVersion, endpoints });
+    this.#operations = await this.#serve(endpoints);
     await nest.startAllMicroservices();
     await nest.listen(config.httpPort, config.httpHost);
     this.#httpPort = portOf(nest);
@@ -148,10 +159,25 @@ class Service implements RunningService {
     return inTime;
   }
 
+  async #serve(endpoints: readonly Endpoint[]): Promise<ServedOperations> {
+    const { bus, config, logger } = this.#parts;
+    return await serveOperations(bus, {
+      name: this.app,
+      version: serviceVersion,
+      endpoints,
+      metadata: { instance: config.instanceId },
+      checkReplies: this.#checkReplies,
+      // What a handler threw has its log line already, inside its span.
+      onError: ({ code, message }, { subject, correlationId }) => {
+        if (code === 'bus.reply_refused') logger.warn(message, { code, subject, correlation_id: correlationId });
+      },
+    });
+  }
+
   /** All three doors close at once, so that the grace is theirs together. */
   async #finish(): Promise<void> {
     const http = this.#started ? this.#nest().getHttpAdapter().getInstance().close() : undefined;
-    await Promise.all([http, this.#endpoints?.stop(), this.#app?.transport.close()]);
+    await Promise.all([http, this.#operations?.stop(), this.#app?.transport.close()]);
   }
 
   #nest(): NestFastifyApplication {

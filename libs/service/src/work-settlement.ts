@@ -12,23 +12,16 @@ export interface Settleable extends WorkMessage {
 /** Watches the settling of a message, so that it happens once: whoever comes first decides. */
 export function settleOnce(message: WorkMessage): Settleable {
   let settled = false;
-  const once =
-    <A extends unknown[]>(settle: (...args: A) => void) =>
-    (...args: A): void => {
-      if (settled) return;
-      settled = true;
-      settle(...args);
-    };
+  const first = (): boolean => {
+    const isFirst = !settled;
+    settled = true;
+    return isFirst;
+  };
   return {
-    subject: message.subject,
-    position: message.position,
-    headers: message.headers,
-    deliveries: message.deliveries,
-    json: () => message.json(),
-    working: () => message.working(),
-    ack: once(() => message.ack()),
-    nak: once((delayMs: number) => message.nak(delayMs)),
-    term: once((reason: string) => message.term(reason)),
+    ...message,
+    ack: async () => (first() ? await message.ack() : undefined),
+    nak: (delayMs) => (first() ? message.nak(delayMs) : undefined),
+    term: (reason) => (first() ? message.term(reason) : undefined),
     get settled() {
       return settled;
     },
@@ -40,10 +33,10 @@ export function settleOnce(message: WorkMessage): Settleable {
  *
  * @returns what happened, for the log line.
  */
-export function settleFailed(message: WorkMessage, error: unknown): string {
+export async function settleFailed(message: WorkMessage, error: unknown): Promise<string> {
   const delivery = isPosternError(error) ? error.row.delivery : 'nak';
   if (delivery === 'ack') {
-    message.ack();
+    await message.ack();
     return 'acknowledged';
   }
   if (delivery === 'term') {
