@@ -1,1 +1,1 @@
-export {};
+export { auditService, auditService as service } from './audit-module.ts';

@@ -35,3 +35,5 @@ export { subjectMatches } from './subject-filter.ts';
 export { Follower, type FollowerCounters, type FollowerOptions, type FollowFrom } from './follower.ts';
 export { DirectoryFollower, StateView, type DirectoryFollowerOptions, type StateViewOptions } from './state-view.ts';
 export type { WaitOptions } from './waiters.ts';
+export { LogVerifier, type LogFinding, type LogVerifierOptions } from './log-verifier.ts';
+export { verifyLog, type LogReport, type VerifyOptions } from './verify-log.ts';

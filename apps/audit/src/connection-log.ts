@@ -1,0 +1,69 @@
+import { Injectable } from '@nestjs/common';
+import { administratorToken, PosternError, subjects, type ConnectionView } from '@postern/contracts';
+import { connectionEvolver, requireOwnedBy, upcast, viewOf, type Connection } from '@postern/domain';
+import { CommitReader, Repository, type AnyEvent, type Loaded, type Upcast } from '@postern/event-log';
+import type { CallerOf } from '@postern/contracts';
+import { Clock, EventLogs, ServiceConfig } from '@postern/service';
+
+/** The caller of a platform's question, as its subject proves it. */
+export interface Asker {
+  readonly tenantId: string;
+  readonly platformId: string;
+}
+
+/** Reads the connection log for those who ask; it decides and writes nothing. */
+@Injectable()
+export class ConnectionLog {
+  readonly repository: Repository<Connection, AnyEvent>;
+  readonly #clock: Clock;
+  readonly #publicUrl: string;
+
+  constructor(
+    readonly logs: EventLogs,
+    readonly reader: CommitReader,
+    config: ServiceConfig,
+    clock: Clock,
+  ) {
+    this.#clock = clock;
+    this.#publicUrl = config.publicUrl;
+    this.repository = new Repository({
+      log: logs.connections,
+      evolver: connectionEvolver as never,
+      reader,
+      source: '/postern/audit',
+      upcast: upcast as Upcast,
+    });
+  }
+
+  /** @throws {PosternError} `connection.not_found`, also for another platform's. */
+  async load(asker: Asker, connectionId: string): Promise<Loaded<Connection>> {
+    const loaded = await this.repository.load({ tenantId: asker.tenantId, id: connectionId });
+    requireOwnedBy(loaded.state, asker);
+    return loaded;
+  }
+
+  view({ state, revision, position }: Loaded<Connection>): ConnectionView {
+    const reauthorizeUrl = this.reauthorizeUrl(state.connectionId);
+    return viewOf(state, { revision, position, reauthorizeUrl, nowMs: this.#clock.nowMs() });
+  }
+
+  reauthorizeUrl(connectionId: string): string {
+    return `${this.#publicUrl}/connect/${connectionId}`;
+  }
+
+  subjectsOf(asker: Asker): string {
+    return subjects.connectionsOfTenant(asker.tenantId);
+  }
+}
+
+/** Who asks; the operations of this app are all a platform's. */
+export function askerOf(caller: CallerOf): Asker {
+  if ('app' in caller && caller.app !== undefined) throw new PosternError('auth.forbidden', 'Only platforms ask this.');
+  const { tenantId, platformId } = caller as Asker;
+  return { tenantId, platformId };
+}
+
+/** May this asker see connections of that platform? */
+export function sees(asker: Asker, platformId: string): boolean {
+  return asker.platformId === administratorToken || asker.platformId === platformId;
+}

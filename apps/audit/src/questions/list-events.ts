@@ -1,0 +1,42 @@
+import { Injectable } from '@nestjs/common';
+import { operations, type EventView, type ReplyOf, type RequestOf } from '@postern/contracts';
+import type { LogEntry } from '@postern/event-log';
+import type { Call } from '@postern/nats';
+import { Serves } from '@postern/service';
+
+import { askerOf, ConnectionLog } from '../connection-log.ts';
+
+const pageDefault = 50;
+
+/** Answers `connections.events`: what happened to one connection, in order. */
+@Injectable()
+export class ListEvents {
+  constructor(private readonly log: ConnectionLog) {}
+
+  @Serves(operations.listEvents)
+  async list(
+    { connection_id: id, after = 0, limit = pageDefault }: RequestOf<typeof operations.listEvents>,
+    call: Call,
+  ): Promise<ReplyOf<typeof operations.listEvents>> {
+    const asker = askerOf(call.caller);
+    await this.log.load(asker, id);
+    const events: EventView[] = [];
+    // A page ends between commits, never inside one: its end is a position.
+    for await (const entry of this.log.repository.history({ tenantId: asker.tenantId, id })) {
+      if (entry.position <= after) continue;
+      if (events.length >= limit) return { events, next: events.at(-1)?.position ?? null };
+      events.push(...viewsOf(entry));
+    }
+    return { events, next: null };
+  }
+}
+
+function viewsOf({ position, commit }: LogEntry): EventView[] {
+  const { revision, at, commitId, correlationId } = commit;
+  const actor =
+    commit.actor.id === undefined ? { type: commit.actor.type } : { type: commit.actor.type, id: commit.actor.id };
+  return commit.events.map(({ type, version, data }) => ({
+    ...{ position, revision, at, actor, type, version, data },
+    ...{ commit_id: commitId, correlation_id: correlationId },
+  }));
+}
