@@ -1,0 +1,92 @@
+import { PosternError } from '@postern/contracts';
+
+/** Operator mode: accounts come as signed JWTs, preloaded into the server's memory. */
+export interface OperatorMode {
+  readonly operatorJwt: string;
+  /** The public key of the system account. */
+  readonly systemAccount: string;
+  /** Account public key to account JWT. */
+  readonly preload: Readonly<Record<string, string>>;
+}
+
+/** One node of a cluster. */
+export interface ClusterConfig {
+  readonly name: string;
+  readonly port: number;
+  /** The cluster ports of all nodes on this machine, this one's among them or not. */
+  readonly routePorts: readonly number[];
+}
+
+export interface NatsServerConfigOptions {
+  readonly port: number;
+  readonly monitorPort: number;
+  readonly storeDir: string;
+  /** Must be unique in a cluster. */
+  readonly serverName?: string;
+  /** Sync every write before it is acknowledged; NATS's own default syncs every two minutes. True when absent. */
+  readonly syncAlways?: boolean;
+  readonly fileStoreBytesMax?: number;
+  readonly operatorMode?: OperatorMode;
+  readonly cluster?: ClusterConfig;
+  /** More configuration text, put at the end as it is. */
+  readonly extra?: string;
+}
+
+function quoted(text: string): string {
+  if (/[\p{Cc}"\\]/u.test(text)) {
+    throw new PosternError('servers.start_failed', `A nats-server configuration cannot hold the text ${text}`);
+  }
+  return `"${text}"`;
+}
+
+function jetStream({ storeDir, syncAlways = true, fileStoreBytesMax }: NatsServerConfigOptions): string[] {
+  return [
+    'jetstream {',
+    `  store_dir: ${quoted(storeDir)}`,
+    ...(syncAlways ? ['  sync_interval: always'] : []),
+    ...(fileStoreBytesMax === undefined ? [] : [`  max_file_store: ${fileStoreBytesMax}`]),
+    '}',
+  ];
+}
+
+function operator({ operatorJwt, systemAccount, preload }: OperatorMode): string[] {
+  return [
+    `operator: ${quoted(operatorJwt)}`,
+    `system_account: ${quoted(systemAccount)}`,
+    'resolver: MEMORY',
+    'resolver_preload {',
+    ...Object.entries(preload).map(([account, jwt]) => `  ${account}: ${quoted(jwt)}`),
+    '}',
+  ];
+}
+
+function clusterLines({ name, port, routePorts }: ClusterConfig): string[] {
+  const routes = routePorts.filter((one) => one !== port).map((one) => `    nats://127.0.0.1:${one}`);
+  return [
+    'cluster {',
+    `  name: ${quoted(name)}`,
+    `  listen: "127.0.0.1:${port}"`,
+    ...(routes.length > 0 ? ['  routes: [', ...routes, '  ]'] : []),
+    '}',
+  ];
+}
+
+/**
+ * Renders a nats-server configuration: loopback only, JetStream on files, monitoring over HTTP.
+ *
+ * @throws {PosternError} `servers.start_failed` when a value holds quotes, backslashes or control characters.
+ */
+export function natsServerConfig(options: NatsServerConfigOptions): string {
+  const { port, monitorPort, serverName, operatorMode, cluster, extra } = options;
+  const lines = [
+    'host: "127.0.0.1"',
+    `port: ${port}`,
+    `http: "127.0.0.1:${monitorPort}"`,
+    ...(serverName === undefined ? [] : [`server_name: ${quoted(serverName)}`]),
+    ...jetStream(options),
+    ...(operatorMode ? operator(operatorMode) : []),
+    ...(cluster ? clusterLines(cluster) : []),
+    ...(extra === undefined ? [] : [extra]),
+  ];
+  return `${lines.join('\n')}\n`;
+}
