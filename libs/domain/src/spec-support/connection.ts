@@ -1,0 +1,131 @@
+import { connectionEvent, type DataOf } from '../connection/events.ts';
+import { connectionEvolver } from '../connection/evolve.ts';
+import { secondMs, specification, startMs, tenantId } from './given.ts';
+
+const numbered = (prefix: string, n: number) => `${prefix}_01jd${String(n).padStart(22, '0')}`;
+
+export const connectionId = numbered('con', 1);
+export const platformId = numbered('plt', 1);
+export const otherPlatformId = numbered('plt', 2);
+export const registrationId = numbered('reg', 1);
+export const ses = (n: number) => numbered('ses', n);
+export const clm = (n: number) => numbered('clm', n);
+
+export const providerId = 'acme-crm';
+export const endUserDigest = 'digest-of-alice';
+export const owner = { tenantId, platformId };
+
+/** The access tokens of these specifications live an hour from the beginning; the sessions ten minutes. */
+export const tokenEndsMs = startMs + 3_600 * secondMs;
+export const sessionEndsMs = startMs + 600 * secondMs;
+/** A time at which the first access token lives, and one at which it has ended. */
+export const whileItLives = startMs + 60 * secondMs;
+export const afterItsEnd = tokenEndsMs + 60 * secondMs;
+export const claimTimeoutMs = 30 * secondMs;
+
+/** Each event of a connection with data that fit; give what matters to the rule. */
+export const the = {
+  sessionStarted: (data: Partial<DataOf<'AuthorizationStarted'>> = {}) =>
+    connectionEvent('AuthorizationStarted', {
+      sessionId: ses(1),
+      purpose: 'connect',
+      platformId,
+      providerId,
+      registrationId,
+      endUserDigest,
+      requestedScopes: ['contacts.read', 'offline_access'],
+      returnUrl: 'https://platform.example/return',
+      expiresAtMs: sessionEndsMs,
+      ...data,
+    }),
+  exchangeStarted: (sessionId = ses(1)) => connectionEvent('CodeExchangeStarted', { sessionId }),
+  denied: (data: Partial<DataOf<'AuthorizationDenied'>> = {}) =>
+    connectionEvent('AuthorizationDenied', {
+      sessionId: ses(1),
+      stage: 'authorization',
+      error: 'access_denied',
+      errorDescription: null,
+      ...data,
+    }),
+  authorized: (data: Partial<DataOf<'ConnectionAuthorized'>> = {}) =>
+    connectionEvent('ConnectionAuthorized', { ...granted, ...data }),
+  reauthorized: (data: Partial<DataOf<'ConnectionReauthorized'>> = {}) =>
+    connectionEvent('ConnectionReauthorized', { ...granted, sessionId: ses(2), credentialVersion: 2, ...data }),
+  claimed: (data: Partial<DataOf<'RefreshStarted'>> = {}) =>
+    connectionEvent('RefreshStarted', {
+      claimId: clm(1),
+      credentialVersion: 1,
+      claimExpiresAtMs: tokenEndsMs + 90 * secondMs,
+      reason: 'expired',
+      ...data,
+    }),
+  released: (claimId = clm(1)) => connectionEvent('RefreshTokenReleased', { claimId }),
+  refreshed: (data: Partial<DataOf<'AccessTokenRefreshed'>> = {}) =>
+    connectionEvent('AccessTokenRefreshed', {
+      claimId: clm(1),
+      credentialVersion: 2,
+      grantedScopes: ['contacts.read', 'offline_access'],
+      accessTokenExpiresAtMs: tokenEndsMs + 3_600 * secondMs,
+      ...data,
+    }),
+  rotated: (data: Partial<DataOf<'RefreshTokenRotated'>> = {}) =>
+    connectionEvent('RefreshTokenRotated', { claimId: clm(1), credentialVersion: 2, ...data }),
+  failed: (data: Partial<DataOf<'RefreshFailed'>> = {}) =>
+    connectionEvent('RefreshFailed', {
+      claimId: clm(1),
+      error: 'temporarily_unavailable',
+      httpStatus: 503,
+      nextAttemptAtMs: afterItsEnd + 30 * secondMs,
+      ...data,
+    }),
+  rejected: (data: Partial<DataOf<'RefreshRejected'>> = {}) =>
+    connectionEvent('RefreshRejected', {
+      claimId: clm(1),
+      credentialVersion: 1,
+      error: 'invalid_grant',
+      errorDescription: 'grant request is invalid',
+      httpStatus: 400,
+      ...data,
+    }),
+  interrupted: (data: Partial<DataOf<'RefreshInterrupted'>> = {}) =>
+    connectionEvent('RefreshInterrupted', { claimId: clm(1), credentialVersion: 1, ...data }),
+  reauthorizationRequired: (data: Partial<DataOf<'ReauthorizationRequired'>> = {}) =>
+    connectionEvent('ReauthorizationRequired', { cause: 'refresh_rejected', evidence: 'invalid_grant', ...data }),
+  revoked: (data: Partial<DataOf<'ConnectionRevoked'>> = {}) =>
+    connectionEvent('ConnectionRevoked', { cause: 'requested_by_platform', reason: null, ...data }),
+  upstreamRevoked: (data: Partial<DataOf<'UpstreamRevocationCompleted'>> = {}) =>
+    connectionEvent('UpstreamRevocationCompleted', { credentialVersion: 1, method: 'rfc7009', ...data }),
+  upstreamFailed: (data: Partial<DataOf<'UpstreamRevocationFailed'>> = {}) =>
+    connectionEvent('UpstreamRevocationFailed', { credentialVersion: 1, error: 'timeout', final: false, ...data }),
+  suspended: () => connectionEvent('ConnectionSuspended', { reason: null }),
+  resumed: () => connectionEvent('ConnectionResumed', { reason: null }),
+  deletionRequested: () => connectionEvent('DeletionRequested', { reason: null }),
+  keyShredded: () => connectionEvent('ConnectionKeyShredded', {}),
+};
+
+const granted: DataOf<'ConnectionAuthorized'> = {
+  sessionId: ses(1),
+  credentialVersion: 1,
+  grantedScopes: ['contacts.read', 'offline_access'],
+  accessTokenExpiresAtMs: tokenEndsMs,
+  hasRefreshToken: true,
+  accountDigest: 'digest-of-account',
+};
+
+/** The beginnings of most specifications. */
+export const exchanging = [the.sessionStarted(), the.exchangeStarted()];
+export const connected = [...exchanging, the.authorized()];
+export const withoutRefreshToken = [...exchanging, the.authorized({ hasRefreshToken: false })];
+export const claimed = [...connected, the.claimed()];
+export const released = [...claimed, the.released()];
+export const interrupted = [...released, the.interrupted()];
+export const retrying = [...interrupted, the.claimed({ claimId: clm(2) }), the.released(clm(2))];
+export const rejected = [...released, the.rejected(), the.reauthorizationRequired()];
+export const revoked = [...connected, the.revoked()];
+export const reauthorized = [
+  the.sessionStarted({ sessionId: ses(2), purpose: 'reauthorize' }),
+  the.exchangeStarted(ses(2)),
+  the.reauthorized(),
+];
+
+export const { given, stateOf, metaAt } = specification(connectionEvolver, connectionId);
