@@ -6,6 +6,8 @@ import {
   eventDefinitions,
   limits,
   mayWrite,
+  type AggregateKind,
+  type StoredEvent,
 } from '@postern/contracts';
 import { commitHash, signedMessage } from '@postern/crypto';
 
@@ -113,15 +115,18 @@ function headerVerdict(headers: StoredMessage['headers'], commit: Commit): Verdi
 
 function eventsVerdict(identity: string, { aggregate, events }: Commit): Verdict | undefined {
   if (events.length > limits.eventsPerCommitMax) return damaged('it holds too many events');
-  for (const { type, version, data } of events) {
-    const known = eventDefinitions.get(type);
-    if (known === undefined) return { kind: 'future', reason: `its event ${type} is unknown` };
-    if (known.aggregate !== aggregate) return foreign(`its event ${type} belongs to another kind of aggregate`);
-    if (!mayWrite(identity, type)) return foreign(`${identity} may not write ${type}`);
-    if (version > known.version) return { kind: 'future', reason: `version ${version} of ${type} is unknown` };
-    if (version === known.version && !known.data.safeParse(data).success) {
-      return damaged(`the data of its event ${type} does not fit`);
-    }
-  }
-  return undefined;
+  const verdicts = events.map((event) => eventVerdict(identity, aggregate, event));
+  // What nobody may write outweighs what is merely not known yet.
+  return verdicts.find((verdict) => verdict?.kind === 'foreign') ?? verdicts.find((verdict) => verdict !== undefined);
+}
+
+function eventVerdict(identity: string, aggregate: AggregateKind, event: StoredEvent): Verdict | undefined {
+  const { type, version, data } = event;
+  const known = eventDefinitions.get(type);
+  if (known === undefined) return { kind: 'future', reason: `its event ${type} is unknown` };
+  if (known.aggregate !== aggregate) return foreign(`its event ${type} belongs to another kind of aggregate`);
+  if (!mayWrite(identity, type)) return foreign(`${identity} may not write ${type}`);
+  if (version > known.version) return { kind: 'future', reason: `version ${version} of ${type} is unknown` };
+  const fits = version < known.version || known.data.safeParse(data).success;
+  return fits ? undefined : damaged(`the data of its event ${type} does not fit`);
 }

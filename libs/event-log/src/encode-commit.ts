@@ -36,15 +36,22 @@ export interface EncodeOptions {
  *   becomes a foreign message. `log.commit_too_large` beyond the limits.
  * @source CloudEvents 1.0, NATS protocol binding §3.1
  */
-export function encodeCommit(commit: Commit, { signer, source, traceparent }: EncodeOptions): EncodedCommit {
+export function encodeCommit(commit: Commit, options: EncodeOptions): EncodedCommit {
   if (commit.events.length > limits.eventsPerCommitMax) {
     throw new PosternError('log.commit_too_large', `More than ${limits.eventsPerCommitMax} events in one commit.`);
   }
   for (const { type } of commit.events) {
-    if (!mayWrite(signer.identity, type)) {
-      throw new PosternError('auth.forbidden', `${signer.identity} may not write ${type}.`);
+    if (!mayWrite(options.signer.identity, type)) {
+      throw new PosternError('auth.forbidden', `${options.signer.identity} may not write ${type}.`);
     }
   }
+  const encoded = signCommit(commit, options);
+  assertSize(encoded);
+  return encoded;
+}
+
+/** The same without any check. @internal */
+export function signCommit(commit: Commit, { signer, source, traceparent }: EncodeOptions): EncodedCommit {
   const subject = subjectOf({ tenantId: commit.tenantId, kind: commit.aggregate, id: commit.aggregateId });
   const payload = Buffer.from(JSON.stringify(commit));
   const headers = {
@@ -59,11 +66,10 @@ export function encodeCommit(commit: Commit, { signer, source, traceparent }: En
     [commitHeaders.signature]: signer.sign(signedMessage(commitSignatureContext, subject, payload)),
     ...(traceparent === undefined ? {} : { [commitHeaders.traceparent]: traceparent }),
   };
-  assertSize(payload, headers);
   return { subject, payload, headers, messageId: commit.commitId, hash: commitHash(subject, payload) };
 }
 
-function assertSize(payload: Uint8Array, headers: Readonly<Record<string, string>>): void {
+function assertSize({ payload, headers }: EncodedCommit): void {
   let bytes = payload.byteLength;
   for (const [name, value] of Object.entries(headers)) bytes += name.length + value.length + 4;
   if (bytes > limits.commitBytesMax) {

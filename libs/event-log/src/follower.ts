@@ -80,17 +80,8 @@ export class Follower {
 
   /** Begins to follow; resolves as soon as the feed is set up, before it has caught up. */
   async start(): Promise<void> {
-    const { log, filter, from } = this.#options;
-    const subscription = await log.subscribe({
-      filter,
-      ...(await this.#startingPoint(from)),
-      onMessage: (message) => this.#apply(message),
-      onReset: () => this.#reset(),
-    });
-    this.#subscription = subscription;
-    this.#advance(subscription.startPosition);
-    if (this.#stopped) await subscription.stop();
-    else void this.#prove();
+    await this.#subscribe(await this.#startingPoint(this.#options.from));
+    if (!this.#stopped) void this.#prove();
   }
 
   /** @effect Ends the feed; waiters are rejected. */
@@ -129,6 +120,26 @@ export class Follower {
   /** Resolves once a proof that begins now has succeeded: what was stored before the call is applied. */
   async waitForProof(options: WaitOptions): Promise<void> {
     await this.waitForPosition(await this.#options.log.head(this.#options.filter), options);
+  }
+
+  async #subscribe(start: Partial<ReadRequest>): Promise<void> {
+    const { log, filter } = this.#options;
+    const subscription = await log.subscribe({
+      ...start,
+      filter,
+      onMessage: (message) => this.#apply(message),
+      onReset: () => this.#reset(),
+    });
+    this.#subscription = subscription;
+    this.#advance(subscription.startPosition);
+    if (this.#stopped) await subscription.stop();
+  }
+
+  /** The leader holds what never arrived, and nothing moves: the feed lost it, so begin again after what we have. */
+  async #resubscribe(): Promise<void> {
+    await this.#subscription?.stop();
+    this.#reset();
+    await this.#subscribe({ fromPosition: this.#position + 1 });
   }
 
   async #startingPoint(from: FollowFrom): Promise<Partial<ReadRequest>> {
@@ -176,14 +187,25 @@ export class Follower {
     const epoch = this.#epoch;
     try {
       const head = await this.#options.log.head(this.#options.filter);
-      await this.waitForPosition(head, { timeoutMs: this.#staleMsMax });
-      if (epoch === this.#epoch) this.#provenAtMs = Math.max(this.#provenAtMs, startedAtMs);
+      const position = this.#position;
+      const reached = await this.#reaches(head);
+      if (reached && epoch === this.#epoch) this.#provenAtMs = Math.max(this.#provenAtMs, startedAtMs);
+      if (!reached && position === this.#position && !this.#stopped && !this.#failed) await this.#resubscribe();
     } catch {
       // No proof: the age grows, and the owner stops serving by itself.
     }
     if (this.#stopped) return;
     const elapsedMs = this.#monotonicNow() - startedAtMs;
     this.#timer = setTimeout(() => void this.#prove(), Math.max(10, this.#proofIntervalMs - elapsedMs));
+  }
+
+  async #reaches(head: number): Promise<boolean> {
+    try {
+      await this.waitForPosition(head, { timeoutMs: this.#staleMsMax });
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #assertRunning(): void {

@@ -1,3 +1,5 @@
+export { eventLogContract } from './contract/event-log-contract.ts';
+export type { LogUnderTest } from './contract/harness.ts';
 export { aggregateOf, subjectOf, type Aggregate } from './aggregate.ts';
 export { CommitReader, type LogEntry, type LogProblem, type ReadResult } from './commit-reader.ts';
 export { encodeCommit, type EncodedCommit, type EncodeOptions } from './encode-commit.ts';

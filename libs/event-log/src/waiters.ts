@@ -6,56 +6,49 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Waiter<Fact, Result> {
-  readonly test: (fact: Fact) => Result | undefined;
-  readonly resolve: (result: Result) => void;
-  readonly reject: (error: unknown) => void;
+interface Waiter<Fact> {
+  readonly offer: (fact: Fact) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /** Promises that hang on facts as they come: woken at once, never polled, never left hanging. */
 export class Waiters<Fact> {
-  readonly #waiting = new Set<Waiter<Fact, never>>();
-
-  get size(): number {
-    return this.#waiting.size;
-  }
+  readonly #waiting = new Set<Waiter<Fact>>();
 
   /** Resolves with the first result of `test` that is not undefined. @throws {PosternError} `bus.timeout` */
   wait<Result>(test: (fact: Fact) => Result | undefined, { timeoutMs, signal }: WaitOptions): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
-      if (signal?.aborted === true) {
-        reject(abortReason(signal));
-        return;
-      }
-      const settle = (act: () => void) => {
+      const onAbort = () => waiter.reject(abortReason(signal));
+      const settle = () => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
-        this.#waiting.delete(waiter as unknown as Waiter<Fact, never>);
-        act();
+        this.#waiting.delete(waiter);
       };
-      const waiter: Waiter<Fact, Result> = {
-        test,
-        resolve: (result) => settle(() => resolve(result)),
-        reject: (error) => settle(() => reject(error)),
+      const waiter: Waiter<Fact> = {
+        offer: (fact) => {
+          const result = test(fact);
+          if (result === undefined) return;
+          settle();
+          resolve(result);
+        },
+        reject: (error) => {
+          settle();
+          reject(error);
+        },
       };
-      const onAbort = () => waiter.reject(abortReason(signal));
-      const timer = setTimeout(
-        () => waiter.reject(new PosternError('bus.timeout', `What was awaited did not come in ${timeoutMs} ms.`)),
-        timeoutMs,
-      );
+      const late = new PosternError('bus.timeout', `What was awaited did not come in ${timeoutMs} ms.`);
+      const timer = setTimeout(() => waiter.reject(late), timeoutMs);
+      this.#waiting.add(waiter);
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.#waiting.add(waiter as unknown as Waiter<Fact, never>);
+      if (signal?.aborted === true) onAbort();
     });
   }
 
   tell(fact: Fact): void {
-    for (const waiter of this.#waiting) {
-      const result = waiter.test(fact);
-      if (result !== undefined) waiter.resolve(result);
-    }
+    for (const waiter of this.#waiting) waiter.offer(fact);
   }
 
-  rejectAll(error: unknown): void {
+  rejectAll(error: Error): void {
     for (const waiter of this.#waiting) waiter.reject(error);
   }
 }

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+
+import { newId } from '@postern/contracts';
+
+import { subjectOf } from '../aggregate.ts';
+import type { AppendRequest } from '../event-log.ts';
+import { newRef } from './fixtures.ts';
+import { bytes, codeOf, collect, testGlobals, text, type LogUnderTest } from './harness.ts';
+
+const newSubject = () => subjectOf({ ...newRef(), kind: 'connection' });
+
+function request(subject: string, expectedPosition: number, content = 'x'): AppendRequest {
+  return { subject, expectedPosition, payload: bytes(content), headers: { note: content }, messageId: newId('commit') };
+}
+
+/** Storing: one winner, never twice, whatever becomes of the acknowledgement. */
+export function appendContract(sut: () => LogUnderTest): void {
+  const { test } = testGlobals();
+
+  test('an append that expects nothing creates, and only once', async () => {
+    const { log } = sut();
+    const subject = newSubject();
+    const { position, duplicate } = await log.append(request(subject, 0, 'first'));
+    assert.equal(duplicate, false);
+    assert.equal(await codeOf(log.append(request(subject, 0))), 'log.conflict');
+    const stored = await log.last(subject, { fromLeader: true });
+    assert.equal(stored?.position, position);
+    assert.equal(text(stored.payload), 'first');
+    assert.equal(stored.headers['note'], 'first');
+  });
+
+  test('an append that expects an older position is refused and stores nothing', async () => {
+    const { log } = sut();
+    const subject = newSubject();
+    const first = await log.append(request(subject, 0));
+    const second = await log.append(request(subject, first.position, 'second'));
+    assert.ok(second.position > first.position);
+    assert.equal(await codeOf(log.append(request(subject, first.position))), 'log.conflict');
+    assert.equal((await collect(log.read({ filter: subject }))).length, 2);
+  });
+
+  test('appends on other subjects are no conflict', async () => {
+    const { log } = sut();
+    const subject = newSubject();
+    const { position } = await log.append(request(subject, 0));
+    await log.append(request(newSubject(), 0));
+    await log.append(request(subject, position));
+  });
+
+  test('of racers with the same expectation exactly one wins', async () => {
+    const { log, otherLog } = sut();
+    const subject = newSubject();
+    let expected = 0;
+    for (let round = 0; round < 10; round += 1) {
+      const racers = Array.from({ length: 12 }, (_, index) =>
+        (index % 2 === 0 ? log : otherLog).append(request(subject, expected)).catch(() => undefined),
+      );
+      const winners = (await Promise.all(racers)).filter((result) => result !== undefined);
+      assert.equal(winners.length, 1);
+      expected = winners[0]?.position ?? -1;
+    }
+    assert.equal((await collect(log.read({ filter: subject }))).length, 10);
+  });
+
+  test('a commit whose acknowledgement was lost succeeds, and is stored once', async () => {
+    const { log } = sut();
+    const subject = newSubject();
+    sut().loseNextAcknowledgement();
+    const { position, duplicate } = await log.append(request(subject, 0));
+    assert.equal(duplicate, true);
+    assert.deepEqual(
+      (await collect(log.read({ filter: subject }))).map((message) => message.position),
+      [position],
+    );
+  });
+
+  test('a commit sent again is the same commit, also when others have followed', async () => {
+    const { log } = sut();
+    const subject = newSubject();
+    const first = request(subject, 0);
+    const { position } = await log.append(first);
+    await log.append(request(subject, position));
+    assert.deepEqual(await log.append(first), { position, duplicate: true });
+    assert.equal((await collect(log.read({ filter: subject }))).length, 2);
+  });
+
+  test('the same id on other bytes is not the same commit', async () => {
+    const { log } = sut();
+    const subject = newSubject();
+    const first = request(subject, 0);
+    await log.append(first);
+    assert.equal(await codeOf(log.append({ ...first, payload: bytes('forged') })), 'log.conflict');
+  });
+
+  test('a message beyond the limit is refused by its code', async () => {
+    const { log } = sut();
+    const subject = newSubject();
+    const large = request(subject, 0, 'x'.repeat(300 * 1024));
+    assert.equal(await codeOf(log.append({ ...large, headers: {} })), 'log.commit_too_large');
+    assert.equal(await log.last(subject), undefined);
+  });
+}

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+
+import { limits, type StoredEvent } from '@postern/contracts';
+
+import { executing, flip, forge, makeRepository, makeWriters, newRef, suspended, switchEvolver } from './fixtures.ts';
+import { foreignMessages } from './foreign-messages.ts';
+import { bytes, codeOf, collect, testGlobals, type LogUnderTest } from './harness.ts';
+
+/** Deciding on what stands there. */
+export function repositoryContract(sut: () => LogUnderTest): void {
+  const { test } = testGlobals();
+
+  test('racing commands are all decided, with gapless revisions and a chain that holds', async () => {
+    const writers = makeWriters();
+    const repositories = [sut().log, sut().otherLog].map((log) =>
+      makeRepository(log, writers, { conflictPolicy: { attemptsMax: 50, retryDelayMsMin: 2, retryDelayMsMax: 40 } }),
+    );
+    const ref = newRef();
+    await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => await repositories[index % 2]?.execute(ref, flip, executing())),
+    );
+    const entries = await collect(makeRepository(sut().log, writers).history(ref));
+    assert.deepEqual(
+      entries.map(({ commit }) => commit.revision),
+      Array.from({ length: 20 }, (_, index) => index + 1),
+    );
+    assert.deepEqual(
+      entries.map(({ commit }) => commit.previousHash),
+      [null, ...entries.slice(0, -1).map(({ hash }) => hash)],
+    );
+  });
+
+  test('the carried state is the fold of the events', async () => {
+    const writers = makeWriters();
+    const repository = makeRepository(sut().log, writers);
+    const ref = newRef();
+    for (let turn = 0; turn < 5; turn += 1) await repository.execute(ref, flip, executing());
+    const loaded = await repository.load(ref, { fromLeader: true });
+    assert.deepEqual(loaded.state, { suspended: true, changes: 5 });
+    assert.deepEqual(await repository.replay(ref), loaded);
+    assert.deepEqual(await repository.load(ref), loaded);
+  });
+
+  test('a repeat appends nothing', async () => {
+    const repository = makeRepository(sut().log, makeWriters());
+    const ref = newRef();
+    const decide = ({ suspended: already }: { suspended: boolean }) => (already ? [] : [suspended()]);
+    const first = await repository.execute(ref, decide, executing());
+    const second = await repository.execute(ref, decide, executing());
+    assert.equal(first.appended, true);
+    assert.equal(second.appended, false);
+    assert.equal(second.position, first.position);
+    assert.equal(second.revision, 1);
+  });
+
+  test('a lost acknowledgement does not make a decision twice', async () => {
+    const repository = makeRepository(sut().log, makeWriters());
+    const ref = newRef();
+    await repository.execute(ref, flip, executing());
+    sut().loseNextAcknowledgement();
+    const { revision } = await repository.execute(ref, flip, executing());
+    assert.equal(revision, 2);
+    assert.deepEqual((await repository.load(ref, { fromLeader: true })).state, { suspended: false, changes: 2 });
+  });
+
+  test('time never goes back within an aggregate', async () => {
+    const writers = makeWriters();
+    const ref = newRef();
+    const ahead = Date.now() + 60_000;
+    await makeRepository(sut().log, writers, { nowMs: () => ahead }).execute(ref, flip, executing());
+    let seen = 0;
+    await makeRepository(sut().log, writers).execute(
+      ref,
+      (state, { nowMs }) => {
+        seen = nowMs;
+        return flip(state);
+      },
+      executing(),
+    );
+    const { atMs } = await makeRepository(sut().log, writers).load(ref, { fromLeader: true });
+    assert.equal(seen, ahead);
+    assert.equal(atMs, ahead);
+  });
+
+  test('an unknown state version folds from the events', async () => {
+    const writers = makeWriters();
+    const ref = newRef();
+    await makeRepository(sut().log, writers).execute(ref, flip, executing());
+    await makeRepository(sut().log, writers).execute(ref, flip, executing());
+    const evolver = {
+      ...switchEvolver,
+      stateVersion: 2,
+      initialState: { suspended: false, changes: 100 },
+    };
+    const next = makeRepository(sut().log, writers, { evolver });
+    const loaded = await next.load(ref, { fromLeader: true });
+    assert.deepEqual(loaded.state, { suspended: false, changes: 102 });
+    assert.equal(loaded.revision, 2);
+    assert.equal((await next.execute(ref, flip, executing())).revision, 3);
+  });
+
+  test('an event of the future stops its aggregate, and nothing else', async () => {
+    const writers = makeWriters();
+    const repository = makeRepository(sut().log, writers);
+    const futures: StoredEvent[] = [
+      { type: 'ConnectionSuspended', version: 2, data: { reason: null } },
+      { type: 'ConnectionTeleported', version: 1, data: {} },
+    ];
+    for (const event of futures) {
+      const ref = newRef();
+      await sut().put(forge(ref, writers.signers.revocation, { revision: 1, events: [event] }));
+      assert.equal(await codeOf(repository.load(ref, { fromLeader: true })), 'log.version_unknown');
+      assert.equal(await codeOf(repository.execute(ref, flip, executing())), 'log.version_unknown');
+      assert.equal(await codeOf(collect(repository.history(ref))), 'log.version_unknown');
+      assert.equal((await repository.execute(newRef(), flip, executing())).revision, 1);
+    }
+  });
+
+  test('a damaged message is stepped over: the state stays, and the next append follows it', async () => {
+    const writers = makeWriters();
+    const repository = makeRepository(sut().log, writers);
+    const ref = newRef();
+    const { position } = await repository.execute(ref, flip, executing());
+    const events = [{ type: 'ConnectionSuspended', version: 1, data: { reason: 7 } }];
+    const at = await sut().put(forge(ref, writers.signers.revocation, { events }));
+    const loaded = await repository.load(ref, { fromLeader: true });
+    assert.deepEqual([loaded.revision, loaded.position, loaded.expectedPosition], [1, position, at]);
+    assert.equal((await repository.execute(ref, flip, executing())).revision, 2);
+  });
+
+  for (const [what, make] of Object.entries(foreignMessages)) {
+    test(`a foreign message (${what}) changes no state and stops nobody's appends`, async () => {
+      const writers = makeWriters();
+      const repository = makeRepository(sut().log, writers);
+      const ref = newRef();
+      await repository.execute(ref, flip, executing());
+      const before = await repository.load(ref, { fromLeader: true });
+      const at = await sut().put({ ...make(ref, writers), subject: repository.subjectOf(ref) });
+      const after = await repository.load(ref, { fromLeader: true });
+      assert.deepEqual(after, { ...before, expectedPosition: at });
+      const done = await repository.execute(ref, flip, executing());
+      assert.equal(done.revision, 2);
+      assert.deepEqual(await repository.replay(ref), await repository.load(ref, { fromLeader: true }));
+    });
+  }
+
+  test('a foreign message on an empty subject is no state', async () => {
+    const repository = makeRepository(sut().log, makeWriters());
+    const ref = newRef();
+    await sut().put({ subject: repository.subjectOf(ref), payload: bytes('{}'), headers: {} });
+    assert.equal((await repository.load(ref, { fromLeader: true })).revision, 0);
+    assert.equal((await repository.execute(ref, flip, executing())).revision, 1);
+  });
+
+  test('a commit beyond the limits is refused by its code', async () => {
+    const repository = makeRepository(sut().log, makeWriters());
+    const many = Array.from({ length: limits.eventsPerCommitMax + 1 }, () => suspended());
+    assert.equal(await codeOf(repository.execute(newRef(), () => many, executing())), 'log.commit_too_large');
+    const large = [suspended('x'.repeat(limits.commitBytesMax))];
+    assert.equal(await codeOf(repository.execute(newRef(), () => large, executing())), 'log.commit_too_large');
+  });
+}
