@@ -1,0 +1,64 @@
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { PosternError, subjects } from '@postern/contracts';
+import { CommitReader, Follower } from '@postern/event-log';
+import { EventLogs, Logger, Metrics, ReadinessRegistry, type OnServiceReady } from '@postern/service';
+
+import { Connections } from './connections.ts';
+import { vaultLimits } from './vault-limits.ts';
+
+/** Keeps the states in memory up to date, and knows when it cannot prove that it does. */
+@Injectable()
+export class ConnectionFeed implements OnServiceReady, OnApplicationShutdown {
+  readonly #follower: Follower;
+
+  constructor(
+    logs: EventLogs,
+    reader: CommitReader,
+    connections: Connections,
+    logger: Logger,
+    metrics: Metrics,
+    readiness: ReadinessRegistry,
+  ) {
+    const problems = metrics.counter('postern_log_problems_total', 'Messages on the log that are not folded');
+    this.#follower = new Follower({
+      log: logs.connections,
+      reader,
+      filter: subjects.allConnections,
+      from: 'end',
+      onEntry: (entry) => connections.observe(entry),
+      onProblem: (problem) => {
+        problems.add(1, { kind: problem.kind });
+        logger.error('a message on the connection log is not folded', { ...problem });
+        connections.observeProblem(problem);
+      },
+      onReset: () => connections.forgetAll(),
+      onFailure: (error) => logger.error('the connection feed has failed', { err: error }),
+    });
+    readiness.add('connections', () => (this.#follower.isFresh() ? true : 'the feed is not proved fresh'));
+  }
+
+  /** Up to here everything was applied. */
+  get position(): number {
+    return this.#follower.position;
+  }
+
+  /** @throws {PosternError} `vault.feed_stale`: a revocation might be unknown here. */
+  assertFresh(): void {
+    if (this.#follower.isFresh()) return;
+    throw new PosternError('vault.feed_stale', 'The connection log was not proved to be read to its end.');
+  }
+
+  /** @throws {PosternError} `bus.timeout` */
+  async waitForPosition(position: number, timeoutMs: number): Promise<void> {
+    await this.#follower.waitForPosition(position, { timeoutMs });
+  }
+
+  async onServiceReady(): Promise<void> {
+    await this.#follower.start();
+    await this.#follower.waitForProof({ timeoutMs: vaultLimits.feedReadyWaitMs });
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.#follower.stop();
+  }
+}

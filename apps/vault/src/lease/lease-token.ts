@@ -1,0 +1,186 @@
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import {
+  newId,
+  operations,
+  PosternError,
+  timestampOf,
+  toPosternError,
+  type AccessRecord,
+  type ReplyOf,
+  type RequestOf,
+} from '@postern/contracts';
+import { Sealer } from '@postern/crypto';
+import { freshnessOf, leaseDecision, type Connection, type LeaseDecision } from '@postern/domain';
+import type { Call } from '@postern/nats';
+import { Clock, Logger, Serves } from '@postern/service';
+
+import { callingPlatform } from '../callers.ts';
+import { ConnectionFeed } from '../connection-feed.ts';
+import { Connections, ownerOf } from '../connections.ts';
+import { Credentials } from '../credentials.ts';
+import { Directory } from '../directory.ts';
+import { VaultConfig } from '../vault-config.ts';
+import { LeaseRecords } from './lease-records.ts';
+import { RefreshAsker } from './refresh-asker.ts';
+import { recipientOf, sealLease } from './sealed-lease.ts';
+
+type LeaseRequest = RequestOf<typeof operations.leaseToken>;
+type LeaseReply = ReplyOf<typeof operations.leaseToken>;
+type Grant = Extract<LeaseDecision, { kind: 'grant' }>;
+
+/** One request for a lease, from its arrival to its record. */
+interface Attempt {
+  readonly leaseId: string;
+  readonly tenantId: string;
+  readonly platformId: string;
+  readonly correlationId: string;
+  readonly request: LeaseRequest;
+}
+
+/**
+ * Leases access tokens. In this order: who asks, what the log says, the ciphertext opened and sealed to the requester,
+ * the record durable, the log once more, the reply (docs/flows/lease.md).
+ */
+@Injectable()
+export class LeaseToken implements OnApplicationShutdown {
+  readonly #sealer = new Sealer();
+
+  constructor(
+    private readonly config: VaultConfig,
+    private readonly clock: Clock,
+    private readonly feed: ConnectionFeed,
+    private readonly directory: Directory,
+    private readonly connections: Connections,
+    private readonly credentials: Credentials,
+    private readonly refreshes: RefreshAsker,
+    private readonly records: LeaseRecords,
+    private readonly logger: Logger,
+  ) {}
+
+  @Serves(operations.leaseToken)
+  async lease(request: LeaseRequest, call: Call): Promise<LeaseReply> {
+    const { correlationId } = call;
+    const attempt: Attempt = { leaseId: newId('lease'), ...callingPlatform(call), correlationId, request };
+    try {
+      return await this.#grant(attempt);
+    } catch (thrown) {
+      const error = toPosternError(thrown);
+      await this.#recordRefusal(attempt, error);
+      throw error;
+    }
+  }
+
+  onApplicationShutdown(): void {
+    this.#sealer.clear();
+  }
+
+  async #grant(attempt: Attempt): Promise<LeaseReply> {
+    const { leaseId, tenantId, platformId, request } = attempt;
+    const recipient = recipientOf(request.recipient_key);
+    this.directory.requireAgent({ tenantId, platformId, agentId: request.agent_id });
+    const { state, grant, position } = await this.#granted(attempt);
+    const owner = ownerOf(state);
+    const { credentialVersion, expiresAtMs, grantedScopes } = grant;
+    const { accessToken, tokenType } = await this.credentials.openAccess(owner, credentialVersion);
+    const { connectionId } = owner;
+    const seal = { leaseId, tenantId, connectionId, credentialVersion, expiresAtMs, recipient };
+    const sealedToken = sealLease(this.#sealer, seal, accessToken);
+    await this.records.record({ ...recordOf(attempt, this.clock, position), outcome: 'granted', credentialVersion });
+    const now = await this.#stillGranted(attempt);
+    if (grant.refreshSoon) void this.refreshes.ask({ tenantId, platformId, connectionId, credentialVersion });
+    return {
+      lease_id: leaseId,
+      sealed_token: sealedToken,
+      token_type: tokenType,
+      expires_at: expiresAtMs === null ? null : timestampOf(expiresAtMs),
+      scope: grantedScopes,
+      freshness: freshnessOf(now, { nowMs: this.clock.nowMs() }),
+    };
+  }
+
+  /** Decides; where a refresh is needed, asks for it and decides once more. */
+  async #granted(attempt: Attempt): Promise<{ state: Connection; grant: Grant; position: number }> {
+    const first = await this.#decide(attempt);
+    if (first.decision.kind === 'grant') return { ...first, grant: first.decision };
+    const { tenantId, platformId, request } = attempt;
+    const { credentialVersion } = first.decision;
+    const failure = await this.refreshes.ask({
+      tenantId,
+      platformId,
+      connectionId: request.connection_id,
+      credentialVersion,
+    });
+    const second = await this.#decide(attempt, { fromLeader: failure !== undefined });
+    if (second.decision.kind === 'grant') return { ...second, grant: second.decision };
+    throw this.#refreshUnavailable(second.state, failure);
+  }
+
+  async #decide(attempt: Attempt, options: { fromLeader?: boolean } = {}) {
+    this.feed.assertFresh();
+    const { position: followed } = this.feed;
+    const { tenantId, request } = attempt;
+    const { state, position } = await this.connections.load({ tenantId, id: request.connection_id }, options);
+    return { state, decision: this.#decisionOn(state, attempt), position: Math.max(followed, position) };
+  }
+
+  #decisionOn(state: Connection, { tenantId, platformId, request }: Attempt): LeaseDecision {
+    return leaseDecision(state, {
+      nowMs: this.clock.nowMs(),
+      tenantId,
+      platformId,
+      scopes: request.scopes,
+      minTtlMs: request.min_ttl_s === undefined ? undefined : request.min_ttl_s * 1_000,
+      reauthorizeUrl: `${this.config.publicUrl}/connect/${request.connection_id}`,
+    });
+  }
+
+  /** After the record, before the reply: whatever was revoked meanwhile is refused. */
+  async #stillGranted(attempt: Attempt): Promise<Connection> {
+    const { tenantId, platformId, request } = attempt;
+    this.directory.requireAgent({ tenantId, platformId, agentId: request.agent_id });
+    const { state, decision } = await this.#decide(attempt);
+    if (decision.kind === 'grant') return state;
+    throw this.#refreshUnavailable(state, undefined);
+  }
+
+  #refreshUnavailable(state: Connection, failure: PosternError | undefined): PosternError {
+    const nowMs = this.clock.nowMs();
+    const { nextAttemptAtMs } = state.health;
+    const waitS = nextAttemptAtMs === null ? 1 : Math.max(1, Math.ceil((nextAttemptAtMs - nowMs) / 1_000));
+    const details = { retry_after_s: waitS, freshness: freshnessOf(state, { nowMs }) };
+    const living = (state.credential?.accessTokenExpiresAtMs ?? 0) > nowMs;
+    if (living)
+      return new PosternError('lease.ttl_unavailable', 'No token that lives that long could be had.', { details });
+    const code = failure?.code === 'bus.timeout' ? 'refresh.timeout' : 'refresh.unavailable';
+    return new PosternError(code, 'The token has ended and was not refreshed.', { cause: failure, details });
+  }
+
+  /** A refusal stands whether or not it could be recorded: nothing was given. */
+  async #recordRefusal(attempt: Attempt, { code }: PosternError): Promise<void> {
+    if (code === 'vault.audit_unavailable') return;
+    const record = { ...recordOf(attempt, this.clock, this.feed.position), outcome: 'refused', code } as const;
+    try {
+      await this.records.record(record);
+    } catch (error) {
+      this.logger.error('a refused lease could not be recorded', { leaseId: attempt.leaseId, code, err: error });
+    }
+  }
+}
+
+function recordOf({ leaseId, request, ...attempt }: Attempt, clock: Clock, position: number): AccessRecord {
+  return {
+    leaseId,
+    at: timestampOf(clock.nowMs()),
+    tenantId: attempt.tenantId,
+    platformId: attempt.platformId,
+    agentId: request.agent_id,
+    connectionId: request.connection_id,
+    purpose: request.purpose,
+    scopes: request.scopes ?? null,
+    outcome: 'refused',
+    code: null,
+    credentialVersion: null,
+    position,
+    correlationId: attempt.correlationId,
+  };
+}

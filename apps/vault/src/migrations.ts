@@ -1,0 +1,54 @@
+import { tenantPolicySql, type DatabaseMigration } from '@postern/persistence';
+
+import { vaultSchema } from './tables.ts';
+
+const table = (name: string, ...columns: string[]): string[] => [
+  `create table ${vaultSchema}.${name} (tenant_id text not null check (tenant_id like 'ten\\_%'), ${columns.join(', ')})`,
+  ...tenantPolicySql(`${vaultSchema}.${name}`),
+];
+
+/** The vault's schema, step by step; run by the supervisor as the owner, never by the vault. */
+export const vaultMigrations: readonly DatabaseMigration[] = Object.freeze([
+  {
+    name: '0001_credentials',
+    sql: [
+      ...table(
+        'data_key',
+        'owner_id text not null',
+        'wrapped_key text',
+        'created_at timestamptz not null',
+        'primary key (tenant_id, owner_id)',
+      ),
+      ...table(
+        'credential',
+        'connection_id text not null',
+        'bought_by text not null',
+        'version integer not null check (version > 0)',
+        'credential_id text not null unique',
+        'access_ciphertext bytea not null',
+        'refresh_ciphertext bytea',
+        'created_at timestamptz not null',
+        'primary key (tenant_id, connection_id, version)',
+        'unique (tenant_id, connection_id, bought_by)',
+      ),
+      ...table(
+        'pending_credential',
+        'connection_id text not null',
+        'session_id text not null',
+        'credential_id text not null unique',
+        'ciphertext bytea not null',
+        'expires_at timestamptz not null',
+        'primary key (tenant_id, connection_id, session_id)',
+      ),
+      `create index pending_credential_expiry on ${vaultSchema}.pending_credential (tenant_id, expires_at)`,
+      ...table(
+        'client_secret',
+        'registration_id text not null',
+        'version integer not null check (version > 0)',
+        'ciphertext bytea not null',
+        'created_at timestamptz not null',
+        'primary key (tenant_id, registration_id, version)',
+      ),
+    ],
+  },
+]);

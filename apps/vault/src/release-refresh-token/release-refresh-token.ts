@@ -1,0 +1,61 @@
+import { Injectable } from '@nestjs/common';
+import { operations, PosternError, type ReplyOf, type RequestOf } from '@postern/contracts';
+import { sealJwe } from '@postern/crypto';
+import { isClaimLive, releaseRefreshToken, type Connection } from '@postern/domain';
+import type { Call } from '@postern/nats';
+import { Clock, commitOrigin, Serves, Trust } from '@postern/service';
+
+import { callingApp } from '../callers.ts';
+import { Connections, ownerOf } from '../connections.ts';
+import { Credentials } from '../credentials.ts';
+
+type Request = RequestOf<typeof operations.releaseRefreshToken>;
+type Reply = ReplyOf<typeof operations.releaseRefreshToken>;
+
+/**
+ * Gives the refresh token to the worker whose claim is live in the log, after saying so in the log.
+ *
+ * The append is the fence: it is refused when anything was written since the claim was read, so what ended the claim
+ * came either before it (nothing is sealed) or after it (the log says that the token may be out).
+ */
+@Injectable()
+export class ReleaseRefreshToken {
+  constructor(
+    private readonly trust: Trust,
+    private readonly clock: Clock,
+    private readonly connections: Connections,
+    private readonly credentials: Credentials,
+  ) {}
+
+  @Serves(operations.releaseRefreshToken)
+  async release(request: Request, call: Call): Promise<Reply> {
+    const app = callingApp(call, ['refresh']);
+    const { tenant_id: tenantId, connection_id: connectionId, claim_id: claimId } = request;
+    const recipient = this.trust.recipient(app);
+    const { state, position } = await this.connections.execute(
+      { tenantId, id: connectionId },
+      (current, { nowMs }) => {
+        requireExisting(current);
+        return releaseRefreshToken({ claimId, nowMs }, current);
+      },
+      { actor: { type: 'service', id: 'vault' }, ...commitOrigin(), causationId: claimId, fromLeader: true },
+    );
+    // The append may have taken longer than the claim had left.
+    if (state.credential === null || !isClaimLive(state, this.clock.nowMs())) {
+      throw new PosternError('refresh.claim_lost', 'The claim is not live.');
+    }
+    const { version } = state.credential;
+    const part = await this.credentials.openRefresh(ownerOf(state), version);
+    if (part === undefined) throw new PosternError('refresh.not_possible', 'The credential has no refresh token.');
+    const sealed = sealJwe({
+      recipient,
+      plaintext: Buffer.from(JSON.stringify(part), 'utf8'),
+      protectedHeader: { cty: 'application/json', con: connectionId, clm: claimId, ver: version },
+    });
+    return { sealed_refresh_token: sealed, credential_version: version, position };
+  }
+}
+
+function requireExisting({ authorization }: Connection): void {
+  if (authorization === 'none') throw new PosternError('connection.not_found', 'There is no such connection.');
+}

@@ -1,0 +1,74 @@
+import { PosternError, TokenSet } from '@postern/contracts';
+import { CryptoError, zero, type Opener } from '@postern/crypto';
+import { openCredential, sealCredential, type CredentialBinding } from '@postern/keyring';
+import { z } from 'zod';
+
+/** What a lease needs of a credential; a lease decrypts this and never the refresh token. */
+export const AccessPart = TokenSet.omit({ refreshToken: true }).extend({
+  /** Did the provider replace the refresh token with this set? */
+  refreshTokenRotated: z.boolean(),
+});
+export type AccessPart = z.infer<typeof AccessPart>;
+
+/** The refresh token with the scopes it stands for. */
+export const RefreshPart = z.object({ refreshToken: z.string().min(1), grantedScopes: z.array(z.string()) });
+export type RefreshPart = z.infer<typeof RefreshPart>;
+
+/** Where a connection's credential stands; the provider is the log's word, not the table's. */
+export interface CredentialOwner {
+  readonly tenantId: string;
+  readonly connectionId: string;
+  readonly providerId: string;
+}
+
+type CredentialKind = 'access_token' | 'refresh_token' | `pending_token_set/${string}`;
+
+/** The additional data of a ciphertext: what must be named again to open it. */
+export function bindingOf(owner: CredentialOwner, credentialVersion: number, kind: CredentialKind): CredentialBinding {
+  const { tenantId, providerId, connectionId } = owner;
+  return { tenantId, providerId, ownerId: connectionId, credentialVersion, kind };
+}
+
+/** Seals a JSON value in its place. */
+export function sealJson(dataKey: Uint8Array, binding: CredentialBinding, value: object): Buffer {
+  const plaintext = Buffer.from(JSON.stringify(value), 'utf8');
+  try {
+    return sealCredential({ dataKey, binding, plaintext });
+  } finally {
+    zero(plaintext);
+  }
+}
+
+/** Opens a JSON value in its place. @throws {PosternError} `vault.ciphertext_invalid` */
+export function openJson<T>(
+  dataKey: Uint8Array,
+  { binding, sealed, schema }: { binding: CredentialBinding; sealed: Uint8Array; schema: z.ZodType<T> },
+): T {
+  const plaintext = openCredential({ dataKey, binding, sealed });
+  try {
+    return schema.parse(JSON.parse(plaintext.toString('utf8')));
+  } finally {
+    zero(plaintext);
+  }
+}
+
+/** Opens what another service sealed to the vault. @throws {PosternError} `request.malformed` */
+export function openSealed<T>(opener: Opener, compact: string, parse: (plaintext: Buffer) => T): T {
+  let plaintext: Buffer | undefined;
+  try {
+    plaintext = opener.open(compact).plaintext;
+    return parse(plaintext);
+  } catch (error) {
+    if (error instanceof CryptoError || error instanceof SyntaxError || error instanceof z.ZodError) {
+      throw new PosternError('request.malformed', 'What was sealed to the vault does not open, or does not fit.');
+    }
+    throw error;
+  } finally {
+    if (plaintext !== undefined) zero(plaintext);
+  }
+}
+
+/** Reads a token set that was sealed to the vault. @throws {PosternError} `request.malformed` */
+export function openTokenSet(opener: Opener, compact: string): TokenSet {
+  return openSealed(opener, compact, (plaintext) => TokenSet.parse(JSON.parse(plaintext.toString('utf8'))));
+}

@@ -1,0 +1,83 @@
+import { defineEntity, p, type InferEntity } from '@mikro-orm/core';
+import type { TablePrivilege } from '@postern/persistence';
+
+/** The vault's own schema; nobody else has rights in it. */
+export const vaultSchema = 'vault';
+
+/**
+ * The data key of a connection or registration, wrapped by the key service. A shredded one leaves its row with no key,
+ * so that a late store cannot make a new one.
+ */
+export const DataKeyTable = defineEntity({
+  name: 'DataKey',
+  tableName: 'data_key',
+  properties: {
+    tenantId: p.string().primary(),
+    ownerId: p.string().primary(),
+    wrappedKey: p.string().nullable(),
+    createdAt: p.datetime(),
+  },
+});
+export type DataKeyRow = InferEntity<typeof DataKeyTable>;
+
+/**
+ * A version of a connection's credential, as one claim or session bought it.
+ *
+ * Access and refresh token are two ciphertexts, so that a lease never decrypts a refresh token. Nothing that can be
+ * read from them stands beside them: what is not stored cannot be forged.
+ */
+export const CredentialTable = defineEntity({
+  name: 'Credential',
+  tableName: 'credential',
+  properties: {
+    tenantId: p.string().primary(),
+    connectionId: p.string().primary(),
+    version: p.integer().primary(),
+    /** The claim or session; one buyer has one row. */
+    boughtBy: p.string(),
+    credentialId: p.string(),
+    accessCiphertext: p.blob(),
+    refreshCiphertext: p.blob().nullable(),
+    createdAt: p.datetime(),
+  },
+});
+export type CredentialRow = InferEntity<typeof CredentialTable>;
+
+/** What a session's code bought, until its platform completes the session or its time is over. */
+export const PendingCredentialTable = defineEntity({
+  name: 'PendingCredential',
+  tableName: 'pending_credential',
+  properties: {
+    tenantId: p.string().primary(),
+    connectionId: p.string().primary(),
+    sessionId: p.string().primary(),
+    credentialId: p.string(),
+    ciphertext: p.blob(),
+    expiresAt: p.datetime(),
+  },
+});
+export type PendingCredentialRow = InferEntity<typeof PendingCredentialTable>;
+
+/** A version of a client registration's secret. */
+export const ClientSecretTable = defineEntity({
+  name: 'ClientSecret',
+  tableName: 'client_secret',
+  properties: {
+    tenantId: p.string().primary(),
+    registrationId: p.string().primary(),
+    version: p.integer().primary(),
+    ciphertext: p.blob(),
+    createdAt: p.datetime(),
+  },
+});
+export type ClientSecretRow = InferEntity<typeof ClientSecretTable>;
+
+export const vaultTables = [DataKeyTable, CredentialTable, PendingCredentialTable, ClientSecretTable];
+
+/** All that the vault's role may do: a stored credential is never changed, only replaced by its next version. */
+export const vaultGrants: Readonly<Record<string, readonly TablePrivilege[]>> = Object.freeze({
+  data_key: ['select', 'insert', 'update'],
+  credential: ['select', 'insert', 'delete'],
+  pending_credential: ['select', 'insert', 'delete'],
+  client_secret: ['select', 'insert'],
+});

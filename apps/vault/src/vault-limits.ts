@@ -1,0 +1,21 @@
+/** Limits of the vault alone. */
+export const vaultLimits = Object.freeze({
+  /** Data keys in memory, 32 bytes each, and how long one stays. */
+  dataKeysCachedMax: 10_000,
+  dataKeyCachedMsMax: 60_000,
+  /** Ciphertexts of access tokens in memory, and how long one stays. */
+  ciphertextsCachedMax: 10_000,
+  ciphertextCachedMsMax: 60_000,
+  /** States of connections in memory, kept by the follower. */
+  connectionsCachedMax: 50_000,
+  cacheSweepIntervalMs: 10_000,
+  /** How often a store that met another one looks again before it gives up. */
+  storeAttemptsMax: 5,
+  /** How long a confirmation of a position may wait for the follower. */
+  confirmWaitMs: 4_000,
+  /** How long the start waits for the feeds to be proved. */
+  feedReadyWaitMs: 30_000,
+  databaseRetryMs: 1_000,
+  /** How often token sets of abandoned sessions are thrown away. */
+  pendingSweepIntervalMs: 60_000,
+});

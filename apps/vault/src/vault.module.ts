@@ -1,0 +1,78 @@
+import { Module } from '@nestjs/common';
+import { connectionEvolver, upcast } from '@postern/domain';
+import { CommitReader } from '@postern/event-log';
+import { localKeyService } from '@postern/keyring';
+import { EventLogs, ServiceKeys } from '@postern/service';
+
+import { ClientSecretOperations } from './client-secret/client-secret-operations.ts';
+import { ClientSecrets } from './client-secret/client-secrets.ts';
+import { ConfirmPosition } from './confirm-position/confirm-position.ts';
+import { ConnectionFeed } from './connection-feed.ts';
+import { Connections } from './connections.ts';
+import { Credentials } from './credentials.ts';
+import { DataKeys, KeyServiceHolder } from './data-keys.ts';
+import { Directory } from './directory.ts';
+import { FindCredential } from './find-credential/find-credential.ts';
+import { LeaseRecords } from './lease/lease-records.ts';
+import { LeaseToken } from './lease/lease-token.ts';
+import { RefreshAsker } from './lease/refresh-asker.ts';
+import { PendingCredentials } from './pending-credentials.ts';
+import { PendingSweeper } from './pending-sweeper.ts';
+import { PromoteCredential } from './promote-credential/promote-credential.ts';
+import { ReleaseRefreshToken } from './release-refresh-token/release-refresh-token.ts';
+import { ReleaseRevokedTokens } from './release-revoked-tokens/release-revoked-tokens.ts';
+import { ShredKey } from './shred-key/shred-key.ts';
+import { StoreCredential } from './store-credential/store-credential.ts';
+import { VaultConfig } from './vault-config.ts';
+import { VaultDatabase } from './vault-database.ts';
+import { vaultLimits } from './vault-limits.ts';
+
+const connections = {
+  provide: Connections,
+  inject: [EventLogs, CommitReader, ServiceKeys],
+  useFactory: (logs: EventLogs, reader: CommitReader, keys: ServiceKeys) =>
+    new Connections({
+      log: logs.connections,
+      evolver: connectionEvolver,
+      reader,
+      signer: keys.signer,
+      upcast,
+      source: '/postern/vault',
+      cacheEntriesMax: vaultLimits.connectionsCachedMax,
+    }),
+};
+
+const keyService = {
+  provide: KeyServiceHolder,
+  inject: [VaultConfig],
+  useFactory: async ({ keyringKeyFile, keyringPassphrase }: VaultConfig) =>
+    new KeyServiceHolder(await localKeyService({ keyFile: keyringKeyFile, passphrase: keyringPassphrase })),
+};
+
+/** The vault: Nest gives it lifecycle, and stands in no request's way. */
+@Module({
+  providers: [
+    VaultDatabase,
+    connections,
+    keyService,
+    ConnectionFeed,
+    Directory,
+    DataKeys,
+    Credentials,
+    PendingCredentials,
+    PendingSweeper,
+    LeaseRecords,
+    RefreshAsker,
+    LeaseToken,
+    StoreCredential,
+    PromoteCredential,
+    FindCredential,
+    ReleaseRefreshToken,
+    ReleaseRevokedTokens,
+    ClientSecrets,
+    ClientSecretOperations,
+    ConfirmPosition,
+    ShredKey,
+  ],
+})
+export class VaultModule {}
