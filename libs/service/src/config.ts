@@ -14,7 +14,8 @@ export interface ConfigRule<V> {
  * `class VaultConfig extends defineConfig({ … }) {}`, then `constructor(private readonly config: VaultConfig)`.
  */
 export interface ConfigClass<V extends object> {
-  new (values: V): V;
+  /** Values are given by `readConfig` alone; `never` lets an app's class stand where a service's is asked for. */
+  new (values: never): V;
   readonly fields: Fields;
   readonly rules: readonly ConfigRule<never>[];
 }
@@ -67,7 +68,7 @@ export function readConfig<V extends object>(definition: ConfigClass<V>, env: En
   const values = Object.fromEntries(reads.map(({ property, value }) => [property, value]));
   const broken = problems.length > 0 ? [] : brokenRules(definition.rules, values);
   const all = [...problems, ...broken];
-  if (all.length === 0) return new definition(values as V);
+  if (all.length === 0) return new definition(values as never);
   const sentences = all.map(({ variable, problem }) => `${variable} ${problem}`);
   const fields = all.map(({ variable, problem }) => ({ path: variable, reason: problem }));
   throw new PosternError('config.invalid', `${sentences.join('. ')}.`, { details: { fields } });
