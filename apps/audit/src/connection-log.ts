@@ -28,10 +28,10 @@ export class ConnectionLog {
     this.#publicUrl = config.publicUrl;
     this.repository = new Repository({
       log: logs.connections,
-      evolver: connectionEvolver as never,
+      evolver: connectionEvolver,
       reader,
       source: '/postern/audit',
-      upcast: upcast as Upcast,
+      upcast: upcast,
     });
   }
 

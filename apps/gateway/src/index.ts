@@ -1,1 +1,1 @@
-export {};
+export { gatewayService, gatewayService as service } from './gateway-module.ts';

@@ -36,7 +36,16 @@ function viewsOf({ position, commit }: LogEntry): EventView[] {
   const actor =
     commit.actor.id === undefined ? { type: commit.actor.type } : { type: commit.actor.type, id: commit.actor.id };
   return commit.events.map(({ type, version, data }) => ({
-    ...{ position, revision, at, actor, type, version, data },
-    ...{ commit_id: commitId, correlation_id: correlationId },
+    position,
+    revision,
+    at,
+    actor,
+    type,
+    version,
+    data,
+    ...{
+      commit_id: commitId,
+      correlation_id: correlationId,
+    },
   }));
 }

@@ -43,9 +43,12 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
     log: EventLogs['connections'],
     { reader, filter, report }: { reader: CommitReader; filter: string; report: (finding: LogFinding) => void },
   ): Follower {
-    const verifier = new LogVerifier({ evolverOf, upcast: upcast as Upcast });
+    const verifier = new LogVerifier({ evolverOf, upcast: upcast });
     return new Follower({
-      ...{ log, reader, filter, from: 'start' as const },
+      log,
+      reader,
+      filter,
+      from: 'start' as const,
       onEntry: (entry) => verifier.entry(entry).forEach(report),
       onProblem: report,
       onFailure: (error) => this.logger.error('the watch over the log ended', { err: error }),

@@ -22,13 +22,13 @@ export function connectionCommands(program: Command, run: RunCommand): void {
           table([
             ['CONNECTION', 'STATE', 'HEALTH', 'PROVIDER', 'SCOPES', 'EXPIRES', 'REV'],
             ...found.map((view) => [
-              ...[view.connection_id, view.suspended ? 'suspended' : view.authorization, view.freshness.health],
-              ...[
-                view.provider,
-                view.scope.join(' '),
-                view.freshness.credential_expires_at ?? '-',
-                String(view.revision),
-              ],
+              view.connection_id,
+              view.suspended ? 'suspended' : view.authorization,
+              view.freshness.health,
+              view.provider,
+              view.scope.join(' '),
+              view.freshness.credential_expires_at ?? '-',
+              String(view.revision),
             ]),
           ]),
         );

@@ -84,8 +84,15 @@ export async function requestTokens(
   { connectionId, agentId, count = 1, api }: { connectionId: string; agentId: string; count?: number; api?: string },
 ): Promise<ExampleAnswer> {
   const args = [
-    ...[example('request-token.mjs'), ...busArguments(platform), '--connection', connectionId, '--agent', agentId],
-    ...['--count', String(count), ...(api === undefined ? [] : ['--api', api])],
+    example('request-token.mjs'),
+    ...busArguments(platform),
+    '--connection',
+    connectionId,
+    '--agent',
+    agentId,
+    '--count',
+    String(count),
+    ...(api === undefined ? [] : ['--api', api]),
   ];
   const { stdout } = await run(process.execPath, args).catch((error: { stdout?: string; stderr?: string }) => {
     // Refused requests end it with code 1 and still print their line.

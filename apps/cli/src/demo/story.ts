@@ -104,8 +104,12 @@ async function lease(world: World): Promise<Proof> {
   const called = await fetch(api, { headers: { authorization: `Bearer ${String(overHttp.body['access_token'])}` } });
   expectThat('Acme accepts the token leased over HTTP', called.status === 200, called.status);
   return {
-    ...{ nats_lease: overNats.lease_id, http_lease: overHttp.body['lease_id'] },
-    ...{ contacts_api: [overNats.api_status, called.status], freshness: overHttp.body['freshness'] },
+    nats_lease: overNats.lease_id,
+    http_lease: overHttp.body['lease_id'],
+    ...{
+      contacts_api: [overNats.api_status, called.status],
+      freshness: overHttp.body['freshness'],
+    },
   };
 }
 
@@ -142,7 +146,10 @@ async function refreshOnce(world: World): Promise<Proof> {
   );
   expectThat('the new token works', right.api_status === 200, right.api_status);
   return {
-    ...{ expired_at: expired, requests: parallelRequests, processes: 2, token_endpoint_calls: calls.length },
+    expired_at: expired,
+    requests: parallelRequests,
+    processes: 2,
+    token_endpoint_calls: calls.length,
     refresh_token: `${call?.presentedRefreshToken} → ${call?.issuedRefreshToken}`,
   };
 }
@@ -182,8 +189,13 @@ async function findRevocation(world: World): Promise<Proof> {
   await waitFor(() => wanted().length > 0 || undefined, { timeoutMs: 10_000, describe: 'no notification came' });
   expectThat('the owner is told once', wanted().length === 1, wanted());
   return {
-    ...{ http: refused.status, code: refused.body['code'], reauthorize_url: world.reauthorizeUrl },
-    ...{ notifications: wanted().length, evidence: wanted()[0]?.['evidence'] },
+    http: refused.status,
+    code: refused.body['code'],
+    reauthorize_url: world.reauthorizeUrl,
+    ...{
+      notifications: wanted().length,
+      evidence: wanted()[0]?.['evidence'],
+    },
   };
 }
 
@@ -231,8 +243,13 @@ async function disconnect(world: World): Promise<Proof> {
     { timeoutMs: 15_000, describe: 'the token still works at Acme' },
   );
   return {
-    ...{ confirmed_by: revoked.body['confirmed_by'], confirmation_ms: revoked.body['confirmation_ms'] },
-    ...{ code: refused.refused[0]?.['code'], acme_revocations: told, token_at_acme: dead },
+    confirmed_by: revoked.body['confirmed_by'],
+    confirmation_ms: revoked.body['confirmation_ms'],
+    ...{
+      code: refused.refused[0]?.['code'],
+      acme_revocations: told,
+      token_at_acme: dead,
+    },
   };
 }
 

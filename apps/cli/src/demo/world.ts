@@ -69,9 +69,25 @@ export async function withWorld<T>(
     const { tenantId } = stack;
     const { registrationId, clientId } = await registerAtAcme(session, tenantId, acme);
     const world: World = {
-      ...{ stack, session, tenantId, acme, acmeClientId: clientId, registrationId, site, dataRoot },
-      ...{ browser: new ScriptedBrowser(), http: new PlatformHttp(stack.url) },
-      ...{ platform: undefined, listener: undefined, agentId: '', connectionId: '', reauthorizeUrl: '' },
+      stack,
+      session,
+      tenantId,
+      acme,
+      acmeClientId: clientId,
+      registrationId,
+      site,
+      dataRoot,
+      ...{
+        browser: new ScriptedBrowser(),
+        http: new PlatformHttp(stack.url),
+      },
+      ...{
+        platform: undefined,
+        listener: undefined,
+        agentId: '',
+        connectionId: '',
+        reauthorizeUrl: '',
+      },
     };
     closers.push(() => world.listener?.close() ?? Promise.resolve());
     return await story(world);
@@ -88,8 +104,16 @@ async function registerAtAcme(session: Session, tenantId: string, acme: AcmeProc
     tokenEndpointAuthMethod: 'client_secret_basic',
   });
   await createClientRegistration(session, {
-    ...{ tenantId, registrationId, providerId: 'openid-connect', displayName: 'Acme CRM', clientId },
-    ...{ tokenEndpointAuthMethod: 'client_secret_basic', parameters: { issuer: acme.issuer }, scopes },
+    tenantId,
+    registrationId,
+    providerId: 'openid-connect',
+    displayName: 'Acme CRM',
+    clientId,
+    ...{
+      tokenEndpointAuthMethod: 'client_secret_basic',
+      parameters: { issuer: acme.issuer },
+      scopes,
+    },
   });
   await storeClientSecret(session, { tenantId, registrationId, secret: Secret.from(clientSecret ?? '') });
   return { registrationId, clientId };

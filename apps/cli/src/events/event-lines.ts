@@ -21,7 +21,16 @@ export function eventViewsOf({ position, commit }: LogEntry): EventView[] {
   const { revision, at, actor, commitId, correlationId } = commit;
   const who = actor.id === undefined ? { type: actor.type } : { type: actor.type, id: actor.id };
   return commit.events.map(({ type, version, data }) => ({
-    ...{ position, revision, at, actor: who, type, version, data },
-    ...{ commit_id: commitId, correlation_id: correlationId },
+    position,
+    revision,
+    at,
+    actor: who,
+    type,
+    version,
+    data,
+    ...{
+      commit_id: commitId,
+      correlation_id: correlationId,
+    },
   }));
 }

@@ -62,7 +62,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const proxy = await startReverseProxy({ host, port, portOf: (app) => ports[app], readiness: readinessOf(ports) });
     started.push({ name: 'port', stop: () => proxy.stop() });
     writeSupervisorFile(folder, {
-      ...{ pid: process.pid, natsUrl: bus.url, natsMonitorUrl: bus.monitorUrl, publicUrl, tenantId },
+      pid: process.pid,
+      natsUrl: bus.url,
+      natsMonitorUrl: bus.monitorUrl,
+      publicUrl,
+      tenantId,
       services: ports,
     });
     const processes = () => kept.flatMap(({ name, current }) => ({ name, pid: current()?.pid ?? 0 }));

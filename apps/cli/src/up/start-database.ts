@@ -29,7 +29,7 @@ export async function startDatabase(
 
 async function migrate(folder: DataFolder, server: Postgres): Promise<void> {
   // Loaded by its name, as `postern serve vault` is: the command line depends on no app (docs/adr/0002).
-  const { databaseSchema } = (await import('@postern/app-vault' as string)) as { databaseSchema: DatabaseSchema };
+  const { databaseSchema } = (await import('@postern/app-vault')) as { databaseSchema: DatabaseSchema };
   await server.createDatabase(database);
   const servicePassword = readFileSync(folder.secretFile('database-password'), 'utf8').trim();
   await migrateDatabase({ ...databaseSchema, ownerUrl: server.urlOf(database), servicePassword });

@@ -1,0 +1,86 @@
+import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query, UseGuards } from '@nestjs/common';
+import { httpRoutes, limits, operations, parseRequest, type Operation, type ReplyOf } from '@postern/contracts';
+import { OperationsClient } from '@postern/service';
+
+import { bodyWith } from '../body-with.ts';
+import { Caller, PlatformGuard } from '../token/caller.ts';
+import type { PlatformCaller } from '../token/platform-token.ts';
+
+/** A refresh waits for its provider; a revocation for every vault. */
+const changeTimeoutMs = limits.leaseRefreshWaitMs + limits.requestTimeoutMs;
+
+/** `/v1/connections`: questions and commands about connections; the service that owns each decides. */
+@Controller('v1/connections')
+@UseGuards(PlatformGuard)
+export class ConnectionsController {
+  constructor(private readonly bus: OperationsClient) {}
+
+  @Get()
+  async list(
+    @Caller() caller: PlatformCaller,
+    @Query() query: unknown,
+  ): Promise<ReplyOf<typeof operations.listConnections>> {
+    return this.bus.call(operations.listConnections, caller, parseRequest(httpRoutes.listConnections.query, query));
+  }
+
+  @Get(':id')
+  async show(
+    @Caller() caller: PlatformCaller,
+    @Param('id') id: string,
+  ): Promise<ReplyOf<typeof operations.showConnection>> {
+    return this.#ask(operations.showConnection, caller, { connection_id: id });
+  }
+
+  @Get(':id/events')
+  async events(
+    @Caller() caller: PlatformCaller,
+    @Param('id') id: string,
+    @Query() query: unknown,
+  ): Promise<ReplyOf<typeof operations.listEvents>> {
+    const page = parseRequest(httpRoutes.listEvents.query, query);
+    return this.#ask(operations.listEvents, caller, { ...page, connection_id: id });
+  }
+
+  @Post(':id/refresh')
+  @HttpCode(200)
+  async refresh(@Caller() caller: PlatformCaller, @Param('id') id: string, @Body() body: unknown): Promise<unknown> {
+    return this.#ask(operations.refreshConnection, caller, bodyWith(body, { connection_id: id }));
+  }
+
+  @Post(':id/suspend')
+  @HttpCode(200)
+  async suspend(@Caller() caller: PlatformCaller, @Param('id') id: string, @Body() body: unknown): Promise<unknown> {
+    return this.#ask(operations.suspendConnection, caller, bodyWith(body, { connection_id: id }));
+  }
+
+  @Post(':id/resume')
+  @HttpCode(200)
+  async resume(@Caller() caller: PlatformCaller, @Param('id') id: string, @Body() body: unknown): Promise<unknown> {
+    return this.#ask(operations.resumeConnection, caller, bodyWith(body, { connection_id: id }));
+  }
+
+  @Post(':id/reauthorize')
+  async reauthorize(
+    @Caller() caller: PlatformCaller,
+    @Param('id') id: string,
+    @Body() body: unknown,
+  ): Promise<unknown> {
+    return this.#ask(operations.reauthorize, caller, bodyWith(body, { connection_id: id }));
+  }
+
+  @Post(':id/revoke')
+  @HttpCode(200)
+  async revoke(@Caller() caller: PlatformCaller, @Param('id') id: string, @Body() body: unknown): Promise<unknown> {
+    return this.#ask(operations.revokeConnection, caller, bodyWith(body, { connection_id: id }));
+  }
+
+  @Delete(':id')
+  async delete(@Caller() caller: PlatformCaller, @Param('id') id: string): Promise<unknown> {
+    return this.#ask(operations.deleteConnection, caller, { connection_id: id });
+  }
+
+  #ask<O extends Operation>(operation: O, caller: PlatformCaller, request: unknown): Promise<ReplyOf<O>> {
+    const parsed = parseRequest(operation.request, request);
+    return this.bus.call(operation, caller, parsed as never, { timeoutMs: changeTimeoutMs });
+  }
+}

@@ -1,0 +1,22 @@
+import { Module } from '@nestjs/common';
+import type { ServiceDefinition } from '@postern/service';
+
+import { ConnectionsController } from './connections/connections-controller.ts';
+import { DocumentsController } from './documents/documents-controller.ts';
+import { GatewayConfig } from './gateway-config.ts';
+import { LeaseController } from './lease/lease-controller.ts';
+import { Platforms } from './platforms.ts';
+import { SessionsController } from './sessions/sessions-controller.ts';
+import { PlatformGuard } from './token/caller.ts';
+import { ClientCredentials } from './token/client-credentials.ts';
+import { PlatformToken } from './token/platform-token.ts';
+import { TokenController } from './token/token-controller.ts';
+
+@Module({
+  controllers: [TokenController, SessionsController, LeaseController, ConnectionsController, DocumentsController],
+  providers: [Platforms, ClientCredentials, PlatformToken, PlatformGuard],
+})
+export class GatewayModule {}
+
+/** `postern serve gateway`. */
+export const gatewayService: ServiceDefinition = { app: 'gateway', module: GatewayModule, config: GatewayConfig };
