@@ -1,0 +1,175 @@
+import {
+  administratorEvolver,
+  createAdministrator,
+  disableAdministrator,
+  issueAdministratorCredentials,
+} from './administrator/administrator.ts';
+import { agentEvolver, createAgent, disableAgent } from './agent/agent.ts';
+import { createPlatform, disablePlatform, issuePlatformCredentials, issuePlatformSecret } from './platform/deciders.ts';
+import { platformEvolver } from './platform/platform.ts';
+import { createRegistration, disableRegistration, storeRegistrationSecret } from './registration/deciders.ts';
+import { registrationEvolver } from './registration/registration.ts';
+import { admin, administratorId, agentId, natsUser, secretHash } from './spec-support/admin.ts';
+import { platformId, registrationId } from './spec-support/connection.ts';
+import { specification, startMs, tenantId } from './spec-support/given.ts';
+import { createTenant, disableTenant, tenantEvolver } from './tenant/tenant.ts';
+
+const reason = { reason: null };
+
+describe('a tenant', () => {
+  const { given, stateOf } = specification(tenantEvolver, tenantId);
+
+  test('begins once: a repeat is no event, another of that id is refused', () => {
+    given([]).when(createTenant, { name: 'Example' }).then([admin.tenantCreated()]);
+    given([admin.tenantCreated()]).when(createTenant, { name: 'Example' }).thenNothing();
+    given([admin.tenantCreated()]).when(createTenant, { name: 'Other' }).thenRefused('tenant.exists');
+    expect(stateOf([admin.tenantCreated()])).toEqual({
+      exists: true,
+      tenantId,
+      name: 'Example',
+      createdAtMs: startMs,
+      disabled: false,
+    });
+  });
+
+  test('is disabled once', () => {
+    given([]).when(disableTenant, reason).thenRefused('tenant.not_found');
+    given([admin.tenantCreated()]).when(disableTenant, { reason: 'contract ended' }).then([admin.tenantDisabled()]);
+    given([admin.tenantCreated(), admin.tenantDisabled()]).when(disableTenant, reason).thenNothing();
+  });
+
+  test('nothing counts before its beginning, and it begins once', () => {
+    expect(stateOf([admin.tenantDisabled()])).toBe(tenantEvolver.initialState);
+    expect(stateOf([admin.tenantCreated(), admin.tenantCreated('Other')]).name).toBe('Example');
+  });
+});
+
+describe('a platform', () => {
+  const { given, stateOf } = specification(platformEvolver, platformId);
+  const create = admin.platformCreated().data;
+  const created = [admin.platformCreated()];
+  const disabled = [...created, admin.platformDisabled()];
+
+  test('begins once', () => {
+    given([]).when(createPlatform, create).then(created);
+    given(created).when(createPlatform, create).thenNothing();
+    given(created)
+      .when(createPlatform, { ...create, returnUrls: [] })
+      .thenRefused('platform.exists');
+  });
+
+  test('the newest secret and the newest credentials count', () => {
+    given(created).when(issuePlatformSecret, { secretHash }).then([admin.platformSecretIssued()]);
+    given(created).when(issuePlatformCredentials, { natsUser }).then([admin.platformCredentialsIssued()]);
+    const issued = [...created, admin.platformSecretIssued(), admin.platformCredentialsIssued()];
+    given(issued).when(issuePlatformSecret, { secretHash }).thenNothing();
+    given(issued).when(issuePlatformCredentials, { natsUser }).thenNothing();
+    const newer = [...issued, admin.platformSecretIssued('$argon2id$newer')];
+    expect(stateOf(newer)).toMatchObject({ platformId, secretHash: '$argon2id$newer', natsUser });
+  });
+
+  test('gets nothing once it is disabled', () => {
+    given(created).when(disablePlatform, reason).then([admin.platformDisabled()]);
+    given(disabled).when(disablePlatform, reason).thenNothing();
+    given(disabled).when(issuePlatformSecret, { secretHash }).thenRefused('platform.disabled');
+    given(disabled).when(issuePlatformCredentials, { natsUser }).thenRefused('platform.disabled');
+    expect(stateOf(disabled).disabled).toBe(true);
+  });
+
+  test('must have begun', () => {
+    given([]).when(disablePlatform, reason).thenRefused('platform.not_found');
+    given([]).when(issuePlatformSecret, { secretHash }).thenRefused('platform.not_found');
+    given([]).when(issuePlatformCredentials, { natsUser }).thenRefused('platform.not_found');
+  });
+});
+
+describe('an agent', () => {
+  const { given, stateOf } = specification(agentEvolver, agentId);
+  const create = admin.agentCreated().data;
+  const created = [admin.agentCreated()];
+
+  test('begins once, under one platform', () => {
+    given([]).when(createAgent, create).then(created);
+    given(created).when(createAgent, create).thenNothing();
+    given(created)
+      .when(createAgent, { ...create, platformId: 'plt_01jd0000000000000000000009' })
+      .thenRefused('agent.exists');
+    expect(stateOf(created)).toMatchObject({ agentId, platformId, disabled: false });
+  });
+
+  test('is disabled once', () => {
+    given([]).when(disableAgent, reason).thenRefused('agent.not_found');
+    given(created).when(disableAgent, reason).then([admin.agentDisabled()]);
+    given([...created, admin.agentDisabled()])
+      .when(disableAgent, reason)
+      .thenNothing();
+  });
+});
+
+describe('an administrator', () => {
+  const { given, stateOf } = specification(administratorEvolver, administratorId);
+  const created = [admin.administratorCreated()];
+  const disabled = [...created, admin.administratorDisabled()];
+
+  test('begins once', () => {
+    given([]).when(createAdministrator, { label: 'operations' }).then(created);
+    given(created).when(createAdministrator, { label: 'operations' }).thenNothing();
+    given(created).when(createAdministrator, { label: 'other' }).thenRefused('administrator.exists');
+  });
+
+  test('gets credentials until it is disabled', () => {
+    given(created).when(issueAdministratorCredentials, { natsUser }).then([admin.administratorCredentialsIssued()]);
+    given([...created, admin.administratorCredentialsIssued()])
+      .when(issueAdministratorCredentials, { natsUser })
+      .thenNothing();
+    given(disabled).when(issueAdministratorCredentials, { natsUser }).thenRefused('administrator.disabled');
+    given([]).when(issueAdministratorCredentials, { natsUser }).thenRefused('administrator.not_found');
+    expect(stateOf([...created, admin.administratorCredentialsIssued()])).toMatchObject({ administratorId, natsUser });
+  });
+
+  test('is disabled once', () => {
+    given([]).when(disableAdministrator, reason).thenRefused('administrator.not_found');
+    given(created).when(disableAdministrator, reason).then([admin.administratorDisabled()]);
+    given(disabled).when(disableAdministrator, reason).thenNothing();
+  });
+});
+
+describe('a client registration', () => {
+  const { given, stateOf } = specification(registrationEvolver, registrationId);
+  const create = admin.registrationCreated().data;
+  const created = [admin.registrationCreated()];
+  const disabled = [...created, admin.registrationDisabled()];
+
+  test('begins once', () => {
+    given([]).when(createRegistration, create).then(created);
+    given(created).when(createRegistration, create).thenNothing();
+    given(created)
+      .when(createRegistration, { ...create, clientId: 'another' })
+      .thenRefused('registration.exists');
+  });
+
+  test('its parameters have no order but that of their names', () => {
+    const shuffled = { ...create, parameters: { region: 'eu', issuer: 'https://acme.example' } };
+    given(created).when(createRegistration, shuffled).thenNothing();
+    const states = [created, [admin.registrationCreated({ parameters: shuffled.parameters })]].map((events) =>
+      JSON.stringify(stateOf(events)),
+    );
+    expect(states[0]).toBe(states[1]);
+  });
+
+  test('the newest secret counts, in whatever order they come', () => {
+    given(created).when(storeRegistrationSecret, { secretVersion: 1 }).then([admin.registrationSecretStored()]);
+    const second = [...created, admin.registrationSecretStored(2)];
+    given(second).when(storeRegistrationSecret, { secretVersion: 2 }).thenNothing();
+    given(second).when(storeRegistrationSecret, { secretVersion: 1 }).thenNothing();
+    expect(stateOf([...second, admin.registrationSecretStored(1)]).secretVersion).toBe(2);
+  });
+
+  test('gets nothing once it is disabled', () => {
+    given(created).when(disableRegistration, reason).then([admin.registrationDisabled()]);
+    given(disabled).when(disableRegistration, reason).thenNothing();
+    given(disabled).when(storeRegistrationSecret, { secretVersion: 1 }).thenRefused('registration.disabled');
+    given([]).when(disableRegistration, reason).thenRefused('registration.not_found');
+    given([]).when(storeRegistrationSecret, { secretVersion: 1 }).thenRefused('registration.not_found');
+  });
+});

@@ -1,0 +1,37 @@
+import { adminEvent, type AdminDataOf } from '../admin-events.ts';
+import { platformId } from './connection.ts';
+
+const numbered = (prefix: string, n: number) => `${prefix}_01jd${String(n).padStart(22, '0')}`;
+
+export const agentId = numbered('agt', 1);
+export const administratorId = numbered('adm', 1);
+export const natsUser = `U${'A'.repeat(55)}`;
+export const secretHash = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2g';
+
+/** Each event on ADMIN with data that fit. */
+export const admin = {
+  tenantCreated: (name = 'Example') => adminEvent('TenantCreated', { name }),
+  tenantDisabled: () => adminEvent('TenantDisabled', { reason: 'contract ended' }),
+  platformCreated: (data: Partial<AdminDataOf<'PlatformCreated'>> = {}) =>
+    adminEvent('PlatformCreated', { name: 'Helpdesk', returnUrls: ['https://platform.example/return'], ...data }),
+  platformSecretIssued: (hash = secretHash) => adminEvent('PlatformSecretIssued', { secretHash: hash }),
+  platformCredentialsIssued: (user = natsUser) => adminEvent('PlatformCredentialsIssued', { natsUser: user }),
+  platformDisabled: () => adminEvent('PlatformDisabled', { reason: null }),
+  agentCreated: (name = 'Assistant') => adminEvent('AgentCreated', { platformId, name }),
+  agentDisabled: () => adminEvent('AgentDisabled', { reason: null }),
+  administratorCreated: (label = 'operations') => adminEvent('AdministratorCreated', { label }),
+  administratorCredentialsIssued: (user = natsUser) => adminEvent('AdministratorCredentialsIssued', { natsUser: user }),
+  administratorDisabled: () => adminEvent('AdministratorDisabled', { reason: null }),
+  registrationCreated: (data: Partial<AdminDataOf<'RegistrationCreated'>> = {}) =>
+    adminEvent('RegistrationCreated', {
+      providerId: 'acme-crm',
+      displayName: 'Acme CRM',
+      clientId: 'postern-at-acme',
+      tokenEndpointAuthMethod: 'client_secret_basic',
+      parameters: { issuer: 'https://acme.example', region: 'eu' },
+      scopes: ['contacts.read', 'offline_access'],
+      ...data,
+    }),
+  registrationSecretStored: (secretVersion = 1) => adminEvent('RegistrationSecretStored', { secretVersion }),
+  registrationDisabled: () => adminEvent('RegistrationDisabled', { reason: null }),
+};

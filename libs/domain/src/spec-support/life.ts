@@ -1,0 +1,202 @@
+import { PosternError, type ConnectionEvent, type ConnectionEventType } from '@postern/contracts';
+import fc from 'fast-check';
+
+import { startAuthorization } from '../connection/authorize.ts';
+import { interruptRefresh, releaseRefreshToken } from '../connection/claim.ts';
+import { requestDeletion, shredKey } from '../connection/delete.ts';
+import { connectionEvolver } from '../connection/evolve.ts';
+import { leaseDecision, type LeaseDecision } from '../connection/lease-decision.ts';
+import { recordRefreshed, recordRefreshFailed, recordRefreshRejected } from '../connection/refresh-outcome.ts';
+import { requireReauthorization, startRefresh } from '../connection/refresh.ts';
+import { recordUpstreamRevocationFailed, recordUpstreamRevoked, revokeConnection } from '../connection/revoke.ts';
+import { completeAuthorization, denyAuthorization, startCodeExchange } from '../connection/session.ts';
+import type { Connection } from '../connection/state.ts';
+import { resumeConnection, suspendConnection } from '../connection/suspend.ts';
+import type { MetaEvent } from '../evolver.ts';
+import { clm, endUserDigest, metaAt, owner, platformId, providerId, registrationId, ses } from './connection.ts';
+import { startMs } from './given.ts';
+
+/** What somebody does, with small numbers for ids and versions, so that they meet. */
+export interface Step {
+  readonly act: keyof typeof acts;
+  readonly n: number;
+  readonly version: number;
+  readonly passedMs: number;
+  readonly flag: boolean;
+}
+
+/** What a step came to. */
+export interface Moment {
+  readonly step: Step;
+  readonly nowMs: number;
+  readonly before: Connection;
+  readonly after: Connection;
+  readonly events: readonly ConnectionEvent[];
+  readonly lease: LeaseDecision | null;
+}
+
+export interface Life {
+  readonly moments: readonly Moment[];
+  readonly history: readonly MetaEvent<ConnectionEvent>[];
+  readonly state: Connection;
+}
+
+interface Act extends Omit<Step, 'act'> {
+  readonly nowMs: number;
+}
+
+const granted = { grantedScopes: ['contacts.read'], accountDigest: null };
+const tokenLifeMs = 60_000;
+const claimTimeoutMs = 20_000;
+const noReason = { reason: null };
+
+/** Everybody's deeds, also the late and the foolish ones. */
+const acts = {
+  begin: (s: Connection, { n, nowMs, flag }: Act) =>
+    startAuthorization(
+      {
+        sessionId: ses(n),
+        purpose: s.authorization === 'none' || flag ? 'connect' : 'reauthorize',
+        platformId,
+        providerId,
+        registrationId,
+        endUserDigest,
+        requestedScopes: granted.grantedScopes,
+        returnUrl: 'https://platform.example/return',
+        expiresAtMs: nowMs + 100_000,
+        nowMs,
+      },
+      s,
+    ),
+  exchange: (s: Connection, { n, nowMs }: Act) => startCodeExchange({ sessionId: ses(n), nowMs }, s),
+  deny: (s: Connection, { n, nowMs, flag }: Act) =>
+    denyAuthorization(
+      {
+        sessionId: ses(n),
+        stage: flag ? 'exchange' : 'authorization',
+        error: 'access_denied',
+        errorDescription: null,
+        nowMs,
+      },
+      s,
+    ),
+  complete: (s: Connection, { n, nowMs, version, flag }: Act) =>
+    completeAuthorization(
+      {
+        sessionId: ses(n),
+        endUserDigest,
+        credentialVersion: (s.credential?.version ?? 0) + version,
+        accessTokenExpiresAtMs: flag ? nowMs + tokenLifeMs : null,
+        hasRefreshToken: n !== 0,
+        nowMs,
+        ...granted,
+      },
+      s,
+    ),
+  claim: (s: Connection, { n, nowMs, flag }: Act) =>
+    startRefresh({ claimId: clm(n), claimTimeoutMs, reason: flag ? 'expired' : 'requested', nowMs }, s),
+  release: (s: Connection, { n, nowMs }: Act) => releaseRefreshToken({ claimId: clm(n), nowMs }, s),
+  refreshed: (s: Connection, { n, nowMs, version, flag }: Act) =>
+    recordRefreshed(
+      {
+        claimId: clm(n),
+        credentialVersion: (s.credential?.version ?? 0) + version,
+        grantedScopes: granted.grantedScopes,
+        accessTokenExpiresAtMs: nowMs + tokenLifeMs,
+        rotated: flag,
+        nowMs,
+      },
+      s,
+    ),
+  failed: (s: Connection, { n, nowMs }: Act) =>
+    recordRefreshFailed(
+      { claimId: clm(n), error: 'timeout', httpStatus: null, nextAttemptAtMs: nowMs + 5_000, nowMs },
+      s,
+    ),
+  rejected: (s: Connection, { n, nowMs }: Act) =>
+    recordRefreshRejected(
+      { claimId: clm(n), error: 'invalid_grant', errorDescription: null, httpStatus: 400, nowMs },
+      s,
+    ),
+  interrupt: (s: Connection, { n, nowMs, flag }: Act) =>
+    interruptRefresh({ claimId: clm(n), nowMs, claimSeenOver: flag }, s),
+  require: (s: Connection, { nowMs, version }: Act) =>
+    requireReauthorization({ cause: 'refresh_token_missing', evidence: null, credentialVersion: version, nowMs }, s),
+  revoke: (s: Connection) => revokeConnection({ cause: 'requested_by_platform', reason: null }, s),
+  told: (s: Connection) =>
+    recordUpstreamRevoked({ credentialVersion: s.credential?.version ?? 1, method: 'rfc7009' }, s),
+  notTold: (s: Connection, { version, flag }: Act) =>
+    recordUpstreamRevocationFailed({ credentialVersion: version, error: 'timeout', final: flag }, s),
+  suspend: (s: Connection) => suspendConnection(noReason, s),
+  resume: (s: Connection) => resumeConnection(noReason, s),
+  delete: (s: Connection) => requestDeletion(noReason, s),
+  shred: (s: Connection) => shredKey({}, s),
+};
+
+/** Nothing but a coded refusal may be thrown: anything else passes through and fails the property. */
+function coded<T>(action: () => T): T | null {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof PosternError) return null;
+    throw error;
+  }
+}
+
+/** Lives through these steps, as the repository would: each decision is folded into the state it was decided on. */
+export function live(steps: readonly Step[]): Life {
+  let state = connectionEvolver.initialState;
+  let nowMs = startMs;
+  const moments: Moment[] = [];
+  const history: MetaEvent<ConnectionEvent>[] = [];
+  for (const step of steps) {
+    nowMs += step.passedMs;
+    const before = state;
+    const act: Act = { ...step, nowMs };
+    const events = coded(() => acts[step.act](before, act)) ?? [];
+    for (const event of events) {
+      const meta = metaAt(nowMs);
+      state = connectionEvolver.evolve(state, event, meta);
+      history.push({ event, meta });
+    }
+    const after = state;
+    const lease = coded(() => leaseDecision(after, { ...owner, nowMs, minTtlMs: step.flag ? 0 : 10_000 }));
+    moments.push({ step, nowMs, before, after, events, lease });
+  }
+  return { moments, history, state };
+}
+
+const frequent = ['begin', 'exchange', 'complete', 'claim', 'release', 'refreshed', 'interrupt', 'resume'] as const;
+const actNames = Object.keys(acts) as Step['act'][];
+
+/** One step; the usual ones come more often, so that lives get somewhere. */
+const step: fc.Arbitrary<Step> = fc.record({
+  act: fc.oneof(
+    { weight: 4, arbitrary: fc.constantFrom(...frequent) },
+    { weight: 2, arbitrary: fc.constantFrom(...actNames.filter((name) => name !== 'delete')) },
+    { weight: 1, arbitrary: fc.constantFrom(...actNames) },
+  ),
+  n: fc.integer({ min: 0, max: 3 }),
+  version: fc.integer({ min: 0, max: 3 }),
+  passedMs: fc.constantFrom(0, 1, 1_000, 5_000, 20_000, 61_000),
+  flag: fc.boolean(),
+});
+
+/** A connection that is in use, so that the interesting part is not left to luck. */
+const beginning: readonly Step[] = (['begin', 'exchange', 'complete'] as const).map((act) => ({
+  act,
+  n: 9,
+  version: 1,
+  passedMs: 0,
+  flag: act === 'complete',
+}));
+
+/** Whole lives, from a connected account or from nothing. */
+export const lives: fc.Arbitrary<Step[]> = fc
+  .tuple(fc.boolean(), fc.array(step, { maxLength: 60, size: 'max' }))
+  .map(([connected, steps]) => (connected ? [...beginning, ...steps] : steps));
+
+/** The types of these events. */
+export function typesOf(events: readonly ConnectionEvent[]): ConnectionEventType[] {
+  return events.map(({ type }) => type);
+}
