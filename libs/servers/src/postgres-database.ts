@@ -6,6 +6,7 @@ interface PgClient {
   connect(): Promise<unknown>;
   query(text: string, values?: readonly unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
   end(): Promise<void>;
+  on(event: 'error', listener: () => void): unknown;
   escapeIdentifier(text: string): string;
 }
 type PgDriver = { readonly Client: new (options: { connectionString: string }) => PgClient };
@@ -20,6 +21,8 @@ function driver(): PgDriver {
 export async function withPgClient<T>(url: string, work: (client: PgClient) => Promise<T>): Promise<T> {
   const { Client } = driver();
   const client = new Client({ connectionString: url });
+  // A lost connection is told by the query that it ends; unheard, the event would end the process.
+  client.on('error', () => undefined);
   await client.connect();
   try {
     return await work(client);

@@ -7,6 +7,7 @@ import { postgresUser, reachableDataDir, temporaryDataDir } from './data-dir.ts'
 import type { ServerUser } from './data-dir.ts';
 import { startPostgres } from './postgres.ts';
 import type { Postgres, PostgresOptions } from './postgres.ts';
+import { isProcessAlive } from './process-identity.ts';
 import { withPgClient } from './postgres-database.ts';
 import { packagedPostgres, postgresBinaries } from './postgres-binaries.ts';
 import type { PostgresBinaries } from './postgres-binaries.ts';
@@ -64,6 +65,20 @@ describe('startPostgres', () => {
     const second = await start({ port: first.port });
     expect(second.url).toBe(first.url);
     expect(await ask(second.urlOf('postern'), 'SELECT n FROM t')).toEqual([{ n: 42 }]);
+  });
+
+  test('a session that is busy when its server is killed is outwaited', async () => {
+    const first = await start();
+    await withPgClient(first.url, async (client) => {
+      const [row] = (await client.query('SELECT pg_backend_pid() AS pid')).rows;
+      const work = client.query('SELECT count(*) FROM generate_series(1, 3000000) AS n WHERE n % 7 = 3');
+      const settled = Promise.allSettled([work]);
+      await first.kill();
+      expect(isProcessAlive(Number(row?.['pid']))).toBe(true);
+      const second = await start({ port: first.port });
+      expect(await ask(second.url, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+      await settled;
+    });
   });
 
   test('a process number in postmaster.pid that now belongs to another is no hindrance', async () => {
