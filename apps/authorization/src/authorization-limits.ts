@@ -1,0 +1,15 @@
+import { limits } from '@postern/contracts';
+
+/** Limits of this app alone. */
+export const authorizationLimits = Object.freeze({
+  /** How long an ended session is still told apart from one that never was. */
+  sessionRememberedMs: 2 * limits.sessionTtlMs,
+  /** How long a request waits until this process has seen the end of a log. */
+  catchUpWaitMs: 2_000,
+  feedReadyWaitMs: 30_000,
+  /** How often an exchanged token set is offered to the vault; it cannot be had again. */
+  storeAttemptsMax: 4,
+  storeRetryDelayMs: 250,
+  /** How long a page that was shown may be acted upon. */
+  pageTtlMs: limits.sessionTtlMs,
+});

@@ -1,0 +1,37 @@
+import { Module } from '@nestjs/common';
+
+import { Arrival } from './callback/arrival.ts';
+import { CallbackController } from './callback/callback-controller.ts';
+import { PendingTokens } from './callback/pending-tokens.ts';
+import { CompleteSession } from './complete-session/complete-session.ts';
+import { ConnectController } from './connect-page/connect-controller.ts';
+import { Departure } from './connect-page/departure.ts';
+import { PageSubjects } from './connect-page/page-subjects.ts';
+import { Digests } from './digests.ts';
+import { Directory } from './directory/directory.ts';
+import { ProviderClients } from './providers/provider-clients.ts';
+import { Connections } from './sessions/connections.ts';
+import { SessionIndex } from './sessions/session-index.ts';
+import { Reauthorization } from './start-session/reauthorization.ts';
+import { SessionStarter } from './start-session/session-starter.ts';
+import { StartSession } from './start-session/start-session.ts';
+
+@Module({
+  controllers: [ConnectController, CallbackController],
+  providers: [
+    Arrival,
+    CompleteSession,
+    Connections,
+    Departure,
+    Digests,
+    Directory,
+    PageSubjects,
+    PendingTokens,
+    ProviderClients,
+    Reauthorization,
+    SessionIndex,
+    SessionStarter,
+    StartSession,
+  ],
+})
+export class AuthorizationModule {}

@@ -1,0 +1,26 @@
+import { Injectable } from '@nestjs/common';
+import { keyedDigest } from '@postern/crypto';
+import type { ProviderAccount } from '@postern/provider-client';
+
+import { AuthorizationConfig } from './authorization-config.ts';
+
+/** Pseudonyms under which people stand in the log: equal for the same one, and no guess can be tested without the key. */
+@Injectable()
+export class Digests {
+  readonly #config: AuthorizationConfig;
+
+  constructor(config: AuthorizationConfig) {
+    this.#config = config;
+  }
+
+  /** A platform's own user: the same id at another platform is somebody else. */
+  endUser({ tenantId, platformId, endUser }: { tenantId: string; platformId: string; endUser: string }): string {
+    return keyedDigest(this.#config.digestKey.reveal(), 'end user', tenantId, platformId, endUser);
+  }
+
+  /** A provider's account; what a revocation signal about it will be looked up by. */
+  account(tenantId: string, account: ProviderAccount | null): string | null {
+    if (account === null) return null;
+    return keyedDigest(this.#config.digestKey.reveal(), 'provider account', tenantId, account.issuer, account.subject);
+  }
+}

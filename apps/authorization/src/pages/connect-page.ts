@@ -1,0 +1,43 @@
+import { html, page } from './html.ts';
+
+/** What the page says before anybody is sent anywhere. */
+export interface ConnectPage {
+  readonly purpose: 'connect' | 'reauthorize';
+  readonly platformName: string;
+  /** The registration's display name, under which the end user knows the provider. */
+  readonly providerName: string;
+  /** Where the browser goes next. */
+  readonly providerHost: string;
+  readonly scopes: readonly string[];
+  readonly formToken: string;
+}
+
+/** Says who connects what to whom, with one button. */
+export function connectPage(view: ConnectPage): string {
+  const { purpose, platformName, providerName, providerHost, scopes, formToken } = view;
+  const again = purpose === 'reauthorize';
+  const title = again
+    ? `Connect ${providerName} to ${platformName} again`
+    : `Connect ${providerName} to ${platformName}`;
+  const body = html`<p>
+      <strong>${platformName}</strong> asks for access to your account at <strong>${providerName}</strong>.
+      ${again ? html`Its earlier access has ended.` : html``}
+    </p>
+    ${
+      scopes.length === 0
+        ? html`<p>It asks for no particular permission.</p>`
+        : html`<p id="asks">It asks for:</p>
+            <ul aria-labelledby="asks">
+              ${scopes.map((scope) => html`<li><code>${scope}</code></li> `)}
+            </ul>`
+    }
+    <p>
+      You will sign in and decide at <strong>${providerHost}</strong>. Go on only if you are using ${platformName}
+      yourself: whoever sent you this link would otherwise be connected to your account.
+    </p>
+    <form method="post">
+      <input type="hidden" name="form_token" value="${formToken}" />
+      <button type="submit">Continue to ${providerName}</button>
+    </form>`;
+  return page({ title, body });
+}

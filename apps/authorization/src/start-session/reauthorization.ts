@@ -1,0 +1,111 @@
+import { Injectable } from '@nestjs/common';
+import { operations, PosternError, type Actor, type ReplyOf, type RequestOf } from '@postern/contracts';
+import { freshnessOf, requireOwnedBy, type Connection, type Registration } from '@postern/domain';
+import type { Call } from '@postern/nats';
+import { Clock, Serves } from '@postern/service';
+
+import { callingOwner } from '../callers.ts';
+import { Directory } from '../directory/directory.ts';
+import { Connections } from '../sessions/connections.ts';
+import { SessionStarter } from './session-starter.ts';
+
+interface Again {
+  readonly actor: Actor;
+  readonly returnUrl?: string | undefined;
+  readonly scopes?: readonly string[] | undefined;
+}
+
+/** Begins sessions that authorize an existing connection anew, in place, for the same end user. */
+@Injectable()
+export class Reauthorization {
+  readonly #connections: Connections;
+  readonly #directory: Directory;
+  readonly #starter: SessionStarter;
+  readonly #clock: Clock;
+
+  constructor(connections: Connections, directory: Directory, starter: SessionStarter, clock: Clock) {
+    this.#connections = connections;
+    this.#directory = directory;
+    this.#starter = starter;
+    this.#clock = clock;
+  }
+
+  /** `connections.reauthorize`: a platform, or an administrator for any platform of the tenant. */
+  @Serves(operations.reauthorize)
+  async reauthorize(
+    request: RequestOf<typeof operations.reauthorize>,
+    call: Call,
+  ): Promise<ReplyOf<typeof operations.reauthorize>> {
+    const { tenantId, platformId, actor } = callingOwner(call);
+    const { state } = await this.#connections.load({ tenantId, id: request.connection_id }, { fromLeader: true });
+    requireOwnedBy(state, { tenantId, platformId });
+    return await this.begin(state, { actor, returnUrl: request.return_url, scopes: request.scopes });
+  }
+
+  /**
+   * Begins one for a connection that was found to be the caller's.
+   *
+   * @effect appends `AuthorizationStarted`.
+   * @throws {PosternError} `connection.deleted`, `registration.disabled`, `session.return_url_unknown`, …
+   */
+  async begin(
+    connection: Connection,
+    { actor, returnUrl, scopes }: Again,
+  ): Promise<ReplyOf<typeof operations.reauthorize>> {
+    const { tenantId, connectionId, platformId, endUserDigest } = connection;
+    const platform = await this.#directory.activePlatform({ tenantId, platformId });
+    const registration = await this.#registrationOf(connection);
+    return await this.#starter.start({
+      tenantId,
+      connectionId,
+      purpose: 'reauthorize',
+      platform,
+      registration,
+      endUserDigest,
+      scopes: scopes ?? scopesOfBefore(connection, registration),
+      returnUrl: returnUrl ?? connection.returnUrl,
+      actor,
+    });
+  }
+
+  /** What {@link begin} would ask for, to be shown before it does. */
+  async intended(connection: Connection): Promise<{ registrationId: string; scopes: string[] }> {
+    const registration = await this.#registrationOf(connection);
+    return { registrationId: registration.registrationId, scopes: scopesOfBefore(connection, registration) };
+  }
+
+  /**
+   * The connection that a re-authorization link names, if only its end user can help it.
+   *
+   * @throws {PosternError} `session.not_found` for every other: a link tells a stranger nothing.
+   */
+  async needed(connectionId: string): Promise<Connection> {
+    const tenantId = await this.#connections.tenantOf(connectionId);
+    if (tenantId === undefined) throw nothingHere();
+    const { state } = await this.#connections.load({ tenantId, id: connectionId }, { fromLeader: true });
+    const { authorization } = state;
+    const { health } = freshnessOf(state, { nowMs: this.#clock.nowMs() });
+    const needed = [authorization, health].some((word) => word === 'revoked' || word === 'reauthorization_required');
+    if (!needed || authorization === 'deleted') throw nothingHere();
+    return state;
+  }
+
+  async #registrationOf({ tenantId, registrationId }: Connection): Promise<Registration> {
+    return await this.#directory.activeRegistration({ tenantId, registrationId });
+  }
+}
+
+/** What an unknown, a foreign and an untouchable id have in common. */
+export function nothingHere(): PosternError {
+  return new PosternError('session.not_found', 'There is nothing to connect here.');
+}
+
+/**
+ * What was granted before, as far as it is still offered. Providers often leave these two out of what they grant, and
+ * without them there would be no account or no refresh token afterwards.
+ */
+function scopesOfBefore({ credential }: Connection, { scopes }: Registration): string[] {
+  const before = new Set([...(credential?.grantedScopes ?? []), 'openid', 'offline_access']);
+  const again = credential === null ? [] : scopes.filter((scope) => before.has(scope));
+  return again.length > 0 ? again : scopes;
+}

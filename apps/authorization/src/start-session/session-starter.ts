@@ -1,0 +1,84 @@
+import { Injectable } from '@nestjs/common';
+import { limits, newId, PosternError, timestampOf, type Actor, type SessionReply } from '@postern/contracts';
+import { startAuthorization, type Platform, type Registration } from '@postern/domain';
+import { commitOrigin, ServiceConfig } from '@postern/service';
+import type { z } from 'zod';
+
+import { ProviderClients } from '../providers/provider-clients.ts';
+import { Connections } from '../sessions/connections.ts';
+
+/** Everything that a new session is decided on. */
+export interface NewSession {
+  readonly tenantId: string;
+  readonly connectionId: string;
+  readonly purpose: 'connect' | 'reauthorize';
+  readonly platform: Platform;
+  readonly registration: Registration;
+  readonly endUserDigest: string;
+  readonly scopes: readonly string[];
+  readonly returnUrl: string;
+  readonly actor: Actor;
+}
+
+/** Appends the beginning of a session, after everything about it was found to be in order. */
+@Injectable()
+export class SessionStarter {
+  readonly #connections: Connections;
+  readonly #providers: ProviderClients;
+  readonly #publicUrl: string;
+
+  constructor(connections: Connections, providers: ProviderClients, config: ServiceConfig) {
+    this.#connections = connections;
+    this.#providers = providers;
+    this.#publicUrl = config.publicUrl;
+  }
+
+  /**
+   * @effect appends `AuthorizationStarted`.
+   * @throws {PosternError} `session.return_url_unknown`, `session.scope_unknown`, `provider.not_found`,
+   *   `registration.insecure_endpoint`, and what `startAuthorization` throws
+   */
+  async start(session: NewSession): Promise<z.infer<typeof SessionReply>> {
+    const { tenantId, connectionId, platform, registration, actor, returnUrl } = session;
+    if (!platform.returnUrls.includes(returnUrl)) {
+      throw new PosternError('session.return_url_unknown', 'The return_url is none of the registered ones.');
+    }
+    assertScopes(session.scopes, registration.scopes);
+    this.#providers.withoutSecret(registration);
+    const sessionId = newId('session');
+    const { state } = await this.#connections.execute(
+      { tenantId, id: connectionId },
+      (connection, { nowMs }) =>
+        startAuthorization(
+          {
+            sessionId,
+            purpose: session.purpose,
+            platformId: platform.platformId,
+            providerId: registration.providerId,
+            registrationId: registration.registrationId,
+            endUserDigest: session.endUserDigest,
+            requestedScopes: [...session.scopes],
+            returnUrl,
+            expiresAtMs: nowMs + limits.sessionTtlMs,
+            nowMs,
+          },
+          connection,
+        ),
+      { actor, ...commitOrigin() },
+    );
+    return {
+      session_id: sessionId,
+      connect_url: `${this.#publicUrl}/connect/${sessionId}`,
+      expires_at: timestampOf(state.session?.expiresAtMs ?? 0),
+    };
+  }
+}
+
+function assertScopes(asked: readonly string[], offered: readonly string[]): void {
+  const unknown = asked.filter((scope) => !offered.includes(scope));
+  if (unknown.length === 0) return;
+  const fields = unknown.map((scope) => ({ path: 'scopes', reason: `${scope} is not offered` }));
+  throw new PosternError('session.scope_unknown', 'Not every scope is one of the registration.', {
+    details: { fields },
+  });
+}

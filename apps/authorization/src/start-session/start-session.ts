@@ -1,0 +1,48 @@
+import { Injectable } from '@nestjs/common';
+import { newId, operations, type ReplyOf, type RequestOf } from '@postern/contracts';
+import type { Call } from '@postern/nats';
+import { Serves } from '@postern/service';
+
+import { callingPlatform } from '../callers.ts';
+import { Digests } from '../digests.ts';
+import { Directory } from '../directory/directory.ts';
+import { SessionStarter } from './session-starter.ts';
+
+/** `connections.connect`: a platform begins a connect session for its own logged-in user. */
+@Injectable()
+export class StartSession {
+  readonly #directory: Directory;
+  readonly #digests: Digests;
+  readonly #starter: SessionStarter;
+
+  constructor(directory: Directory, digests: Digests, starter: SessionStarter) {
+    this.#directory = directory;
+    this.#digests = digests;
+    this.#starter = starter;
+  }
+
+  @Serves(operations.startSession)
+  async start(
+    request: RequestOf<typeof operations.startSession>,
+    call: Call,
+  ): Promise<ReplyOf<typeof operations.startSession>> {
+    const { tenantId, platformId } = callingPlatform(call);
+    const platform = await this.#directory.activePlatform({ tenantId, platformId });
+    const registration = await this.#directory.activeRegistration({
+      tenantId,
+      registrationId: request.registration_id,
+      providerId: request.provider,
+    });
+    return await this.#starter.start({
+      tenantId,
+      connectionId: newId('connection'),
+      purpose: 'connect',
+      platform,
+      registration,
+      endUserDigest: this.#digests.endUser({ tenantId, platformId, endUser: request.end_user }),
+      scopes: request.scopes ?? registration.scopes,
+      returnUrl: request.return_url,
+      actor: { type: 'platform', id: platformId },
+    });
+  }
+}
