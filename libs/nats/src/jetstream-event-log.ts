@@ -28,6 +28,9 @@ export interface JetStreamEventLogOptions {
   readonly policy?: AppendPolicy | undefined;
 }
 
+/** How long a question to a stream may take: shorter than a follower may be stale. */
+const streamTimeoutMs = 1_500;
+
 /** The server also takes a starting sequence with a subject here; the client's type does not know it. */
 type LeaderQuery = MsgRequest | { readonly seq: number; readonly next_by_subj: string };
 
@@ -134,7 +137,7 @@ export class JetStreamEventLog implements EventLog {
   }
 
   #jsm(): Promise<JetStreamManager> {
-    this.#manager ??= jetstreamManager(this.#bus.connection, { checkAPI: false });
+    this.#manager ??= jetstreamManager(this.#bus.connection, { checkAPI: false, timeout: streamTimeoutMs });
     return this.#manager;
   }
 }

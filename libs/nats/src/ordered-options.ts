@@ -5,6 +5,8 @@ import { DeliverPolicy, jetstream, type Consumer, type OrderedConsumerOptions } 
 /** Heartbeats every second: a feed that fell silent is noticed within two. */
 export const pullOptions = Object.freeze({ max_messages: 500, expires: 10_000, idle_heartbeat: 1_000 });
 
+const createTimeoutMs = 3_000;
+
 /** An ordered consumer of our own for one reading; its name is unique, as the server wants it. */
 export async function orderedConsumer(
   connection: NatsConnection,
@@ -16,7 +18,7 @@ export async function orderedConsumer(
     filter_subjects: request.filter,
     ...startOf(request),
   };
-  return await jetstream(connection).consumers.get(stream, options);
+  return await jetstream(connection, { timeout: createTimeoutMs }).consumers.get(stream, options);
 }
 
 function startOf({ fromPosition, sinceMs, lastPerSubject }: ReadRequest): Partial<OrderedConsumerOptions> {

@@ -38,5 +38,6 @@ export function storedMessage(message: {
   readonly headers: MsgHdrs | undefined;
 }): StoredMessage {
   const { subject, seq, timeMs, data } = message;
-  return { subject, position: seq, timeMs, payload: data, headers: headerRecord(message.headers) };
+  const payload = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return { subject, position: seq, timeMs, payload, headers: headerRecord(message.headers) };
 }

@@ -1,0 +1,40 @@
+import { streams } from '@postern/contracts';
+
+import { streamConfigOf, streamDifferences } from './stream-config.ts';
+
+const wanted = streamConfigOf(streams.connections);
+const fieldsOf = (found: Record<string, unknown>) =>
+  streamDifferences(wanted, { ...wanted, ...found }).map(({ field }) => field);
+
+describe('comparing a stream with what it must be', () => {
+  test('the same configuration has no differences, in whatever order its subjects come', () => {
+    expect(fieldsOf({})).toEqual([]);
+    const refresh = streamConfigOf(streams.refresh);
+    expect(streamDifferences(refresh, { ...refresh, subjects: refresh.subjects.toReversed() })).toEqual([]);
+  });
+
+  test('what the server leaves out is false', () => {
+    const { sealed: _sealed, no_ack: _noAck, allow_msg_ttl: _ttl, ...found } = wanted;
+    expect(streamDifferences(wanted, found)).toEqual([]);
+    const { deny_delete: _denyDelete, ...unprotected } = wanted;
+    expect(streamDifferences(wanted, unprotected).map(({ field }) => field)).toEqual(['deny_delete']);
+  });
+
+  test.each(Object.keys(wanted))('a difference in %s is named', (field) => {
+    const changed = { subjects: ['other.>'], name: 'OTHER', retention: 'interest', storage: 'memory', discard: 'old' };
+    const value = wanted[field as keyof typeof wanted];
+    const other = typeof value === 'boolean' ? !value : typeof value === 'number' ? value + 1 : undefined;
+    expect(fieldsOf({ [field]: other ?? changed[field as keyof typeof changed] })).toEqual([field]);
+  });
+
+  test.each([
+    ['mirror', { name: 'X' }],
+    ['sources', [{ name: 'X' }]],
+    ['republish', { src: '>', dest: 'x.>' }],
+    ['subject_transform', { src: '>', dest: 'x.>' }],
+    ['first_seq', 100],
+    ['persist_mode', 'async'],
+  ])('%s is never wanted', (field, value) => {
+    expect(fieldsOf({ [field]: value })).toEqual([field]);
+  });
+});
