@@ -11,13 +11,13 @@ import {
   rejected,
   released,
   revoked,
+  stateOf,
   the,
   tokenEndsMs,
   whileItLives,
   withoutRefreshToken,
 } from '../spec-support/connection.ts';
 import { refusalOf, secondMs } from '../spec-support/given.ts';
-import { stateOf } from '../spec-support/connection.ts';
 import { requireReauthorization, startRefresh, type RequireReauthorization, type StartRefresh } from './refresh.ts';
 
 const start = (more: Partial<StartRefresh> = {}): StartRefresh => ({
@@ -29,6 +29,14 @@ const start = (more: Partial<StartRefresh> = {}): StartRefresh => ({
 });
 const claim = (more: Parameters<typeof the.claimed>[0] = {}) =>
   the.claimed({ claimId: clm(9), claimExpiresAtMs: afterItsEnd + claimTimeoutMs, ...more });
+
+const finding = (more: Partial<RequireReauthorization> = {}): RequireReauthorization => ({
+  cause: 'refresh_rejected',
+  evidence: 'invalid_grant',
+  credentialVersion: 1,
+  nowMs: afterItsEnd,
+  ...more,
+});
 
 describe('claiming', () => {
   test('the claim is an event, before anything is spent', () => {
@@ -123,28 +131,21 @@ describe('claiming', () => {
 });
 
 describe('requiring a re-authorization', () => {
-  const require = (more: Partial<RequireReauthorization> = {}): RequireReauthorization => ({
-    cause: 'refresh_rejected',
-    evidence: 'invalid_grant',
-    credentialVersion: 1,
-    nowMs: afterItsEnd,
-    ...more,
-  });
-  const missing = require({ cause: 'refresh_token_missing', evidence: null });
+  const missing = finding({ cause: 'refresh_token_missing', evidence: null });
 
   test('it is recorded once', () => {
-    given(connected).when(requireReauthorization, require()).then([the.reauthorizationRequired()]);
-    given(rejected).when(requireReauthorization, require()).thenNothing();
+    given(connected).when(requireReauthorization, finding()).then([the.reauthorizationRequired()]);
+    given(rejected).when(requireReauthorization, finding()).thenNothing();
   });
 
   test('a finding about a version that is no longer current proves nothing', () => {
     given([...connected, ...reauthorized])
-      .when(requireReauthorization, require())
+      .when(requireReauthorization, finding())
       .thenNothing();
   });
 
   test('while a claim stands its outcome will tell', () => {
-    given(released).when(requireReauthorization, require()).thenNothing();
+    given(released).when(requireReauthorization, finding()).thenNothing();
   });
 
   test('a missing refresh token matters when the access token has ended', () => {
@@ -158,10 +159,10 @@ describe('requiring a re-authorization', () => {
   });
 
   test('a revoked connection stays revoked', () => {
-    given(revoked).when(requireReauthorization, require()).thenNothing();
+    given(revoked).when(requireReauthorization, finding()).thenNothing();
   });
 
   test('an unknown connection is refused', () => {
-    given([]).when(requireReauthorization, require()).thenRefused('connection.not_found');
+    given([]).when(requireReauthorization, finding()).thenRefused('connection.not_found');
   });
 });

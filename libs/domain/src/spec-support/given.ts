@@ -34,6 +34,7 @@ export function specification<State, Event>(evolver: Evolver<State, Event>, aggr
         const state = stateOf(events);
         const decide = () => decider(command, state);
         return {
+          // oxlint-disable-next-line unicorn/no-thenable -- given, when, then: nobody awaits a specification
           then: (expected) => expect(decide()).toEqual(expected),
           thenNothing: () => expect(decide()).toEqual([]),
           thenRefused: (code) => expect(codeOf(decide)).toBe(code),

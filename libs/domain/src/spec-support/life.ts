@@ -1,5 +1,5 @@
 import { PosternError, type ConnectionEvent, type ConnectionEventType } from '@postern/contracts';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 import { startAuthorization } from '../connection/authorize.ts';
 import { interruptRefresh, releaseRefreshToken } from '../connection/claim.ts';
