@@ -1,1 +1,12 @@
-export {};
+import type { ServiceDefinition } from '@postern/service';
+
+import { RevocationConfig } from './revocation-config.ts';
+import { RevocationModule } from './revocation.module.ts';
+
+/** `postern serve revocation`. */
+export const revocationService: ServiceDefinition = {
+  app: 'revocation',
+  module: RevocationModule,
+  config: RevocationConfig,
+};
+export { revocationService as service };

@@ -1,0 +1,32 @@
+import { Module } from '@nestjs/common';
+
+import { Confirmation } from './confirmation/confirmation.ts';
+import { VaultRoster } from './confirmation/vault-roster.ts';
+import { ConnectionCommands } from './connection-commands.ts';
+import { Connections } from './connections.ts';
+import { DeleteConnection } from './delete-connection/delete-connection.ts';
+import { Directory } from './directory.ts';
+import { RevokeConnection } from './revoke-connection/revoke-connection.ts';
+import { SuspendConnection } from './suspend-connection/suspend-connection.ts';
+import { ProviderClients } from './upstream-revocation/provider-clients.ts';
+import { UpstreamDebt } from './upstream-revocation/upstream-debt.ts';
+import { UpstreamRevocation } from './upstream-revocation/upstream-revocation.ts';
+import { VaultSecrets } from './upstream-revocation/vault-secrets.ts';
+
+@Module({
+  controllers: [UpstreamRevocation],
+  providers: [
+    Connections,
+    Directory,
+    ConnectionCommands,
+    VaultRoster,
+    Confirmation,
+    RevokeConnection,
+    SuspendConnection,
+    DeleteConnection,
+    VaultSecrets,
+    ProviderClients,
+    UpstreamDebt,
+  ],
+})
+export class RevocationModule {}

@@ -1,0 +1,28 @@
+import { Injectable } from '@nestjs/common';
+import { operations, type ReplyOf, type RequestOf } from '@postern/contracts';
+import { revokeConnection } from '@postern/domain';
+import type { Call } from '@postern/nats';
+import { Serves } from '@postern/service';
+
+import { Confirmation } from '../confirmation/confirmation.ts';
+import { ConnectionCommands } from '../connection-commands.ts';
+
+/** Answers `connections.revoke`; the provider is told afterwards, and never waited for. */
+@Injectable()
+export class RevokeConnection {
+  constructor(
+    private readonly commands: ConnectionCommands,
+    private readonly confirmation: Confirmation,
+  ) {}
+
+  @Serves(operations.revokeConnection)
+  async revoke(
+    { connection_id: connectionId, reason }: RequestOf<typeof operations.revokeConnection>,
+    call: Call,
+  ): Promise<ReplyOf<typeof operations.revokeConnection>> {
+    const outcome = await this.commands.decide(call, connectionId, (state, { cause }) =>
+      revokeConnection({ cause, reason: reason ?? null }, state),
+    );
+    return { ...outcome, ...(await this.confirmation.everywhere(outcome.position)) };
+  }
+}

@@ -1,0 +1,36 @@
+import type { AnyEvent } from '@postern/event-log';
+
+interface Session {
+  readonly sessionId: string;
+  readonly platformId: string;
+  readonly registrationId: string;
+}
+
+const event = (type: string, data: Record<string, unknown>): AnyEvent => ({ type, version: 1, data });
+const hourMs = 3_600_000;
+
+/** What `authorization` says of a connection. */
+export const the = {
+  sessionStarted: (session: Session, purpose: 'connect' | 'reauthorize' = 'connect') =>
+    event('AuthorizationStarted', {
+      ...session,
+      purpose,
+      providerId: 'openid-connect',
+      endUserDigest: 'digest-of-a-user',
+      requestedScopes: ['contacts:read'],
+      returnUrl: 'https://platform.example/return',
+      expiresAtMs: Date.now() + hourMs,
+    }),
+  exchangeStarted: (sessionId: string) => event('CodeExchangeStarted', { sessionId }),
+  denied: (sessionId: string) =>
+    event('AuthorizationDenied', { sessionId, stage: 'exchange', error: 'invalid_grant', errorDescription: null }),
+  authorized: ({ sessionId, credentialVersion = 1 }: { sessionId: string; credentialVersion?: number }) =>
+    event(credentialVersion === 1 ? 'ConnectionAuthorized' : 'ConnectionReauthorized', {
+      sessionId,
+      credentialVersion,
+      grantedScopes: ['contacts:read'],
+      accessTokenExpiresAtMs: Date.now() + hourMs,
+      hasRefreshToken: true,
+      accountDigest: null,
+    }),
+};

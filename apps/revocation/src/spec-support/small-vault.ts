@@ -1,0 +1,102 @@
+import { operations, PosternError } from '@postern/contracts';
+import { sealJwe } from '@postern/crypto';
+import { shredKey } from '@postern/domain';
+import { endpoint, serveOperations, type Endpoint, type ServedOperations } from '@postern/nats';
+
+import type { World } from './world.ts';
+
+export interface HeldTokens {
+  readonly accessToken: string;
+  readonly refreshToken: string | null;
+}
+
+/**
+ * The vault as `revocation` sees it over the bus. It confirms when it is let, and releases whatever it is asked for, so
+ * that nothing but the guards of `revocation` stand in these specifications.
+ */
+export class SmallVault {
+  readonly instance: string;
+  /** By connection id. */
+  readonly tokens = new Map<string, HeldTokens>();
+  /** By registration id. */
+  readonly clientSecrets = new Map<string, string>();
+  /** What happened here, in order. */
+  readonly seen: string[] = [];
+  /** What it makes of a question to confirm. */
+  confirming: 'at once' | 'when let' | 'never' | 'refuses' = 'at once';
+  /** What it throws at the next release, if anything. */
+  releaseFault: PosternError | undefined;
+  readonly #world: World;
+  #gate = Promise.withResolvers<void>();
+  #served: ServedOperations | undefined;
+
+  constructor(world: World, instance: string) {
+    this.#world = world;
+    this.instance = instance;
+  }
+
+  async start(): Promise<this> {
+    const bus = await this.#world.bus('vault');
+    const endpoints = [this.#confirms(), this.#releasesTokens(), this.#releasesSecrets(), this.#shreds()];
+    const metadata = { instance: this.instance };
+    this.#served = await serveOperations(bus, { name: 'vault', version: '0.0.1', endpoints, metadata });
+    return this;
+  }
+
+  /** Lets those who wait have their confirmation. */
+  let(): void {
+    this.seen.push('let');
+    this.#gate.resolve();
+    this.#gate = Promise.withResolvers<void>();
+  }
+
+  async stop(): Promise<void> {
+    this.#gate.reject(new PosternError('bus.unavailable', 'The vault was stopped.'));
+    this.#gate.promise.catch(() => undefined);
+    await this.#served?.stop();
+    this.#served = undefined;
+  }
+
+  #confirms(): Endpoint {
+    return endpoint(operations.confirmPosition, async ({ position }) => {
+      this.seen.push('asked to confirm');
+      if (this.confirming === 'refuses') throw new PosternError('bus.timeout', 'Not yet.');
+      if (this.confirming !== 'at once') await this.#gate.promise;
+      return { instance: this.instance, position };
+    });
+  }
+
+  #releasesTokens(): Endpoint {
+    return endpoint(operations.releaseForRevocation, async ({ connection_id: connectionId }) => {
+      this.seen.push('asked for tokens');
+      if (this.releaseFault !== undefined) throw this.releaseFault;
+      const held = this.tokens.get(connectionId);
+      if (held === undefined) return { found: false, sealed_tokens: null, credential_version: 1 };
+      return { found: true, sealed_tokens: this.#sealed(JSON.stringify(held)), credential_version: 1 };
+    });
+  }
+
+  #releasesSecrets(): Endpoint {
+    return endpoint(operations.releaseClientSecret, async ({ registration_id: registrationId }) => {
+      const secret = this.clientSecrets.get(registrationId) ?? 'unknown';
+      return { sealed_secret: this.#sealed(secret), secret_version: 1 };
+    });
+  }
+
+  #shreds(): Endpoint {
+    return endpoint(operations.shredConnectionKey, async ({ tenant_id: tenantId, connection_id: connectionId }) => {
+      this.seen.push('asked to shred');
+      const connections = await this.#world.connections('vault');
+      const { position } = await connections.execute(
+        { tenantId, id: connectionId },
+        (state) => shredKey({}, state) as never,
+        { actor: { type: 'service', id: 'vault' }, correlationId: 'cor', fromLeader: true },
+      );
+      return { position };
+    });
+  }
+
+  #sealed(text: string): string {
+    return sealJwe({ recipient: this.#world.vaultRecipient, plaintext: Buffer.from(text, 'utf8') });
+  }
+}

@@ -1,0 +1,193 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { newId, type Actor, type AdminEvent, type IdentityName, type TrustBundle } from '@postern/contracts';
+import { generateSealingKey, generateSigningKey } from '@postern/crypto';
+import { connectionEvolver, evolverOf, upcast, type Connection } from '@postern/domain';
+import {
+  CommitReader,
+  commitSigner,
+  commitVerifier,
+  Repository,
+  type AnyEvent,
+  type EventLog,
+  type LogEntry,
+  type Upcast,
+} from '@postern/event-log';
+import {
+  connectBus,
+  identityCreds,
+  JetStreamEventLog,
+  platformCreds,
+  provision,
+  type Bus,
+  type OperatorBundle,
+} from '@postern/nats';
+
+import { the } from './connection-events.ts';
+
+const writers = ['authorization', 'vault', 'revocation', 'administrator'] as const;
+type Writer = (typeof writers)[number];
+
+/** A platform of a tenant, both in the log. */
+export interface Party {
+  readonly tenantId: string;
+  readonly platformId: string;
+}
+
+export interface ConnectionRef {
+  readonly tenantId: string;
+  readonly connectionId: string;
+}
+
+/** What these specifications start `revocation` in: identities and keys of all, and the hands of the other services. */
+export class World {
+  readonly env: Record<string, string>;
+  readonly trust: TrustBundle;
+  readonly vaultRecipient: ReturnType<typeof generateSealingKey>['publicJwk'];
+  readonly #natsUrl: string;
+  readonly #bundle: OperatorBundle;
+  readonly #signing: Readonly<Record<Writer, ReturnType<typeof generateSigningKey>>>;
+  readonly #buses = new Map<string, Bus>();
+
+  private constructor(natsUrl: string, bundle: OperatorBundle, folder: string) {
+    this.#natsUrl = natsUrl;
+    this.#bundle = bundle;
+    const keys = writers.map((writer) => [writer, generateSigningKey()] as const);
+    this.#signing = Object.fromEntries(keys) as Record<Writer, ReturnType<typeof generateSigningKey>>;
+    const sealing = generateSealingKey();
+    this.vaultRecipient = sealing.publicJwk;
+    this.trust = {
+      writers: Object.fromEntries(keys.map(([writer, { publicJwk }]) => [writer, [publicJwk]])),
+      recipients: { revocation: sealing.publicJwk },
+    } as TrustBundle;
+    const file = (name: string, content: string) => {
+      writeFileSync(join(folder, name), content, { mode: 0o600 });
+      return join(folder, name);
+    };
+    this.env = {
+      POSTERN_NATS_URL: natsUrl,
+      POSTERN_TRUST_FILE: file('trust.json', JSON.stringify(this.trust)),
+      POSTERN_SIGNING_KEY_FILE: file('signing.json', JSON.stringify(this.#signing.revocation.privateJwk)),
+      POSTERN_SEALING_KEY_FILE: file('sealing.json', JSON.stringify(sealing.privateJwk)),
+      POSTERN_ALLOW_LOOPBACK_PROVIDERS: 'true',
+      POSTERN_LOG_LEVEL: 'debug',
+    };
+  }
+
+  /** @effect makes the streams. */
+  static async make(natsUrl: string, bundle: OperatorBundle, folder: string): Promise<World> {
+    mkdirSync(folder, { recursive: true });
+    const world = new World(natsUrl, bundle, folder);
+    const creds = join(folder, 'revocation.creds');
+    writeFileSync(creds, await identityCreds(bundle, 'revocation'), { mode: 0o600 });
+    world.env['POSTERN_NATS_CREDS_FILE'] = creds;
+    await provision(await world.bus('provisioner'));
+    return world;
+  }
+
+  /** The connection of an identity; one for all that it does here. */
+  async bus(identity: IdentityName): Promise<Bus> {
+    const known = this.#buses.get(identity);
+    if (known !== undefined) return known;
+    const creds = await identityCreds(this.#bundle, identity);
+    const bus = await connectBus({ servers: this.#natsUrl, creds, identity, name: 'spec' });
+    this.#buses.set(identity, bus);
+    return bus;
+  }
+
+  /** The connection of a platform, in the account of the platforms. */
+  async platformBus(party: Party): Promise<Bus> {
+    const known = this.#buses.get(party.platformId);
+    if (known !== undefined) return known;
+    const { creds } = await platformCreds(this.#bundle, party);
+    const bus = await connectBus({ servers: this.#natsUrl, creds, identity: party.platformId, name: 'spec' });
+    this.#buses.set(party.platformId, bus);
+    return bus;
+  }
+
+  async close(): Promise<void> {
+    for (const bus of this.#buses.values()) await bus.drain();
+  }
+
+  /** A repository with the pen of one service. */
+  async connections(writer: Writer): Promise<Repository<Connection, AnyEvent>> {
+    const log = new JetStreamEventLog({ bus: await this.bus(writer), stream: 'connections' });
+    return this.#repository({ log, writer, evolver: connectionEvolver as never });
+  }
+
+  /** Appends one commit about a connection, whatever its state. */
+  async happened(writer: Writer, { tenantId, connectionId }: ConnectionRef, events: AnyEvent[]): Promise<number> {
+    const connections = await this.connections(writer);
+    const actor: Actor = { type: 'service', id: writer };
+    const ref = { tenantId, id: connectionId };
+    const { position } = await connections.execute(ref, () => events, { actor, correlationId: newId('correlation') });
+    return position;
+  }
+
+  async stateOf({ tenantId, connectionId }: ConnectionRef): Promise<Connection> {
+    const connections = await this.connections('authorization');
+    return (await connections.load({ tenantId, id: connectionId }, { fromLeader: true })).state;
+  }
+
+  /** The commits of a connection, oldest first. */
+  async historyOf({ tenantId, connectionId }: ConnectionRef): Promise<LogEntry[]> {
+    const connections = await this.connections('authorization');
+    return await Array.fromAsync(connections.history({ tenantId, id: connectionId }));
+  }
+
+  /** The types of all events of a connection, oldest first. */
+  async typesOf(connection: ConnectionRef): Promise<string[]> {
+    const history = await this.historyOf(connection);
+    return history.flatMap(({ commit }) => commit.events.map(({ type }) => type));
+  }
+
+  async configured(kind: AdminEvent, { tenantId, id }: { tenantId: string; id: string }): Promise<void> {
+    const log = new JetStreamEventLog({ bus: await this.bus('administrator'), stream: 'admin' });
+    const aggregate = kind.type.startsWith('Tenant')
+      ? 'tenant'
+      : kind.type.startsWith('Platform')
+        ? 'platform'
+        : 'registration';
+    const repository = this.#repository({ log, writer: 'administrator', evolver: evolverOf(aggregate) as never });
+    const actor: Actor = { type: 'administrator' };
+    await repository.execute({ tenantId, id }, () => [kind as AnyEvent], {
+      actor,
+      correlationId: newId('correlation'),
+    });
+  }
+
+  async newPlatform(tenantId?: string): Promise<Party> {
+    const party = { tenantId: tenantId ?? newId('tenant'), platformId: newId('platform') };
+    if (tenantId === undefined) {
+      const event = { type: 'TenantCreated', version: 1, data: { name: 'Tenant' } } as const;
+      await this.configured(event, { ...party, id: party.tenantId });
+    }
+    const event = { type: 'PlatformCreated', version: 1, data: { name: 'Platform', returnUrls: [] } } as const;
+    await this.configured(event, { ...party, id: party.platformId });
+    return party;
+  }
+
+  /** An authorized connection of a platform. */
+  async connected({ tenantId, platformId }: Party, registrationId = newId('registration')): Promise<ConnectionRef> {
+    const connection = { tenantId, connectionId: newId('connection') };
+    const sessionId = newId('session');
+    await this.happened('authorization', connection, [
+      the.sessionStarted({ sessionId, platformId, registrationId }),
+      the.exchangeStarted(sessionId),
+      the.authorized({ sessionId }),
+    ]);
+    return connection;
+  }
+
+  #repository({ log, writer, evolver }: { log: EventLog; writer: Writer; evolver: never }) {
+    return new Repository<Connection, AnyEvent>({
+      log,
+      evolver,
+      reader: new CommitReader({ verifier: commitVerifier(this.trust) }),
+      signer: commitSigner(writer, this.#signing[writer].privateJwk),
+      upcast: upcast as Upcast,
+      source: `/postern/${writer}`,
+    });
+  }
+}

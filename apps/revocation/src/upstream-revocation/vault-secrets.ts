@@ -1,0 +1,63 @@
+import { Injectable } from '@nestjs/common';
+import { operations, PosternError, TokenSet } from '@postern/contracts';
+import { CryptoError, Secret, zero } from '@postern/crypto';
+import { OperationsClient, ServiceKeys } from '@postern/service';
+
+const as = { app: 'revocation' } as const;
+const Tokens = TokenSet.pick({ accessToken: true, refreshToken: true });
+
+/** The tokens of an ended connection, for as long as it takes to tell the provider. */
+export interface RevokedTokens {
+  readonly accessToken: Secret;
+  readonly refreshToken: Secret | null;
+}
+
+/** What the vault gives `revocation`: sealed to its pinned key, for a revocation or deletion that stands in the log. */
+@Injectable()
+export class VaultSecrets {
+  constructor(
+    private readonly operations: OperationsClient,
+    private readonly keys: ServiceKeys,
+  ) {}
+
+  /** @returns null when the vault holds none. @throws {PosternError} what the vault answers */
+  async tokens(tenantId: string, connectionId: string): Promise<RevokedTokens | null> {
+    const request = { tenant_id: tenantId, connection_id: connectionId };
+    const { sealed_tokens: sealed } = await this.operations.call(operations.releaseForRevocation, as, request);
+    if (sealed === null) return null;
+    const { accessToken, refreshToken } = this.#open(sealed, (text) => Tokens.parse(JSON.parse(text)));
+    return {
+      accessToken: Secret.from(accessToken),
+      refreshToken: refreshToken === null ? null : Secret.from(refreshToken),
+    };
+  }
+
+  /** @throws {PosternError} what the vault answers */
+  async clientSecret(tenantId: string, registrationId: string): Promise<Secret> {
+    const request = { tenant_id: tenantId, registration_id: registrationId };
+    const { sealed_secret: sealed } = await this.operations.call(operations.releaseClientSecret, as, request);
+    return this.#open(sealed, (text) => Secret.from(text));
+  }
+
+  /** Shreds the key of a deleted connection; a repeat is harmless. @throws {PosternError} what the vault answers */
+  async shredKey(tenantId: string, connectionId: string): Promise<void> {
+    const request = { tenant_id: tenantId, connection_id: connectionId };
+    await this.operations.call(operations.shredConnectionKey, as, request);
+  }
+
+  #open<T>(sealed: string, read: (text: string) => T): T {
+    try {
+      const { plaintext } = this.keys.opener.open(sealed);
+      try {
+        return read(plaintext.toString('utf8'));
+      } finally {
+        zero(plaintext);
+      }
+    } catch (error) {
+      // What a parser says may quote what it parsed.
+      if (error instanceof PosternError) throw error;
+      const why = error instanceof CryptoError ? 'was not sealed to this service' : 'has another form';
+      throw new PosternError('service.internal', `What the vault released ${why}.`);
+    }
+  }
+}
