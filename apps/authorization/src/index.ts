@@ -9,3 +9,5 @@ export const authorizationService: ServiceDefinition = {
   module: AuthorizationModule,
   config: AuthorizationConfig,
 };
+
+export { authorizationService as service };

@@ -99,6 +99,7 @@ export {
 export { asyncApiDocument } from './asyncapi.ts';
 export { jsonSchemaOf, openApiDocument } from './openapi.ts';
 export { errorOfProblem, parseRequest, Problem, problemOf } from './problem.ts';
+export { RefreshDue } from './refresh-due.ts';
 export { consumers, streams, type ConsumerKey, type ConsumerSpec, type StreamKey, type StreamSpec } from './streams.ts';
 export { adminAggregates, currentEpoch, inboxPrefix, subjects, type AdminAggregate } from './subjects.ts';
 export { TokenSet } from './token-set.ts';

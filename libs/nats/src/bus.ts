@@ -83,7 +83,8 @@ export class Bus {
  */
 export async function connectBus(options: BusOptions): Promise<Bus> {
   const { servers, creds, identity, name, connectTimeoutMs = 5_000 } = options;
-  const bytes = () => new TextEncoder().encode(typeof creds === 'function' ? creds() : (creds ?? ''));
+  // Its parser wants the line feed at the end that a file has and a trimmed secret has not.
+  const bytes = () => new TextEncoder().encode(`${typeof creds === 'function' ? creds() : (creds ?? '')}\n`);
   try {
     const connection = await connect({
       servers: typeof servers === 'string' ? servers : [...servers],

@@ -122,7 +122,7 @@ async function allEvents(session: Session, tenantId: string, connectionId: strin
 function replyLines(name: string, reply: unknown): string[] {
   const rows = Object.entries(reply as Record<string, unknown>).map(([key, value]) => [
     key,
-    typeof value === 'object' ? JSON.stringify(value) : String(value),
+    typeof value === 'string' ? value : JSON.stringify(value),
   ]);
   return [`${name}: done`, ...table([['FIELD', 'VALUE'], ...rows])];
 }

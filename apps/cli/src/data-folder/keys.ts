@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 import { identityNames, TrustBundle, type IdentityName } from '@postern/contracts';
 import {
@@ -39,7 +40,10 @@ export async function ensureKeys(folder: DataFolder): Promise<TrustBundle> {
   for (const name of ['cookie', 'digest', 'token', 'database-password'] as const) {
     readOrCreate(folder.secretFile(name), () => randomToken(32));
   }
-  if (!existsSync(folder.keyringFile)) await createKeyFile({ keyFile: folder.keyringFile });
+  if (!existsSync(folder.keyringFile)) {
+    mkdirSync(dirname(folder.keyringFile), { recursive: true, mode: 0o700 });
+    await createKeyFile({ keyFile: folder.keyringFile });
+  }
   writePrivate(folder.trustFile, `${JSON.stringify(TrustBundle.parse(bundle), null, 2)}\n`);
   return bundle;
 }

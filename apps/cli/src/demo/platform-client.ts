@@ -31,7 +31,8 @@ export class PlatformHttp {
       headers: { authorization: `Basic ${basic}`, 'content-type': 'application/x-www-form-urlencoded' },
       body: 'grant_type=client_credentials',
     });
-    this.#accessToken = String(answer.body['access_token'] ?? '');
+    const { access_token: token } = answer.body;
+    this.#accessToken = typeof token === 'string' ? token : '';
     return {
       status: answer.status,
       body: { ...answer.body, access_token: this.#accessToken === '' ? undefined : 'given' },

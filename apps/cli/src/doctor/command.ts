@@ -33,7 +33,7 @@ export function doctorCommand(program: Command, run: RunCommand): void {
           await programFinding('vault', findVault, false),
           await running(() => readSupervisorFile(folder).services),
         ];
-        const config = options['config'] === undefined ? [] : await configOf(String(options['config']));
+        const config = typeof options['config'] === 'string' ? await configOf(options['config']) : [];
         printer.result({ findings, data: folder.root, config }, () => [
           ...findings.map(findingLine),
           `        data folder: ${folder.root}`,

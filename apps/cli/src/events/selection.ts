@@ -37,7 +37,7 @@ function position(value: unknown, option: string): number | undefined {
 
 function time(value: unknown): number | undefined {
   if (value === undefined) return undefined;
-  const atMs = Date.parse(String(value));
+  const atMs = typeof value === 'string' ? Date.parse(value) : Number.NaN;
   if (!Number.isNaN(atMs)) return atMs;
   throw new PosternError('request.malformed', '--at takes a time such as 2026-11-22T12:00:00Z.');
 }

@@ -1,9 +1,10 @@
+import { chmodSync, mkdirSync } from 'node:fs';
+
 import { appNames, type AppName } from '@postern/contracts';
 import { freePort } from '@postern/servers';
 
 import { ensureKeys } from '../data-folder/keys.ts';
 import type { DataFolder } from '../data-folder/paths.ts';
-import { openSession } from '../session/session.ts';
 import { writeSupervisorFile } from '../session/supervisor-file.ts';
 import { ensureFirstTenant } from './first-tenant.ts';
 import { keepRunning, type KeptProcess } from './keep-running.ts';
@@ -42,9 +43,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const kept: KeptProcess[] = [];
   const stop = async () => {
     // Services end before the servers they hang on; the one port ends first of all.
-    for (const { stop: end } of started.splice(0).toReversed()) await end();
+    for (const one of started.splice(0).toReversed()) await one.stop();
   };
   try {
+    makePassable(folder.root);
     await ensureKeys(folder);
     onProgress('starting nats-server and PostgreSQL');
     const [bus, database] = await settleBoth(
@@ -69,12 +71,18 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       tenantId,
       services: ports,
     });
-    const processes = () => kept.flatMap(({ name, current }) => ({ name, pid: current()?.pid ?? 0 }));
+    const processes = () => kept.map((one) => ({ name: one.name, pid: one.current()?.pid ?? 0 }));
     return { url: publicUrl, natsUrl: bus.url, tenantId, processes, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** Others may pass through to what is theirs (PostgreSQL runs as its own user under root), and list nothing. */
+function makePassable(root: string): void {
+  mkdirSync(root, { recursive: true, mode: 0o711 });
+  chmodSync(root, 0o711);
 }
 
 /** Waits for both even when one fails, so that nothing that did start is left behind. */
@@ -98,14 +106,21 @@ async function startServices(options: {
   readonly started: { name: string; stop(): Promise<void> }[];
 }): Promise<KeptProcess[]> {
   const { ports, onProgress, started, ...shared } = options;
+  const abort = new AbortController();
   const starts = appNames.map(async (app) => {
-    const start = () => startService(app, { ...shared, httpPort: ports[app] });
+    const start = () => startService(app, { ...shared, httpPort: ports[app] }, abort.signal);
     const service = await keepRunning({ name: app, start, onProblem: onProgress });
     started.push(service);
     return service;
   });
-  await Promise.allSettled(starts);
-  return Promise.all(starts);
+  try {
+    return await Promise.all(starts);
+  } catch (error) {
+    // One that does not start ends the others at once, and nothing is left behind.
+    abort.abort();
+    await Promise.allSettled(starts);
+    throw error;
+  }
 }
 
 /** Asked by `/readyz`: the newest answers, refreshed in the background so that the question costs nothing. */

@@ -7,6 +7,9 @@ import { ensureOperator } from '../data-folder/operator.ts';
 import type { DataFolder } from '../data-folder/paths.ts';
 import { keepRunning, type KeptProcess } from './keep-running.ts';
 
+/** Room for every stream's own limit; a disk with less is watched by nats-server itself. */
+const fileStoreBytesMax = 32 * 1024 ** 3;
+
 export interface RunningBus {
   readonly url: string;
   readonly monitorUrl: string;
@@ -19,14 +22,19 @@ export async function startBus(folder: DataFolder, onProblem: (sentence: string)
   let ports: { port?: number; monitorPort?: number } = {};
   let server: NatsServer | undefined;
   const start = async () => {
-    const config = { operatorMode: serverOperatorConfig(bundle), serverName: 'postern' };
+    const config = { operatorMode: serverOperatorConfig(bundle), serverName: 'postern', fileStoreBytesMax };
     server = await startNatsServer({ dataDir: folder.natsDir, ...ports, config });
     ports = { port: server.port, monitorPort: server.monitorPort };
     return server;
   };
   const kept = await keepRunning({ name: 'nats-server', start, onProblem });
   const { url, monitorUrl } = server as unknown as NatsServer;
-  await provisionStreams(folder, url);
+  try {
+    await provisionStreams(folder, url);
+  } catch (error) {
+    await kept.stop();
+    throw error;
+  }
   return { url, monitorUrl, kept };
 }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-import { migrateDatabase, type MigrateOptions } from '@postern/persistence';
+import { migrateDatabase, type DatabaseMigration, type TablePrivilege } from '@postern/persistence';
 import { startPostgres, type ManagedProcess, type Postgres } from '@postern/servers';
 
 import { writePrivate } from '../data-folder/files.ts';
@@ -9,8 +9,16 @@ import { keepRunning, type KeptProcess } from './keep-running.ts';
 
 const database = 'postern';
 
-/** What an app with tables exports: its schema, to be migrated by the owner and never by the service itself. */
-export type DatabaseSchema = Omit<MigrateOptions, 'ownerUrl' | 'servicePassword'>;
+const serviceRole = 'postern_vault';
+/** Loaded by its name, as `postern serve vault` is: the command line depends on no app (docs/adr/0002). */
+const vaultPackage: string = '@postern/app-vault';
+
+/** What the vault exports of its schema: migrated by the owner, never by the service itself. */
+interface VaultSchema {
+  readonly vaultSchema: string;
+  readonly vaultMigrations: readonly DatabaseMigration[];
+  readonly vaultGrants: Readonly<Record<string, readonly TablePrivilege[]>>;
+}
 
 /** Starts PostgreSQL on the data folder, keeps it running, and brings the vault's schema to its newest form. */
 export async function startDatabase(
@@ -23,18 +31,26 @@ export async function startDatabase(
     return { ...server, pid: server.pid ?? 0 };
   };
   const kept = await keepRunning({ name: 'postgres', start, onProblem });
-  await migrate(folder, server as unknown as Postgres);
+  try {
+    await migrate(folder, server as unknown as Postgres);
+  } catch (error) {
+    await kept.stop();
+    throw error;
+  }
   return { kept };
 }
 
 async function migrate(folder: DataFolder, server: Postgres): Promise<void> {
-  // Loaded by its name, as `postern serve vault` is: the command line depends on no app (docs/adr/0002).
-  const { databaseSchema } = (await import('@postern/app-vault')) as { databaseSchema: DatabaseSchema };
+  const {
+    vaultSchema: schema,
+    vaultMigrations: migrations,
+    vaultGrants: grants,
+  } = (await import(vaultPackage)) as VaultSchema;
   await server.createDatabase(database);
   const servicePassword = readFileSync(folder.secretFile('database-password'), 'utf8').trim();
-  await migrateDatabase({ ...databaseSchema, ownerUrl: server.urlOf(database), servicePassword });
+  await migrateDatabase({ ownerUrl: server.urlOf(database), schema, migrations, grants, serviceRole, servicePassword });
   const url = new URL(server.urlOf(database));
-  url.username = databaseSchema.serviceRole;
+  url.username = serviceRole;
   url.password = servicePassword;
   writePrivate(folder.secretFile('database-url'), url.href);
 }

@@ -16,7 +16,11 @@ const command = fileURLToPath(new URL('../../bin/postern.mjs', import.meta.url))
  *
  * @throws {PosternError} `servers.start_failed` when it ends or is not ready in time; its log tells why.
  */
-export async function startService(app: AppName, options: ServiceEnvironmentOptions): Promise<ManagedProcess> {
+export async function startService(
+  app: AppName,
+  options: ServiceEnvironmentOptions,
+  signal: AbortSignal,
+): Promise<ManagedProcess> {
   mkdirSync(options.folder.logDir, { recursive: true, mode: 0o700 });
   const logPath = join(options.folder.logDir, `${app}.log`);
   const child = childProcess({
@@ -32,9 +36,13 @@ export async function startService(app: AppName, options: ServiceEnvironmentOpti
   });
   const deadline = performance.now() + readyWaitMsMax;
   while (!(await isReady(options.httpPort))) {
-    if (ended || performance.now() > deadline) {
+    if (ended || signal.aborted || performance.now() > deadline) {
       await child.kill();
-      const why = ended ? 'ended while it was starting' : `was not ready within ${readyWaitMsMax / 1_000} s`;
+      const why = ended
+        ? 'ended while it was starting'
+        : signal.aborted
+          ? 'was given up, since another service did not start'
+          : `was not ready within ${readyWaitMsMax / 1_000} s`;
       throw new PosternError('servers.start_failed', `${app} ${why}; see ${logPath}.`);
     }
     await new Promise((resolve) => setTimeout(resolve, readyPollMs));
