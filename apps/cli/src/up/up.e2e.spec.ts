@@ -1,0 +1,117 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+import { describeWithServer, isProcessAlive, temporaryDataDir } from '@postern/servers';
+import { waitFor } from '@postern/testing';
+
+const command = join(import.meta.dirname, '../../bin/postern.mjs');
+const startTimeoutMs = 60_000;
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly url: string;
+  readonly tenantId: string;
+  readonly pids: readonly number[];
+}
+
+/** Starts `postern up --json` and reads the one object it prints when it is up. */
+async function start(data: string): Promise<Started> {
+  const child = spawn(process.execPath, [command, 'up', '--data', data, '--port', '0', '--json'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  const printed = await new Promise<Record<string, unknown>>((resolve, reject) => {
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+      text += line;
+      if (line === '}') resolve(JSON.parse(text) as Record<string, unknown>);
+    });
+    child.once('exit', (code) => reject(new Error(`postern up ended with ${code}`)));
+  });
+  const processes = printed['processes'] as { name: string; pid: number }[];
+  return {
+    child,
+    url: printed['url'] as string,
+    tenantId: printed['tenant_id'] as string,
+    pids: [child.pid ?? 0, ...processes.map(({ pid }) => pid)],
+  };
+}
+
+async function allGone({ pids }: Started): Promise<void> {
+  await waitFor(() => pids.every((pid) => !isProcessAlive(pid)), {
+    timeoutMs: 30_000,
+    describe: () => `these processes live on: ${pids.filter((pid) => isProcessAlive(pid)).join(', ')}`,
+  });
+}
+
+async function isUp({ url }: Started): Promise<boolean> {
+  const answer = await fetch(`${url}/readyz`);
+  return answer.ok;
+}
+
+await describeWithServer('nats-server', 'postern up', () => {
+  let data: string;
+  let stacks: Started[];
+  const started = async (folder = data): Promise<Started> => {
+    const stack = await start(folder);
+    stacks.push(stack);
+    return stack;
+  };
+
+  beforeEach(() => {
+    data = temporaryDataDir('postern-up-');
+    stacks = [];
+  });
+  afterEach(async () => {
+    for (const stack of stacks) stack.child.kill('SIGKILL');
+    for (const stack of stacks) await allGone(stack);
+    await rm(data, { recursive: true, force: true });
+  });
+
+  test(
+    'Ctrl-C leaves no process, and starting again goes on with the same tenant',
+    async () => {
+      const first = await started(join(data, 'one'));
+      expect(await isUp(first)).toBe(true);
+      first.child.kill('SIGINT');
+      await allGone(first);
+      const second = await started(join(data, 'one'));
+      expect([await isUp(second), second.tenantId]).toEqual([true, first.tenantId]);
+    },
+    3 * startTimeoutMs,
+  );
+
+  test(
+    'kill -9 of the supervisor leaves no process and no lock',
+    async () => {
+      const first = await started(join(data, 'one'));
+      first.child.kill('SIGKILL');
+      await allGone(first);
+      const second = await started(join(data, 'one'));
+      expect(await isUp(second)).toBe(true);
+    },
+    3 * startTimeoutMs,
+  );
+
+  test(
+    'two on folders of their own stand side by side',
+    async () => {
+      const [left, right] = await Promise.all([started(join(data, 'left')), started(join(data, 'right'))]);
+      expect([await isUp(left), await isUp(right), left.url === right.url]).toEqual([true, true, false]);
+    },
+    3 * startTimeoutMs,
+  );
+
+  test(
+    'a service that is killed is started again',
+    async () => {
+      const stack = await started(join(data, 'one'));
+      const vault = stack.pids.at(4) ?? 0;
+      process.kill(vault, 'SIGKILL');
+      await waitFor(() => !isProcessAlive(vault), { describe: 'the killed service lives' });
+      await waitFor(() => isUp(stack), { timeoutMs: 30_000, describe: 'it did not come back' });
+    },
+    3 * startTimeoutMs,
+  );
+});
