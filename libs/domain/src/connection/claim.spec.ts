@@ -50,6 +50,7 @@ describe('releasing the refresh token', () => {
     ['a claim from before a re-authorization', [...claimed, ...reauthorized]],
     ['a claim from before a revocation', [...claimed, the.revoked()]],
     ['a claim from before a deletion', [...claimed, the.deletionRequested()]],
+    ['a claim beside a re-authorization that is required', [...claimed, the.reauthorizationRequired()]],
     ['a claim on another version than the current', [...connected, the.claimed({ credentialVersion: 7 })]],
   ] as const)('it is not released for %s', (_name, history) => {
     given(history).when(releaseRefreshToken, release).thenRefused('refresh.claim_lost');

@@ -86,6 +86,18 @@ describe('a refresh that succeeded', () => {
     expect(state).toMatchObject({ claim: null, interrupted: null, credential: { version: 2 } });
   });
 
+  test('a claim that nobody knows is not welcome beside one that was interrupted', () => {
+    given(interrupted)
+      .when(recordRefreshed, bought({ claimId: clm(3) }))
+      .thenNothing();
+  });
+
+  test('an interruption of another version makes no claim welcome', () => {
+    given([...connected, the.interrupted({ credentialVersion: 7 })])
+      .when(recordRefreshed, bought())
+      .thenNothing();
+  });
+
   test('it is not when a newer version is', () => {
     given([...retrying, the.refreshed({ claimId: clm(2) })])
       .when(recordRefreshed, bought({ credentialVersion: 3 }))

@@ -1,10 +1,10 @@
 import {
-  claimed,
   clm,
   connected,
   endUserDigest,
   exchanging,
   given,
+  interrupted,
   ses,
   sessionEndsMs,
   stateOf,
@@ -178,11 +178,11 @@ describe('completing', () => {
       .thenRefused('vault.version_stale');
   });
 
-  test('a re-authorization ends a live claim and leaves a suspension', () => {
-    const state = given([...claimed, the.suspended(), ...reexchanging])
+  test('a re-authorization ends a live claim, forgets an interrupted one and leaves a suspension', () => {
+    const state = given([...interrupted, the.claimed({ claimId: clm(2) }), the.suspended(), ...reexchanging])
       .when(completeAuthorization, secondCompletion)
       .thenState();
-    expect(state).toMatchObject({ claim: null, suspended: true, credential: { version: 2 } });
+    expect(state).toMatchObject({ claim: null, interrupted: null, suspended: true, credential: { version: 2 } });
   });
 
   test('the new registration counts from the completion on', () => {
