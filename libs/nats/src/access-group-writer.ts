@@ -83,7 +83,7 @@ export class AccessGroupWriter {
         resolve: () => (clearTimeout(timer), resolve()),
         reject: (error) => (clearTimeout(timer), reject(error)),
       });
-      this.#writing ??= this.#write().finally(() => (this.#writing = undefined));
+      this.#writing ??= this.#write();
     });
   }
 
@@ -107,6 +107,8 @@ export class AccessGroupWriter {
         this.#options.onError?.(failure);
       }
     }
+    // In the same turn as the last look at the queue: a record made later begins anew, and none is left lying.
+    this.#writing = undefined;
   }
 
   #takeGroup(): Waiting[] {

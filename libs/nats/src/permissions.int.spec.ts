@@ -16,7 +16,7 @@ const refusals: string[] = [];
 
 beforeAll(async () => {
   nats = await PosternBus.start();
-  const vault = await nats.as('vault');
+  const vault = await nats.shared('vault');
   served = await serveOperations(vault, {
     name: 'vault',
     version: '0.1.0',
@@ -62,15 +62,18 @@ const lease = () => ({
 describe('a platform', () => {
   const tenantId = newId('tenant');
   const [mine, other] = [newId('platform'), newId('platform')];
+  let bus: Bus;
+
+  beforeAll(async () => {
+    bus = await nats.asPlatform(tenantId, mine);
+  });
 
   test('gets the reply to a request on its own subject, through the import', async () => {
-    const bus = await nats.asPlatform(tenantId, mine);
     const reply = await callOperation(bus, operations.leaseToken, { tenantId, platformId: mine }, lease());
     expect(reply).toEqual({ tenantId, platformId: mine });
   });
 
   test('cannot publish to another platform’s subject, nor as another tenant', async () => {
-    const bus = await nats.asPlatform(tenantId, mine);
     for (const caller of [
       { tenantId, platformId: other },
       { tenantId: newId('tenant'), platformId: mine },
@@ -81,7 +84,6 @@ describe('a platform', () => {
   });
 
   test('cannot read another’s inbox, requests, or another tenant’s notifications', async () => {
-    const bus = await nats.asPlatform(tenantId, mine);
     for (const subject of [
       '>',
       '_INBOX.>',
@@ -98,7 +100,6 @@ describe('a platform', () => {
   });
 
   test('hears its tenant’s notifications, and no other’s', async () => {
-    const bus = await nats.asPlatform(tenantId, mine);
     const heard: string[] = [];
     let first: () => void = () => undefined;
     const something = new Promise<void>((resolve) => (first = resolve));
@@ -109,7 +110,7 @@ describe('a platform', () => {
       },
     });
     await bus.connection.flush();
-    const audit = await nats.as('audit');
+    const audit = await nats.shared('audit');
     const stream = streams.notifications.name;
     const type = 'connection.revoked';
     await publishMessage(audit, { stream, subject: subjects.notify({ tenantId: newId('tenant'), type }), payload: {} });
@@ -119,7 +120,6 @@ describe('a platform', () => {
   });
 
   test('cannot touch the streams', async () => {
-    const bus = await nats.asPlatform(tenantId, mine);
     for (const subject of [
       '$JS.API.INFO',
       '$JS.API.STREAM.INFO.CONNECTIONS',
@@ -135,9 +135,8 @@ describe('a platform', () => {
   });
 
   test('cannot make the vault write into the log by naming a subject of it as reply', async () => {
-    const log = new JetStreamEventLog({ bus: await nats.as('audit'), stream: 'connections' });
+    const log = new JetStreamEventLog({ bus: await nats.shared('audit'), stream: 'connections' });
     const before = await log.head();
-    const bus = await nats.asPlatform(tenantId, mine);
     const subject = operationSubject(operations.leaseToken, { tenantId, platformId: mine });
     const reply = subjects.connection({ tenantId, connectionId: newId('connection') });
     bus.connection.publish(subject, JSON.stringify(lease()), { reply });
@@ -151,7 +150,7 @@ describe('a service', () => {
   test.each(identityNames.filter((name) => name !== 'provisioner'))(
     '%s cannot update, purge or delete',
     async (identity) => {
-      const bus = await nats.as(identity);
+      const bus = await nats.shared(identity);
       for (const { name } of Object.values(streams)) {
         for (const api of ['STREAM.DELETE', 'STREAM.PURGE', 'STREAM.UPDATE', 'STREAM.CREATE', 'STREAM.MSG.DELETE']) {
           const subject = `$JS.API.${api}.${name}`;
@@ -164,7 +163,7 @@ describe('a service', () => {
   test.each(identityNames.filter((name) => name !== 'provisioner'))(
     '%s cannot change or delete a durable consumer, nor empty another’s',
     async (identity) => {
-      const bus = await nats.as(identity);
+      const bus = await nats.shared(identity);
       for (const { stream, name } of Object.values(consumers)) {
         for (const subject of [
           `$JS.API.CONSUMER.CREATE.${stream}.${name}`,
@@ -188,7 +187,7 @@ describe('a service', () => {
 
   test('nobody subscribes to what is being written: refused appends would be seen', async () => {
     for (const identity of identityNames) {
-      const bus = await nats.as(identity);
+      const bus = await nats.shared(identity);
       for (const subject of [subjects.allConnections, subjects.allAdmin, subjects.allAccess, '>']) {
         expect([identity, subject, await maySubscribe(bus, subject)]).toEqual([identity, subject, false]);
       }
@@ -197,9 +196,9 @@ describe('a service', () => {
 
   test('audit follows ACCESS, and the gateway and the vault that writes it do not', async () => {
     const head = async (bus: Bus) => await new JetStreamEventLog({ bus, stream: 'access' }).head();
-    expect(await head(await nats.as('audit'))).toBe(0);
+    expect(await head(await nats.shared('audit'))).toBe(0);
     for (const identity of ['gateway', 'vault', 'administrator'] as const) {
-      const bus = await nats.as(identity);
+      const bus = await nats.shared(identity);
       const follow = new JetStreamEventLog({ bus, stream: 'access' }).subscribe({
         filter: subjects.allAccess,
         onMessage: () => undefined,
@@ -210,7 +209,7 @@ describe('a service', () => {
   });
 
   test('the gateway appends nothing', async () => {
-    const log = new JetStreamEventLog({ bus: await nats.as('gateway'), stream: 'connections' });
+    const log = new JetStreamEventLog({ bus: await nats.shared('gateway'), stream: 'connections' });
     const subject = subjects.connection({ tenantId: newId('tenant'), connectionId: newId('connection') });
     const append = log.append({
       subject,
@@ -223,9 +222,9 @@ describe('a service', () => {
   });
 
   test('a reply subject that is nobody’s inbox gets no answer: the service does not write into the log', async () => {
-    const gateway = await nats.as('gateway');
+    const gateway = await nats.shared('gateway');
     const [tenantId, platformId] = [newId('tenant'), newId('platform')];
-    const log = new JetStreamEventLog({ bus: await nats.as('audit'), stream: 'connections' });
+    const log = new JetStreamEventLog({ bus: await nats.shared('audit'), stream: 'connections' });
     const before = await log.head();
     const subject = operationSubject(operations.leaseToken, { tenantId, platformId });
     const seen = refusals.length;

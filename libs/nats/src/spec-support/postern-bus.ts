@@ -14,6 +14,7 @@ export class PosternBus {
   readonly bundle: OperatorBundle;
   readonly #folder: string;
   readonly #buses: Bus[] = [];
+  readonly #shared = new Map<IdentityName, Promise<Bus>>();
   #server: NatsServer;
 
   private constructor(bundle: OperatorBundle, folder: string, server: NatsServer) {
@@ -37,6 +38,13 @@ export class PosternBus {
 
   async as(identity: IdentityName, servers = this.#server.url): Promise<Bus> {
     return await this.#connect(identity, await identityCreds(this.bundle, identity), servers);
+  }
+
+  /** The same connection for everybody who asks: connecting costs more than most tests. */
+  async shared(identity: IdentityName): Promise<Bus> {
+    const bus = this.#shared.get(identity) ?? this.as(identity);
+    this.#shared.set(identity, bus);
+    return await bus;
   }
 
   async asPlatform(tenantId: string, platformId: string): Promise<Bus> {

@@ -1,0 +1,121 @@
+import { AccessGroup, newId, subjects, timestampOf, type AccessRecord } from '@postern/contracts';
+import { startTcpProxy, type TcpProxy } from '@postern/testing';
+
+import { AccessGroupWriter } from './access-group-writer.ts';
+import type { Bus } from './bus.ts';
+import { JetStreamEventLog } from './jetstream-event-log.ts';
+import { PosternBus } from './spec-support/postern-bus.ts';
+
+let nats: PosternBus;
+let proxy: TcpProxy;
+let bus: Bus;
+let access: JetStreamEventLog;
+
+beforeAll(async () => {
+  nats = await PosternBus.start();
+  proxy = await startTcpProxy({ targetPort: nats.port });
+  bus = await nats.as('vault', `nats://127.0.0.1:${proxy.port}`);
+  access = new JetStreamEventLog({ bus: await nats.as('audit'), stream: 'access' });
+});
+afterAll(async () => {
+  await nats.stop();
+  await proxy.close();
+});
+
+const record = (): AccessRecord => ({
+  leaseId: newId('lease'),
+  at: timestampOf(Date.now()),
+  tenantId: newId('tenant'),
+  platformId: newId('platform'),
+  agentId: newId('agent'),
+  connectionId: newId('connection'),
+  purpose: 'spec',
+  scopes: null,
+  outcome: 'granted',
+  code: null,
+  credentialVersion: 1,
+  position: 1,
+  correlationId: newId('correlation'),
+});
+let writers = 0;
+const nextName = () => `writer_${(writers += 1)}`;
+const writerOf = (more: Partial<ConstructorParameters<typeof AccessGroupWriter>[0]> = {}) =>
+  new AccessGroupWriter({
+    bus,
+    service: 'vault',
+    writer: nextName(),
+    ackTimeoutMs: 300,
+    recordWaitMs: 10_000,
+    ...more,
+  });
+
+async function groupsOf(writer: string): Promise<AccessGroup[]> {
+  const groups: AccessGroup[] = [];
+  for await (const { payload } of access.read({ filter: subjects.access({ service: 'vault', writer }) })) {
+    groups.push(AccessGroup.parse(JSON.parse(new TextDecoder().decode(payload))));
+  }
+  return groups;
+}
+
+const leaseIds = (groups: readonly AccessGroup[]) =>
+  groups.flatMap(({ records }) => records.map(({ leaseId }) => leaseId));
+
+describe('the access log', () => {
+  test('has every record that was acknowledged, many a message, in a gapless sequence', async () => {
+    const writer = writerOf({ groupRecordsMax: 10 });
+    const records = Array.from({ length: 95 }, record);
+    await Promise.all(records.map((one) => writer.record(one)));
+    const groups = await groupsOf(writer.writer);
+    expect(leaseIds(groups)).toEqual(records.map(({ leaseId }) => leaseId));
+    expect(groups.map(({ sequence }) => sequence)).toEqual(groups.map((_, index) => index + 1));
+    expect(groups.length).toBeGreaterThanOrEqual(10);
+    expect(groups.length).toBeLessThan(20);
+    expect(writer.sequence).toBe(groups.length);
+  });
+
+  test('bounds a group by its bytes too', async () => {
+    const writer = writerOf({ groupBytesMax: 1_200 });
+    await Promise.all(Array.from({ length: 9 }, () => writer.record(record())));
+    expect(Math.max(...(await groupsOf(writer.writer)).map(({ records }) => records.length))).toBeLessThan(4);
+  });
+
+  test('has a group once, though its acknowledgement was lost', async () => {
+    const writer = writerOf();
+    await writer.record(record());
+    const { lost } = proxy.dropServerToClient((chunk) => chunk.includes('"stream":"ACCESS"'));
+    await writer.record(record());
+    await writer.record(record());
+    expect(lost()).toBe(1);
+    expect((await groupsOf(writer.writer)).map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
+  });
+
+  test('refuses a record that is not durable by its deadline, and stores it when it can', async () => {
+    const writer = writerOf({ recordWaitMs: 100 });
+    proxy.cut();
+    const late = record();
+    await expect(writer.record(late)).rejects.toMatchObject({ code: 'vault.audit_unavailable' });
+    proxy.heal();
+    await writer.drain();
+    expect(leaseIds(await groupsOf(writer.writer))).toEqual([late.leaseId]);
+  });
+
+  test('refuses at once when too many records wait', async () => {
+    const writer = writerOf({ queuedRecordsMax: 2 });
+    const waiting = [writer.record(record()), writer.record(record())];
+    await expect(writer.record(record())).rejects.toMatchObject({ code: 'vault.audit_unavailable' });
+    await Promise.all(waiting);
+  });
+
+  test('gives its name up when somebody else wrote under it', async () => {
+    const errors: string[] = [];
+    const writer = writerOf({ onError: ({ code }) => errors.push(code) });
+    const name = writer.writer;
+    await writer.record(record());
+    await bus.connection.request(subjects.access({ service: 'vault', writer: name }), 'forged', { timeout: 5_000 });
+    await expect(writer.record(record())).rejects.toMatchObject({ code: 'vault.audit_unavailable' });
+    expect(errors).toEqual(['vault.audit_unavailable']);
+    await writer.record(record());
+    expect(writer.writer).toBe(`${name}_2`);
+    expect((await groupsOf(writer.writer)).map(({ sequence }) => sequence)).toEqual([1]);
+  });
+});

@@ -1,0 +1,148 @@
+import { newId, PosternError, streams, subjects } from '@postern/contracts';
+
+import type { Bus } from './bus.ts';
+import { JetStreamWorker, type WorkMessage } from './jetstream-worker.ts';
+import { publishMessage } from './publish-message.ts';
+import { PosternBus } from './spec-support/postern-bus.ts';
+
+let nats: PosternBus;
+let bus: Bus;
+const due = () => ({ tenantId: newId('tenant'), connectionId: newId('connection') });
+
+beforeAll(async () => {
+  nats = await PosternBus.start();
+  bus = await nats.as('refresh');
+});
+afterAll(async () => {
+  await nats.stop();
+});
+
+async function publishDue(connection = due()): Promise<string> {
+  const subject = subjects.refreshDue(connection);
+  await publishMessage(bus, {
+    stream: streams.refresh.name,
+    subject,
+    payload: connection,
+    expectedLastSubjectPosition: 0,
+    messageId: newId('commit'),
+  });
+  return subject;
+}
+
+/** Works until `enough` says so, then stops. */
+async function workUntil(
+  enough: (seen: readonly WorkMessage[]) => boolean,
+  handle: (message: WorkMessage) => Promise<void>,
+  { concurrencyMax = 4, act = () => Promise.resolve() }: { concurrencyMax?: number; act?: () => Promise<void> } = {},
+): Promise<{ seen: WorkMessage[]; errors: PosternError[] }> {
+  const seen: WorkMessage[] = [];
+  const errors: PosternError[] = [];
+  let done: () => void = () => undefined;
+  const finished = new Promise<void>((resolve) => (done = resolve));
+  const worker = new JetStreamWorker({
+    bus,
+    consumer: 'refreshWorker',
+    concurrencyMax,
+    nakDelayMs: 10,
+    onError: (error) => errors.push(error),
+    handle: async (message) => {
+      seen.push(message);
+      try {
+        await handle(message);
+      } finally {
+        if (enough(seen)) done();
+      }
+    },
+  });
+  await worker.start();
+  await act();
+  await finished;
+  await worker.stop();
+  return { seen, errors };
+}
+
+describe('a worker on a durable consumer', () => {
+  test('takes each due message once, and a second one cannot be published meanwhile', async () => {
+    const connection = due();
+    const subject = await publishDue(connection);
+    await expect(publishDue(connection)).rejects.toMatchObject({ code: 'log.conflict' });
+    const { seen } = await workUntil(
+      ({ length }) => length === 1,
+      () => Promise.resolve(),
+    );
+    expect(seen.map((message) => [message.subject, message.json(), message.deliveries])).toEqual([
+      [subject, connection, 1],
+    ]);
+    await publishDue(connection);
+    await workUntil(
+      ({ length }) => length === 1,
+      () => Promise.resolve(),
+    );
+  });
+
+  test('an error that may pass brings the message back, one that does not ends it', async () => {
+    await publishDue();
+    const { seen, errors } = await workUntil(
+      ({ length }) => length === 3,
+      ({ deliveries }) =>
+        Promise.reject(
+          deliveries < 3
+            ? new PosternError('provider.unreachable', 'later')
+            : new PosternError('refresh.not_possible', 'never'),
+        ),
+    );
+    expect(seen.map(({ deliveries }) => deliveries)).toEqual([1, 2, 3]);
+    expect(errors.map(({ code }) => code)).toEqual([
+      'provider.unreachable',
+      'provider.unreachable',
+      'refresh.not_possible',
+    ]);
+    const again = await publishDue();
+    const next = await workUntil(
+      ({ length }) => length === 1,
+      () => Promise.resolve(),
+    );
+    expect(next.seen.map(({ subject }) => subject)).toEqual([again]);
+  });
+
+  test('works on no more messages at a time than it may, and finishes them when it stops', async () => {
+    let working = 0;
+    let most = 0;
+    let finished = 0;
+    const { seen } = await workUntil(
+      ({ length }) => length === 12,
+      async () => {
+        working += 1;
+        most = Math.max(most, working);
+        await bus.connection.flush();
+        working -= 1;
+        finished += 1;
+      },
+      {
+        concurrencyMax: 3,
+        act: async () => void (await Promise.all(Array.from({ length: 12 }, () => publishDue()))),
+      },
+    );
+    expect(most).toBeLessThanOrEqual(3);
+    expect(finished).toBe(seen.length);
+  });
+
+  test('goes on when the server was killed and came back', async () => {
+    const subjectsSeen = new Set<string>();
+    let first = '';
+    let second = '';
+    await workUntil(
+      () => second !== '' && subjectsSeen.has(second),
+      ({ subject }) => Promise.resolve(void subjectsSeen.add(subject)),
+      {
+        act: async () => {
+          first = await publishDue();
+          await nats.kill();
+          await nats.restart();
+          second = await publishDue();
+        },
+      },
+    );
+    expect(subjectsSeen).toContain(first);
+  });
+});
