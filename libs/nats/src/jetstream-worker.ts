@@ -43,6 +43,7 @@ export interface JetStreamWorkerOptions {
 }
 
 const reopenDelayMs = 250;
+const questionTimeoutMs = 1_500;
 
 /** Works off a durable consumer that the provisioner made. */
 export class JetStreamWorker {
@@ -77,7 +78,10 @@ export class JetStreamWorker {
   async #open(): Promise<ConsumerMessages> {
     const { stream, name } = consumers[this.#options.consumer];
     try {
-      const consumer = await jetstream(this.#options.bus.connection).consumers.get(stream, name);
+      const consumer = await jetstream(this.#options.bus.connection, { timeout: questionTimeoutMs }).consumers.get(
+        stream,
+        name,
+      );
       return await consumer.consume({
         max_messages: this.#options.concurrencyMax,
         expires: 10_000,
