@@ -1,0 +1,33 @@
+import { limits } from '@postern/contracts';
+import { assertLimits, defineConfig, duration, flag } from '@postern/service';
+
+import { refreshLimits } from './refresh-limits.ts';
+
+interface Times {
+  readonly claimTimeoutMs: number;
+  readonly providerTimeoutMs: number;
+}
+
+/** A claim must outlive every call it stands for, and end before its due message is delivered again. */
+export function brokenTimes({ claimTimeoutMs, providerTimeoutMs }: Times): string | undefined {
+  const providerMs = providerTimeoutMs * refreshLimits.providerCallsPerRefreshMax;
+  try {
+    assertLimits({ providerTimeoutMs: providerMs, claimTimeoutMs, refreshAckWaitMs: limits.refreshAckWaitMs });
+    return undefined;
+  } catch {
+    return `must lie between twice POSTERN_PROVIDER_TIMEOUT (${providerMs}ms) and the wait for an acknowledgement (${limits.refreshAckWaitMs}ms)`;
+  }
+}
+
+/** What `refresh` is told beside what every service is. */
+export class RefreshConfig extends defineConfig(
+  {
+    /** For the demo and for tests: a provider on this machine, also over plain http. */
+    allowLoopbackProviders: flag().default(false),
+    /** How long a claim lives. */
+    claimTimeoutMs: duration({ minMs: 1_000, maxMs: 600_000 }).default(limits.claimTimeoutMs),
+    /** The provider's time for one call. */
+    providerTimeoutMs: duration({ minMs: 100, maxMs: 300_000 }).default(limits.providerTimeoutMs),
+  },
+  [{ variable: 'POSTERN_CLAIM_TIMEOUT', broken: brokenTimes }],
+) {}

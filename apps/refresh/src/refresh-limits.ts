@@ -1,0 +1,27 @@
+/** Limits of `refresh` alone. */
+export const refreshLimits = Object.freeze({
+  /** How many due messages one process works on at a time. */
+  workConcurrencyMax: 32,
+  /** States of connections in memory, kept by the follower. */
+  connectionsCachedMax: 50_000,
+  /** How long the start waits for the feed to be proved. */
+  feedReadyWaitMs: 30_000,
+  /** A caller that waits as long as a lease does must hear the answer before it gives up. */
+  replyMarginMs: 500,
+  /** How long a waiter listens before it makes sure that a due message still stands. */
+  knockAgainMs: 1_000,
+  /** How often one due message may take over a dead claim and try again before it is put back. */
+  stepsPerDueMax: 4,
+  putBackMs: 1_000,
+  /** A token call may have to fetch the provider's metadata first. */
+  providerCallsPerRefreshMax: 2,
+  /** The pause after a failure; it grows with the time for which refreshing has been failing. */
+  retryDelayMsMin: 4_000,
+  retryDelayMsMax: 15 * 60_000,
+  /** What was bought is offered to the vault and the log this often, some ten minutes, before it is given up. */
+  insistAttemptsMax: 120,
+  insistDelayMsMin: 100,
+  insistDelayMsMax: 5_000,
+  /** Tokens of a dead connection are offered to the provider for revocation this often. */
+  revokeAttemptsMax: 3,
+});

@@ -1,0 +1,46 @@
+import { Injectable } from '@nestjs/common';
+import { operations, PosternError } from '@postern/contracts';
+import { CryptoError, Secret, zero } from '@postern/crypto';
+import { OperationsClient, ServiceKeys } from '@postern/service';
+
+import type { HeldClaim } from '../claim/take-claim.ts';
+
+/** A refresh token with the scopes it stands for, opened. */
+export interface ReleasedToken {
+  readonly refreshToken: Secret;
+  readonly grantedScopes: readonly string[];
+}
+
+/** Gets refresh tokens from the vault, which says in the log that it gave one away before it does. */
+@Injectable()
+export class ReleasedTokens {
+  constructor(
+    private readonly operations: OperationsClient,
+    private readonly keys: ServiceKeys,
+  ) {}
+
+  /** @throws {PosternError} `refresh.claim_lost`, what else the vault answers, `service.internal` when it does not open */
+  async release({ tenantId, connectionId, claimId }: HeldClaim): Promise<ReleasedToken> {
+    const { sealed_refresh_token: sealed } = await this.operations.call(
+      operations.releaseRefreshToken,
+      { app: 'refresh' },
+      { tenant_id: tenantId, connection_id: connectionId, claim_id: claimId },
+    );
+    try {
+      return this.#open(sealed);
+    } catch (error) {
+      if (!(error instanceof CryptoError) && !(error instanceof SyntaxError)) throw error;
+      throw new PosternError('service.internal', 'The refresh token was not sealed to this service.');
+    }
+  }
+
+  #open(sealed: string): ReleasedToken {
+    const { plaintext } = this.keys.opener.open(sealed);
+    try {
+      const part = JSON.parse(plaintext.toString('utf8')) as { refreshToken: string; grantedScopes: string[] };
+      return { refreshToken: Secret.from(part.refreshToken), grantedScopes: part.grantedScopes };
+    } finally {
+      zero(plaintext);
+    }
+  }
+}

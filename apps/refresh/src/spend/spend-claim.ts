@@ -1,0 +1,130 @@
+import { Injectable } from '@nestjs/common';
+import { isPosternError, PosternError } from '@postern/contracts';
+import type { WorkMessage } from '@postern/nats';
+import type { Refreshed, Refusal } from '@postern/provider-client';
+import { Clock, Logger, Metrics, withCall, type Counter, type Histogram } from '@postern/service';
+
+import type { HeldClaim } from '../claim/take-claim.ts';
+import { RefreshConfig } from '../refresh-config.ts';
+import { refreshLimits } from '../refresh-limits.ts';
+import { KeepBought } from './keep-bought.ts';
+import { OutcomeLog } from './outcome-log.ts';
+import { ProviderClients, type RefreshingClient } from './provider-clients.ts';
+import { ReleasedTokens } from './released-tokens.ts';
+import type { Failure } from './retry-plan.ts';
+
+type Message = Pick<WorkMessage, 'working'>;
+
+/** What the token endpoint said, or why it was not asked. */
+type Attempt =
+  | { readonly kind: 'answered'; readonly client: RefreshingClient; readonly answer: Refreshed | Refusal }
+  | { readonly kind: 'not_spent'; readonly error: PosternError };
+
+/**
+ * Spends the refresh token of a claim, once, and writes down what came of it.
+ *
+ * The token is asked for last, when everything else that a call needs is at hand, and is not spent when the claim has
+ * too little time left for the provider to answer: by then another worker may take it for ours to have been lost.
+ */
+@Injectable()
+export class SpendClaim {
+  readonly #inHand = new Set<string>();
+  readonly #outcomes: Counter;
+  readonly #providerSeconds: Histogram;
+
+  constructor(
+    private readonly config: RefreshConfig,
+    private readonly clock: Clock,
+    private readonly providers: ProviderClients,
+    private readonly tokens: ReleasedTokens,
+    private readonly bought: KeepBought,
+    private readonly outcomes: OutcomeLog,
+    private readonly logger: Logger,
+    metrics: Metrics,
+  ) {
+    this.#outcomes = metrics.counter('postern_refresh_outcomes_total', 'What became of claims');
+    this.#providerSeconds = metrics.histogram('postern_refresh_provider_seconds', 'Time of a token endpoint to answer');
+  }
+
+  /** Is this process working on that claim right now? */
+  isInHand(claimId: string): boolean {
+    return this.#inHand.has(claimId);
+  }
+
+  /** @throws {PosternError} only when no outcome could be written: then the claim is left to be taken over. */
+  async spend(held: HeldClaim, message: Message): Promise<void> {
+    this.#inHand.add(held.claimId);
+    try {
+      await this.#settle(held, await this.#attempt(held), () => message.working());
+    } finally {
+      this.#inHand.delete(held.claimId);
+    }
+  }
+
+  async #attempt(held: HeldClaim): Promise<Attempt> {
+    try {
+      const client = await this.providers.of(held);
+      this.#requireTimeLeft(held);
+      const released = await this.tokens.release(held);
+      this.#requireTimeLeft(held);
+      const startedMs = this.clock.monotonicMs();
+      const answer = await withCall('provider.refresh', () => client.client.refresh(released));
+      this.#providerSeconds.observe((this.clock.monotonicMs() - startedMs) / 1000, { outcome: answer.kind });
+      return { kind: 'answered', client, answer };
+    } catch (error) {
+      if (!isPosternError(error)) throw error;
+      return { kind: 'not_spent', error };
+    }
+  }
+
+  #requireTimeLeft({ sinceMs }: HeldClaim): void {
+    const { claimTimeoutMs, providerTimeoutMs } = this.config;
+    const leftMs = claimTimeoutMs - (this.clock.monotonicMs() - sinceMs);
+    if (leftMs >= providerTimeoutMs * refreshLimits.providerCallsPerRefreshMax) return;
+    throw new PosternError('refresh.claim_lost', 'The claim has too little time left to be spent.');
+  }
+
+  async #settle(held: HeldClaim, attempt: Attempt, stillWorking: () => void): Promise<void> {
+    if (attempt.kind === 'not_spent') return await this.#notSpent(held, attempt.error, stillWorking);
+    const { answer, client } = attempt;
+    this.#outcomes.add(1, { outcome: answer.kind });
+    switch (answer.kind) {
+      case 'refreshed': {
+        const { tokenSet, rotated } = answer;
+        return await this.bought.keep({ held, client: client.client, tokenSet, rotated }, stillWorking);
+      }
+      case 'rejected': {
+        const proven = await this.outcomes.rejected(held, answer, stillWorking);
+        const { error, httpStatus } = answer;
+        return this.logger.info('the provider rejected a refresh token', { ...idsOf(held), error, httpStatus, proven });
+      }
+      case 'client_rejected': {
+        const { error, errorDescription, httpStatus } = answer;
+        const words = { ...idsOf(held), registrationId: held.registrationId, error, errorDescription, httpStatus };
+        this.logger.error('the provider refuses our client credentials: correct the client registration', words);
+        return await this.outcomes.failed(held, { ...nothingSpent, error, httpStatus }, stillWorking);
+      }
+      case 'failed': {
+        const mayHaveBeenProcessed = answer.mayHaveBeenProcessed && client.mayRotate;
+        this.logger.warn('a refresh failed', { ...idsOf(held), error: answer.error, httpStatus: answer.httpStatus });
+        return await this.outcomes.failed(held, { ...answer, mayHaveBeenProcessed }, stillWorking);
+      }
+    }
+  }
+
+  async #notSpent(held: HeldClaim, error: PosternError, stillWorking: () => void): Promise<void> {
+    this.#outcomes.add(1, { outcome: 'not_spent' });
+    const level = error.row.retry === 'never' ? 'error' : 'warn';
+    this.logger[level]('a refresh token was not spent', { ...idsOf(held), code: error.code, err: error });
+    await this.outcomes.failed(held, { ...nothingSpent, error: error.code, httpStatus: null }, stillWorking);
+  }
+}
+
+const nothingSpent: Pick<Failure, 'retryAfterMs' | 'mayHaveBeenProcessed'> = Object.freeze({
+  retryAfterMs: null,
+  mayHaveBeenProcessed: false,
+});
+
+function idsOf({ tenantId, connectionId, claimId }: HeldClaim) {
+  return { tenantId, connectionId, claimId };
+}
