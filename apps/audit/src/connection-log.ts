@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { administratorToken, PosternError, subjects, type ConnectionView } from '@postern/contracts';
 import { connectionEvolver, requireOwnedBy, upcast, viewOf, type Connection } from '@postern/domain';
-import { CommitReader, Repository, type AnyEvent, type Loaded, type Upcast } from '@postern/event-log';
+import { CommitReader, Repository, type AnyEvent, type Loaded } from '@postern/event-log';
 import type { CallerOf } from '@postern/contracts';
 import { Clock, EventLogs, ServiceConfig } from '@postern/service';
 

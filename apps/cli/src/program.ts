@@ -9,12 +9,14 @@ import { eventCommands } from './events/commands.ts';
 import { exitCodes } from './output/exit-code.ts';
 import { providerCommands } from './providers/commands.ts';
 import { createRunCommand } from './run-command.ts';
-import { serve } from './serve/serve.ts';
-import { up } from './up/up.ts';
 
 const defaultPort = 7420;
 
-/** The `postern` command, as `postern --help` shows it. */
+/**
+ * The `postern` command, as `postern --help` shows it.
+ *
+ * What starts services is loaded when it is asked for: a question about one connection should not wait for Nest.
+ */
 export function createProgram(): Command {
   const run = createRunCommand();
   const program = new Command('postern')
@@ -34,8 +36,9 @@ export function createProgram(): Command {
     .option('--host <host>', 'the address to listen on', '127.0.0.1')
     .option('--public-url <url>', 'what browsers and platforms use')
     .action(
-      run.plain(({ printer, globals, options }) =>
-        up(
+      run.plain(async ({ printer, globals, options }) => {
+        const { up } = await import('./up/up.ts');
+        await up(
           {
             data: globals.data,
             port: Number(options['port']),
@@ -43,14 +46,19 @@ export function createProgram(): Command {
             publicUrl: options['publicUrl'] as string | undefined,
           },
           printer,
-        ),
-      ),
+        );
+      }),
     );
 
   program
     .command('serve <app>')
     .description('one service alone, as in production; configured by POSTERN_* variables')
-    .action(run.plain(({ args: [app = ''] }) => serve(app)));
+    .action(
+      run.plain(async ({ args: [app = ''] }) => {
+        const { serve } = await import('./serve/serve.ts');
+        await serve(app);
+      }),
+    );
 
   demoCommand(program, run);
   doctorCommand(program, run);

@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { subjects } from '@postern/contracts';
 import { evolverOf, upcast } from '@postern/domain';
-import { CommitReader, Follower, LogVerifier, type LogFinding, type Upcast } from '@postern/event-log';
+import { CommitReader, Follower, LogVerifier, type LogFinding } from '@postern/event-log';
 import { EventLogs, Logger, Metrics, ReadinessRegistry, type OnServiceReady } from '@postern/service';
 
 /**

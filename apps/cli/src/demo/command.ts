@@ -3,8 +3,6 @@ import type { Command } from 'commander';
 import { exitCodes } from '../output/exit-code.ts';
 import { paint } from '../output/printer.ts';
 import type { RunCommand } from '../run-command.ts';
-import { story } from './story.ts';
-import { withWorld } from './world.ts';
 
 interface StepResult {
   readonly step: string;
@@ -20,6 +18,7 @@ export function demoCommand(program: Command, run: RunCommand): void {
     .description('one connection’s whole life against a real authorization server, each step proved')
     .action(
       run.plain(async ({ printer }) => {
+        const [{ story }, { withWorld }] = await Promise.all([import('./story.ts'), import('./world.ts')]);
         const progress = (sentence: string) => process.stderr.write(`${paint('2', `… ${sentence}`)}\n`);
         const tell = printer.json ? () => undefined : tellStep;
         const steps = await withWorld(progress, async (world) => {

@@ -1,6 +1,6 @@
 import { appNames, isPosternError, type AppName } from '@postern/contracts';
 import { findNatsServer, findVault, type FoundProgram } from '@postern/servers';
-import { describeConfig, type ConfigClass, type ServiceDefinition } from '@postern/service';
+import type { ConfigClass, ServiceDefinition } from '@postern/service';
 import type { Command } from 'commander';
 
 import { dataFolder } from '../data-folder/paths.ts';
@@ -80,6 +80,7 @@ async function running(services: () => Readonly<Record<string, number>>): Promis
 async function configOf(name: string): Promise<string[][]> {
   const app = appNames.find((known): known is AppName => known === name);
   if (app === undefined) return [[name, `no such app; there are ${appNames.join(', ')}`, '']];
+  const { describeConfig } = await import('@postern/service');
   const { service } = (await import(`@postern/app-${app}`)) as { service: ServiceDefinition };
   return describeConfig(service.config as unknown as ConfigClass<object>, process.env).map(
     ({ variable, value, source }) => [variable, value, source],

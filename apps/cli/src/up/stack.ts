@@ -31,6 +31,23 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
+/** What runs so far; ended in this order: the port, the services, the servers they hang on. */
+class Running {
+  readonly servers: KeptProcess[] = [];
+  readonly services: KeptProcess[] = [];
+  stopPort: () => Promise<void> = () => Promise.resolve();
+
+  processes(): { name: string; pid: number }[] {
+    return [...this.servers, ...this.services].map((one) => ({ name: one.name, pid: one.current()?.pid ?? 0 }));
+  }
+
+  async stop(): Promise<void> {
+    await this.stopPort();
+    await Promise.all(this.services.map((one) => one.stop()));
+    await Promise.all(this.servers.map((one) => one.stop()));
+  }
+}
+
 /**
  * Starts everything of one machine: servers first, then streams and schema, then one process a service, then the one
  * port. Children are kept running and are gone when this process is gone, even after `kill -9`.
@@ -38,57 +55,59 @@ export interface Stack {
  * @effect processes and files below the data folder; starting again goes on with the same data.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const { folder, host, onProgress } = options;
-  const started: { name: string; stop(): Promise<void> }[] = [];
-  const kept: KeptProcess[] = [];
-  const stop = async () => {
-    // Services end before the servers they hang on; the one port ends first of all.
-    for (const one of started.splice(0).toReversed()) await one.stop();
-  };
+  const running = new Running();
   try {
-    makePassable(folder.root);
-    await ensureKeys(folder);
-    onProgress('starting nats-server and PostgreSQL');
-    const [bus, database] = await settleBoth(
-      startBus(folder, onProgress).then((running) => (started.push(running.kept), running)),
-      startDatabase(folder, onProgress).then((running) => (started.push(running.kept), running)),
-    );
-    kept.push(bus.kept, database.kept);
-    const ports = await servicePorts();
-    const port = options.port === 0 ? await freePort() : options.port;
-    const publicUrl = options.publicUrl ?? `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
-    const tenantId = await ensureFirstTenant(folder, { natsUrl: bus.url, publicUrl });
-    onProgress(`starting ${appNames.join(', ')}`);
-    const services = await startServices({ folder, natsUrl: bus.url, publicUrl, ports, onProgress, started });
-    kept.push(...services);
-    const proxy = await startReverseProxy({ host, port, portOf: (app) => ports[app], readiness: readinessOf(ports) });
-    started.push({ name: 'port', stop: () => proxy.stop() });
-    writeSupervisorFile(folder, {
-      pid: process.pid,
-      natsUrl: bus.url,
-      natsMonitorUrl: bus.monitorUrl,
-      publicUrl,
-      tenantId,
-      services: ports,
-    });
-    const processes = () => kept.map((one) => ({ name: one.name, pid: one.current()?.pid ?? 0 }));
-    return { url: publicUrl, natsUrl: bus.url, tenantId, processes, stop };
+    return await start(options, running);
   } catch (error) {
-    await stop();
+    await running.stop();
     throw error;
   }
+}
+
+async function start(options: StackOptions, running: Running): Promise<Stack> {
+  const { folder, host, onProgress } = options;
+  makePassable(folder.root);
+  await ensureKeys(folder);
+  onProgress('starting nats-server and PostgreSQL');
+  const bus = await startServers(options, running);
+  const ports = await servicePorts();
+  const port = options.port === 0 ? await freePort() : options.port;
+  const publicUrl = options.publicUrl ?? `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
+  const tenantId = await ensureFirstTenant(folder, { natsUrl: bus.url, publicUrl });
+  onProgress(`starting ${appNames.join(', ')}`);
+  await startServices({ folder, natsUrl: bus.url, publicUrl, ports, onProgress, running });
+  const proxy = await startReverseProxy({ host, port, portOf: (app) => ports[app], readiness: readinessOf(ports) });
+  running.stopPort = () => proxy.stop();
+  writeSupervisorFile(folder, {
+    pid: process.pid,
+    natsUrl: bus.url,
+    natsMonitorUrl: bus.monitorUrl,
+    publicUrl,
+    tenantId,
+    services: ports,
+  });
+  return {
+    url: publicUrl,
+    natsUrl: bus.url,
+    tenantId,
+    processes: () => running.processes(),
+    stop: () => running.stop(),
+  };
+}
+
+/** Waits for both even when one fails, so that nothing that did start is left behind. */
+async function startServers({ folder, onProgress }: StackOptions, running: Running) {
+  const bus = startBus(folder, onProgress).then((one) => (running.servers.push(one.kept), one));
+  const database = startDatabase(folder, onProgress).then((one) => running.servers.push(one.kept));
+  await Promise.allSettled([bus, database]);
+  await database;
+  return await bus;
 }
 
 /** Others may pass through to what is theirs (PostgreSQL runs as its own user under root), and list nothing. */
 function makePassable(root: string): void {
   mkdirSync(root, { recursive: true, mode: 0o711 });
   chmodSync(root, 0o711);
-}
-
-/** Waits for both even when one fails, so that nothing that did start is left behind. */
-async function settleBoth<A, B>(left: Promise<A>, right: Promise<B>): Promise<[A, B]> {
-  await Promise.allSettled([left, right]);
-  return [await left, await right];
 }
 
 async function servicePorts(): Promise<Record<AppName, number>> {
@@ -103,18 +122,16 @@ async function startServices(options: {
   readonly publicUrl: string;
   readonly ports: Record<AppName, number>;
   readonly onProgress: (sentence: string) => void;
-  readonly started: { name: string; stop(): Promise<void> }[];
-}): Promise<KeptProcess[]> {
-  const { ports, onProgress, started, ...shared } = options;
+  readonly running: Running;
+}): Promise<void> {
+  const { ports, onProgress, running, ...shared } = options;
   const abort = new AbortController();
   const starts = appNames.map(async (app) => {
     const start = () => startService(app, { ...shared, httpPort: ports[app] }, abort.signal);
-    const service = await keepRunning({ name: app, start, onProblem: onProgress });
-    started.push(service);
-    return service;
+    running.services.push(await keepRunning({ name: app, start, onProblem: onProgress }));
   });
   try {
-    return await Promise.all(starts);
+    await Promise.all(starts);
   } catch (error) {
     // One that does not start ends the others at once, and nothing is left behind.
     abort.abort();
