@@ -108,7 +108,8 @@ export const consumers = Object.freeze({
     name: 'revocation-upstream',
     filterSubject: 'connection.>',
     ackWaitMs: 60_000,
-    maxAckPending: 64,
+    /** What waits for a provider that is down, for days maybe, counts here and must not hold back the others. */
+    maxAckPending: 65_536,
     maxDeliver: -1,
     deliverPolicy: 'all',
   },
