@@ -4,26 +4,26 @@ interface Session {
   readonly sessionId: string;
   readonly platformId: string;
   readonly registrationId: string;
+  readonly providerId?: string;
+  readonly expiresAtMs?: number;
 }
 
 const event = (type: string, data: Record<string, unknown>): AnyEvent => ({ type, version: 1, data });
 const hourMs = 3_600_000;
 
-/** What `authorization` says of a connection. */
+/** What `authorization` and `revocation` say of a connection. */
 export const the = {
   sessionStarted: (session: Session, purpose: 'connect' | 'reauthorize' = 'connect') =>
     event('AuthorizationStarted', {
-      ...session,
       purpose,
       providerId: 'openid-connect',
       endUserDigest: 'digest-of-a-user',
       requestedScopes: ['contacts:read'],
       returnUrl: 'https://platform.example/return',
       expiresAtMs: Date.now() + hourMs,
+      ...session,
     }),
   exchangeStarted: (sessionId: string) => event('CodeExchangeStarted', { sessionId }),
-  denied: (sessionId: string) =>
-    event('AuthorizationDenied', { sessionId, stage: 'exchange', error: 'invalid_grant', errorDescription: null }),
   authorized: ({ sessionId, credentialVersion = 1 }: { sessionId: string; credentialVersion?: number }) =>
     event(credentialVersion === 1 ? 'ConnectionAuthorized' : 'ConnectionReauthorized', {
       sessionId,
@@ -33,4 +33,5 @@ export const the = {
       hasRefreshToken: true,
       accountDigest: null,
     }),
+  revoked: () => event('ConnectionRevoked', { cause: 'requested_by_platform', reason: null }),
 };

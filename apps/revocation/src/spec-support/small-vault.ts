@@ -24,8 +24,11 @@ export class SmallVault {
   readonly seen: string[] = [];
   /** What it makes of a question to confirm. */
   confirming: 'at once' | 'when let' | 'never' | 'refuses' = 'at once';
-  /** What it throws at the next release, if anything. */
+  /** What it throws at every release, and at every shredding, if anything. */
   releaseFault: PosternError | undefined;
+  shredFault: PosternError | undefined;
+  /** What happens before a client secret is released. */
+  beforeSecret: (() => Promise<void>) | undefined;
   readonly #world: World;
   #gate = Promise.withResolvers<void>();
   #served: ServedOperations | undefined;
@@ -68,7 +71,7 @@ export class SmallVault {
 
   #releasesTokens(): Endpoint {
     return endpoint(operations.releaseForRevocation, async ({ connection_id: connectionId }) => {
-      this.seen.push('asked for tokens');
+      this.seen.push(`asked for tokens of ${connectionId}`);
       if (this.releaseFault !== undefined) throw this.releaseFault;
       const held = this.tokens.get(connectionId);
       if (held === undefined) return { found: false, sealed_tokens: null, credential_version: 1 };
@@ -78,6 +81,8 @@ export class SmallVault {
 
   #releasesSecrets(): Endpoint {
     return endpoint(operations.releaseClientSecret, async ({ registration_id: registrationId }) => {
+      this.seen.push('asked for a client secret');
+      await this.beforeSecret?.();
       const secret = this.clientSecrets.get(registrationId) ?? 'unknown';
       return { sealed_secret: this.#sealed(secret), secret_version: 1 };
     });
@@ -86,6 +91,7 @@ export class SmallVault {
   #shreds(): Endpoint {
     return endpoint(operations.shredConnectionKey, async ({ tenant_id: tenantId, connection_id: connectionId }) => {
       this.seen.push('asked to shred');
+      if (this.shredFault !== undefined) throw this.shredFault;
       const connections = await this.#world.connections('vault');
       const { position } = await connections.execute(
         { tenantId, id: connectionId },

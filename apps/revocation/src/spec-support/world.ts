@@ -10,6 +10,7 @@ import {
   commitVerifier,
   Repository,
   type AnyEvent,
+  type CommitSigner,
   type EventLog,
   type LogEntry,
   type Upcast,
@@ -48,7 +49,7 @@ export class World {
   readonly #natsUrl: string;
   readonly #bundle: OperatorBundle;
   readonly #signing: Readonly<Record<Writer, ReturnType<typeof generateSigningKey>>>;
-  readonly #buses = new Map<string, Bus>();
+  readonly #buses = new Map<string, Promise<Bus>>();
 
   private constructor(natsUrl: string, bundle: OperatorBundle, folder: string) {
     this.#natsUrl = natsUrl;
@@ -88,32 +89,22 @@ export class World {
 
   /** The connection of an identity; one for all that it does here. */
   async bus(identity: IdentityName): Promise<Bus> {
-    const known = this.#buses.get(identity);
-    if (known !== undefined) return known;
-    const creds = await identityCreds(this.#bundle, identity);
-    const bus = await connectBus({ servers: this.#natsUrl, creds, identity, name: 'spec' });
-    this.#buses.set(identity, bus);
-    return bus;
+    return await this.#connected(identity, async () => await identityCreds(this.#bundle, identity));
   }
 
   /** The connection of a platform, in the account of the platforms. */
   async platformBus(party: Party): Promise<Bus> {
-    const known = this.#buses.get(party.platformId);
-    if (known !== undefined) return known;
-    const { creds } = await platformCreds(this.#bundle, party);
-    const bus = await connectBus({ servers: this.#natsUrl, creds, identity: party.platformId, name: 'spec' });
-    this.#buses.set(party.platformId, bus);
-    return bus;
+    return await this.#connected(party.platformId, async () => (await platformCreds(this.#bundle, party)).creds);
   }
 
   async close(): Promise<void> {
-    for (const bus of this.#buses.values()) await bus.drain();
+    for (const bus of this.#buses.values()) await (await bus).drain();
   }
 
   /** A repository with the pen of one service. */
   async connections(writer: Writer): Promise<Repository<Connection, AnyEvent>> {
     const log = new JetStreamEventLog({ bus: await this.bus(writer), stream: 'connections' });
-    return this.#repository({ log, writer, evolver: connectionEvolver as never });
+    return this.#repository({ log, signer: this.#signer(writer), evolver: connectionEvolver as never });
   }
 
   /** Appends one commit about a connection, whatever its state. */
@@ -133,7 +124,9 @@ export class World {
   /** The commits of a connection, oldest first. */
   async historyOf({ tenantId, connectionId }: ConnectionRef): Promise<LogEntry[]> {
     const connections = await this.connections('authorization');
-    return await Array.fromAsync(connections.history({ tenantId, id: connectionId }));
+    const entries: LogEntry[] = [];
+    for await (const entry of connections.history({ tenantId, id: connectionId })) entries.push(entry);
+    return entries;
   }
 
   /** The types of all events of a connection, oldest first. */
@@ -142,16 +135,30 @@ export class World {
     return history.flatMap(({ commit }) => commit.events.map(({ type }) => type));
   }
 
-  async configured(kind: AdminEvent, { tenantId, id }: { tenantId: string; id: string }): Promise<void> {
+  /** Puts a commit into the log that says to be of `revocation`, under a key that nobody trusts. */
+  async forged({ tenantId, connectionId }: ConnectionRef, events: AnyEvent[]): Promise<void> {
+    const log = new JetStreamEventLog({ bus: await this.bus('authorization'), stream: 'connections' });
+    const stranger = commitSigner('revocation', generateSigningKey().privateJwk);
+    const connections = this.#repository({ log, signer: stranger, evolver: connectionEvolver as never });
+    const actor: Actor = { type: 'service', id: 'revocation' };
+    await connections.execute({ tenantId, id: connectionId }, () => events, { actor, correlationId: 'cor' });
+  }
+
+  /** Appends one event of configuration. */
+  async configured(event: AdminEvent, { tenantId, id }: { tenantId: string; id: string }): Promise<void> {
     const log = new JetStreamEventLog({ bus: await this.bus('administrator'), stream: 'admin' });
-    const aggregate = kind.type.startsWith('Tenant')
+    const aggregate = event.type.startsWith('Tenant')
       ? 'tenant'
-      : kind.type.startsWith('Platform')
+      : event.type.startsWith('Platform')
         ? 'platform'
         : 'registration';
-    const repository = this.#repository({ log, writer: 'administrator', evolver: evolverOf(aggregate) as never });
+    const repository = this.#repository({
+      log,
+      signer: this.#signer('administrator'),
+      evolver: evolverOf(aggregate) as never,
+    });
     const actor: Actor = { type: 'administrator' };
-    await repository.execute({ tenantId, id }, () => [kind as AnyEvent], {
+    await repository.execute({ tenantId, id }, () => [event as AnyEvent], {
       actor,
       correlationId: newId('correlation'),
     });
@@ -160,11 +167,11 @@ export class World {
   async newPlatform(tenantId?: string): Promise<Party> {
     const party = { tenantId: tenantId ?? newId('tenant'), platformId: newId('platform') };
     if (tenantId === undefined) {
-      const event = { type: 'TenantCreated', version: 1, data: { name: 'Tenant' } } as const;
-      await this.configured(event, { ...party, id: party.tenantId });
+      const created: AdminEvent = { type: 'TenantCreated', version: 1, data: { name: 'Tenant' } };
+      await this.configured(created, { ...party, id: party.tenantId });
     }
-    const event = { type: 'PlatformCreated', version: 1, data: { name: 'Platform', returnUrls: [] } } as const;
-    await this.configured(event, { ...party, id: party.platformId });
+    const created: AdminEvent = { type: 'PlatformCreated', version: 1, data: { name: 'Platform', returnUrls: [] } };
+    await this.configured(created, { ...party, id: party.platformId });
     return party;
   }
 
@@ -180,14 +187,26 @@ export class World {
     return connection;
   }
 
-  #repository({ log, writer, evolver }: { log: EventLog; writer: Writer; evolver: never }) {
+  async #connected(identity: string, credsOf: () => Promise<string>): Promise<Bus> {
+    const opening =
+      this.#buses.get(identity) ??
+      credsOf().then((creds) => connectBus({ servers: this.#natsUrl, creds, identity, name: 'spec' }));
+    this.#buses.set(identity, opening);
+    return await opening;
+  }
+
+  #signer(writer: Writer): CommitSigner {
+    return commitSigner(writer, this.#signing[writer].privateJwk);
+  }
+
+  #repository({ log, signer, evolver }: { log: EventLog; signer: CommitSigner; evolver: never }) {
     return new Repository<Connection, AnyEvent>({
       log,
       evolver,
       reader: new CommitReader({ verifier: commitVerifier(this.trust) }),
-      signer: commitSigner(writer, this.#signing[writer].privateJwk),
+      signer,
       upcast: upcast as Upcast,
-      source: `/postern/${writer}`,
+      source: `/postern/${signer.identity}`,
     });
   }
 }

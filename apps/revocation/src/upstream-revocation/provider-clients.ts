@@ -9,7 +9,7 @@ import { VaultSecrets } from './vault-secrets.ts';
 
 /** A client at a provider, and the words by which that provider refuses our credentials. */
 export interface RevokingClient {
-  readonly client: ProviderClient;
+  readonly client: Pick<ProviderClient, 'revoke'>;
   readonly clientRejectedWords: readonly string[];
 }
 
