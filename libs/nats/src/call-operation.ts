@@ -9,7 +9,6 @@ import {
   type ReplyOf,
 } from '@postern/contracts';
 import type { Msg } from '@nats-io/nats-core';
-import type { z } from 'zod';
 
 import { busError, isNoResponders } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
@@ -20,7 +19,7 @@ import { natsHeaders } from './stored-message.ts';
 export type CallAs = { readonly tenantId: string; readonly platformId: string } | { readonly app: IdentityName };
 
 /** A request as its caller writes it, before defaults. */
-export type RequestInput<O extends Operation> = z.input<O['request']>;
+export type RequestInput<O extends Operation> = O['request']['_zod']['input'];
 
 export interface CallOptions {
   readonly timeoutMs?: number | undefined;

@@ -37,8 +37,7 @@ async function workUntil(
 ): Promise<{ seen: WorkMessage[]; errors: PosternError[] }> {
   const seen: WorkMessage[] = [];
   const errors: PosternError[] = [];
-  let done: () => void = () => undefined;
-  const finished = new Promise<void>((resolve) => (done = resolve));
+  const finished = Promise.withResolvers<void>();
   const worker = new JetStreamWorker({
     bus,
     consumer: 'refreshWorker',
@@ -50,13 +49,13 @@ async function workUntil(
       try {
         await handle(message);
       } finally {
-        if (enough(seen)) done();
+        if (enough(seen)) finished.resolve();
       }
     },
   });
   await worker.start();
   await act();
-  await finished;
+  await finished.promise;
   await worker.stop();
   return { seen, errors };
 }

@@ -101,12 +101,11 @@ describe('a platform', () => {
 
   test('hears its tenant’s notifications, and no other’s', async () => {
     const heard: string[] = [];
-    let first: () => void = () => undefined;
-    const something = new Promise<void>((resolve) => (first = resolve));
+    const something = Promise.withResolvers<void>();
     bus.connection.subscribe(subjects.notificationsOfTenant(tenantId), {
       callback: (_error, message) => {
         heard.push(message.subject);
-        first();
+        something.resolve();
       },
     });
     await bus.connection.flush();
@@ -115,7 +114,7 @@ describe('a platform', () => {
     const type = 'connection.revoked';
     await publishMessage(audit, { stream, subject: subjects.notify({ tenantId: newId('tenant'), type }), payload: {} });
     await publishMessage(audit, { stream, subject: subjects.notify({ tenantId, type }), payload: {} });
-    await something;
+    await something.promise;
     expect(heard).toEqual([subjects.notify({ tenantId, type })]);
   });
 

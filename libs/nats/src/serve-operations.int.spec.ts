@@ -135,11 +135,11 @@ describe('a served operation', () => {
   test('that nobody serves is unavailable, and one that is slow times out', async () => {
     const asked = callOperation(gateway, suspendConnection, caller, request());
     await expect(asked).rejects.toMatchObject({ code: 'bus.unavailable' });
-    let finish: (value: unknown) => void = () => undefined;
-    await serve(suspendConnection, () => new Promise((resolve) => (finish = resolve)));
+    const work = Promise.withResolvers<unknown>();
+    await serve(suspendConnection, () => work.promise);
     const slow = callOperation(gateway, suspendConnection, caller, request(), { timeoutMs: 50 });
     await expect(slow).rejects.toMatchObject({ code: 'bus.timeout' });
-    finish({});
+    work.resolve({});
   });
 
   test('is answered by one instance, a broadcast by every one', async () => {
@@ -183,22 +183,21 @@ describe('a served operation', () => {
   });
 
   test('a stopping service finishes what it has and takes no more', async () => {
-    let finish: (value: unknown) => void = () => undefined;
-    let begun: () => void = () => undefined;
-    const started = new Promise<void>((resolve) => (begun = resolve));
+    const work = Promise.withResolvers<unknown>();
+    const started = Promise.withResolvers<void>();
     const service = await serve(suspendConnection, () => {
-      begun();
-      return new Promise((resolve) => (finish = resolve));
+      started.resolve();
+      return work.promise;
     });
     const asked = callOperation(gateway, suspendConnection, caller, request());
-    await started;
+    await started.promise;
     const stopping = service.stop();
     await service.stopped;
     expect(service.inFlight).toBe(1);
     await expect(callOperation(gateway, suspendConnection, caller, request())).rejects.toMatchObject({
       code: 'bus.unavailable',
     });
-    finish({ done: true });
+    work.resolve({ done: true });
     expect(await asked).toEqual({ done: true });
     await stopping;
   });

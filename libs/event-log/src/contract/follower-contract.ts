@@ -163,19 +163,18 @@ export function followerContract(sut: () => LogUnderTest): void {
 
   test('an owner that cannot apply a commit is not fresh any more', async () => {
     const writers = makeWriters();
-    let failure: (error: unknown) => void = () => undefined;
-    const failed = new Promise((resolve) => (failure = resolve));
+    const failed = Promise.withResolvers<unknown>();
     const broken: Partial<FollowerOptions> = {
       onEntry: () => {
         throw new Error('cannot apply');
       },
-      onFailure: (error) => failure(error),
+      onFailure: failed.resolve,
     };
     await following(
       writers,
       async (follower) => {
         await makeRepository(sut().log, writers).execute(newRef(), flip, executing());
-        assert.match(String(await failed), /cannot apply/);
+        assert.match(String(await failed.promise), /cannot apply/);
         assert.equal(follower.isFresh(), false);
       },
       broken,

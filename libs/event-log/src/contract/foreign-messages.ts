@@ -1,9 +1,11 @@
-import { commitHeaders } from '@postern/contracts';
+import { commitHeaders, commitSignatureContext } from '@postern/contracts';
+import { signedMessage } from '@postern/crypto';
 
+import { subjectOf } from '../aggregate.ts';
 import type { StoredMessage } from '../event-log.ts';
 import type { AggregateRef } from '../repository.ts';
 import { forge, newRef, type Writers } from './fixtures.ts';
-import { bytes } from './harness.ts';
+import { bytes, text } from './harness.ts';
 
 type Make = (ref: AggregateRef, writers: Writers) => Pick<StoredMessage, 'payload' | 'headers'>;
 
@@ -21,9 +23,7 @@ export const foreignMessages: Readonly<Record<string, Make>> = {
   },
   'one byte changed': (ref, { signers }) => {
     const { payload, headers } = forge(ref, signers.revocation);
-    const changed = Uint8Array.from(payload);
-    changed[changed.length - 2] = 0x20;
-    return { payload: changed, headers };
+    return { payload: bytes(text(payload).replace('"changes":99', '"changes":98')), headers };
   },
   'a writer without the right': (ref, { signers }) => forge(ref, signers.refresh),
   'a right event beside a wrong one': (ref, { signers }) =>
@@ -34,6 +34,12 @@ export const foreignMessages: Readonly<Record<string, Make>> = {
       ],
     }),
   "another aggregate's commit": (_ref, { signers }) => forge(newRef(), signers.revocation),
+  "another aggregate's payload, signed for this one's subject": (ref, { signers }) => {
+    const { payload, headers } = forge(newRef(), signers.revocation);
+    const subject = subjectOf({ ...ref, kind: 'connection' });
+    const signature = signers.revocation.sign(signedMessage(commitSignatureContext, subject, payload));
+    return { payload, headers: { ...headers, [commitHeaders.signature]: signature } };
+  },
   "an administrator's event": (ref, { signers }) =>
     forge(ref, signers.revocation, {
       events: [{ type: 'TenantDisabled', version: 1, data: { reason: null } }],

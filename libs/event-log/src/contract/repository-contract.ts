@@ -2,9 +2,21 @@ import assert from 'node:assert/strict';
 
 import { limits, type StoredEvent } from '@postern/contracts';
 
-import { executing, flip, forge, makeRepository, makeWriters, newRef, suspended, switchEvolver } from './fixtures.ts';
+import {
+  executing,
+  flip,
+  forge,
+  makeRepository,
+  makeWriters,
+  newRef,
+  suspended,
+  switchEvolver,
+  type Switch,
+} from './fixtures.ts';
 import { foreignMessages } from './foreign-messages.ts';
 import { bytes, codeOf, collect, testGlobals, type LogUnderTest } from './harness.ts';
+
+const suspendOnce = (state: Switch) => (state.suspended ? [] : [suspended()]);
 
 /** Deciding on what stands there. */
 export function repositoryContract(sut: () => LogUnderTest): void {
@@ -44,9 +56,8 @@ export function repositoryContract(sut: () => LogUnderTest): void {
   test('a repeat appends nothing', async () => {
     const repository = makeRepository(sut().log, makeWriters());
     const ref = newRef();
-    const decide = ({ suspended: already }: { suspended: boolean }) => (already ? [] : [suspended()]);
-    const first = await repository.execute(ref, decide, executing());
-    const second = await repository.execute(ref, decide, executing());
+    const first = await repository.execute(ref, suspendOnce, executing());
+    const second = await repository.execute(ref, suspendOnce, executing());
     assert.equal(first.appended, true);
     assert.equal(second.appended, false);
     assert.equal(second.position, first.position);
@@ -150,6 +161,18 @@ export function repositoryContract(sut: () => LogUnderTest): void {
     await sut().put({ subject: repository.subjectOf(ref), payload: bytes('{}'), headers: {} });
     assert.equal((await repository.load(ref, { fromLeader: true })).revision, 0);
     assert.equal((await repository.execute(ref, flip, executing())).revision, 1);
+  });
+
+  test('a commit of its rightful writer that does not follow its predecessor is found by a replay', async () => {
+    const writers = makeWriters();
+    const repository = makeRepository(sut().log, writers);
+    for (const more of [{ revision: 3 }, { revision: 2, previousHash: 'f'.repeat(64) }]) {
+      const ref = newRef();
+      await repository.execute(ref, flip, executing());
+      const { hash } = await repository.load(ref, { fromLeader: true });
+      await sut().put(forge(ref, writers.signers.revocation, { previousHash: hash, ...more }));
+      assert.equal(await codeOf(repository.replay(ref)), 'log.message_damaged');
+    }
   });
 
   test('a commit beyond the limits is refused by its code', async () => {
