@@ -1,5 +1,6 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import {
+  isPosternError,
   newId,
   operations,
   PosternError,
@@ -27,6 +28,13 @@ import { recipientOf, sealLease } from './sealed-lease.ts';
 type LeaseRequest = RequestOf<typeof operations.leaseToken>;
 type LeaseReply = ReplyOf<typeof operations.leaseToken>;
 type Grant = Extract<LeaseDecision, { kind: 'grant' }>;
+
+/** What was decided, on which state, at which position. */
+interface Decided {
+  readonly state: Connection;
+  readonly decision: LeaseDecision;
+  readonly position: number;
+}
 
 /** One request for a lease, from its arrival to its record. */
 interface Attempt {
@@ -115,12 +123,21 @@ export class LeaseToken implements OnApplicationShutdown {
     throw this.#refreshUnavailable(second.state, failure);
   }
 
-  async #decide(attempt: Attempt, options: { fromLeader?: boolean } = {}) {
+  /** A refusal on a state from memory is decided again on the leader's: memory may lag behind what is allowed by now. */
+  async #decide(attempt: Attempt, { fromLeader = false } = {}): Promise<Decided> {
     this.feed.assertFresh();
     const { position: followed } = this.feed;
-    const { tenantId, request } = attempt;
-    const { state, position } = await this.connections.load({ tenantId, id: request.connection_id }, options);
-    return { state, decision: this.#decisionOn(state, attempt), position: Math.max(followed, position) };
+    const ref = { tenantId: attempt.tenantId, id: attempt.request.connection_id };
+    const { state, position } = await this.connections.load(ref, { fromLeader });
+    try {
+      return { state, decision: this.#decisionOn(state, attempt), position: Math.max(followed, position) };
+    } catch (error) {
+      if (fromLeader || !isPosternError(error)) throw error;
+      const newest = await this.connections.load(ref, { fromLeader: true });
+      if (newest.position === position) throw error;
+      const decision = this.#decisionOn(newest.state, attempt);
+      return { state: newest.state, decision, position: Math.max(followed, newest.position) };
+    }
   }
 
   #decisionOn(state: Connection, { tenantId, platformId, request }: Attempt): LeaseDecision {

@@ -1,0 +1,415 @@
+import { rmSync } from 'node:fs';
+
+import { jetstreamManager } from '@nats-io/jetstream';
+import {
+  AccessGroup,
+  limits,
+  newId,
+  operations,
+  PosternError,
+  streams,
+  type AccessRecord,
+  type RequestOf,
+} from '@postern/contracts';
+import { generateSealingKey } from '@postern/crypto';
+import * as domain from '@postern/domain';
+import {
+  callOperation,
+  connectBus,
+  createOperator,
+  endpoint,
+  identityCreds,
+  JetStreamEventLog,
+  serveOperations,
+  serverOperatorConfig,
+  type Bus,
+  type OperatorBundle,
+} from '@postern/nats';
+import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
+import type { RunningService } from '@postern/service';
+import { startTcpProxy, waitFor, type TcpProxy } from '@postern/testing';
+import { compactDecrypt, importJWK } from 'jose';
+
+import {
+  authorized,
+  claimed,
+  connected,
+  exchangingSession,
+  refreshed,
+  released,
+  revoked,
+  type ConnectionRef,
+} from '../spec-journeys.ts';
+import { codeOf, specNats, tokenSetOf, VaultWorld, type Customer } from '../spec-world.ts';
+import { LeaseRecords } from './lease-records.ts';
+
+type LeaseRequest = RequestOf<typeof operations.leaseToken>;
+
+const folder = temporaryDataDir('postern-lease-');
+let bundle: OperatorBundle;
+let nats: NatsServer;
+let proxy: TcpProxy;
+let postgres: Postgres;
+let world: VaultWorld;
+let vault: RunningService;
+let customer: Customer;
+let platform: Bus;
+
+beforeAll(async () => {
+  bundle = await createOperator();
+  [nats, postgres] = await Promise.all([
+    startNatsServer({ dataDir: `${folder}/nats`, config: { operatorMode: serverOperatorConfig(bundle), ...specNats } }),
+    startPostgres({ dataDir: `${folder}/postgres` }),
+  ]);
+  await postgres.createDatabase('lease');
+  world = await VaultWorld.open({
+    natsUrl: nats.url,
+    bundle,
+    ownerUrl: postgres.urlOf('lease'),
+    serviceRole: 'vault_lease',
+    folder: `${folder}/world`,
+  });
+  proxy = await startTcpProxy({ targetPort: nats.port });
+  vault = await world.startVault({ POSTERN_NATS_URL: `nats://127.0.0.1:${proxy.port}` });
+  customer = await world.customer();
+  platform = await world.platformBus(customer);
+  await answered(() => lease(newId('connection')), 'connection.not_found');
+}, 120_000);
+
+afterAll(async () => {
+  await world?.close();
+  await proxy?.close();
+  await Promise.all([nats?.stop(), postgres?.stop()]);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const recipient = generateSealingKey();
+
+function requestFor(connectionId: string, more: Partial<LeaseRequest> = {}): LeaseRequest {
+  const { agentId } = customer;
+  const purpose = 'sync contacts';
+  return { connection_id: connectionId, agent_id: agentId, purpose, recipient_key: recipient.publicJwk, ...more };
+}
+
+async function lease(
+  connectionId: string,
+  more: Partial<LeaseRequest> = {},
+  by: { bus: Bus; as: Customer } = { bus: platform, as: customer },
+) {
+  const { tenantId, platformId } = by.as;
+  return await callOperation(by.bus, operations.leaseToken, { tenantId, platformId }, requestFor(connectionId, more), {
+    timeoutMs: 20_000,
+  });
+}
+
+async function openWithJose(jwe: string) {
+  const { plaintext, protectedHeader } = await compactDecrypt(jwe, await importJWK(recipient.privateJwk, 'ECDH-ES'));
+  return { token: new TextDecoder().decode(plaintext), protectedHeader };
+}
+
+/** Waits until the answer is that code; what the vault follows comes when it comes. */
+async function answered(ask: () => Promise<unknown>, code: string): Promise<void> {
+  let last = '';
+  await waitFor(async () => (last = await codeOf(ask())) === code, { describe: () => `${code}, not ${last}` });
+}
+
+async function refusalOf(work: Promise<unknown>) {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof PosternError) return { code: error.code, message: error.message, details: error.details };
+    throw error;
+  }
+  return { code: 'nothing was refused' };
+}
+
+/** A decision that every vault has applied. */
+async function settled(decided: Promise<{ position: number }>): Promise<void> {
+  const { position } = await decided;
+  await world.call('revocation', operations.confirmPosition, { position });
+}
+
+async function fresh(): Promise<string> {
+  return (await connected(world, customer)).connectionId;
+}
+
+/** What audit reads. */
+async function records(): Promise<AccessRecord[]> {
+  const log = new JetStreamEventLog({ bus: world.buses.audit, stream: 'access' });
+  const found: AccessRecord[] = [];
+  for await (const { payload } of log.read({ filter: 'access.>' })) {
+    found.push(...AccessGroup.parse(JSON.parse(Buffer.from(payload).toString('utf8'))).records);
+  }
+  return found;
+}
+
+/** `refresh` as the vault meets it on the bus. */
+async function serveRefresh(refresh: () => Promise<{ position: number; state: domain.Connection }>) {
+  const handler = endpoint(operations.refreshConnection, async ({ connection_id }) => {
+    const { position, state } = await refresh();
+    const freshness = domain.freshnessOf(state, { nowMs: Date.now() });
+    return { connection_id, position, credential_version: state.credential?.version ?? 0, freshness };
+  });
+  return await serveOperations(world.buses.refresh, { name: 'refresh', version: '0.0.1', endpoints: [handler] });
+}
+
+async function refusedByProvider(ref: ConnectionRef) {
+  const claimId = await claimed(world, ref);
+  await released(world, ref, claimId);
+  const rejection = { claimId, error: 'invalid_grant', errorDescription: null, httpStatus: 400 };
+  return await world.decide('refresh', ref, (s, nowMs) => domain.recordRefreshRejected({ ...rejection, nowMs }, s));
+}
+
+/** Lets the access stream be full while the work runs: it then refuses every record. */
+async function whileFull(work: () => Promise<void>): Promise<void> {
+  const creds = await identityCreds(bundle, 'provisioner');
+  const bus = await connectBus({ servers: nats.url, creds, identity: 'provisioner', name: 'full' });
+  const manager = await jetstreamManager(bus.connection);
+  const { state, config } = await manager.streams.info(streams.access.name);
+  await manager.streams.update(streams.access.name, { ...config, max_msgs: state.messages });
+  try {
+    await work();
+  } finally {
+    await manager.streams.update(streams.access.name, config);
+    await bus.close();
+  }
+}
+
+describe('a lease', () => {
+  test('is the access token itself, sealed so that another JOSE library opens it, bound to what it is', async () => {
+    const set = tokenSetOf('a');
+    const { connectionId } = await connected(world, customer, set);
+    const reply = await lease(connectionId);
+    const { token, protectedHeader } = await openWithJose(reply.sealed_token);
+    expect(token).toBe('access-a');
+    expect(protectedHeader).toMatchObject({
+      alg: 'ECDH-ES',
+      enc: 'A256GCM',
+      kid: recipient.publicJwk.kid,
+      lse: reply.lease_id,
+      con: connectionId,
+      ver: 1,
+      exp: Math.floor((set.accessTokenExpiresAtMs ?? 0) / 1000),
+    });
+    expect(reply).toMatchObject({ token_type: 'Bearer', scope: ['read'], freshness: { health: 'ok', stale: false } });
+    expect(JSON.stringify(reply)).not.toContain('access-a');
+  });
+
+  test('of a token without a known end has none either', async () => {
+    const { connectionId } = await connected(world, customer, tokenSetOf('endless', { accessTokenExpiresAtMs: null }));
+    const reply = await lease(connectionId);
+    const { token, protectedHeader } = await openWithJose(reply.sealed_token);
+    expect({ token, exp: protectedHeader['exp'], at: reply.expires_at }).toEqual({
+      token: 'access-endless',
+      exp: undefined,
+      at: null,
+    });
+  });
+
+  test('gives the newest version after a refresh', async () => {
+    const ref = await connected(world, customer);
+    await refreshed(world, ref, tokenSetOf('second'));
+    const { token, protectedHeader } = await openWithJose((await lease(ref.connectionId)).sealed_token);
+    expect({ token, ver: protectedHeader['ver'] }).toEqual({ token: 'access-second', ver: 2 });
+  });
+
+  test('is recorded with the position at which it was decided, before it leaves', async () => {
+    const { connectionId } = await connected(world, customer);
+    const { position } = await world.connections('refresh').load({ tenantId: customer.tenantId, id: connectionId });
+    const { lease_id } = await lease(connectionId);
+    const record = (await records()).find(({ leaseId }) => leaseId === lease_id);
+    expect(record).toMatchObject({
+      outcome: 'granted',
+      code: null,
+      connectionId,
+      credentialVersion: 1,
+      purpose: 'sync contacts',
+      ...{ tenantId: customer.tenantId, platformId: customer.platformId, agentId: customer.agentId },
+    });
+    expect(record?.position).toBeGreaterThanOrEqual(position);
+  });
+});
+
+describe('no lease is given', () => {
+  const refusals: [string, string, () => Promise<unknown>][] = [
+    ['for a connection that does not exist', 'connection.not_found', () => lease(newId('connection'))],
+    [
+      'for a connection never completed',
+      'connection.not_authorized',
+      async () => lease((await exchangingSession(world, customer)).connectionId),
+    ],
+    [
+      'for a scope that was not granted',
+      'lease.scope_missing',
+      async () => lease(await fresh(), { scopes: ['write'] }),
+    ],
+    [
+      'to an agent that does not exist',
+      'agent.not_found',
+      async () => lease(await fresh(), { agent_id: newId('agent') }),
+    ],
+    [
+      'to an agent of another platform',
+      'agent.not_found',
+      async () => lease(await fresh(), { agent_id: (await world.customer(customer.tenantId)).agentId }),
+    ],
+    [
+      'to a low-order key',
+      'lease.recipient_key_invalid',
+      async () => lease(await fresh(), { recipient_key: { kty: 'OKP', crv: 'X25519', x: 'A'.repeat(43) } }),
+    ],
+    [
+      'to a key of another curve',
+      'request.malformed',
+      async () => lease(await fresh(), { recipient_key: { kty: 'OKP', crv: 'Ed25519', x: 'A'.repeat(43) } as never }),
+    ],
+    ['with fields that nobody knows', 'request.malformed', async () => lease(await fresh(), { scope: 'x' } as never)],
+    ['for a negative time', 'request.malformed', async () => lease(await fresh(), { min_ttl_s: -1 })],
+    ['for an id with a wildcard', 'request.malformed', () => lease('con_>')],
+  ];
+
+  test.each(refusals)('%s: %s', async (_name, code, ask) => {
+    expect(await codeOf(ask())).toBe(code);
+  });
+
+  test("for another platform's and another tenant's connection, in the very words for one that does not exist", async () => {
+    const neighbour = await world.customer(customer.tenantId);
+    const stranger = await world.customer();
+    const none = await refusalOf(lease(newId('connection')));
+    for (const owner of [neighbour, stranger]) {
+      const { connectionId } = await connected(world, owner);
+      expect(await refusalOf(lease(connectionId))).toEqual(none);
+    }
+    expect(none).toMatchObject({ code: 'connection.not_found', details: {} });
+  });
+
+  test('while suspended, and again once resumed', async () => {
+    const ref = await connected(world, customer);
+    await settled(world.decide('revocation', ref, (s) => domain.suspendConnection({ reason: null }, s)));
+    expect(await codeOf(lease(ref.connectionId))).toBe('connection.suspended');
+    await world.decide('revocation', ref, (s) => domain.resumeConnection({ reason: null }, s));
+    expect(await codeOf(lease(ref.connectionId))).toBe('nothing was refused');
+  });
+
+  test('after a revocation that this vault has confirmed, until the re-authorization in place', async () => {
+    const ref = await connected(world, customer);
+    await lease(ref.connectionId);
+    const { position } = await revoked(world, ref);
+    const confirmed = await world.call('revocation', operations.confirmPosition, { position });
+    expect(confirmed.position).toBeGreaterThanOrEqual(position);
+    const refusal = await refusalOf(lease(ref.connectionId));
+    expect(refusal).toMatchObject({
+      code: 'connection.revoked',
+      details: {
+        reauthorize_url: `http://127.0.0.1:7420/connect/${ref.connectionId}`,
+        freshness: { health: 'revoked' },
+      },
+    });
+    await authorized(world, await exchangingSession(world, customer, ref.connectionId), tokenSetOf('again'));
+    const { token } = await openWithJose((await lease(ref.connectionId)).sealed_token);
+    expect(token).toBe('access-again');
+  });
+
+  test('to a disabled agent, platform or tenant', async () => {
+    const other = await world.customer();
+    const bus = await world.platformBus(other);
+    const { connectionId } = await connected(world, other);
+    const ask = () => lease(connectionId, { agent_id: other.agentId }, { bus, as: other });
+    const { tenantId, agentId, platformId } = other;
+    const reason = null;
+    await answered(ask, 'nothing was refused');
+    await world.admin(tenantId, domain.agentEvolver, agentId, (s) => domain.disableAgent({ reason }, s));
+    await answered(ask, 'agent.disabled');
+    await world.admin(tenantId, domain.platformEvolver, platformId, (s) => domain.disablePlatform({ reason }, s));
+    await answered(ask, 'platform.disabled');
+    await world.admin(tenantId, domain.tenantEvolver, tenantId, (s) => domain.disableTenant({ reason }, s));
+    await answered(ask, 'tenant.disabled');
+  });
+
+  test('without a record of the refusal', async () => {
+    const connectionId = newId('connection');
+    expect(await codeOf(lease(connectionId, { purpose: 'curious' }))).toBe('connection.not_found');
+    const refused = (await records()).filter((record) => record.connectionId === connectionId);
+    expect(refused).toMatchObject([{ outcome: 'refused', code: 'connection.not_found', purpose: 'curious' }]);
+  });
+});
+
+describe('an ended token', () => {
+  const ended = () => tokenSetOf('ended', { accessTokenExpiresAtMs: Date.now() - 1 });
+
+  test('is refreshed once, however many leases wait for it', async () => {
+    const ref = await connected(world, customer, ended());
+    let asked = 0;
+    const service = await serveRefresh(async () => {
+      asked += 1;
+      return await refreshed(world, ref, tokenSetOf('bought'));
+    });
+    const replies = await Promise.all(Array.from({ length: 40 }, () => lease(ref.connectionId)));
+    const tokens = await Promise.all(replies.map(async (reply) => (await openWithJose(reply.sealed_token)).token));
+    await service.stop();
+    expect({ asked, tokens: [...new Set(tokens)] }).toEqual({ asked: 1, tokens: ['access-bought'] });
+  });
+
+  test('is refused while nobody can refresh it, with the time after which to ask again', async () => {
+    const ref = await connected(world, customer, ended());
+    expect(await refusalOf(lease(ref.connectionId))).toMatchObject({
+      code: 'refresh.unavailable',
+      details: { retry_after_s: 1, freshness: { health: 'ok' } },
+    });
+  });
+
+  test('that the provider calls dead is answered with where the end user can help', async () => {
+    const ref = await connected(world, customer, ended());
+    const service = await serveRefresh(async () => {
+      const { state } = await refusedByProvider(ref);
+      throw new PosternError('connection.reauthorization_required', state.authorization);
+    });
+    const refusal = await refusalOf(lease(ref.connectionId));
+    await service.stop();
+    expect(refusal).toMatchObject({
+      code: 'connection.reauthorization_required',
+      details: {
+        reauthorize_url: `http://127.0.0.1:7420/connect/${ref.connectionId}`,
+        freshness: { health: 'reauthorization_required' },
+      },
+    });
+  });
+});
+
+describe('record before release', () => {
+  test('no sealed token leaves while the access log takes no record', async () => {
+    const { connectionId } = await connected(world, customer);
+    await lease(connectionId);
+    await whileFull(async () => {
+      expect(await codeOf(lease(connectionId))).toBe('vault.audit_unavailable');
+    });
+    await answered(() => lease(connectionId), 'nothing was refused');
+  });
+
+  test('what is revoked while the record is written does not leave', async () => {
+    const ref = await connected(world, customer);
+    await lease(ref.connectionId);
+    const leaseRecords = vault.get(LeaseRecords);
+    const record = leaseRecords.record.bind(leaseRecords);
+    leaseRecords.record = async (written) => {
+      await record(written);
+      if (written.outcome === 'granted') await settled(revoked(world, ref));
+    };
+    const code = await codeOf(lease(ref.connectionId));
+    leaseRecords.record = record;
+    expect(code).toBe('connection.revoked');
+    const outcomes = (await records()).filter(({ connectionId }) => connectionId === ref.connectionId);
+    expect(outcomes.map(({ outcome }) => outcome)).toEqual(['granted', 'granted', 'refused']);
+  });
+});
+
+describe('a vault that cannot prove its feed', () => {
+  test('refuses rather than serves from memory, and heals', async () => {
+    const { connectionId } = await connected(world, customer);
+    await lease(connectionId);
+    proxy.delayMs = limits.feedStaleMsMax;
+    await answered(() => lease(connectionId), 'vault.feed_stale');
+    proxy.delayMs = 0;
+    await answered(() => lease(connectionId), 'nothing was refused');
+  });
+});
