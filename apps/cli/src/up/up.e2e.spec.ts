@@ -14,6 +14,7 @@ interface Started {
   readonly url: string;
   readonly tenantId: string;
   readonly pids: readonly number[];
+  pidOf(name: string): number;
 }
 
 /** Starts `postern up --json` and reads the one object it prints when it is up. */
@@ -35,6 +36,7 @@ async function start(data: string): Promise<Started> {
     url: printed['url'] as string,
     tenantId: printed['tenant_id'] as string,
     pids: [child.pid ?? 0, ...processes.map(({ pid }) => pid)],
+    pidOf: (name) => processes.find((one) => one.name === name)?.pid ?? 0,
   };
 }
 
@@ -107,7 +109,7 @@ await describeWithServer('nats-server', 'postern up', () => {
     'a service that is killed is started again',
     async () => {
       const stack = await started(join(data, 'one'));
-      const vault = stack.pids.at(4) ?? 0;
+      const vault = stack.pidOf('vault');
       process.kill(vault, 'SIGKILL');
       await waitFor(() => !isProcessAlive(vault), { describe: 'the killed service lives' });
       await waitFor(() => isUp(stack), { timeoutMs: 30_000, describe: 'it did not come back' });
