@@ -56,9 +56,14 @@ const packages = ['libs', 'apps'].flatMap((kind) =>
     .map(({ name }) => `${kind}/${name}`),
 );
 
+/** Specs and what only specs use may reach for servers and doubles. */
+function isForTests(file: string): boolean {
+  return /\.spec\.ts$|spec-support|(^|\/)spec-[\w-]+\.ts$/.test(file);
+}
+
 function sources(place: string): string[] {
   return readdirSync(join(root, place, 'src'), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts') && !file.endsWith('.spec.ts'))
+    .filter((file) => file.endsWith('.ts') && !isForTests(file))
     .map((file) => join(place, 'src', file));
 }
 
