@@ -1,0 +1,503 @@
+import { rmSync } from 'node:fs';
+
+import { MikroORM } from '@mikro-orm/postgresql';
+import { limits, newId, operations, PosternError } from '@postern/contracts';
+import * as domain from '@postern/domain';
+import { createOperator, serverOperatorConfig } from '@postern/nats';
+import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
+import type { RunningService } from '@postern/service';
+
+import { Connections, ownerOf } from '../connections.ts';
+import { Credentials } from '../credentials.ts';
+import { PendingCredentials } from '../pending-credentials.ts';
+import { PendingSweeper } from '../pending-sweeper.ts';
+import {
+  authorized,
+  claimed,
+  complete,
+  connected,
+  deleted,
+  exchangingSession,
+  promote,
+  recorded,
+  refreshed,
+  released,
+  revoked,
+  stored,
+  storePending,
+  type ConnectionRef,
+} from '../spec-journeys.ts';
+import { codeOf, specNats, tokenSetOf, VaultWorld, type Customer } from '../spec-world.ts';
+
+const folder = temporaryDataDir('postern-credentials-');
+let nats: NatsServer;
+let postgres: Postgres;
+let owner: MikroORM;
+let world: VaultWorld;
+let vault: RunningService;
+let customer: Customer;
+
+beforeAll(async () => {
+  const bundle = await createOperator();
+  [nats, postgres] = await Promise.all([
+    startNatsServer({
+      dataDir: `${folder}/nats`,
+      config: { operatorMode: serverOperatorConfig(bundle), ...specNats },
+    }),
+    startPostgres({ dataDir: `${folder}/postgres` }),
+  ]);
+  await postgres.createDatabase('credentials');
+  const ownerUrl = postgres.urlOf('credentials');
+  world = await VaultWorld.open({
+    natsUrl: nats.url,
+    bundle,
+    ownerUrl,
+    serviceRole: 'vault_credentials',
+    folder: `${folder}/world`,
+  });
+  owner = new MikroORM({ clientUrl: ownerUrl, entities: [], discovery: { warnWhenNoEntities: false } });
+  vault = await world.startVault();
+  customer = await world.customer();
+}, 120_000);
+
+afterAll(async () => {
+  await owner?.close(true);
+  await world?.close();
+  await Promise.all([nats?.stop(), postgres?.stop()]);
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** The superuser sees every row: what an attacker with the database has. */
+async function asAttacker(sql: string, params: readonly unknown[] = []): Promise<Record<string, unknown>[]> {
+  return await owner.em.getConnection().execute(sql, [...params]);
+}
+
+async function stateOf({ tenantId, connectionId }: ConnectionRef) {
+  return (await world.connections('refresh').load({ tenantId, id: connectionId }, { fromLeader: true })).state;
+}
+
+async function eventsOf({ tenantId, connectionId }: ConnectionRef): Promise<string[]> {
+  const types: string[] = [];
+  for await (const { commit } of world.connections('refresh').history({ tenantId, id: connectionId })) {
+    types.push(...commit.events.map(({ type }) => type));
+  }
+  return types;
+}
+
+async function openAccess(ref: ConnectionRef, version: number) {
+  return await vault.get(Credentials).openAccess(ownerOf(await stateOf(ref)), version);
+}
+
+const refOf = ({ tenantId, connectionId }: ConnectionRef) => ({ tenant_id: tenantId, connection_id: connectionId });
+
+describe('a session', () => {
+  test('stores its token set as pending, and nothing can be leased from it until it is completed', async () => {
+    const session = await exchangingSession(world, customer);
+    const first = await storePending(world, session, tokenSetOf('a'));
+    expect(first.credential_version).toBeNull();
+    expect(await storePending(world, session, tokenSetOf('b'))).toEqual(first);
+    expect(await codeOf(openAccess(session, 1))).toBe('vault.credential_missing');
+    const promoted = await promote(world, session);
+    expect(promoted).toMatchObject({ credential_version: 1, granted_scopes: ['read'], has_refresh_token: true });
+    expect(await promote(world, session)).toEqual(promoted);
+    await complete(world, session, promoted);
+    expect(await promote(world, session)).toEqual(promoted);
+    expect((await openAccess(session, 1)).accessToken).toBe('access-a');
+  });
+
+  test('that is not exchanging its code stores nothing', async () => {
+    const session = await exchangingSession(world, customer);
+    expect(await codeOf(storePending(world, { ...session, sessionId: newId('session') }, tokenSetOf('x')))).toBe(
+      'session.not_found',
+    );
+    const nowhere = { ...session, connectionId: newId('connection') };
+    expect(await codeOf(storePending(world, nowhere, tokenSetOf('x')))).toBe('connection.not_found');
+    expect(await codeOf(promote(world, session))).toBe('session.code_invalid');
+  });
+
+  test('whose promotion was overtaken by a refresh is promoted anew, after it', async () => {
+    const ref = await connected(world, customer);
+    const claimId = await claimed(world, ref);
+    await released(world, ref, claimId);
+    const session = await exchangingSession(world, customer, ref.connectionId);
+    await storePending(world, session, tokenSetOf('session'));
+    const promoted = await promote(world, session);
+    const bought = await stored(world, ref, { claimId, set: tokenSetOf('claim') });
+    expect([promoted.credential_version, bought.credential_version]).toEqual([2, 3]);
+    await recorded(world, ref, { claimId, set: tokenSetOf('claim'), credentialVersion: 3 });
+    expect(await codeOf(complete(world, session, promoted))).toBe('vault.version_stale');
+    const again = await promote(world, session);
+    expect(again.credential_version).toBe(4);
+    await complete(world, session, again);
+    expect((await openAccess(ref, 4)).accessToken).toBe('access-session');
+  });
+
+  test('that nobody completed in time leaves nothing behind', async () => {
+    const session = await exchangingSession(world, customer);
+    await storePending(world, session, tokenSetOf('left'));
+    const held = 'select 1 from vault.pending_credential where session_id = ?';
+    await vault.get(PendingSweeper).sweep();
+    expect(await asAttacker(held, [session.sessionId])).toHaveLength(1);
+    await vault.get(PendingCredentials).removeExpired(session.tenantId, new Date(Date.now() + limits.sessionTtlMs));
+    expect(await asAttacker(held, [session.sessionId])).toHaveLength(0);
+  });
+});
+
+describe('a store', () => {
+  test('of a released claim is the next version, and repeated answers the same', async () => {
+    const ref = await connected(world, customer);
+    const claimId = await claimed(world, ref);
+    await released(world, ref, claimId);
+    const set = tokenSetOf('second');
+    const [first, ...repeats] = await Promise.all([1, 2, 3, 4].map(() => stored(world, ref, { claimId, set })));
+    expect(first?.credential_version).toBe(2);
+    for (const repeat of repeats) expect(repeat).toEqual(first);
+    await recorded(world, ref, { claimId, set, credentialVersion: 2 });
+    expect(await stored(world, ref, { claimId, set: tokenSetOf('other') })).toEqual(first);
+    expect((await openAccess(ref, 2)).accessToken).toBe('access-second');
+  });
+
+  test('without a refresh token keeps the old one', async () => {
+    const ref = await connected(world, customer, tokenSetOf('old'));
+    await refreshed(world, ref, tokenSetOf('new', { refreshToken: null }));
+    const { sealed_refresh_token } = await released(world, ref, await claimed(world, ref));
+    expect(JSON.parse(world.openAs('refresh', sealed_refresh_token))).toEqual({
+      refreshToken: 'refresh-old',
+      grantedScopes: ['read'],
+    });
+  });
+
+  test('is told to whoever asks after a crash', async () => {
+    const ref = await connected(world, customer);
+    const claimId = await claimed(world, ref);
+    const ask = () => world.call('refresh', operations.findCredential, { ...refOf(ref), bought_by: claimId });
+    await released(world, ref, claimId);
+    expect(await ask()).toMatchObject({ found: false, credential_version: null });
+    await stored(world, ref, { claimId, set: tokenSetOf('second', { grantedScopes: ['read', 'write'] }) });
+    expect(await ask()).toMatchObject({
+      found: true,
+      credential_version: 2,
+      granted_scopes: ['read', 'write'],
+      refresh_token_rotated: true,
+    });
+  });
+
+  test('by a claim that got no refresh token, or that nobody made, is refused', async () => {
+    const ref = await connected(world, customer);
+    const claimId = await claimed(world, ref);
+    expect(await codeOf(stored(world, ref, { claimId, set: tokenSetOf('x') }))).toBe('refresh.not_released');
+    const unknown = { claimId: newId('claim'), set: tokenSetOf('x') };
+    expect(await codeOf(stored(world, ref, unknown))).toBe('vault.version_stale');
+  });
+
+  test('for a version that is not current any more is refused', async () => {
+    const ref = await connected(world, customer);
+    const late = await claimed(world, ref);
+    await released(world, ref, late);
+    await authorized(world, await exchangingSession(world, customer, ref.connectionId), tokenSetOf('newer'));
+    expect(await codeOf(stored(world, ref, { claimId: late, set: tokenSetOf('late') }))).toBe('vault.version_stale');
+    expect((await openAccess(ref, 2)).accessToken).toBe('access-newer');
+  });
+
+  test('whose version goes stale while it is decided is refused: it compares before it sets', async () => {
+    const ref = await connected(world, customer);
+    const late = await claimed(world, ref);
+    await released(world, ref, late);
+    const session = await exchangingSession(world, customer, ref.connectionId);
+    await storePending(world, session, tokenSetOf('newer'));
+    const connections = vault.get(Connections);
+    const load = connections.load.bind(connections);
+    let overtaken = false;
+    connections.load = async (...asked) => {
+      const loaded = await load(...asked);
+      if (!overtaken) {
+        overtaken = true;
+        await complete(world, session, await promote(world, session));
+      }
+      return loaded;
+    };
+    const code = await codeOf(stored(world, ref, { claimId: late, set: tokenSetOf('late') }));
+    connections.load = load;
+    expect(code).toBe('vault.version_stale');
+    const rows = await asAttacker('select version from vault.credential where connection_id = ?', [ref.connectionId]);
+    expect(rows.map(({ version }) => version)).toEqual([1, 2]);
+  });
+
+  test('of an interrupted claim is welcome as long as its version is current', async () => {
+    const ref = await connected(world, customer);
+    const claimId = await claimed(world, ref);
+    await released(world, ref, claimId);
+    await world.decide('refresh', ref, (s, nowMs) =>
+      domain.interruptRefresh({ claimId, nowMs, claimSeenOver: true }, s),
+    );
+    expect((await stored(world, ref, { claimId, set: tokenSetOf('late') })).credential_version).toBe(2);
+  });
+
+  test('by another service, or of what is no token set, is refused', async () => {
+    const ref = await connected(world, customer);
+    const claimId = await claimed(world, ref);
+    await released(world, ref, claimId);
+    const request = { ...refOf(ref), bought_by: claimId, sealed_token_set: world.sealTo('vault', tokenSetOf('x')) };
+    expect(await codeOf(world.call('authorization', operations.storeCredential, request))).toBe('auth.forbidden');
+    for (const sealed_token_set of [
+      world.sealTo('refresh', tokenSetOf('x')),
+      world.sealTo('vault', 'no json'),
+      world.sealTo('vault', { accessToken: 'x' }),
+    ]) {
+      const wrong = world.call('refresh', operations.storeCredential, { ...request, sealed_token_set });
+      expect(await codeOf(wrong)).toBe('request.malformed');
+    }
+  });
+
+  test('lets go of what is older than the current version', async () => {
+    const ref = await connected(world, customer);
+    for (const name of ['b', 'c', 'd']) await refreshed(world, ref, tokenSetOf(name));
+    const rows = await asAttacker('select version from vault.credential where connection_id = ? order by version', [
+      ref.connectionId,
+    ]);
+    expect(rows.map(({ version }) => version)).toEqual([3, 4]);
+  });
+});
+
+describe('a refresh token', () => {
+  test('is sealed to refresh for the live claim, after the log says so', async () => {
+    const ref = await connected(world, customer);
+    const claimId = await claimed(world, ref);
+    const reply = await released(world, ref, claimId);
+    expect(JSON.parse(world.openAs('refresh', reply.sealed_refresh_token))).toEqual({
+      refreshToken: 'refresh-first',
+      grantedScopes: ['read'],
+    });
+    expect(reply.credential_version).toBe(1);
+    const { state, position } = await world
+      .connections('refresh')
+      .load({ tenantId: ref.tenantId, id: ref.connectionId }, { fromLeader: true });
+    expect({ released: state.claim?.released, position }).toEqual({ released: true, position: reply.position });
+  });
+
+  test('released by many at once is released once in the log', async () => {
+    const ref = await connected(world, customer);
+    const claimId = await claimed(world, ref);
+    await Promise.all([1, 2, 3, 4, 5].map(() => released(world, ref, claimId)));
+    expect((await eventsOf(ref)).filter((type) => type === 'RefreshTokenReleased')).toHaveLength(1);
+  });
+
+  test('stays without a claim, for another claim, for an ended one, and after its time', async () => {
+    const ref = await connected(world, customer);
+    expect(await codeOf(released(world, ref, newId('claim')))).toBe('refresh.claim_lost');
+    const short = await claimed(world, ref, 1);
+    expect(await codeOf(released(world, ref, newId('claim')))).toBe('refresh.claim_lost');
+    expect(await codeOf(released(world, ref, short))).toBe('refresh.claim_lost');
+    await world.decide('refresh', ref, (s, nowMs) => domain.interruptRefresh({ claimId: short, nowMs }, s));
+    expect(await codeOf(released(world, ref, short))).toBe('refresh.claim_lost');
+    expect(await eventsOf(ref)).not.toContain('RefreshTokenReleased');
+    const nowhere = { ...ref, connectionId: newId('connection') };
+    expect(await codeOf(released(world, nowhere, short))).toBe('connection.not_found');
+  });
+
+  test('stays after a revocation that came before the release', async () => {
+    const ref = await connected(world, customer);
+    const claimId = await claimed(world, ref);
+    await revoked(world, ref);
+    expect(await codeOf(released(world, ref, claimId))).toBe('refresh.claim_lost');
+  });
+
+  test('goes to no other service: the bus does not carry the question', async () => {
+    const ref = await connected(world, customer);
+    const request = { ...refOf(ref), claim_id: await claimed(world, ref) };
+    await expect(world.call('revocation', operations.releaseRefreshToken, request)).rejects.toThrow(PosternError);
+  });
+});
+
+describe('the tokens of a revocation', () => {
+  const ask = (ref: ConnectionRef) => world.call('revocation', operations.releaseForRevocation, refOf(ref));
+
+  test('are sealed to revocation once it stands in the log, and never before', async () => {
+    const ref = await connected(world, customer);
+    expect(await codeOf(ask(ref))).toBe('auth.forbidden');
+    await revoked(world, ref);
+    const reply = await ask(ref);
+    expect(JSON.parse(world.openAs('revocation', reply.sealed_tokens ?? ''))).toEqual({
+      accessToken: 'access-first',
+      refreshToken: 'refresh-first',
+    });
+    await authorized(world, await exchangingSession(world, customer, ref.connectionId), tokenSetOf('again'));
+    expect(await codeOf(ask(ref))).toBe('auth.forbidden');
+  });
+
+  test('are none where none were ever stored', async () => {
+    const session = await exchangingSession(world, customer);
+    await revoked(world, session);
+    expect(await ask(session)).toEqual({ found: false, sealed_tokens: null, credential_version: 0 });
+    expect(await codeOf(ask({ ...session, connectionId: newId('connection') }))).toBe('connection.not_found');
+  });
+});
+
+describe('a data key', () => {
+  const shred = (ref: ConnectionRef) => world.call('revocation', operations.shredConnectionKey, refOf(ref));
+
+  test('is shredded only for a deletion in the log, once, and nothing can be stored again', async () => {
+    const ref = await connected(world, customer);
+    expect(await codeOf(shred(ref))).toBe('connection.key_in_use');
+    await deleted(world, ref);
+    const first = await shred(ref);
+    expect(await shred(ref)).toEqual(first);
+    expect((await eventsOf(ref)).filter((type) => type === 'ConnectionKeyShredded')).toHaveLength(1);
+    const keys = await asAttacker('select wrapped_key from vault.data_key where owner_id = ?', [ref.connectionId]);
+    expect(keys).toEqual([{ wrapped_key: null }]);
+    expect(await asAttacker('select 1 from vault.credential where connection_id = ?', [ref.connectionId])).toEqual([]);
+    const late = vault.get(Credentials).insertNext({
+      owner: ownerOf(await stateOf(ref)),
+      newestVersion: 0,
+      currentVersion: 0,
+      boughtBy: newId('claim'),
+      tokenSet: tokenSetOf('late'),
+      refreshTokenRotated: false,
+    });
+    expect(await codeOf(late)).toBe('connection.deleted');
+  });
+});
+
+describe('a client secret', () => {
+  const registrationOf = ({ tenantId, registrationId }: Customer) => ({
+    tenant_id: tenantId,
+    registration_id: registrationId,
+  });
+  const store = (of: Customer, secret: string) =>
+    world.call('administrator', operations.storeClientSecret, {
+      ...registrationOf(of),
+      sealed_secret: world.sealTo('vault', secret),
+    });
+  const release = (app: 'refresh' | 'revocation' | 'authorization', of: Customer) =>
+    world.call(app, operations.releaseClientSecret, registrationOf(of));
+
+  test('is sealed to the app that asks, in the version that the registration names', async () => {
+    const of = await world.customer();
+    expect(await store(of, 'one')).toEqual({ secret_version: 1 });
+    expect(await store(of, 'one')).toEqual({ secret_version: 1 });
+    await world.admin(of.tenantId, domain.registrationEvolver, of.registrationId, (s) =>
+      domain.storeRegistrationSecret({ secretVersion: 1 }, s),
+    );
+    expect(await store(of, 'two')).toEqual({ secret_version: 2 });
+    for (const app of ['authorization', 'refresh', 'revocation'] as const) {
+      const { sealed_secret, secret_version } = await release(app, of);
+      expect({ secret: world.openAs(app, sealed_secret), secret_version }).toEqual({
+        secret: 'one',
+        secret_version: 1,
+      });
+    }
+    await world.admin(of.tenantId, domain.registrationEvolver, of.registrationId, (s) =>
+      domain.storeRegistrationSecret({ secretVersion: 2 }, s),
+    );
+    const { sealed_secret } = await release('refresh', of);
+    expect(world.openAs('refresh', sealed_secret)).toBe('two');
+  });
+
+  test('of a disabled registration is given to revocation alone', async () => {
+    const of = await world.customer();
+    await store(of, 'one');
+    await world.admin(of.tenantId, domain.registrationEvolver, of.registrationId, (s) =>
+      domain.disableRegistration({ reason: null }, s),
+    );
+    expect(await codeOf(release('refresh', of))).toBe('registration.disabled');
+    const { sealed_secret } = await release('revocation', of);
+    expect(world.openAs('revocation', sealed_secret)).toBe('one');
+  });
+
+  test('of a registration that does not exist, or that has none, is refused', async () => {
+    const of = await world.customer();
+    expect(await codeOf(release('refresh', of))).toBe('vault.credential_missing');
+    expect(await codeOf(release('refresh', { ...of, registrationId: newId('registration') }))).toBe(
+      'registration.not_found',
+    );
+    expect(await codeOf(release('refresh', { ...of, tenantId: newId('tenant') }))).toBe('registration.not_found');
+    expect(await codeOf(store(of, ''))).toBe('request.malformed');
+  });
+});
+
+describe('a ciphertext', () => {
+  /** Overwrites one row's ciphertext with another's, as whoever owns the database could, and opens it anew. */
+  async function swapped(
+    change: string,
+    params: readonly unknown[],
+    open: (credentials: Credentials) => Promise<unknown>,
+  ) {
+    await asAttacker(change, params);
+    const second = await world.startVault();
+    return await codeOf(open(second.get(Credentials)));
+  }
+
+  test('of another connection, even under its own data key, does not open', async () => {
+    const [mine, theirs] = [await connected(world, customer), await connected(world, customer, tokenSetOf('theirs'))];
+    const owned = ownerOf(await stateOf(mine));
+    await asAttacker(
+      `update vault.data_key set wrapped_key = (select wrapped_key from vault.data_key where owner_id = ?) where owner_id = ?`,
+      [theirs.connectionId, mine.connectionId],
+    );
+    const copy = `update vault.credential set access_ciphertext =
+      (select access_ciphertext from vault.credential where connection_id = ?) where connection_id = ?`;
+    const code = await swapped(copy, [theirs.connectionId, mine.connectionId], (c) => c.openAccess(owned, 1));
+    expect(code).toBe('vault.ciphertext_invalid');
+  });
+
+  test('of another tenant does not open, with its data key or without', async () => {
+    const stranger = await world.customer();
+    const [mine, theirs] = [await connected(world, customer), await connected(world, stranger)];
+    const owned = ownerOf(await stateOf(mine));
+    const copy = `update vault.credential set access_ciphertext =
+      (select access_ciphertext from vault.credential where connection_id = ?) where connection_id = ?`;
+    const ids = [theirs.connectionId, mine.connectionId];
+    expect(await swapped(copy, ids, (c) => c.openAccess(owned, 1))).toBe('vault.ciphertext_invalid');
+    const key = `update vault.data_key set wrapped_key =
+      (select wrapped_key from vault.data_key where owner_id = ?) where owner_id = ?`;
+    expect(await swapped(key, ids, (c) => c.openAccess(owned, 1))).toBe('vault.ciphertext_invalid');
+  });
+
+  test('of an older version does not open as the newest', async () => {
+    const ref = await connected(world, customer);
+    await refreshed(world, ref, tokenSetOf('second'));
+    const owned = ownerOf(await stateOf(ref));
+    const rollBack = `update vault.credential set access_ciphertext =
+      (select access_ciphertext from vault.credential where connection_id = ? and version = 1)
+      where connection_id = ? and version = 2`;
+    const ids = [ref.connectionId, ref.connectionId];
+    expect(await swapped(rollBack, ids, (c) => c.openAccess(owned, 2))).toBe('vault.ciphertext_invalid');
+  });
+
+  test('of a refresh token does not open as an access token', async () => {
+    const ref = await connected(world, customer);
+    const owned = ownerOf(await stateOf(ref));
+    const cross = 'update vault.credential set access_ciphertext = refresh_ciphertext where connection_id = ?';
+    expect(await swapped(cross, [ref.connectionId], (c) => c.openAccess(owned, 1))).toBe('vault.ciphertext_invalid');
+  });
+
+  test('of another provider does not open: the log says whose it is', async () => {
+    const ref = await connected(world, customer);
+    const owned = { ...ownerOf(await stateOf(ref)), providerId: 'other' };
+    expect(await codeOf(vault.get(Credentials).openAccess(owned, 1))).toBe('vault.ciphertext_invalid');
+  });
+
+  test('of another session does not become a version', async () => {
+    const [one, two] = [await exchangingSession(world, customer), await exchangingSession(world, customer)];
+    await storePending(world, one, tokenSetOf('one'));
+    await storePending(world, two, tokenSetOf('two'));
+    await asAttacker(
+      `update vault.pending_credential set ciphertext =
+        (select ciphertext from vault.pending_credential where session_id = ?) where session_id = ?`,
+      [one.sessionId, two.sessionId],
+    );
+    await expect(promote(world, two)).rejects.toMatchObject({ code: 'vault.ciphertext_invalid' });
+  });
+
+  test('holds nothing in the clear', async () => {
+    const ref = await connected(world, customer, tokenSetOf('canary-7d1f'));
+    const rows = await asAttacker(
+      'select row_to_json(c)::text as row from vault.credential c where connection_id = ?',
+      [ref.connectionId],
+    );
+    const text = JSON.stringify(rows);
+    expect(text).toContain(ref.connectionId);
+    expect(text).not.toContain('canary-7d1f');
+    expect(text).not.toContain(Buffer.from('canary-7d1f').toString('hex'));
+  });
+});
