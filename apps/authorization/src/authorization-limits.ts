@@ -10,6 +10,7 @@ export const authorizationLimits = Object.freeze({
   /** How often an exchanged token set is offered to the vault; it cannot be had again. */
   storeAttemptsMax: 4,
   storeRetryDelayMs: 250,
+  promoteAttemptsMax: 3,
   /** How long a page that was shown may be acted upon. */
   pageTtlMs: limits.sessionTtlMs,
 });

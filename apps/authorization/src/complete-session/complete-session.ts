@@ -1,10 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { operations, PosternError, type ReplyOf, type RequestOf } from '@postern/contracts';
+import { isPosternError, operations, PosternError, type ReplyOf, type RequestOf } from '@postern/contracts';
 import { completeAuthorization, completionOf, freshnessOf, type Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
 import { Clock, commitOrigin, OperationsClient, Serves } from '@postern/service';
 
 import { AuthorizationConfig } from '../authorization-config.ts';
+import { authorizationLimits } from '../authorization-limits.ts';
 import { openCompletionCode, type CompletionCode } from '../browser/completion-code.ts';
 import { callingPlatform, type CallingPlatform } from '../callers.ts';
 import { Digests } from '../digests.ts';
@@ -55,14 +56,29 @@ export class CompleteSession {
     if (completionOf(state, { ...completion, nowMs: this.#clock.nowMs() }) === 'completed') {
       return this.#reply(state, position);
     }
-    const promoted = await this.#promote(code);
-    const executed = await this.#connections.execute(
-      ref,
-      (connection, { nowMs }) =>
-        completeAuthorization({ ...completion, ...promoted, accountDigest: code.accountDigest, nowMs }, connection),
-      { actor: { type: 'platform', id: caller.platformId }, fromLeader: true, ...commitOrigin() },
-    );
+    const executed = await this.#record(code, { ...completion, platformId: caller.platformId });
     return this.#reply(executed.state, executed.position);
+  }
+
+  /** A refresh may be recorded between promotion and completion: the vault then gives the set a number after it. */
+  async #record(
+    code: CompletionCode,
+    { platformId, ...completion }: { sessionId: string; endUserDigest: string; platformId: string },
+  ) {
+    for (let attempt = 1; ; attempt += 1) {
+      const promoted = await this.#promote(code);
+      try {
+        return await this.#connections.execute(
+          { tenantId: code.tenantId, id: code.connectionId },
+          (connection, { nowMs }) =>
+            completeAuthorization({ ...completion, ...promoted, accountDigest: code.accountDigest, nowMs }, connection),
+          { actor: { type: 'platform', id: platformId }, fromLeader: true, ...commitOrigin() },
+        );
+      } catch (error) {
+        const stale = isPosternError(error) && error.code === 'vault.version_stale';
+        if (!stale || attempt >= authorizationLimits.promoteAttemptsMax) throw error;
+      }
+    }
   }
 
   /**

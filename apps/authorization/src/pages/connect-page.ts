@@ -32,8 +32,8 @@ export function connectPage(view: ConnectPage): string {
             </ul>`
     }
     <p>
-      You will sign in and decide at <strong>${providerHost}</strong>. Go on only if you are using ${platformName}
-      yourself: whoever sent you this link would otherwise be connected to your account.
+      You will sign in and decide at <strong>${providerHost}</strong>. Go on only if you came here from ${platformName}
+      yourself; if somebody sent you this link, close the page.
     </p>
     <form method="post">
       <input type="hidden" name="form_token" value="${formToken}" />

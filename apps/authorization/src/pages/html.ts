@@ -41,6 +41,9 @@ button{font:inherit;padding:.6rem 1.5rem;border:0;border-radius:.4rem;background
 button:focus-visible{outline:3px solid #f59e0b;outline-offset:2px}
 code{overflow-wrap:anywhere}small{color:#57534e}`;
 
+/** In one piece: the policy names the hash of exactly what stands between the tags. */
+const styleElement = new Html(`<style>${style}</style>`);
+
 /**
  * No script, nothing from elsewhere, no frame around it.
  *
@@ -62,9 +65,7 @@ export function page({ title, body }: { title: string; body: Html }): string {
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <title>${title}</title>
-        <style>
-          ${new Html(style)}
-        </style>
+        ${styleElement}
       </head>
       <body>
         <main>

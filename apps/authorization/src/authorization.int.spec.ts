@@ -1,0 +1,703 @@
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import {
+  errorTable,
+  isPosternError,
+  newId,
+  operations,
+  TokenSet,
+  type AdminEvent,
+  type ConnectionEvent,
+} from '@postern/contracts';
+import { generateSealingKey, generateSigningKey, opener, randomToken, sealJwe } from '@postern/crypto';
+import {
+  connectionEvolver,
+  createPlatform,
+  createRegistration,
+  createTenant,
+  disablePlatform,
+  disableRegistration,
+  platformEvolver,
+  recordRefreshRejected,
+  registrationEvolver,
+  releaseRefreshToken,
+  revokeConnection,
+  startRefresh,
+  tenantEvolver,
+  type Connection,
+} from '@postern/domain';
+import { CommitReader, commitSigner, commitVerifier, Repository, type Evolver } from '@postern/event-log';
+import {
+  callOperation,
+  connectBus,
+  createOperator,
+  endpoint,
+  identityCreds,
+  JetStreamEventLog,
+  platformCreds,
+  provision,
+  serveOperations,
+  serverOperatorConfig,
+  type Bus,
+  type OperatorBundle,
+  type RequestInput,
+} from '@postern/nats';
+import { describeWithServer, freePort, startNatsServer, type NatsServer } from '@postern/servers';
+import { Clock, startService, type RunningService } from '@postern/service';
+import {
+  acmeAccounts,
+  acmeLoginAndConsent,
+  ScriptedBrowser,
+  startAcme,
+  startPlatformSite,
+  waitFor,
+  type Acme,
+  type AcmeClient,
+  type PlatformSite,
+} from '@postern/testing';
+
+import { authorizationService } from './index.ts';
+import { SessionIndex } from './sessions/session-index.ts';
+
+const scopes = ['openid', 'offline_access', 'contacts:read'];
+const tenantId = newId('tenant');
+const otherTenantId = newId('tenant');
+const platformId = newId('platform');
+const otherPlatformId = newId('platform');
+const registrationId = newId('registration');
+/** Servers, keys and streams on a busy machine. */
+const startTimeoutMs = 180_000;
+const ours = { tenantId, platformId };
+const writers = ['authorization', 'administrator', 'revocation', 'refresh', 'vault'] as const;
+const keys = new Map(writers.map((name) => [name, { signing: generateSigningKey(), sealing: generateSealingKey() }]));
+const keysOf = (name: (typeof writers)[number]) => keys.get(name) ?? fail(`no keys of ${name}`);
+const trust = {
+  writers: Object.fromEntries(writers.map((name) => [name, [keysOf(name).signing.publicJwk]])),
+  recipients: { vault: keysOf('vault').sealing.publicJwk, authorization: keysOf('authorization').sealing.publicJwk },
+};
+
+function fail(reason: string): never {
+  throw new Error(reason);
+}
+
+async function refused(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (error) {
+    if (isPosternError(error)) return error.code;
+    throw error;
+  }
+  return 'not refused';
+}
+
+/** Stands in for apps/vault on its own NATS identity; what it is sent it really opens. */
+class VaultInMemory {
+  readonly pending = new Map<string, TokenSet>();
+  readonly promoted = new Map<string, number>();
+  clientSecret = '';
+  refusesToStore = 0;
+
+  endpoints() {
+    const { sealing } = keysOf('vault');
+    const { open } = opener(sealing.privateJwk);
+    return [
+      endpoint(operations.releaseClientSecret, () => ({
+        sealed_secret: sealJwe({
+          recipient: trust.recipients.authorization,
+          plaintext: Buffer.from(this.clientSecret),
+        }),
+        secret_version: 1,
+      })),
+      endpoint(operations.storeCredential, ({ bought_by: boughtBy, sealed_token_set: sealed }) => {
+        if (this.refusesToStore > 0) {
+          this.refusesToStore -= 1;
+          throw Object.assign(new Error('the database is away'));
+        }
+        this.pending.set(boughtBy, TokenSet.parse(JSON.parse(open(sealed).plaintext.toString('utf8'))));
+        return { credential_id: newId('credential'), credential_version: null };
+      }),
+      endpoint(operations.promoteCredential, ({ session_id: sessionId, connection_id: connectionId }) => {
+        const tokenSet = this.pending.get(sessionId) ?? fail('nothing is pending');
+        const known = [...this.promoted].filter(([key]) => key.startsWith(connectionId)).length;
+        const version = this.promoted.get(`${connectionId}/${sessionId}`) ?? known + 1;
+        this.promoted.set(`${connectionId}/${sessionId}`, version);
+        return {
+          credential_id: newId('credential'),
+          credential_version: version,
+          access_token_expires_at_ms: tokenSet.accessTokenExpiresAtMs,
+          granted_scopes: tokenSet.grantedScopes,
+          has_refresh_token: tokenSet.refreshToken !== null,
+        };
+      }),
+    ];
+  }
+}
+
+await describeWithServer('nats-server', 'authorization', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-authorization-'));
+  const buses: Bus[] = [];
+  const vault = new VaultInMemory();
+  const logLines: string[] = [];
+  let server: NatsServer;
+  let bundle: OperatorBundle;
+  let acme: Acme;
+  let acmeClient: AcmeClient;
+  let site: PlatformSite;
+  let service: RunningService;
+  let publicUrl: string;
+  let platform: Bus;
+  let otherPlatform: Bus;
+  let administrator: Bus;
+  let vaultService: { stop(): Promise<void> };
+  let browser: ScriptedBrowser;
+
+  const reader = new CommitReader({ verifier: commitVerifier(trust) });
+  const connected = async (identity: string, creds: string) => {
+    const bus = await connectBus({ servers: server.url, creds, identity, name: `spec ${identity}` });
+    buses.push(bus);
+    return bus;
+  };
+  const identities = new Map<string, Promise<Bus>>();
+  const asIdentity = (name: (typeof writers)[number] | 'provisioner') => {
+    const bus = identities.get(name) ?? identityCreds(bundle, name).then((creds) => connected(name, creds));
+    identities.set(name, bus);
+    return bus;
+  };
+
+  function repositoryOf<State, Event extends ConnectionEvent | AdminEvent>(
+    bus: Bus,
+    writer: (typeof writers)[number],
+    evolver: Evolver<State, Event>,
+  ): Repository<State, Event> {
+    const stream = evolver.kind === 'connection' ? 'connections' : 'admin';
+    const signer = commitSigner(writer, keysOf(writer).signing.privateJwk);
+    return new Repository({ log: new JetStreamEventLog({ bus, stream }), evolver, reader, signer, source: '/spec' });
+  }
+
+  const origin = { correlationId: newId('correlation') };
+
+  async function administer<State, Event extends AdminEvent>(
+    evolver: Evolver<State, Event>,
+    ref: { tenantId: string; id: string },
+    decide: (state: State) => readonly Event[],
+  ): Promise<void> {
+    const repository = repositoryOf(administrator, 'administrator', evolver);
+    await repository.execute(ref, decide, { actor: { type: 'administrator' }, ...origin });
+  }
+
+  async function createRegistrationAt(id: string, more: { providerId?: string; tenantId?: string } = {}) {
+    const { providerId = 'openid-connect', tenantId: owner = tenantId } = more;
+    const data = {
+      providerId,
+      displayName: 'Acme <CRM>',
+      clientId: acmeClient.clientId,
+      tokenEndpointAuthMethod: 'client_secret_basic' as const,
+      parameters: providerId === 'openid-connect' ? { issuer: acme.issuer } : {},
+      scopes,
+    };
+    await administer(registrationEvolver, { tenantId: owner, id }, (state) => createRegistration(data, state));
+  }
+
+  beforeAll(async () => {
+    bundle = await createOperator();
+    const config = { operatorMode: serverOperatorConfig(bundle) };
+    server = await startNatsServer({ dataDir: join(folder, 'nats'), config });
+    await provision(await asIdentity('provisioner'));
+    publicUrl = `http://127.0.0.1:${await freePort()}`;
+    site = await startPlatformSite();
+    acme = await startAcme();
+    acmeClient = await acme.registerClient({ redirectUris: [`${publicUrl}/oauth/callback/${registrationId}`] });
+    vault.clientSecret = acmeClient.clientSecret ?? '';
+    vaultService = await serveOperations(await asIdentity('vault'), {
+      name: 'vault',
+      version: '0.1.0',
+      endpoints: vault.endpoints(),
+    });
+    administrator = await asIdentity('administrator');
+    for (const id of [tenantId, otherTenantId]) {
+      await administer(tenantEvolver, { tenantId: id, id }, (state) => createTenant({ name: 'T' }, state));
+    }
+    for (const [id, name] of [
+      [platformId, 'Agents & Co'],
+      [otherPlatformId, 'Others'],
+    ] as const) {
+      const data = { name, returnUrls: [site.returnUrl, `${site.returnUrl}?keep=me`] };
+      await administer(platformEvolver, { tenantId, id }, (state) => createPlatform(data, state));
+    }
+    await createRegistrationAt(registrationId);
+    const credsOf = async (id: string) => (await platformCreds(bundle, { tenantId, platformId: id })).creds;
+    platform = await connected(platformId, await credsOf(platformId));
+    otherPlatform = await connected(otherPlatformId, await credsOf(otherPlatformId));
+    service = await startService(authorizationService, await environment(), {
+      logDestination: { write: (line) => void logLines.push(line) },
+    });
+  }, startTimeoutMs);
+
+  afterAll(async () => {
+    await service?.stop();
+    await vaultService?.stop();
+    await Promise.all(buses.map((bus) => bus.drain()));
+    await site?.close();
+    await acme?.close();
+    await server?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  beforeEach(() => {
+    browser = new ScriptedBrowser();
+  });
+  afterEach(() => {
+    delete (service.get(Clock) as { nowMs?: unknown }).nowMs;
+    acme.faults.clear();
+  });
+
+  async function environment(): Promise<Record<string, string>> {
+    const secretFile = (name: string, content: string) => {
+      const path = join(folder, name);
+      writeFileSync(path, content);
+      chmodSync(path, 0o600);
+      return path;
+    };
+    mkdirSync(folder, { recursive: true });
+    return {
+      POSTERN_NATS_URL: server.url,
+      POSTERN_NATS_CREDS_FILE: secretFile('creds', await identityCreds(bundle, 'authorization')),
+      POSTERN_TRUST_FILE: secretFile('trust.json', JSON.stringify(trust)),
+      POSTERN_SIGNING_KEY_FILE: secretFile('signing', JSON.stringify(keysOf('authorization').signing.privateJwk)),
+      POSTERN_SEALING_KEY_FILE: secretFile('sealing', JSON.stringify(keysOf('authorization').sealing.privateJwk)),
+      POSTERN_COOKIE_KEY_FILE: secretFile('cookie', randomToken(32)),
+      POSTERN_DIGEST_KEY_FILE: secretFile('digest', randomToken(32)),
+      POSTERN_HTTP_PORT: new URL(publicUrl).port,
+      POSTERN_PUBLIC_URL: publicUrl,
+      POSTERN_ALLOW_LOOPBACK_PROVIDERS: 'true',
+      POSTERN_LOG_LEVEL: 'debug',
+    };
+  }
+
+  const connect = (more: Partial<RequestInput<typeof operations.startSession>> = {}) =>
+    callOperation(platform, operations.startSession, ours, {
+      registration_id: registrationId,
+      end_user: 'user-1',
+      return_url: site.returnUrl,
+      ...more,
+    });
+  const complete = (session: string, code: string, { bus = platform, as = platformId, user = 'user-1' } = {}) =>
+    callOperation(
+      bus,
+      operations.completeSession,
+      { tenantId, platformId: as },
+      { session_id: session, code, end_user: user },
+    );
+
+  const journey = { user: acmeAccounts.ada.email, password: acmeAccounts.ada.password };
+  async function goThrough(url: string, decision: 'allow' | 'deny' = 'allow') {
+    const arrival = await acmeLoginAndConsent(browser, url, { ...journey, decision, returnUrl: site.returnUrl });
+    const { session_id: sessionId = '', code = '', error } = Object.fromEntries(arrival.searchParams);
+    return { sessionId, code, error, arrival };
+  }
+
+  /** Goes to the provider and stops in front of our callback. */
+  async function untilCallback(url: string): Promise<URL> {
+    const returnUrl = `${publicUrl}/oauth/callback/${registrationId}`;
+    return acmeLoginAndConsent(browser, url, { ...journey, decision: 'allow', returnUrl });
+  }
+
+  async function eventsOf(connectionId: string): Promise<{ type: string; data: Record<string, unknown> }[]> {
+    const repository = repositoryOf(administrator, 'administrator', connectionEvolver);
+    const events = [];
+    for await (const { commit } of repository.history({ tenantId, id: connectionId })) events.push(...commit.events);
+    return events;
+  }
+  const typesOf = async (connectionId: string) => (await eventsOf(connectionId)).map(({ type }) => type);
+  const connectionOf = async (sessionId: string) =>
+    (await service.get(SessionIndex).find(sessionId))?.connectionId ?? fail('the session is not known');
+
+  async function refusedPage(url: string | URL, code: keyof typeof errorTable, who = browser): Promise<void> {
+    const page = await who.open(url);
+    expect(page.text).toContain(`Error code ${code}`);
+    expect(page.status).toBe(errorTable[code].status);
+    expect(page.headers.get('content-type')).toContain('text/html');
+  }
+
+  async function connectedOnce(user = 'user-1') {
+    const { connect_url: url } = await connect({ end_user: user });
+    const { sessionId, code } = await goThrough(url);
+    return { sessionId, code, ...(await complete(sessionId, code, { user })) };
+  }
+
+  async function act(
+    writer: 'revocation' | 'refresh' | 'vault',
+    id: string,
+    decide: (state: Connection) => ConnectionEvent[],
+  ) {
+    const repository = repositoryOf(await asIdentity(writer), writer, connectionEvolver);
+    await repository.execute({ tenantId, id }, decide, { actor: { type: 'service', id: writer }, ...origin });
+  }
+
+  async function endedByProvider(id: string): Promise<void> {
+    const claimId = newId('claim');
+    const nowMs = Date.now();
+    const start = { claimId, claimTimeoutMs: 30_000, reason: 'requested', nowMs } as const;
+    await act('refresh', id, (state) => startRefresh(start, state));
+    await act('vault', id, (state) => releaseRefreshToken({ claimId, nowMs }, state));
+    const verdict = { claimId, error: 'invalid_grant', errorDescription: null, httpStatus: 400, nowMs };
+    await act('refresh', id, (state) => recordRefreshRejected(verdict, state));
+  }
+
+  describe('the story', () => {
+    test('a session, our page, the provider, the callback and the completion make a connection', async () => {
+      const started = await connect({ scopes: ['openid', 'offline_access', 'contacts:read'] });
+      expect(started.connect_url).toBe(`${publicUrl}/connect/${started.session_id}`);
+      const { sessionId, code } = await goThrough(started.connect_url);
+      expect(sessionId).toBe(started.session_id);
+      const connectionId = await connectionOf(sessionId);
+      expect(await typesOf(connectionId)).toEqual(['AuthorizationStarted', 'CodeExchangeStarted']);
+
+      const completed = await complete(sessionId, code);
+      expect(completed).toMatchObject({ connection_id: connectionId, freshness: { health: 'ok' } });
+      expect(completed.scope.toSorted()).toEqual(scopes.toSorted());
+      const events = await eventsOf(connectionId);
+      expect(events.map(({ type }) => type)).toEqual([
+        'AuthorizationStarted',
+        'CodeExchangeStarted',
+        'ConnectionAuthorized',
+      ]);
+      expect(events[2]?.data).toMatchObject({ credentialVersion: 1, accountDigest: expect.stringMatching(/^.{43}$/) });
+      expect(JSON.stringify(events)).not.toMatch(/user-1|ada/i);
+    });
+
+    test('completing again by the same platform for the same user answers the same', async () => {
+      const { sessionId, code, ...first } = await connectedOnce();
+      expect(await complete(sessionId, code)).toEqual(first);
+      expect(await typesOf(first.connection_id)).toHaveLength(3);
+    });
+
+    test('the page says who connects what to whom, escaped, without scripts, and cannot be framed', async () => {
+      const { connect_url: url } = await connect();
+      const page = await browser.open(url);
+      expect(page.text).toContain('Connect Acme <CRM> to Agents & Co');
+      expect(page.text).toContain('contacts:read');
+      expect(page.body).not.toMatch(/<script|<CRM>/i);
+      expect(page.headers.get('content-security-policy')).toMatch(/default-src 'none'.*frame-ancestors 'none'/);
+      expect(browser.cookies.list()).toEqual([
+        expect.objectContaining({ name: 'postern_page', httpOnly: true, sameSite: 'lax', path: new URL(url).pathname }),
+      ]);
+    });
+
+    test('a return_url keeps its own query', async () => {
+      const { connect_url: url } = await connect({ return_url: `${site.returnUrl}?keep=me` });
+      const { arrival } = await goThrough(url);
+      expect(arrival.searchParams.get('keep')).toBe('me');
+    });
+
+    test('the only registration at a provider need not be named', async () => {
+      expect((await connect({ registration_id: undefined, provider: 'openid-connect' })).session_id).toMatch(/^ses_/);
+    });
+
+    test('denied consent ends the session and goes back to the platform with the error', async () => {
+      const { connect_url: url } = await connect();
+      const { sessionId, code, error } = await goThrough(url, 'deny');
+      expect({ code, error }).toEqual({ code: '', error: 'access_denied' });
+      const connectionId = await connectionOf(sessionId);
+      expect((await eventsOf(connectionId)).at(-1)).toMatchObject({
+        type: 'AuthorizationDenied',
+        data: { stage: 'authorization', error: 'access_denied' },
+      });
+      await refusedPage(url, 'session.denied');
+    });
+
+    test('a connection that the provider has ended is authorized again in place, by its link', async () => {
+      const { connection_id: id } = await connectedOnce();
+      await refusedPage(`${publicUrl}/connect/${id}`, 'session.not_found');
+      await endedByProvider(id);
+      const { sessionId, code } = await goThrough(`${publicUrl}/connect/${id}`);
+      expect(await complete(sessionId, code)).toMatchObject({ connection_id: id });
+      expect((await typesOf(id)).slice(-3)).toEqual([
+        'AuthorizationStarted',
+        'CodeExchangeStarted',
+        'ConnectionReauthorized',
+      ]);
+      await refusedPage(`${publicUrl}/connect/${id}`, 'session.not_found');
+    });
+
+    test('a platform, or an administrator for it, begins a re-authorization', async () => {
+      const { connection_id: id } = await connectedOnce();
+      await act('revocation', id, (state) => revokeConnection({ cause: 'requested_by_platform', reason: null }, state));
+      const request = { connection_id: id };
+      const first = await callOperation(platform, operations.reauthorize, ours, request);
+      const asAdministrator = { tenantId, platformId: 'administrator' };
+      const second = await callOperation(administrator, operations.reauthorize, asAdministrator, request);
+      await refusedPage(first.connect_url, 'session.superseded');
+      const { sessionId, code } = await goThrough(second.connect_url);
+      expect(await complete(sessionId, code)).toMatchObject({ connection_id: id, freshness: { health: 'ok' } });
+    });
+
+    test('a token endpoint that fails ends the session, and the platform hears of it', async () => {
+      const { connect_url: url } = await connect();
+      acme.faults.set({ tokenEndpoint: { status: 500 } });
+      const { sessionId, error } = await goThrough(url);
+      expect(error).toBe('exchange_failed');
+      expect((await eventsOf(await connectionOf(sessionId))).at(-1)).toMatchObject({
+        type: 'AuthorizationDenied',
+        data: { stage: 'exchange', error: 'temporarily_unavailable' },
+      });
+    });
+
+    test('a vault that comes back in time loses nothing', async () => {
+      const { connect_url: url } = await connect();
+      vault.refusesToStore = 2;
+      const { sessionId, code } = await goThrough(url);
+      expect(await complete(sessionId, code)).toMatchObject({ freshness: { health: 'ok' } });
+    });
+  });
+
+  test('a vault that stays away ends the session in a denial, since the code is spent', async () => {
+    const { connect_url: url } = await connect();
+    vault.refusesToStore = Infinity;
+    const { sessionId, error } = await goThrough(url);
+    vault.refusesToStore = 0;
+    expect(error).toBe('exchange_failed');
+    expect((await eventsOf(await connectionOf(sessionId))).at(-1)?.data).toMatchObject({ error: 'not_stored' });
+    await refusedPage(url, 'session.denied');
+  });
+
+  describe('bad input to the operations', () => {
+    test.each([
+      ['session.return_url_unknown', { return_url: 'https://evil.example/' }],
+      ['session.return_url_unknown', { return_url: 'below' }],
+      ['session.scope_unknown', { scopes: ['openid', 'admin:everything'] }],
+      ['registration.not_found', { registration_id: newId('registration') }],
+      ['registration.not_found', { registration_id: undefined, provider: 'nobody' }],
+      ['registration.not_found', { provider: 'linear' }],
+      ['request.malformed', { registration_id: undefined }],
+      ['request.malformed', { registration_id: 'reg_*' }],
+      ['request.malformed', { end_user: '' }],
+    ] satisfies [string, Partial<RequestInput<typeof operations.startSession>>][])(
+      '%s: %j',
+      async (code, more: Partial<RequestInput<typeof operations.startSession>>) => {
+        const url = more.return_url === 'below' ? { return_url: `${site.returnUrl}/below` } : {};
+        expect(await refused(connect({ ...more, ...url }))).toBe(code);
+      },
+    );
+
+    test('the registration of another tenant does not exist', async () => {
+      const theirs = newId('registration');
+      await createRegistrationAt(theirs, { tenantId: otherTenantId });
+      expect(await refused(connect({ registration_id: theirs }))).toBe('registration.not_found');
+    });
+
+    test('a disabled registration and a disabled platform are refused, sessions begun before too', async () => {
+      const id = newId('registration');
+      await createRegistrationAt(id);
+      const { connect_url: url } = await connect({ registration_id: id });
+      expect((await browser.open(url)).status).toBe(200);
+      await administer(registrationEvolver, { tenantId, id }, (state) => disableRegistration({ reason: null }, state));
+      await waitFor(async () => (await refused(connect({ registration_id: id }))) === 'registration.disabled', {
+        describe: 'the registration stays enabled',
+      });
+      await refusedPage(url, 'registration.disabled');
+
+      const disabled = newId('platform');
+      const data = { name: 'Gone', returnUrls: [site.returnUrl] };
+      await administer(platformEvolver, { tenantId, id: disabled }, (state) => createPlatform(data, state));
+      await administer(platformEvolver, { tenantId, id: disabled }, (state) =>
+        disablePlatform({ reason: null }, state),
+      );
+      const { creds } = await platformCreds(bundle, { tenantId, platformId: disabled });
+      const bus = await connected(disabled, creds);
+      const request = { registration_id: registrationId, end_user: 'u', return_url: site.returnUrl };
+      const call = callOperation(bus, operations.startSession, { tenantId, platformId: disabled }, request);
+      expect(await refused(call)).toBe('platform.disabled');
+    });
+
+    test('an administrator connects nobody and completes nothing', async () => {
+      const request = { registration_id: registrationId, end_user: 'u', return_url: site.returnUrl };
+      const as = { tenantId, platformId: 'administrator' };
+      expect(await refused(callOperation(administrator, operations.startSession, as, request))).toBe('auth.forbidden');
+      const { sessionId, code } = await connectedOnce();
+      const completing = complete(sessionId, code, { bus: administrator, as: 'administrator' });
+      expect(await refused(completing)).toBe('auth.forbidden');
+    });
+
+    test("another platform's connection does not exist", async () => {
+      const { connection_id: id } = await connectedOnce();
+      const as = { tenantId, platformId: otherPlatformId };
+      const call = callOperation(otherPlatform, operations.reauthorize, as, { connection_id: id });
+      expect(await refused(call)).toBe('connection.not_found');
+      const unknown = callOperation(platform, operations.reauthorize, ours, { connection_id: newId('connection') });
+      expect(await refused(unknown)).toBe('connection.not_found');
+    });
+  });
+
+  describe('completion', () => {
+    test('by another platform finds no session; for another user is refused; neither changes anything', async () => {
+      const { connect_url: url } = await connect();
+      const { sessionId, code } = await goThrough(url);
+      const before = await typesOf(await connectionOf(sessionId));
+      const byOther = complete(sessionId, code, { bus: otherPlatform, as: otherPlatformId });
+      expect(await refused(byOther)).toBe('session.not_found');
+      expect(await refused(complete(sessionId, code, { user: 'user-2' }))).toBe('session.end_user_mismatch');
+      expect(await typesOf(await connectionOf(sessionId))).toEqual(before);
+      expect(await complete(sessionId, code)).toMatchObject({ freshness: { health: 'ok' } });
+      expect(await refused(complete(sessionId, code, { user: 'user-2' }))).toBe('session.end_user_mismatch');
+    });
+
+    test('with a code of another session, a made-up one, or before the provider answered', async () => {
+      const first = await goThrough((await connect()).connect_url);
+      const { session_id: second } = await connect();
+      expect(await refused(complete(second, first.code))).toBe('session.code_invalid');
+      expect(await refused(complete(second, 'made-up'))).toBe('session.code_invalid');
+      expect(await refused(complete(first.sessionId, `${first.code}x`))).toBe('session.code_invalid');
+    });
+
+    test('of an unknown session', async () => {
+      expect(await refused(complete(newId('session'), 'any'))).toBe('session.not_found');
+    });
+
+    test('after its time', async () => {
+      const { connect_url: url } = await connect();
+      const { sessionId, code } = await goThrough(url);
+      laterBy(11 * 60_000);
+      expect(await refused(complete(sessionId, code))).toBe('session.expired');
+    });
+
+    test('a code tells its bearer nothing and holds no user', async () => {
+      const { code } = await goThrough((await connect()).connect_url);
+      expect(Buffer.from(code, 'base64url').toString('latin1')).not.toMatch(/ses_|con_/);
+    });
+  });
+
+  function laterBy(ms: number): void {
+    service.get(Clock).nowMs = () => Date.now() + ms;
+  }
+
+  describe('the browser', () => {
+    test('unknown, foreign and malformed ids give the same page', async () => {
+      const { connection_id: healthy } = await connectedOnce();
+      const ids = [newId('session'), newId('connection'), healthy, 'ses_*', 'con_>', 'x'.repeat(400)];
+      const pages = await Promise.all(ids.map((id) => new ScriptedBrowser().open(`${publicUrl}/connect/${id}`)));
+      for (const page of pages) {
+        expect(page.status).toBe(404);
+        expect(page.text.replace(/cor_\w+/, '')).toBe(pages[0]?.text.replace(/cor_\w+/, ''));
+      }
+    });
+
+    test('the button works only on our own page, in the same browser', async () => {
+      const { connect_url: url } = await connect();
+      const other = await browser.open((await connect()).connect_url);
+      const page = await browser.open(url);
+      const token = page.forms[0]?.fields.find(({ name }) => name === 'form_token')?.value ?? '';
+      const post = (body: string, headers: Record<string, string> = {}) =>
+        fetch(url, { method: 'POST', redirect: 'manual', body: new URLSearchParams(body), headers });
+      const cookie = `postern_page=${browser.cookies.get(new URL(url), 'postern_page')}`;
+      const otherCookie = `postern_page=${browser.cookies.get(new URL(other.url), 'postern_page')}`;
+      const form = `form_token=${token}`;
+      expect((await post(form)).status).toBe(400);
+      expect((await post('form_token=guessed', { cookie })).status).toBe(400);
+      expect((await post('', { cookie })).status).toBe(400);
+      expect((await post(form, { cookie: otherCookie })).status).toBe(400);
+      expect((await post(form, { cookie, 'sec-fetch-site': 'cross-site' })).status).toBe(400);
+      expect((await post(form, { cookie })).status).toBe(302);
+    });
+
+    test('PKCE, state, nonce and the exact redirect URI go with the browser; the cookie goes to the callback only', async () => {
+      const { connect_url: url } = await connect();
+      const page = await browser.open(url);
+      const leaving = await browser.submit(page, { until: ({ origin }) => origin === acme.issuer });
+      const query = Object.fromEntries(new URL(leaving.url).searchParams);
+      expect(query).toMatchObject({
+        code_challenge_method: 'S256',
+        redirect_uri: `${publicUrl}/oauth/callback/${registrationId}`,
+        response_type: 'code',
+        scope: scopes.join(' '),
+      });
+      for (const name of ['state', 'nonce', 'code_challenge']) expect(query[name]).toHaveLength(43);
+      expect(browser.cookies.list()).toContainEqual(
+        expect.objectContaining({
+          name: 'postern_session',
+          path: `/oauth/callback/${registrationId}`,
+          httpOnly: true,
+          sameSite: 'lax',
+        }),
+      );
+    });
+
+    test('an answer with another state, without a state, or in another browser is refused and changes nothing', async () => {
+      const { connect_url: url, session_id: sessionId } = await connect();
+      const callback = await untilCallback(url);
+      const changed = new URL(callback);
+      changed.searchParams.set('state', randomToken());
+      await refusedPage(changed, 'session.state_mismatch');
+      changed.searchParams.delete('state');
+      await refusedPage(changed, 'session.state_mismatch');
+      await refusedPage(callback, 'session.state_mismatch', new ScriptedBrowser());
+      await refusedPage(callback.href.replace(registrationId, newId('registration')), 'session.state_mismatch');
+      await refusedPage(callback.href.replace(registrationId, 'reg_*'), 'request.not_found');
+      expect(await typesOf(await connectionOf(sessionId))).toEqual(['AuthorizationStarted']);
+      expect((await browser.open(callback, { until: stopAtSite })).url).toContain('code=');
+    });
+
+    test('an answer of another issuer is refused before the code is spent', async () => {
+      const { connect_url: url, session_id: sessionId } = await connect();
+      const callback = await untilCallback(url);
+      callback.searchParams.set('iss', 'https://evil.example');
+      await refusedPage(callback, 'session.issuer_mismatch');
+      expect(await typesOf(await connectionOf(sessionId))).toEqual(['AuthorizationStarted']);
+    });
+
+    test('a replayed answer never reaches the provider, even with the cookie of before', async () => {
+      const { connect_url: url, session_id: sessionId } = await connect();
+      const callback = await untilCallback(url);
+      const cookie = `postern_session=${browser.cookies.get(callback, 'postern_session')}`;
+      const replay = () => fetch(callback, { redirect: 'manual', headers: { cookie } });
+      const calls = acme.tokenCalls().length;
+      const answers = await Promise.all([replay(), replay(), replay()]);
+      expect(answers.map(({ status }) => String(status)).toSorted()).toEqual(['302', '409', '409']);
+      expect(await (await replay()).text()).toContain('session.already_used');
+      expect(acme.tokenCalls().length - calls).toBe(1);
+      expect(
+        (await typesOf(await connectionOf(sessionId))).filter((type) => type === 'CodeExchangeStarted'),
+      ).toHaveLength(1);
+    });
+
+    test('a session after its time has no page and takes no answer', async () => {
+      const { connect_url: url, session_id: sessionId } = await connect();
+      const callback = await untilCallback(url);
+      laterBy(10 * 60_000);
+      await refusedPage(callback, 'session.expired');
+      await refusedPage(url, 'session.expired');
+      expect(await typesOf(await connectionOf(sessionId))).toEqual(['AuthorizationStarted']);
+    });
+
+    test('two connections begun side by side in one browser at two registrations do not disturb each other', async () => {
+      const id = newId('registration');
+      await createRegistrationAt(id);
+      const first = await untilCallback((await connect()).connect_url);
+      const page = await browser.open((await connect({ registration_id: id })).connect_url);
+      await browser.submit(page, { until: ({ origin }) => origin === acme.issuer });
+      expect((await browser.open(first, { until: stopAtSite })).url).toContain('code=');
+    });
+  });
+
+  const stopAtSite = (url: URL) => url.origin === site.origin;
+
+  test('no code, state, verifier, cookie or token stands in a log line', async () => {
+    const callback = await untilCallback((await connect()).connect_url);
+    const cookie = browser.cookies.get(callback, 'postern_session') ?? '';
+    const arrival = await browser.open(callback, { until: stopAtSite });
+    const tokens = [...vault.pending.values()].flatMap(({ accessToken, refreshToken }) => [
+      accessToken,
+      refreshToken ?? '-',
+    ]);
+    const { code = '-', state = '-' } = Object.fromEntries(callback.searchParams);
+    const completion = new URL(arrival.url).searchParams.get('code') ?? '-';
+    const text = logLines.join('');
+    expect(text).toContain('request answered');
+    for (const secret of [code, state, cookie, completion, vault.clientSecret, ...tokens]) {
+      expect(secret.length).toBeGreaterThan(8);
+      expect(text).not.toContain(secret);
+    }
+  });
+});
