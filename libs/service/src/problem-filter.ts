@@ -25,7 +25,8 @@ export class ProblemFilter implements ExceptionFilter {
   answer(thrown: unknown, request: FastifyRequest, reply: FastifyReply): void {
     const error = codedError(thrown);
     const route = request.routeOptions?.config as PosternRouteConfig | undefined;
-    reportError(this.#logger, `${request.method} ${request.routeOptions?.url ?? '(no route)'} failed`, error);
+    const reported = error.code === 'service.internal' ? thrown : error;
+    reportError(this.#logger, `${request.method} ${request.routeOptions?.url ?? '(no route)'} failed`, reported);
     if (reply.sent) return;
     const { status, headers, body } = route?.oauth === true ? oauthReply(error) : problemReply(error, correlationId());
     void reply.status(status).headers(headers).send(JSON.stringify(body));

@@ -13,7 +13,7 @@ type Handler<O extends Operation> = (request: RequestOf<O>, call: Call) => Promi
  * called. It is called directly: no guard, pipe or interceptor stands before it.
  */
 export function Serves<O extends Operation>(operation: O) {
-  return (_target: object, _key: string | symbol, descriptor: TypedPropertyDescriptor<Handler<O>>): void => {
+  return <H extends Handler<O>>(_t: object, _key: string | symbol, descriptor: TypedPropertyDescriptor<H>): void => {
     if (descriptor.value !== undefined) Reflect.defineMetadata(servesKey, operation, descriptor.value);
   };
 }

@@ -169,7 +169,8 @@ class Service implements RunningService {
       checkReplies: this.#checkReplies,
       // What a handler threw has its log line already, inside its span.
       onError: ({ code, message }, { subject, correlationId }) => {
-        if (code === 'bus.reply_refused') logger.warn(message, { code, subject, correlation_id: correlationId });
+        if (code === 'bus.reply_refused' || this.#checkReplies)
+          logger.warn(message, { code, subject, correlation_id: correlationId });
       },
     });
   }

@@ -24,7 +24,11 @@ type WorkHandler = (payload: unknown, message: WorkMessage) => Promise<void>;
  * table says; anything else puts the message back. A method that settles the message itself has the last word.
  */
 export function Works(consumer: ConsumerKey, { concurrencyMax = 16 }: { concurrencyMax?: number } = {}) {
-  return (target: object, key: string | symbol, descriptor: TypedPropertyDescriptor<WorkHandler>): void => {
+  return <H extends WorkHandler>(
+    target: object,
+    key: string | symbol,
+    descriptor: TypedPropertyDescriptor<H>,
+  ): void => {
     Payload()(target, key, 0);
     Ctx()(target, key, 1);
     const pattern = EventPattern(consumer as string, jetStreamTransportId, { concurrencyMax }) as MethodDecorator;
