@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -112,7 +113,15 @@ await describeWithServer('nats-server', 'postern up', () => {
       const vault = stack.pidOf('vault');
       process.kill(vault, 'SIGKILL');
       await waitFor(() => !isProcessAlive(vault), { describe: 'the killed service lives' });
-      await waitFor(() => isUp(stack), { timeoutMs: 30_000, describe: 'it did not come back' });
+      const file = JSON.parse(readFileSync(join(data, 'one/supervisor.json'), 'utf8')) as {
+        services: { vault: number };
+      };
+      const ready = () =>
+        fetch(`http://127.0.0.1:${file.services.vault}/readyz`).then(
+          ({ ok }) => ok,
+          () => false,
+        );
+      await waitFor(ready, { timeoutMs: 30_000, describe: 'it did not come back' });
     },
     3 * startTimeoutMs,
   );
