@@ -10,7 +10,7 @@ import { freshnessOf } from './freshness.ts';
 import { leaseDecision } from './lease-decision.ts';
 import { noConnection } from './state.ts';
 
-const runs = { numRuns: 300 };
+const runs = { numRuns: 500 };
 const text = (value: unknown) => JSON.stringify(value);
 
 /** Holds at every moment of every life. The books are kept from events alone, and know nothing of the state. */
@@ -214,7 +214,7 @@ describe('the fold', () => {
         .constantFrom('constructor', '__proto__', 'toString')
         .map((type) => ({ type, version: 1, data: {} }) as unknown as ConnectionEvent),
     ),
-    { maxLength: 40 },
+    { maxLength: 40, size: 'max' },
   );
 
   test('it takes any sequence of events, and its keys keep their order', () => {
