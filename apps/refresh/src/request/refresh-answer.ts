@@ -23,7 +23,7 @@ type Reply = ReplyOf<typeof operations.refreshConnection>;
 export type Answer = { readonly reply: Reply } | { readonly refusal: PosternError };
 
 /** A claim ended without new tokens. */
-const failures: ReadonlySet<ConnectionEvent['type']> = new Set(['RefreshFailed', 'RefreshInterrupted']);
+const failures: ReadonlySet<string> = new Set<ConnectionEvent['type']>(['RefreshFailed', 'RefreshInterrupted']);
 
 /**
  * What can be told without refreshing: that it was done already, that it cannot be done, or that it failed just now.
@@ -61,7 +61,7 @@ export function answerAfter(
   const { authorization, suspended, credential, health } = state;
   const usable = authorization === 'authorized' && !suspended;
   const isNewer = credential !== null && credential.version > question.credentialVersion;
-  const hasFailed = events.some(({ type }) => failures.has(type as ConnectionEvent['type']));
+  const hasFailed = events.some(({ type }) => failures.has(type));
   if (usable && !isNewer && !hasFailed) return undefined;
   if (usable && !isNewer && (health.nextAttemptAtMs ?? 0) <= question.nowMs) return undefined;
   return answerOf(() => {

@@ -1,0 +1,433 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import {
+  administratorToken,
+  newId,
+  operations,
+  subjects,
+  type ConnectionEvent,
+  type ReplyOf,
+  type TokenSet,
+} from '@postern/contracts';
+import { pkcePair, randomToken, Secret } from '@postern/crypto';
+import { callOperation, createOperator, publishMessage, serverOperatorConfig } from '@postern/nats';
+import { loadCatalog, providerOf } from '@postern/provider-catalog';
+import { ProviderClient } from '@postern/provider-client';
+import { describeWithServer, startNatsServer, type NatsServer } from '@postern/servers';
+import { startService, type RunningService } from '@postern/service';
+import {
+  acmeAccounts,
+  acmeLoginAndConsent,
+  ScriptedBrowser,
+  startAcme,
+  tokenFingerprint,
+  waitFor,
+  type Acme,
+} from '@postern/testing';
+
+import { TakeClaim } from './claim/take-claim.ts';
+import { refreshService } from './index.ts';
+import { VaultDouble } from './spec-support/vault-double.ts';
+import { World } from './spec-support/world.ts';
+import { SpendClaim } from './spend/spend-claim.ts';
+
+const redirectUri = 'http://127.0.0.1:9/oauth/callback/reg';
+const scopes = ['openid', 'offline_access', 'contacts:read'];
+const claimTimeoutMs = 6_000;
+/** Claims that a test can wait for; the other tests run with the times of production. */
+const shortClaims = { POSTERN_CLAIM_TIMEOUT: `${claimTimeoutMs}ms`, POSTERN_PROVIDER_TIMEOUT: '2s' };
+const hourMs = 3_600_000;
+
+await describeWithServer('nats-server', 'refreshing against a real authorization server', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'postern-refresh-'));
+  const lines: string[] = [];
+  const logDestination = { write: (line: string) => void lines.push(line) };
+  let server: NatsServer;
+  let acme: Acme;
+  let world: World;
+  let vault: VaultDouble;
+  let services: RunningService[] = [];
+  let registrationId: string;
+  let provider: ProviderClient;
+
+  beforeAll(async () => {
+    const bundle = await createOperator();
+    const config = { operatorMode: serverOperatorConfig(bundle) };
+    server = await startNatsServer({ dataDir: join(folder, 'nats'), config });
+    acme = await startAcme({ accessTokenTtlS: 3_600 });
+    world = await World.create(server.url, bundle, folder);
+    vault = await VaultDouble.start(world);
+    await register();
+    await startTwo({});
+  });
+
+  /** Two instances, in the place of those that ran before. */
+  async function startTwo(times: Record<string, string>): Promise<void> {
+    await stopAll();
+    services = await Promise.all(
+      ['one', 'two'].map((POSTERN_INSTANCE_ID) => {
+        const env = world.env({ ...times, POSTERN_INSTANCE_ID });
+        return startService(refreshService, env, { logDestination, checkReplies: true });
+      }),
+    );
+  }
+
+  async function stopAll(): Promise<void> {
+    await Promise.all(services.splice(0).map((service) => service.stop()));
+  }
+
+  afterAll(async () => {
+    await stopAll();
+    await vault?.stop();
+    await world?.close();
+    await acme?.close();
+    await server?.stop();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  afterEach(() => acme.faults.clear());
+
+  async function register(): Promise<void> {
+    const { clientId, clientSecret = '' } = await acme.registerClient({ redirectUris: [redirectUri] });
+    const client = {
+      clientId,
+      tokenEndpointAuthMethod: 'client_secret_basic',
+      parameters: { issuer: acme.issuer },
+    } as const;
+    const data = { ...client, providerId: 'openid-connect', displayName: 'Acme CRM', scopes };
+    registrationId = await world.register([
+      { type: 'RegistrationCreated', version: 1, data },
+      { type: 'RegistrationSecretStored', version: 1, data: { secretVersion: 1 } },
+    ]);
+    vault.clientSecret = clientSecret;
+    provider = new ProviderClient({
+      provider: providerOf(loadCatalog(), 'openid-connect'),
+      registration: client,
+      clientSecret: Secret.from(clientSecret),
+      allowLoopback: true,
+    });
+  }
+
+  /** Goes through Acme's pages as Ada, and brings home a token set. */
+  async function authorize(): Promise<TokenSet> {
+    const state = randomToken();
+    const nonce = randomToken();
+    const { codeVerifier, codeChallenge } = pkcePair();
+    const url = await provider.authorizationUrl({ redirectUri, state, codeChallenge, scopes, nonce });
+    const { email: user, password } = acmeAccounts.ada;
+    const journey = { user, password, decision: 'allow' as const, returnUrl: redirectUri };
+    const arrival = await acmeLoginAndConsent(new ScriptedBrowser(), url, journey);
+    const callback = await provider.readCallback({ parameters: arrival.searchParams, expectedState: state });
+    if (callback.kind !== 'code') throw new Error('Acme denied');
+    const outcome = await provider.exchangeCode({
+      callback,
+      redirectUri,
+      codeVerifier,
+      nonce,
+      requestedScopes: scopes,
+    });
+    if (outcome.kind !== 'exchanged') throw new Error(`not exchanged: ${outcome.error}`);
+    return outcome.tokenSet;
+  }
+
+  /** A connection whose access token has ended, or lives another hour. */
+  async function connect({ lives }: { lives: boolean }): Promise<string> {
+    const tokenSet = await authorize();
+    const connectionId = newId('connection');
+    const sessionId = newId('session');
+    const expiresAtMs = Date.now() + hourMs;
+    const grant = {
+      sessionId,
+      credentialVersion: vault.insert(connectionId, sessionId, tokenSet).version,
+      grantedScopes: tokenSet.grantedScopes,
+      accessTokenExpiresAtMs: Date.now() + (lives ? hourMs : -1),
+      hasRefreshToken: true,
+      accountDigest: null,
+    };
+    const started = {
+      ...{ sessionId, purpose: 'connect' as const, platformId: world.platformId, providerId: 'openid-connect' },
+      ...{ registrationId, endUserDigest: 'digest', requestedScopes: scopes, expiresAtMs },
+      returnUrl: 'https://platform.example/return',
+    };
+    await world.append(
+      'authorization',
+      connectionId,
+      { type: 'AuthorizationStarted', version: 1, data: started },
+      { type: 'CodeExchangeStarted', version: 1, data: { sessionId } },
+      { type: 'ConnectionAuthorized', version: 1, data: grant },
+    );
+    return connectionId;
+  }
+
+  type Reply = ReplyOf<typeof operations.refreshConnection>;
+  const ask = async (connectionId: string, version?: number, platformId = world.platformId): Promise<Reply> =>
+    callOperation(
+      await world.bus('gateway'),
+      operations.refreshConnection,
+      { tenantId: world.tenantId, platformId },
+      { connection_id: connectionId, ...(version !== undefined && { credential_version: version }) },
+      { timeoutMs: 20_000 },
+    );
+  const refreshCalls = () => acme.tokenCalls().filter(({ grantType }) => grantType === 'refresh_token');
+  const afterAuthorization = async (connectionId: string) => (await world.history(connectionId)).slice(3);
+
+  /** A worker of nobody: it writes a claim and is never heard of again. */
+  async function claimOfNobody(connectionId: string, expiresInMs = claimTimeoutMs): Promise<string> {
+    const claimId = newId('claim');
+    const data = {
+      claimId,
+      credentialVersion: 1,
+      claimExpiresAtMs: Date.now() + expiresInMs,
+      reason: 'expired',
+    } as const;
+    await world.append('refresh', connectionId, { type: 'RefreshStarted', version: 1, data });
+    return claimId;
+  }
+  const release = async (connectionId: string, claimId: string) =>
+    callOperation(
+      await world.bus('refresh'),
+      operations.releaseRefreshToken,
+      { app: 'refresh' },
+      { tenant_id: world.tenantId, connection_id: connectionId, claim_id: claimId },
+    );
+  const revoked: ConnectionEvent = {
+    type: 'ConnectionRevoked',
+    version: 1,
+    data: { cause: 'requested_by_platform', reason: null },
+  };
+
+  test('fifty callers at two instances cause one token call, and the rotated token is kept', async () => {
+    const connectionId = await connect({ lives: false });
+    const before = refreshCalls().length;
+    const replies = await Promise.all(Array.from({ length: 50 }, () => ask(connectionId, 1)));
+    expect(new Set(replies.map(({ credential_version: version }) => version))).toEqual(new Set([2]));
+    expect(replies[0]).toMatchObject({ connection_id: connectionId, freshness: { health: 'ok' } });
+    const calls = refreshCalls().slice(before);
+    expect(calls).toHaveLength(1);
+    const [first, second] = vault.rowsOf(connectionId);
+    expect(calls[0]?.presentedRefreshToken).toBe(tokenFingerprint(first?.tokenSet.refreshToken ?? ''));
+    expect(calls[0]?.issuedRefreshToken).toBe(tokenFingerprint(second?.tokenSet.refreshToken ?? ''));
+    const events = ['RefreshStarted', 'RefreshTokenReleased', 'AccessTokenRefreshed', 'RefreshTokenRotated'];
+    expect(await afterAuthorization(connectionId)).toEqual(events);
+  });
+
+  test('who names a version that was replaced is answered at once, and who names none gets a refresh', async () => {
+    const connectionId = await connect({ lives: true });
+    const before = refreshCalls().length;
+    expect(await ask(connectionId)).toMatchObject({ credential_version: 2 });
+    expect(await ask(connectionId, 1)).toMatchObject({ credential_version: 2 });
+    expect(await ask(connectionId, undefined, administratorToken)).toMatchObject({ credential_version: 3 });
+    expect(refreshCalls()).toHaveLength(before + 2);
+  });
+
+  test("another platform's connection looks like none", async () => {
+    const connectionId = await connect({ lives: false });
+    const stranger = ask(connectionId, 1, newId('platform'));
+    await expect(stranger).rejects.toMatchObject({ code: 'connection.not_found' });
+    await expect(ask(newId('connection'))).rejects.toMatchObject({ code: 'connection.not_found' });
+    expect(await afterAuthorization(connectionId)).toEqual([]);
+  });
+
+  test('a dead grant is found once, and told with the way out', async () => {
+    const connectionId = await connect({ lives: false });
+    const token = Secret.from(vault.rowsOf(connectionId)[0]?.tokenSet.refreshToken ?? '');
+    await provider.revoke({ token, hint: 'refresh_token' });
+    const before = refreshCalls().length;
+    const refusal = {
+      code: 'connection.reauthorization_required',
+      details: {
+        reauthorize_url: `https://postern.example/connect/${connectionId}`,
+        freshness: { health: 'reauthorization_required', reason: 'invalid_grant' },
+      },
+    };
+    const answers = await Promise.allSettled([ask(connectionId, 1), ask(connectionId), ask(connectionId, 1)]);
+    for (const answer of answers) expect(answer).toMatchObject({ status: 'rejected', reason: refusal });
+    await expect(ask(connectionId)).rejects.toMatchObject(refusal);
+    expect(refreshCalls()).toHaveLength(before + 1);
+    const events = ['RefreshStarted', 'RefreshTokenReleased', 'RefreshRejected', 'ReauthorizationRequired'];
+    expect(await afterAuthorization(connectionId)).toEqual(events);
+  });
+
+  test('while the provider fails, a living token stays valid, and its token is not sent twice', async () => {
+    const connectionId = await connect({ lives: true });
+    acme.faults.set({ tokenEndpoint: { status: 500, error: 'server_error' } });
+    const reply = await ask(connectionId);
+    expect(reply).toMatchObject({ credential_version: 1, freshness: { health: 'degraded', reason: 'server_error' } });
+    const before = refreshCalls().length;
+    expect(await ask(connectionId, 1)).toMatchObject({ freshness: { health: 'degraded' } });
+    expect(refreshCalls()).toHaveLength(before);
+    const { health, credential } = await world.state(connectionId);
+    expect(health.nextAttemptAtMs).toBeGreaterThanOrEqual(credential?.accessTokenExpiresAtMs ?? Infinity);
+  });
+
+  test('without a living token a failure says when to come back', async () => {
+    const connectionId = await connect({ lives: false });
+    acme.faults.set({ tokenEndpoint: { status: 503 } });
+    const refusal = { code: 'refresh.unavailable', details: { retry_after_s: expect.any(Number) } };
+    await expect(ask(connectionId, 1)).rejects.toMatchObject(refusal);
+    const before = refreshCalls().length;
+    await expect(ask(connectionId, 1)).rejects.toMatchObject(refusal);
+    expect(refreshCalls()).toHaveLength(before);
+    acme.faults.clear();
+    expect(await ask(connectionId)).toMatchObject({ credential_version: 2, freshness: { health: 'ok' } });
+  });
+
+  test('a wrong client secret alarms the operator and blames nobody else', async () => {
+    const connectionId = await connect({ lives: false });
+    const { clientSecret } = vault;
+    vault.clientSecret = 'not the secret';
+    await expect(ask(connectionId, 1)).rejects.toMatchObject({ code: 'refresh.unavailable' });
+    vault.clientSecret = clientSecret;
+    expect(await world.state(connectionId)).toMatchObject({
+      authorization: 'authorized',
+      health: { status: 'degraded', reason: 'invalid_client' },
+    });
+    const alarms = lines.filter((line) => line.includes('correct the client registration'));
+    expect(alarms).toEqual([expect.stringContaining('"level":"error"')]);
+    expect(await ask(connectionId)).toMatchObject({ credential_version: 2 });
+  });
+
+  test('tokens bought for a connection that was revoked meanwhile are revoked at the provider', async () => {
+    const connectionId = await connect({ lives: false });
+    acme.faults.set({ tokenEndpoint: { hold: true, times: 1 } });
+    const asked = ask(connectionId, 1);
+    const refused = expect(asked).rejects.toMatchObject({ code: 'connection.revoked' });
+    await waitFor(() => acme.faults.held() === 1, { describe: 'the token call' });
+    const before = acme.counts().revocations;
+    await world.append('revocation', connectionId, revoked);
+    acme.faults.release();
+    await refused;
+    await waitFor(() => acme.counts().revocations === before + 1, { describe: 'the revocation of the fresh tokens' });
+    expect(await afterAuthorization(connectionId)).toEqual([
+      'RefreshStarted',
+      'RefreshTokenReleased',
+      'ConnectionRevoked',
+    ]);
+    expect(vault.rowsOf(connectionId)).toHaveLength(1);
+  });
+
+  test('a due message that comes again after its outcome spends nothing', async () => {
+    const connectionId = await connect({ lives: true });
+    await ask(connectionId);
+    const before = refreshCalls().length;
+    await publishMessage(await world.bus('refresh'), {
+      stream: 'REFRESH',
+      subject: subjects.refreshDue({ tenantId: world.tenantId, connectionId }),
+      payload: { reason: 'requested', credential_version: 1, position: 1 },
+    });
+    await waitFor(
+      async () => {
+        const { num_pending: pending, num_ack_pending: taken } = await world.consumer();
+        return pending + taken === 0;
+      },
+      { describe: 'the due message to be done' },
+    );
+    expect(refreshCalls()).toHaveLength(before);
+    expect(await world.state(connectionId)).toMatchObject({ credential: { version: 2 }, claim: null });
+  });
+
+  describe('workers that are alive, dead or late', () => {
+    beforeAll(() => startTwo(shortClaims));
+
+    test('a live claim puts the due message back, and its outcome answers those who wait', async () => {
+      const connectionId = await connect({ lives: false });
+      const claimId = await claimOfNobody(connectionId);
+      const asked = ask(connectionId, 1);
+      await waitFor(async () => (await world.consumer()).num_ack_pending > 0, {
+        describe: 'the due message to be taken',
+      });
+      const before = refreshCalls().length;
+      await release(connectionId, claimId);
+      const refreshToken = Secret.from(vault.rowsOf(connectionId)[0]?.tokenSet.refreshToken ?? '');
+      const outcome = await provider.refresh({ refreshToken, grantedScopes: scopes });
+      if (outcome.kind !== 'refreshed') throw new Error(outcome.error);
+      const { version } = vault.insert(connectionId, claimId, outcome.tokenSet);
+      const { grantedScopes, accessTokenExpiresAtMs } = outcome.tokenSet;
+      const data = { claimId, credentialVersion: version, grantedScopes, accessTokenExpiresAtMs };
+      await world.append('refresh', connectionId, { type: 'AccessTokenRefreshed', version: 1, data });
+      expect(await asked).toMatchObject({ credential_version: 2 });
+      expect(refreshCalls()).toHaveLength(before + 1);
+      await waitFor(async () => (await world.consumer()).num_ack_pending === 0, {
+        describe: 'the due message to be done',
+      });
+      expect(refreshCalls()).toHaveLength(before + 1);
+    });
+
+    test('before the release: nothing was sent, so it is tried again at once', async () => {
+      const connectionId = await connect({ lives: false });
+      await claimOfNobody(connectionId);
+      expect(await ask(connectionId, 1)).toMatchObject({ credential_version: 2 });
+      expect(await afterAuthorization(connectionId)).toEqual([
+        ...['RefreshStarted', 'RefreshFailed'],
+        ...['RefreshStarted', 'RefreshTokenReleased', 'AccessTokenRefreshed', 'RefreshTokenRotated'],
+      ]);
+    });
+
+    test('after the release: it is called interrupted, and retried once the access token has ended', async () => {
+      const connectionId = await connect({ lives: false });
+      await release(connectionId, await claimOfNobody(connectionId));
+      const before = refreshCalls().length;
+      expect(await ask(connectionId, 1)).toMatchObject({ credential_version: 2 });
+      expect(refreshCalls()).toHaveLength(before + 1);
+      expect(await afterAuthorization(connectionId)).toEqual([
+        ...['RefreshStarted', 'RefreshTokenReleased', 'RefreshInterrupted'],
+        ...['RefreshStarted', 'RefreshTokenReleased', 'AccessTokenRefreshed', 'RefreshTokenRotated'],
+      ]);
+    });
+
+    test('after the vault stored: what the claim bought is found and recorded, and nothing is spent', async () => {
+      const connectionId = await connect({ lives: false });
+      const claimId = await claimOfNobody(connectionId);
+      await release(connectionId, claimId);
+      const refreshToken = Secret.from(vault.rowsOf(connectionId)[0]?.tokenSet.refreshToken ?? '');
+      const outcome = await provider.refresh({ refreshToken, grantedScopes: scopes });
+      if (outcome.kind !== 'refreshed') throw new Error(outcome.error);
+      vault.insert(connectionId, claimId, outcome.tokenSet);
+      const before = refreshCalls().length;
+      expect(await ask(connectionId, 1)).toMatchObject({ credential_version: 2 });
+      expect(refreshCalls()).toHaveLength(before);
+      expect((await world.state(connectionId)).credential?.boughtBy).toBe(claimId);
+    });
+
+    test('a late answer of an interrupted worker is welcome', async () => {
+      const connectionId = await connect({ lives: true });
+      const [slow] = services;
+      if (slow === undefined) throw new Error('no service');
+      vault.holdStores();
+      const due = {
+        tenantId: world.tenantId,
+        connectionId,
+        reason: 'requested',
+        credentialVersion: 1,
+        position: 1,
+      } as const;
+      const taken = await slow.get(TakeClaim).take(due);
+      if (taken.kind !== 'claimed') throw new Error(taken.kind);
+      const spent = slow.get(SpendClaim).spend(taken.held, { working: () => undefined });
+      await waitFor(() => vault.held > 0, { describe: 'the store to be held' });
+      const second = await ask(connectionId);
+      expect(second).toMatchObject({ credential_version: 1, freshness: { reason: 'refresh_interrupted' } });
+      vault.letStoresGo();
+      await spent;
+      expect(await afterAuthorization(connectionId)).toEqual([
+        ...['RefreshStarted', 'RefreshTokenReleased', 'RefreshInterrupted'],
+        ...['AccessTokenRefreshed', 'RefreshTokenRotated'],
+      ]);
+      expect(await world.state(connectionId)).toMatchObject({ credential: { version: 2 }, health: { status: 'ok' } });
+    });
+  });
+
+  test('no token and no client secret stands in a log line', () => {
+    const sets = [...vault.rows.values()].flat().map(({ tokenSet }) => tokenSet);
+    const secrets = [
+      vault.clientSecret,
+      ...sets.flatMap(({ accessToken, refreshToken }) => [accessToken, refreshToken ?? '']),
+    ];
+    expect(secrets.length).toBeGreaterThan(20);
+    const all = lines.join('');
+    expect(lines.length).toBeGreaterThan(20);
+    expect(secrets.filter((secret) => all.includes(secret))).toEqual([]);
+  });
+});

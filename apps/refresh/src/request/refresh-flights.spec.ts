@@ -1,0 +1,95 @@
+import { newId, type ConnectionEvent } from '@postern/contracts';
+import { generateSigningKey } from '@postern/crypto';
+import { connectionEvolver, upcast } from '@postern/domain';
+import { commitSigner, CommitReader, commitVerifier, Follower, MemoryEventLog, Repository } from '@postern/event-log';
+
+import { connected, connectionId, tenantId, the } from '../spec-support/states.ts';
+import { RefreshFlights, type Ask } from './refresh-flights.ts';
+
+const connection = { tenantId, id: connectionId };
+const ask: Ask = { connection, credentialVersion: 1, reason: 'requested', reauthorizeUrl: 'https://postern.example/c' };
+const patient = { timeoutMs: 30_000 };
+
+/** The flights over a log in memory; `onPublish` is the worker. */
+async function world(onPublish: (append: (...events: ConnectionEvent[]) => Promise<void>) => Promise<void>) {
+  const keys = { refresh: generateSigningKey(), authorization: generateSigningKey(), vault: generateSigningKey() };
+  const writers = Object.fromEntries(Object.entries(keys).map(([name, { publicJwk }]) => [name, [publicJwk]]));
+  const reader = new CommitReader({ verifier: commitVerifier({ writers, recipients: {} }) });
+  const log = new MemoryEventLog();
+  const writer = (name: keyof typeof keys) =>
+    new Repository({
+      ...{ log, reader, evolver: connectionEvolver, upcast, source: '/postern/spec' },
+      signer: commitSigner(name, keys[name].privateJwk),
+    });
+  const options = { actor: { type: 'service' as const }, correlationId: newId('correlation') };
+  await writer('authorization').execute(connection, () => connected, options);
+  const append = async (...events: ConnectionEvent[]) => {
+    for (const event of events) {
+      await writer(event.type === 'RefreshTokenReleased' ? 'vault' : 'refresh').execute(
+        connection,
+        () => [event],
+        options,
+      );
+    }
+  };
+  const follower = new Follower({ log, reader, filter: 'connection.>', from: 'end', onEntry: () => undefined });
+  await follower.start();
+  const published: unknown[] = [];
+  const due = {
+    publish: async (message: unknown) => {
+      published.push(message);
+      await onPublish(append);
+    },
+  };
+  const clock = { nowMs: () => Date.now() };
+  const logger = { warn: () => undefined };
+  const flights = new RefreshFlights(
+    writer('refresh'),
+    follower as never,
+    due as never,
+    clock as never,
+    logger as never,
+  );
+  return { flights, published, append, follower };
+}
+
+const hourAhead = Date.now() + 3_600_000;
+const claim = { claimExpiresAtMs: hourAhead, reason: 'requested' } as const;
+
+test('an outcome that comes before the publishing returns is heard', async () => {
+  const { flights, published, follower } = await world((append) =>
+    append(the.claimed(claim), the.released, the.failed(hourAhead)),
+  );
+  const answer = await flights.answer(ask, patient);
+  expect(answer).toMatchObject({ refusal: { code: 'refresh.unavailable' } });
+  expect(published).toHaveLength(1);
+  await follower.stop();
+});
+
+test('callers of one refresh share one due message', async () => {
+  const { flights, published, follower } = await world(async (append) =>
+    append(the.claimed(claim), the.released, the.refreshed({ accessTokenExpiresAtMs: hourAhead })),
+  );
+  const answers = await Promise.all(Array.from({ length: 50 }, () => flights.answer(ask, patient)));
+  expect(answers).toEqual(answers.map(() => expect.objectContaining({ reply: expect.anything() })));
+  expect(published).toEqual([{ tenantId, connectionId, reason: 'requested', credentialVersion: 1, position: 1 }]);
+  expect(flights.size).toBe(0);
+  await follower.stop();
+});
+
+test('a due message that was acknowledged for an older attempt is published again', async () => {
+  const { flights, published, follower } = await world(async (append) => {
+    if (published.length < 2) return;
+    await append(the.claimed(claim), the.released, the.refreshed({ accessTokenExpiresAtMs: hourAhead }));
+  });
+  expect(await flights.answer(ask, patient)).toMatchObject({ reply: { credential_version: 2 } });
+  expect(published).toHaveLength(2);
+  await follower.stop();
+});
+
+test('a caller with a deadline gets a coded answer at its deadline, and nobody waits on', async () => {
+  const { flights, follower } = await world(async () => undefined);
+  await expect(flights.answer(ask, { timeoutMs: 5 })).rejects.toMatchObject({ code: 'refresh.timeout' });
+  expect(flights.size).toBe(0);
+  await follower.stop();
+});

@@ -1,0 +1,31 @@
+import { connected, stateOf, the, tokenEndsMs, whileItLives } from '../spec-support/states.ts';
+import { refreshLimits } from '../refresh-limits.ts';
+import { nextAttemptAtMs } from './retry-plan.ts';
+
+const { retryDelayMsMin, retryDelayMsMax } = refreshLimits;
+const failure = { retryAfterMs: null, mayHaveBeenProcessed: false };
+const healthy = stateOf(connected);
+const failing = stateOf([...connected, the.claimed(), the.failed(tokenEndsMs)]);
+const plan = (state: typeof healthy, more: Partial<typeof failure> | { retryAfterMs: number }, forMs = 0, random = 1) =>
+  nextAttemptAtMs(state, { ...failure, ...more }, { nowMs: whileItLives + forMs, random }) - whileItLives - forMs;
+
+test('the first pause is short, and half of it is chance', () => {
+  expect(plan(healthy, {})).toBe(retryDelayMsMin);
+  expect(plan(healthy, {}, 0, 0)).toBe(retryDelayMsMin / 2);
+});
+
+test('the pause grows with the time of failing, up to its maximum', () => {
+  expect(plan(failing, {}, 60_000)).toBe(60_000);
+  expect(plan(failing, {}, 24 * 3_600_000)).toBe(retryDelayMsMax);
+});
+
+test('Retry-After is a floor, with chance on top', () => {
+  expect(plan(healthy, { retryAfterMs: 120_000 }, 0, 0)).toBe(120_000);
+  expect(plan(healthy, { retryAfterMs: 120_000 })).toBeGreaterThan(120_000);
+  expect(plan(failing, { retryAfterMs: 1_000 }, 60_000)).toBe(60_000);
+});
+
+test('a token that may have been spent is not sent again while the access token lives', () => {
+  expect(plan(healthy, { mayHaveBeenProcessed: true })).toBe(tokenEndsMs - whileItLives);
+  expect(plan(healthy, { mayHaveBeenProcessed: true }, 3_600_000)).toBe(retryDelayMsMin);
+});
