@@ -93,11 +93,11 @@ export class SmallVault {
       this.seen.push('asked to shred');
       if (this.shredFault !== undefined) throw this.shredFault;
       const connections = await this.#world.connections('vault');
-      const { position } = await connections.execute(
-        { tenantId, id: connectionId },
-        (state) => shredKey({}, state) as never,
-        { actor: { type: 'service', id: 'vault' }, correlationId: 'cor', fromLeader: true },
-      );
+      const { position } = await connections.execute({ tenantId, id: connectionId }, (state) => shredKey({}, state), {
+        actor: { type: 'service', id: 'vault' },
+        correlationId: 'cor',
+        fromLeader: true,
+      });
       return { position };
     });
   }

@@ -13,7 +13,6 @@ import {
   type CommitSigner,
   type EventLog,
   type LogEntry,
-  type Upcast,
 } from '@postern/event-log';
 import {
   connectBus,
@@ -61,7 +60,7 @@ export class World {
     this.trust = {
       writers: Object.fromEntries(keys.map(([writer, { publicJwk }]) => [writer, [publicJwk]])),
       recipients: { revocation: sealing.publicJwk },
-    } as TrustBundle;
+    };
     const file = (name: string, content: string) => {
       writeFileSync(join(folder, name), content, { mode: 0o600 });
       return join(folder, name);
@@ -158,7 +157,7 @@ export class World {
       evolver: evolverOf(aggregate) as never,
     });
     const actor: Actor = { type: 'administrator' };
-    await repository.execute({ tenantId, id }, () => [event as AnyEvent], {
+    await repository.execute({ tenantId, id }, () => [event], {
       actor,
       correlationId: newId('correlation'),
     });
@@ -205,7 +204,7 @@ export class World {
       evolver,
       reader: new CommitReader({ verifier: commitVerifier(this.trust) }),
       signer,
-      upcast: upcast as Upcast,
+      upcast,
       source: `/postern/${signer.identity}`,
     });
   }
