@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import {
   administratorToken,
+  limits,
   newId,
   operations,
   subjects,
@@ -326,6 +327,26 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     );
     expect(refreshCalls()).toHaveLength(before);
     expect(await world.state(connectionId)).toMatchObject({ credential: { version: 2 }, claim: null });
+  });
+
+  test('a claim with too little time left is not spent', async () => {
+    const connectionId = await connect({ lives: true });
+    const [service] = services;
+    if (service === undefined) throw new Error('no service');
+    const due = {
+      tenantId: world.tenantId,
+      connectionId,
+      reason: 'requested',
+      credentialVersion: 1,
+      position: 1,
+    } as const;
+    const taken = await service.get(TakeClaim).take(due);
+    if (taken.kind !== 'claimed') throw new Error(taken.kind);
+    const before = refreshCalls().length;
+    const held = { ...taken.held, sinceMs: taken.held.sinceMs - limits.claimTimeoutMs + 2 * limits.providerTimeoutMs };
+    await service.get(SpendClaim).spend(held, { working: () => undefined });
+    expect(refreshCalls()).toHaveLength(before);
+    expect(await afterAuthorization(connectionId)).toEqual(['RefreshStarted', 'RefreshFailed']);
   });
 
   describe('workers that are alive, dead or late', () => {
