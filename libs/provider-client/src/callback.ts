@@ -24,7 +24,6 @@ interface CallbackInput {
  * @source RFC 6749 §4.1.2, RFC 9207 §2.4
  */
 export function readCallback({ server, client, parameters, expectedState }: CallbackInput): Callback {
-  assertSingle(parameters);
   if (!constantTimeEqual(parameters.get('state') ?? '', expectedState)) {
     throw new PosternError('session.state_mismatch', 'The state is not the one this session sent.');
   }
@@ -52,12 +51,6 @@ function translated(error: unknown, server: AuthorizationServer, parameters: URL
     return new PosternError('session.issuer_mismatch', 'The iss parameter does not name the expected issuer.');
   }
   return malformed('is not an authorization code response');
-}
-
-/** @source RFC 6749 §3.1 */
-function assertSingle(parameters: URLSearchParams): void {
-  const names = [...parameters.keys()];
-  if (new Set(names).size !== names.length) throw malformed('has a parameter more than once');
 }
 
 function malformed(what: string): PosternError {

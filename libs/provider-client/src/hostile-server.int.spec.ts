@@ -141,6 +141,8 @@ describe('a refusal', () => {
     expect(await refresh()).toMatchObject({ kind: 'client_rejected', error: 'invalid_client', httpStatus: 401 });
     answers(401, { error: 'invalid_grant' }, { 'www-authenticate': 'Basic realm="x"' });
     expect(await refresh()).toMatchObject({ kind: 'rejected', httpStatus: 401 });
+    answers(401, '<html>');
+    expect(await refresh()).toMatchObject({ kind: 'client_rejected', error: 'http_401', httpStatus: 401 });
   });
 
   test.each([500, 502, 429, 408, 503])('invalid_grant with status %d proves nothing', async (status) => {
