@@ -3,7 +3,6 @@ import { rmSync } from 'node:fs';
 import { jetstreamManager } from '@nats-io/jetstream';
 import {
   AccessGroup,
-  limits,
   newId,
   operations,
   PosternError,
@@ -26,8 +25,8 @@ import {
   type OperatorBundle,
 } from '@postern/nats';
 import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
-import type { RunningService } from '@postern/service';
-import { startTcpProxy, waitFor, type TcpProxy } from '@postern/testing';
+import { EventLogs, type RunningService } from '@postern/service';
+import { waitFor } from '@postern/testing';
 import { compactDecrypt, importJWK } from 'jose';
 
 import {
@@ -48,7 +47,6 @@ type LeaseRequest = RequestOf<typeof operations.leaseToken>;
 const folder = temporaryDataDir('postern-lease-');
 let bundle: OperatorBundle;
 let nats: NatsServer;
-let proxy: TcpProxy;
 let postgres: Postgres;
 let world: VaultWorld;
 let vault: RunningService;
@@ -69,8 +67,7 @@ beforeAll(async () => {
     serviceRole: 'vault_lease',
     folder: `${folder}/world`,
   });
-  proxy = await startTcpProxy({ targetPort: nats.port });
-  vault = await world.startVault({ POSTERN_NATS_URL: `nats://127.0.0.1:${proxy.port}` });
+  vault = await world.startVault();
   customer = await world.customer();
   platform = await world.platformBus(customer);
   await answered(() => lease(newId('connection')), 'connection.not_found');
@@ -78,7 +75,6 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await world?.close();
-  await proxy?.close();
   await Promise.all([nats?.stop(), postgres?.stop()]);
   rmSync(folder, { recursive: true, force: true });
 });
@@ -208,7 +204,7 @@ describe('a lease', () => {
 
   test('gives the newest version after a refresh', async () => {
     const ref = await connected(world, customer);
-    await refreshed(world, ref, tokenSetOf('second'));
+    await settled(refreshed(world, ref, tokenSetOf('second')));
     const { token, protectedHeader } = await openWithJose((await lease(ref.connectionId)).sealed_token);
     expect({ token, ver: protectedHeader['ver'] }).toEqual({ token: 'access-second', ver: 2 });
   });
@@ -404,12 +400,32 @@ describe('record before release', () => {
 });
 
 describe('a vault that cannot prove its feed', () => {
-  test('refuses rather than serves from memory, and heals', async () => {
-    const { connectionId } = await connected(world, customer);
-    await lease(connectionId);
-    proxy.delayMs = limits.feedStaleMsMax;
-    await answered(() => lease(connectionId), 'vault.feed_stale');
-    proxy.delayMs = 0;
-    await answered(() => lease(connectionId), 'nothing was refused');
+  test.each(['connections', 'admin'] as const)(
+    'of %s refuses rather than serves from memory, and heals',
+    async (log) => {
+      const { connectionId } = await connected(world, customer);
+      await lease(connectionId);
+      const followed = vault.get(EventLogs)[log];
+      const head = followed.head.bind(followed);
+      followed.head = async () => {
+        throw new PosternError('log.unavailable', 'The leader does not answer.');
+      };
+      await answered(() => lease(connectionId), 'vault.feed_stale');
+      followed.head = head;
+      await answered(() => lease(connectionId), 'nothing was refused');
+    },
+  );
+
+  test('is not ready for work', async () => {
+    const followed = vault.get(EventLogs).connections;
+    const head = followed.head.bind(followed);
+    const status = async () => (await fetch(`${vault.httpUrl}/readyz`)).status;
+    expect(await status()).toBe(200);
+    followed.head = async () => {
+      throw new PosternError('log.unavailable', 'The leader does not answer.');
+    };
+    await waitFor(async () => (await status()) === 503, { describe: 'not ready' });
+    followed.head = head;
+    await waitFor(async () => (await status()) === 200, { describe: 'ready' });
   });
 });

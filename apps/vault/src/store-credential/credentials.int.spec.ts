@@ -477,9 +477,10 @@ describe('a ciphertext', () => {
     expect(await codeOf(vault.get(Credentials).openAccess(owned, 1))).toBe('vault.ciphertext_invalid');
   });
 
-  test('of another session does not become a version', async () => {
-    const [one, two] = [await exchangingSession(world, customer), await exchangingSession(world, customer)];
+  test('of a superseded session does not become a version', async () => {
+    const one = await exchangingSession(world, customer);
     await storePending(world, one, tokenSetOf('one'));
+    const two = await exchangingSession(world, customer, one.connectionId);
     await storePending(world, two, tokenSetOf('two'));
     await asAttacker(
       `update vault.pending_credential set ciphertext =
