@@ -16,6 +16,15 @@ describe('the nats-server configuration', () => {
     expect(text.match(/nats:\/\/127\.0\.0\.1:\d/g)).toEqual(['nats://127.0.0.1:2', 'nats://127.0.0.1:3']);
   });
 
+  test('a node may be made known by another address, or not at all', () => {
+    const cluster = { name: 'c', port: 1, routePorts: [2], advertise: '127.0.0.1:9', noAdvertise: true };
+    const text = natsServerConfig({ ...places, cluster });
+    expect(text).toContain('  advertise: "127.0.0.1:9"\n  no_advertise: true\n}');
+    expect(natsServerConfig({ ...places, cluster: { name: 'c', port: 1, routePorts: [2] } })).not.toContain(
+      'advertise',
+    );
+  });
+
   test('a value cannot break out of its quotes', () => {
     const refusal = expect.objectContaining({ code: 'servers.start_failed' });
     expect(() => natsServerConfig({ ...places, storeDir: '/a"\nauthorization {}' })).toThrow(refusal);

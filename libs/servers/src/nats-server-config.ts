@@ -15,6 +15,10 @@ export interface ClusterConfig {
   readonly port: number;
   /** The cluster ports of all nodes on this machine, this one's among them or not. */
   readonly routePorts: readonly number[];
+  /** The `host:port` at which the other nodes are told to reach this one, when that is not its cluster port. */
+  readonly advertise?: string;
+  /** Clients are not told where the other nodes are. */
+  readonly noAdvertise?: boolean;
 }
 
 export interface NatsServerConfigOptions {
@@ -60,13 +64,15 @@ function operator({ operatorJwt, systemAccount, preload }: OperatorMode): string
   ];
 }
 
-function clusterLines({ name, port, routePorts }: ClusterConfig): string[] {
+function clusterLines({ name, port, routePorts, advertise, noAdvertise = false }: ClusterConfig): string[] {
   const routes = routePorts.filter((one) => one !== port).map((one) => `    nats://127.0.0.1:${one}`);
   return [
     'cluster {',
     `  name: ${quoted(name)}`,
     `  listen: "127.0.0.1:${port}"`,
     ...(routes.length > 0 ? ['  routes: [', ...routes, '  ]'] : []),
+    ...(advertise === undefined ? [] : [`  advertise: ${quoted(advertise)}`]),
+    ...(noAdvertise ? ['  no_advertise: true'] : []),
     '}',
   ];
 }
