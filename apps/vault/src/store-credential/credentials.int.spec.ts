@@ -5,7 +5,7 @@ import { limits, newId, operations, PosternError } from '@postern/contracts';
 import * as domain from '@postern/domain';
 import { createOperator, serverOperatorConfig } from '@postern/nats';
 import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
-import type { RunningService } from '@postern/service';
+import { Clock, type RunningService } from '@postern/service';
 
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
@@ -300,6 +300,25 @@ describe('a refresh token', () => {
     const claimId = await claimed(world, ref);
     await revoked(world, ref);
     expect(await codeOf(released(world, ref, claimId))).toBe('refresh.claim_lost');
+  });
+
+  test('stays when the claim ran out while the release was being recorded', async () => {
+    const ref = await connected(world, customer);
+    const claimId = await claimed(world, ref);
+    const [connections, clock] = [vault.get(Connections), vault.get(Clock)];
+    const [execute, nowMs] = [connections.execute.bind(connections), clock.nowMs.bind(clock)];
+    connections.execute = async (...asked) => {
+      const executed = await execute(...asked);
+      clock.nowMs = () => nowMs() + limits.claimTimeoutMs;
+      return executed;
+    };
+    try {
+      expect(await codeOf(released(world, ref, claimId))).toBe('refresh.claim_lost');
+    } finally {
+      connections.execute = execute;
+      clock.nowMs = nowMs;
+    }
+    expect(await eventsOf(ref)).toContain('RefreshTokenReleased');
   });
 
   test('goes to no other service: the bus does not carry the question', async () => {
