@@ -10,6 +10,7 @@ import {
 import { commitHash, signedMessage } from '@postern/crypto';
 
 import { subjectOf } from './aggregate.ts';
+import { assertMessageSize } from './message-size.ts';
 import type { CommitSigner } from './signing.ts';
 
 /** A commit as it goes to the log. */
@@ -46,7 +47,7 @@ export function encodeCommit(commit: Commit, options: EncodeOptions): EncodedCom
     }
   }
   const encoded = signCommit(commit, options);
-  assertSize(encoded);
+  assertMessageSize(encoded);
   return encoded;
 }
 
@@ -67,12 +68,4 @@ export function signCommit(commit: Commit, { signer, source, traceparent }: Enco
     ...(traceparent === undefined ? {} : { [commitHeaders.traceparent]: traceparent }),
   };
   return { subject, payload, headers, messageId: commit.commitId, hash: commitHash(subject, payload) };
-}
-
-function assertSize({ payload, headers }: EncodedCommit): void {
-  let bytes = payload.byteLength;
-  for (const [name, value] of Object.entries(headers)) bytes += name.length + value.length + 4;
-  if (bytes > limits.commitBytesMax) {
-    throw new PosternError('log.commit_too_large', `${bytes} bytes exceed the ${limits.commitBytesMax} of a commit.`);
-  }
 }

@@ -1,3 +1,4 @@
+export { AppendLoad, type AppendLoadOptions } from './contract/append-load.ts';
 export { eventLogContract } from './contract/event-log-contract.ts';
 export type { LogUnderTest } from './contract/harness.ts';
 export { aggregateOf, subjectOf, type Aggregate } from './aggregate.ts';
@@ -16,6 +17,7 @@ export type {
 export type { AnyEvent, EventMeta, Evolver, Upcast } from './evolver.ts';
 export { foldEntry, type Loaded } from './loaded.ts';
 export { MemoryEventLog, type AppendFault, type MemoryEventLogOptions } from './memory-event-log.ts';
+export { assertMessageSize, messageBytes } from './message-size.ts';
 export {
   Repository,
   type AggregateRef,

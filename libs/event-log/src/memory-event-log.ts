@@ -1,4 +1,4 @@
-import { commitHeaders, limits, PosternError } from '@postern/contracts';
+import { commitHeaders, PosternError } from '@postern/contracts';
 
 import type {
   Appended,
@@ -9,6 +9,7 @@ import type {
   StoredMessage,
   SubscribeRequest,
 } from './event-log.ts';
+import { assertMessageSize } from './message-size.ts';
 import { resolveAppend, type AppendPolicy, type SendOutcome } from './resolve-append.ts';
 import { subjectMatches } from './subject-filter.ts';
 
@@ -71,11 +72,9 @@ export class MemoryEventLog implements EventLog {
     return position;
   }
 
-  append(request: AppendRequest): Promise<Appended> {
-    if (request.payload.byteLength > limits.commitBytesMax) {
-      return Promise.reject(new PosternError('log.commit_too_large', 'The message exceeds the limit.'));
-    }
-    return resolveAppend(request, {
+  async append(request: AppendRequest): Promise<Appended> {
+    assertMessageSize(request);
+    return await resolveAppend(request, {
       send: () => Promise.resolve(this.#send(request)),
       standing: () => Promise.resolve(this.#standing(request)),
       policy: this.#policy,

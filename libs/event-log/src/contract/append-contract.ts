@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 
-import { newId } from '@postern/contracts';
+import { limits, newId } from '@postern/contracts';
 
 import { subjectOf } from '../aggregate.ts';
 import type { AppendRequest } from '../event-log.ts';
-import { newRef } from './fixtures.ts';
+import { messageBytes } from '../message-size.ts';
+import { forge, makeWriters, newRef } from './fixtures.ts';
 import { bytes, codeOf, collect, testGlobals, text, type LogUnderTest } from './harness.ts';
 
 const newSubject = () => subjectOf({ ...newRef(), kind: 'connection' });
@@ -92,11 +93,25 @@ export function appendContract(sut: () => LogUnderTest): void {
     assert.equal(await codeOf(log.append({ ...first, payload: bytes('forged') })), 'log.conflict');
   });
 
-  test('a message beyond the limit is refused by its code', async () => {
+  test('a commit that just fits, with its headers, is stored and read; one byte more is refused before it is sent', async () => {
     const { log } = sut();
-    const subject = newSubject();
-    const large = request(subject, 0, 'x'.repeat(300 * 1024));
-    assert.equal(await codeOf(log.append({ ...large, headers: {} })), 'log.commit_too_large');
-    assert.equal(await log.last(subject), undefined);
+    const { signers, reader } = makeWriters();
+    const ref = newRef();
+    const padded = (pad: string) => forge(ref, signers.revocation, { revision: 1, state: { pad } });
+    const room = limits.commitBytesMax - messageBytes(padded(''));
+    const [fits, tooLarge] = [padded('x'.repeat(room)), padded('x'.repeat(room + 1))];
+    assert.equal(await codeOf(log.append({ ...tooLarge, expectedPosition: 0 })), 'log.commit_too_large');
+    assert.equal(await log.last(fits.subject, { fromLeader: true }), undefined);
+    await log.append({ ...fits, expectedPosition: 0 });
+    const stored = await log.last(fits.subject, { fromLeader: true });
+    assert.equal(stored && reader.read(stored).kind, 'commit');
+  });
+
+  test('headers count as much as the payload', async () => {
+    const { log } = sut();
+    const large = request(newSubject(), 0);
+    const headers = { note: 'x'.repeat(limits.commitBytesMax) };
+    assert.equal(await codeOf(log.append({ ...large, headers })), 'log.commit_too_large');
+    assert.equal(await log.last(large.subject), undefined);
   });
 }

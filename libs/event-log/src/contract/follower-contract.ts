@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { newId, subjects } from '@postern/contracts';
 
 import type { LogEntry } from '../commit-reader.ts';
+import type { EventLog } from '../event-log.ts';
 import { Follower, type FollowerOptions } from '../follower.ts';
 import { DirectoryFollower, StateView } from '../state-view.ts';
 import {
@@ -246,6 +247,30 @@ export function followerContract(sut: () => LogUnderTest): void {
     }
   });
 
+  test('a message that never arrives is noticed within the limit: nobody serves without it, and then it is there', async () => {
+    const writers = makeWriters();
+    const staleMsMax = 300;
+    const lossy = losesItsTail(sut().log);
+    await following(
+      writers,
+      async (follower) => {
+        await freshness(follower, true);
+        lossy.lose();
+        const { position } = await makeRepository(sut().otherLog, writers).execute(newRef(), flip, executing());
+        const storedMs = performance.now();
+        while (follower.position < position) {
+          const sinceMs = performance.now() - storedMs;
+          assert.ok(sinceMs < timeoutMs, 'the message should have been fetched');
+          assert.ok(!follower.isFresh() || sinceMs < staleMsMax, `fresh ${sinceMs} ms after what it has not seen`);
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+        assert.equal(follower.counters.resets, 1);
+        await freshness(follower, true);
+      },
+      { log: lossy.log, staleMsMax },
+    );
+  });
+
   test('freshness ends when the server does, and returns with it; nothing is missed', async () => {
     const writers = makeWriters();
     let resets = 0;
@@ -274,6 +299,28 @@ export function followerContract(sut: () => LogUnderTest): void {
       },
     );
   });
+}
+
+/** A log whose feed, once it is told to, loses what comes without a word; a feed begun after that is whole. */
+function losesItsTail(log: EventLog): { readonly log: EventLog; readonly lose: () => void } {
+  let losing = false;
+  const lossy: EventLog = {
+    append: (request) => log.append(request),
+    last: (subject, options) => log.last(subject, options),
+    at: (position) => log.at(position),
+    read: (request) => log.read(request),
+    head: (filter) => log.head(filter),
+    subscribe: (request) => {
+      const whole = losing;
+      return log.subscribe({
+        ...request,
+        onMessage: (message) => {
+          if (whole || !losing) request.onMessage(message);
+        },
+      });
+    },
+  };
+  return { log: lossy, lose: () => (losing = true) };
 }
 
 /** Waits until a follower is fresh, or is not. */

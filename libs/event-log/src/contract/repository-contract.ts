@@ -175,11 +175,28 @@ export function repositoryContract(sut: () => LogUnderTest): void {
     }
   });
 
-  test('a commit beyond the limits is refused by its code', async () => {
+  test('as many events as the limit allows are one commit; one more is refused', async () => {
     const repository = makeRepository(sut().log, makeWriters());
-    const many = Array.from({ length: limits.eventsPerCommitMax + 1 }, () => suspended());
-    assert.equal(await codeOf(repository.execute(newRef(), () => many, executing())), 'log.commit_too_large');
-    const large = [suspended('x'.repeat(limits.commitBytesMax))];
-    assert.equal(await codeOf(repository.execute(newRef(), () => large, executing())), 'log.commit_too_large');
+    const events = (count: number) => () => Array.from({ length: count }, () => suspended());
+    const ref = newRef();
+    const { eventsPerCommitMax } = limits;
+    assert.equal(await codeOf(repository.execute(ref, events(eventsPerCommitMax + 1), executing())), tooLarge);
+    const done = await repository.execute(ref, events(eventsPerCommitMax), executing());
+    assert.deepEqual([done.revision, done.state.changes], [1, eventsPerCommitMax]);
+    assert.deepEqual(await repository.replay(ref), await repository.load(ref, { fromLeader: true }));
+  });
+
+  test('a state that outgrew the limit stops its aggregate with a code, not a crash, and nothing else', async () => {
+    const grown = { ...switchEvolver.initialState, pad: 'x'.repeat(limits.commitBytesMax) };
+    const evolver = { ...switchEvolver, evolve: (state: Switch) => ({ ...state, ...grown }) };
+    const writers = makeWriters();
+    const ref = newRef();
+    await makeRepository(sut().log, writers).execute(ref, flip, executing());
+    const repository = makeRepository(sut().log, writers, { evolver });
+    assert.equal(await codeOf(repository.execute(ref, flip, executing())), tooLarge);
+    const { revision } = await makeRepository(sut().log, writers).execute(ref, flip, executing());
+    assert.equal(revision, 2);
   });
 }
+
+const tooLarge = 'log.commit_too_large';
