@@ -87,7 +87,7 @@ export function describeConfig(definition: ConfigClass<object>, env: Environment
 
 function shown(value: unknown): string {
   if (value === undefined) return '';
-  return typeof value === 'object' ? '[object]' : String(value);
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
 }
 
 function readFields(fields: Fields, env: Environment): Read[] {

@@ -62,10 +62,6 @@ function addHooks(adapter: FastifyAdapter, options: HttpServerOptions): void {
     reply.headers({ ...headers, [correlationHeader]: scope.correlationId });
     context.with(scope.context, () => (refused(request, reply, options) ? undefined : done()));
   });
-  // The body arrives in callbacks of the socket, which belong to no request: the context is entered again after it.
-  server.addHook('preValidation', (request: FastifyRequest, _reply: FastifyReply, done: () => void) => {
-    context.with(scopes.get(request.raw)?.context ?? context.active(), done);
-  });
   server.addHook('onSend', (_request: FastifyRequest, reply: FastifyReply, _payload: unknown, done: () => void) => {
     if (options.isStopping()) reply.header('connection', 'close');
     done();

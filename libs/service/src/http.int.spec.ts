@@ -120,13 +120,19 @@ await describeWithServer('nats-server', 'a service over HTTP', () => {
     expect(odd.headers.get('postern-correlation-id')).toMatch(/^cor_/);
   });
 
-  test('keeps the context over the reading of a body', async () => {
-    const init = {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', 'postern-correlation-id': 'cor_body' },
-    };
-    const answer = await fetch(url('/json'), { ...init, body: JSON.stringify({ a: 'x'.repeat(50_000) }) });
-    expect(await answer.json()).toMatchObject({ correlation: 'cor_body' });
+  test('keeps the context over the reading of a body, however late it comes', async () => {
+    const socket = connect(service.httpPort, '127.0.0.1');
+    const body = JSON.stringify({ a: 'x'.repeat(50_000) });
+    const head = ['POST /json HTTP/1.1', 'Host: x', 'Connection: close', 'Content-Type: application/json'];
+    const more = [`Content-Length: ${body.length}`, 'Expect: 100-continue', 'Postern-Correlation-Id: cor_body'];
+    socket.write(`${[...head, ...more].join('\r\n')}\r\n\r\n`);
+    let answer = '';
+    for await (const chunk of socket) {
+      if (answer === '') socket.write(body);
+      answer += String(chunk);
+    }
+    expect(answer).toContain('100 Continue');
+    expect(answer).toContain('"correlation":"cor_body"');
     expect(log.saying('in the handler').at(-1)).toMatchObject({ correlation_id: 'cor_body' });
   });
 

@@ -42,7 +42,7 @@ describe('a log line', () => {
     logger.error('something happened', fields);
     expect(lines).toHaveLength(1);
     expect(lines[0]).not.toContain('hunter2');
-    expect(lines[0]).not.toContain(JSON.stringify([...Buffer.from('hunter2')]).slice(1, -1));
+    expect(lines[0]).not.toMatch(/\b104,("1":)?117\b/);
   });
 
   test('tells an error by class, code, message and stack, and its causes likewise', () => {

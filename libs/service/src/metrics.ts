@@ -5,7 +5,7 @@ interface Metric {
   readonly name: string;
   readonly help: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
-  lines(): string[];
+  readonly lines: () => string[];
 }
 
 /** A number that only grows. */

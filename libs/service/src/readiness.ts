@@ -1,7 +1,7 @@
-/** True, or the reason in a few words why not. */
-export type ReadinessAnswer = true | string;
+/** True, or why not: the reason in a few words, or just false. */
+export type ReadinessAnswer = boolean | string;
 /** Asked at every `/readyz`; it must answer at once and from memory. */
-export type ReadinessCheck = () => ReadinessAnswer | boolean;
+export type ReadinessCheck = () => ReadinessAnswer;
 
 export interface ReadinessReport {
   readonly ready: boolean;

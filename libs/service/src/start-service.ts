@@ -1,4 +1,4 @@
-import type { Type } from '@nestjs/common';
+import type { Abstract, Type } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { AppName } from '@postern/contracts';
 import {
@@ -33,7 +33,7 @@ export interface RunningService {
   readonly httpPort: number;
   readonly logger: Logger;
   /** A provider of the app, by its class. */
-  get<T>(token: Type<T>): T;
+  get<T>(token: Type<T> | Abstract<T>): T;
   /**
    * Not ready any more, takes nothing new, finishes what is in hand, ends its followers, leaves the bus.
    *
@@ -116,7 +116,7 @@ class Service implements RunningService {
     return `http://${host.includes(':') ? `[${host}]` : host}:${this.#httpPort}`;
   }
 
-  get<T>(token: Type<T>): T {
+  get<T>(token: Type<T> | Abstract<T>): T {
     return this.#nest().get<T>(token, { strict: false });
   }
 
