@@ -56,6 +56,7 @@ async function createPlatform(world: World): Promise<Proof> {
     { timeoutMs: 10_000, describe: 'the gateway gave no access token' },
   );
   world.platform = platform;
+  world.platformSecret = access.clientSecret;
   world.agentId = agentId;
   world.listener = await listen(platform);
   expectThat('the access token lives 15 minutes', body['expires_in'] === 900);

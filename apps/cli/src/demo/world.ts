@@ -32,6 +32,7 @@ export interface World {
   readonly tenantId: string;
   readonly acme: AcmeProcess;
   readonly acmeClientId: string;
+  readonly acmeClientSecret: Secret;
   readonly registrationId: string;
   readonly site: PlatformSite;
   readonly browser: ScriptedBrowser;
@@ -39,6 +40,7 @@ export interface World {
   readonly dataRoot: string;
   // What the steps find out on their way.
   platform: PlatformOnBus | undefined;
+  platformSecret: Secret | undefined;
   listener: Listener | undefined;
   agentId: string;
   connectionId: string;
@@ -67,13 +69,14 @@ export async function withWorld<T>(
     ]);
     const session = closing(await openSession(folder), (one) => one.close());
     const { tenantId } = stack;
-    const { registrationId, clientId } = await registerAtAcme(session, tenantId, acme);
+    const { registrationId, clientId, clientSecret } = await registerAtAcme(session, tenantId, acme);
     const world: World = {
       stack,
       session,
       tenantId,
       acme,
       acmeClientId: clientId,
+      acmeClientSecret: clientSecret,
       registrationId,
       site,
       dataRoot,
@@ -83,6 +86,7 @@ export async function withWorld<T>(
       },
       ...{
         platform: undefined,
+        platformSecret: undefined,
         listener: undefined,
         agentId: '',
         connectionId: '',
@@ -115,8 +119,9 @@ async function registerAtAcme(session: Session, tenantId: string, acme: AcmeProc
       scopes,
     },
   });
-  await storeClientSecret(session, { tenantId, registrationId, secret: Secret.from(clientSecret ?? '') });
-  return { registrationId, clientId };
+  const secret = Secret.from(clientSecret ?? '');
+  await storeClientSecret(session, { tenantId, registrationId, secret });
+  return { registrationId, clientId, clientSecret: secret };
 }
 
 /** Ada goes through our page and Acme's own pages; the code she brings back is what the platform completes with. */

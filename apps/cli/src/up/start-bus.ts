@@ -10,6 +10,9 @@ import { keepRunning, type KeptProcess } from './keep-running.ts';
 /** Room for every stream's own limit; a disk with less is watched by nats-server itself. */
 const fileStoreBytesMax = 32 * 1024 ** 3;
 
+/** A busy machine may need more than the two seconds that nats-server gives a client to authenticate. */
+const extra = 'authorization { timeout: 30 }';
+
 export interface RunningBus {
   readonly url: string;
   readonly monitorUrl: string;
@@ -22,7 +25,7 @@ export async function startBus(folder: DataFolder, onProblem: (sentence: string)
   let ports: { port?: number; monitorPort?: number } = {};
   let server: NatsServer | undefined;
   const start = async () => {
-    const config = { operatorMode: serverOperatorConfig(bundle), serverName: 'postern', fileStoreBytesMax };
+    const config = { operatorMode: serverOperatorConfig(bundle), serverName: 'postern', fileStoreBytesMax, extra };
     server = await startNatsServer({ dataDir: folder.natsDir, ...ports, config });
     ports = { port: server.port, monitorPort: server.monitorPort };
     return server;

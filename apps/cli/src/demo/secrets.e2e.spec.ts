@@ -1,0 +1,135 @@
+import { appendFileSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+
+import { describeWithServer } from '@postern/servers';
+
+import { scanFolder, scanText, type Canaries } from '../spec-support/secret-scan.ts';
+import { story } from './story.ts';
+import { withWorld, type World } from './world.ts';
+
+const wholeTimeoutMs = 240_000;
+const codePattern = /[?&]code=([^&]+)/;
+const challengePattern = /[?&]code_challenge=([^&]+)/;
+
+/** A collector of traces that keeps every byte it is sent. */
+async function traceCollector(): Promise<{ url: string; received(): string; close(): void }> {
+  const bodies: Buffer[] = [];
+  const server = createServer((request, response) => {
+    request.on('data', (chunk: Buffer) => bodies.push(chunk));
+    request.on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end('{}'));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    received: () => Buffer.concat(bodies).toString('latin1'),
+    close: () => server.close(),
+  };
+}
+
+interface Heard {
+  readonly tokens: string[];
+  readonly cookies: string[];
+  readonly refusals: string[];
+}
+
+/** Remembers what the platform was told: tokens are canaries, bodies of refusals are places to look into. */
+function listenToAnswers(world: World): Heard {
+  const tokens: string[] = [];
+  const cookies: string[] = [];
+  const refusals: string[] = [];
+  const original = globalThis.fetch;
+  globalThis.fetch = async (...request) => {
+    const answer = await original(...request);
+    const url = String(request[0] instanceof Request ? request[0].url : request[0]);
+    if (url.startsWith(world.stack.url)) {
+      const text = await answer.clone().text();
+      if (answer.status >= 400) refusals.push(text);
+      const token = /"access_token":"([^"]+)"/.exec(text)?.[1];
+      if (token !== undefined) tokens.push(token);
+      for (const line of answer.headers.getSetCookie()) cookies.push(/^[^=]+=([^;]*)/.exec(line)?.[1] ?? '');
+    }
+    return answer;
+  };
+  return { tokens, cookies, refusals };
+}
+
+async function canariesOf(world: World, { tokens, cookies }: Heard): Promise<Canaries> {
+  const { tokenCalls } = await world.acme.report();
+  const urls = world.browser.history.map(({ url }) => url);
+  const matches = (pattern: RegExp) => urls.flatMap((url) => pattern.exec(url)?.[1] ?? []).map(decodeURIComponent);
+  const credsText = readFileSync(join(world.dataRoot, 'platform.creds'), 'utf8');
+  return {
+    literals: [
+      ...tokens.map((value) => ({ name: 'an access token', value })),
+      ...matches(codePattern).map((value) => ({ name: 'a code', value })),
+      ...cookies.filter(Boolean).map((value) => ({ name: 'a cookie', value })),
+      { name: 'the client secret', value: world.acmeClientSecret.reveal() },
+      { name: 'the platform’s client secret', value: world.platformSecret?.reveal() ?? '' },
+      { name: 'the platform’s NATS seed', value: /\n(SU[A-Z2-7]+)\n/.exec(credsText)?.[1] ?? '' },
+    ],
+    fingerprints: new Set(
+      tokenCalls.flatMap(({ presentedRefreshToken: a, issuedRefreshToken: b }) =>
+        [a, b].filter((one) => one !== undefined),
+      ),
+    ),
+    challenges: new Set(matches(challengePattern)),
+  };
+}
+
+/** Files whose purpose is to hold a secret, all of mode 0600. */
+const mayHold = (path: string) =>
+  /^data\/(secrets|identities|keyring)\/|^data\/operator\.json$|^data\/postgres\/password$|^platform\.creds$/.test(
+    path,
+  );
+
+await describeWithServer('nats-server', 'the whole story', () => {
+  test(
+    'leaves no secret in any store, log line, trace or refusal; a planted one is found',
+    async () => {
+      const collector = await traceCollector();
+      const originalFetch = globalThis.fetch;
+      process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.url;
+      process.env['POSTERN_LOG_LEVEL'] = 'trace';
+      try {
+        await withWorld(
+          () => undefined,
+          async (world) => {
+            const heard = listenToAnswers(world);
+            for (const step of story) await step.run(world);
+            const canaries = await canariesOf(world, heard);
+            expect([canaries.literals.length > 8, canaries.fingerprints.size > 2, canaries.challenges.size]).toEqual([
+              true,
+              true,
+              2,
+            ]);
+            expect(canaries.literals.filter(({ value }) => value.length < 8)).toEqual([]);
+
+            const clean = scanFolder(world.dataRoot, canaries, mayHold);
+            expect(clean.hits).toEqual([]);
+            expect(heard.cookies.filter(Boolean).length).toBeGreaterThan(1);
+            expect(clean.files).toBeGreaterThan(100);
+            expect(heard.refusals.length).toBeGreaterThan(1);
+            expect(heard.refusals.flatMap((text) => scanText('a refusal', text, canaries))).toEqual([]);
+            expect(collector.received().length).toBeGreaterThan(10_000);
+            expect(scanText('traces', collector.received(), canaries)).toEqual([]);
+
+            const log = join(world.dataRoot, 'data/logs/vault.log');
+            appendFileSync(log, `{"msg":"oops ${heard.tokens.at(-1)}"}\n`);
+            expect(scanFolder(world.dataRoot, canaries, mayHold).hits).toEqual([
+              { place: log, what: 'an access token' },
+            ]);
+          },
+        );
+      } finally {
+        globalThis.fetch = originalFetch;
+        delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
+        delete process.env['POSTERN_LOG_LEVEL'];
+        collector.close();
+      }
+    },
+    wholeTimeoutMs,
+  );
+});
