@@ -55,6 +55,7 @@ import {
   waitFor,
   type Acme,
   type AcmeClient,
+  type BrowserPage,
   type PlatformSite,
 } from '@postern/testing';
 
@@ -90,6 +91,11 @@ async function refused(promise: Promise<unknown>): Promise<string> {
     throw error;
   }
   return 'not refused';
+}
+
+/** What the form of our page must repeat. */
+function tokenOf({ forms }: BrowserPage): string {
+  return forms[0]?.fields.find(({ name }) => name === 'form_token')?.value ?? '';
 }
 
 /** Stands in for apps/vault on its own NATS identity; what it is sent it really opens. */
@@ -588,16 +594,16 @@ await describeWithServer('nats-server', 'authorization', () => {
       const { connect_url: url } = await connect();
       const other = await browser.open((await connect()).connect_url);
       const page = await browser.open(url);
-      const token = page.forms[0]?.fields.find(({ name }) => name === 'form_token')?.value ?? '';
       const post = (body: string, headers: Record<string, string> = {}) =>
         fetch(url, { method: 'POST', redirect: 'manual', body: new URLSearchParams(body), headers });
       const cookie = `postern_page=${browser.cookies.get(new URL(url), 'postern_page')}`;
       const otherCookie = `postern_page=${browser.cookies.get(new URL(other.url), 'postern_page')}`;
-      const form = `form_token=${token}`;
+      const form = `form_token=${tokenOf(page)}`;
       expect((await post(form)).status).toBe(400);
       expect((await post('form_token=guessed', { cookie })).status).toBe(400);
       expect((await post('', { cookie })).status).toBe(400);
       expect((await post(form, { cookie: otherCookie })).status).toBe(400);
+      expect((await post(`form_token=${tokenOf(other)}`, { cookie: otherCookie })).status).toBe(400);
       expect((await post(form, { cookie, 'sec-fetch-site': 'cross-site' })).status).toBe(400);
       expect((await post(form, { cookie })).status).toBe(302);
     });
@@ -656,6 +662,12 @@ await describeWithServer('nats-server', 'authorization', () => {
       const answers = await Promise.all([replay(), replay(), replay()]);
       expect(answers.map(({ status }) => String(status)).toSorted()).toEqual(['302', '409', '409']);
       expect(await (await replay()).text()).toContain('session.already_used');
+      const told = async (from: string, to: string) => {
+        const answer = await fetch(callback.href.replace(from, to), { redirect: 'manual', headers: { cookie } });
+        return answer.text();
+      };
+      expect(await told('state=', 'state=x')).toContain('session.state_mismatch');
+      expect(await told(registrationId, newId('registration'))).toContain('session.state_mismatch');
       expect(acme.tokenCalls().length - calls).toBe(1);
       expect(
         (await typesOf(await connectionOf(sessionId))).filter((type) => type === 'CodeExchangeStarted'),
@@ -667,6 +679,7 @@ await describeWithServer('nats-server', 'authorization', () => {
       const callback = await untilCallback(url);
       laterBy(10 * 60_000);
       await refusedPage(callback, 'session.expired');
+      await refusedPage(callback.href.replace(/code=[^&]+/, 'error=access_denied'), 'session.expired');
       await refusedPage(url, 'session.expired');
       expect(await typesOf(await connectionOf(sessionId))).toEqual(['AuthorizationStarted']);
     });

@@ -89,9 +89,6 @@ export class Arrival {
         throw new PosternError('session.superseded', 'A newer connect session took its place.');
       throw new PosternError('session.already_used', 'The connect session has ended.');
     }
-    if (session.stage === 'exchanging') {
-      throw new PosternError('session.already_used', 'The authorization code of this session was used already.');
-    }
     return { session, connection: state };
   }
 

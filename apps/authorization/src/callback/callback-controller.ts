@@ -1,6 +1,5 @@
 import { Controller, Get, Param, Req, Res, UseFilters } from '@nestjs/common';
 import { isId, PosternError } from '@postern/contracts';
-import { constantTimeEqual } from '@postern/crypto';
 import { Clock } from '@postern/service';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
@@ -33,7 +32,7 @@ export class CallbackController {
     if (!isId('registration', registrationId))
       throw new PosternError('request.not_found', 'There is no such callback.');
     const parameters = new URL(request.url, 'http://callback.invalid').searchParams;
-    const sent = this.#sentWith(registrationId, request.headers.cookie, parameters);
+    const sent = this.#sentWith(registrationId, request.headers.cookie);
     const returnTo = await this.#arrival.of(sent, parameters);
     void reply
       .status(302)
@@ -43,15 +42,14 @@ export class CallbackController {
   }
 
   /**
-   * What this very browser was sent away with. A code that somebody else fetched, or a browser that was never here,
-   * ends at this point: nothing was looked up and nothing is written.
+   * What this very browser was sent away with: a browser that was never here ends at this point, and nothing was
+   * looked up. The `state` in it is compared where the answer is read, before anything is written.
    *
    * @source RFC 6749 §10.12, RFC 9700 §4.7
    */
-  #sentWith(registrationId: string, cookies: string | undefined, parameters: URLSearchParams): SentState {
+  #sentWith(registrationId: string, cookies: string | undefined): SentState {
     const sent = readCookie(sentCookie, cookies, this.#config.cookieKey);
-    const state = parameters.get('state') ?? '';
-    if (sent?.registrationId !== registrationId || !constantTimeEqual(state, sent.state)) {
+    if (sent?.registrationId !== registrationId) {
       throw new PosternError('session.state_mismatch', 'The answer is not for a request of this browser.');
     }
     if (sent.expiresAtMs <= this.#clock.nowMs()) {
