@@ -8,7 +8,10 @@ import { RefreshFlights, type Ask } from './refresh-flights.ts';
 
 const connection = { tenantId, id: connectionId };
 const ask: Ask = { connection, credentialVersion: 1, reason: 'requested', reauthorizeUrl: 'https://postern.example/c' };
-const patient = { timeoutMs: 30_000 };
+const patient = { timeoutMs: 5_000 };
+
+const followers: Follower[] = [];
+afterEach(() => Promise.all(followers.splice(0).map((follower) => follower.stop())));
 
 /** The flights over a log in memory; `onPublish` is the worker. */
 async function world(onPublish: (append: (...events: ConnectionEvent[]) => Promise<void>) => Promise<void>) {
@@ -33,12 +36,15 @@ async function world(onPublish: (append: (...events: ConnectionEvent[]) => Promi
     }
   };
   const follower = new Follower({ log, reader, filter: 'connection.>', from: 'end', onEntry: () => undefined });
+  followers.push(follower);
   await follower.start();
   const published: unknown[] = [];
   const due = {
     publish: async (message: unknown) => {
       published.push(message);
       await onPublish(append);
+      // The feed is as fast as can be: whatever the worker wrote is told before the publishing returns.
+      await follower.waitForPosition(await log.head(), { timeoutMs: 10_000 });
     },
   };
   const clock = { nowMs: () => Date.now() };
@@ -50,46 +56,42 @@ async function world(onPublish: (append: (...events: ConnectionEvent[]) => Promi
     clock as never,
     logger as never,
   );
-  return { flights, published, append, follower };
+  return { flights, published };
 }
 
 const hourAhead = Date.now() + 3_600_000;
 const claim = { claimExpiresAtMs: hourAhead, reason: 'requested' } as const;
 
 test('an outcome that comes before the publishing returns is heard', async () => {
-  const { flights, published, follower } = await world((append) =>
+  const { flights, published } = await world((append) =>
     append(the.claimed(claim), the.released, the.failed(hourAhead)),
   );
   const answer = await flights.answer(ask, patient);
   expect(answer).toMatchObject({ refusal: { code: 'refresh.unavailable' } });
   expect(published).toHaveLength(1);
-  await follower.stop();
 });
 
 test('callers of one refresh share one due message', async () => {
-  const { flights, published, follower } = await world(async (append) =>
+  const { flights, published } = await world(async (append) =>
     append(the.claimed(claim), the.released, the.refreshed({ accessTokenExpiresAtMs: hourAhead })),
   );
   const answers = await Promise.all(Array.from({ length: 50 }, () => flights.answer(ask, patient)));
   expect(answers).toEqual(answers.map(() => expect.objectContaining({ reply: expect.anything() })));
   expect(published).toEqual([{ tenantId, connectionId, reason: 'requested', credentialVersion: 1, position: 1 }]);
   expect(flights.size).toBe(0);
-  await follower.stop();
 });
 
 test('a due message that was acknowledged for an older attempt is published again', async () => {
-  const { flights, published, follower } = await world(async (append) => {
+  const { flights, published } = await world(async (append) => {
     if (published.length < 2) return;
     await append(the.claimed(claim), the.released, the.refreshed({ accessTokenExpiresAtMs: hourAhead }));
   });
   expect(await flights.answer(ask, patient)).toMatchObject({ reply: { credential_version: 2 } });
   expect(published).toHaveLength(2);
-  await follower.stop();
 });
 
 test('a caller with a deadline gets a coded answer at its deadline, and nobody waits on', async () => {
-  const { flights, follower } = await world(async () => undefined);
+  const { flights } = await world(async () => undefined);
   await expect(flights.answer(ask, { timeoutMs: 5 })).rejects.toMatchObject({ code: 'refresh.timeout' });
   expect(flights.size).toBe(0);
-  await follower.stop();
 });

@@ -29,7 +29,7 @@ export class VaultDouble {
   readonly #connections: Repository<Connection, ConnectionEvent>;
   readonly #opener: Opener;
   #served: ServedOperations | undefined;
-  #gate: PromiseWithResolvers<void> | undefined;
+  #gate: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #held = 0;
 
   private constructor(world: World, connections: Repository<Connection, ConnectionEvent>) {

@@ -12,6 +12,13 @@ type Identity = (typeof identities)[number];
 const keysOf = () => ({ signing: generateSigningKey(), sealing: generateSealingKey() });
 type Keys = ReturnType<typeof keysOf>;
 
+/** @source JetStream API, `$JS.API.CONSUMER.INFO` */
+interface ConsumerState {
+  readonly num_pending: number;
+  readonly num_ack_pending: number;
+  readonly delivered: { readonly stream_seq: number; readonly consumer_seq: number };
+}
+
 /** What the specification runs in: streams, identities, keys, and a bus for each of them. */
 export class World {
   readonly trust: TrustBundle;
@@ -124,7 +131,7 @@ export class World {
   }
 
   /** What JetStream says of the durable consumer. */
-  async consumer(): Promise<{ num_pending: number; num_ack_pending: number; num_redelivered: number }> {
+  async consumer(): Promise<ConsumerState> {
     const { connection } = await this.bus('provisioner');
     return (await connection.request('$JS.API.CONSUMER.INFO.REFRESH.refresh-worker')).json();
   }
