@@ -1,8 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { administratorToken, PosternError, subjects, type ConnectionView } from '@postern/contracts';
+import { administratorToken, subjects, type ConnectionView } from '@postern/contracts';
 import { connectionEvolver, requireOwnedBy, upcast, viewOf, type Connection } from '@postern/domain';
 import { CommitReader, Repository, type AnyEvent, type Loaded } from '@postern/event-log';
-import type { CallerOf } from '@postern/contracts';
 import { Clock, EventLogs, ServiceConfig } from '@postern/service';
 
 /** The caller of a platform's question, as its subject proves it. */
@@ -54,13 +53,6 @@ export class ConnectionLog {
   subjectsOf(asker: Asker): string {
     return subjects.connectionsOfTenant(asker.tenantId);
   }
-}
-
-/** Who asks; the operations of this app are all a platform's. */
-export function askerOf(caller: CallerOf): Asker {
-  if ('app' in caller && caller.app !== undefined) throw new PosternError('auth.forbidden', 'Only platforms ask this.');
-  const { tenantId, platformId } = caller as Asker;
-  return { tenantId, platformId };
 }
 
 /** May this asker see connections of that platform? */

@@ -2,9 +2,8 @@ import { Injectable } from '@nestjs/common';
 import type { ConnectionEvent } from '@postern/contracts';
 import { freshnessOf, requireOwnedBy, type Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { Clock, commitOrigin } from '@postern/service';
+import { callingOwner, type CallingOwner, Clock, commitOrigin } from '@postern/service';
 
-import { requesterOf, type Requester } from './callers.ts';
 import { Connections } from './connections.ts';
 import { Directory } from './directory.ts';
 
@@ -16,7 +15,7 @@ export interface Outcome {
 }
 
 /** A decision of the domain about the caller's connection. */
-export type Decision = (state: Connection, requester: Requester) => ConnectionEvent[];
+export type Decision = (state: Connection, requester: CallingOwner) => ConnectionEvent[];
 
 /** Takes a command of a platform or an administrator to the log. */
 @Injectable()
@@ -38,7 +37,7 @@ export class ConnectionCommands {
    * @throws {PosternError} `connection.not_found` also for another platform's; what the decision refuses
    */
   async decide(call: Call, connectionId: string, decision: Decision): Promise<Outcome> {
-    const requester = requesterOf(call);
+    const requester = callingOwner(call);
     await this.#directory.requireActive(requester);
     const { state, position } = await this.#connections.execute(
       { tenantId: requester.tenantId, id: connectionId },

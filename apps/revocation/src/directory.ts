@@ -13,9 +13,7 @@ import {
   type TenantEvent,
 } from '@postern/domain';
 import { CommitReader, Repository } from '@postern/event-log';
-import { EventLogs } from '@postern/service';
-
-import type { Requester } from './callers.ts';
+import { EventLogs, type CallingOwner } from '@postern/service';
 
 /** Tenants, platforms and client registrations, asked of the leader of ADMIN: commands are few. */
 @Injectable()
@@ -36,7 +34,7 @@ export class Directory {
    *
    * @throws {PosternError} `tenant.not_found`, `tenant.disabled`, `platform.not_found`, `platform.disabled`
    */
-  async requireActive({ tenantId, platformId }: Requester): Promise<void> {
+  async requireActive({ tenantId, platformId }: CallingOwner): Promise<void> {
     if (platformId === administratorToken) return;
     const [tenant, platform] = await Promise.all([
       this.#tenants.load({ tenantId, id: tenantId }, { fromLeader: true }),

@@ -1,3 +1,4 @@
+export { callingApp, callingOwner, callingPlatform, type CallingOwner } from './callers.ts';
 export { Clock } from './clock.ts';
 export { configClass, describeConfig, readConfig } from './config.ts';
 export type { ConfigClass, ConfigEntry, ConfigRule, Environment } from './config.ts';

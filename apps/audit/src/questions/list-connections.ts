@@ -2,9 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { operations, type ConnectionView, type ReplyOf, type RequestOf } from '@postern/contracts';
 import { aggregateOf } from '@postern/event-log';
 import type { Call } from '@postern/nats';
-import { Serves } from '@postern/service';
+import { callingOwner, Serves } from '@postern/service';
 
-import { askerOf, ConnectionLog, sees } from '../connection-log.ts';
+import { ConnectionLog, sees } from '../connection-log.ts';
 
 const pageDefault = 50;
 
@@ -21,7 +21,7 @@ export class ListConnections {
     { after = 0, limit = pageDefault }: RequestOf<typeof operations.listConnections>,
     call: Call,
   ): Promise<ReplyOf<typeof operations.listConnections>> {
-    const asker = askerOf(call.caller);
+    const asker = callingOwner(call);
     const connections: ConnectionView[] = [];
     const filter = this.log.subjectsOf(asker);
     for await (const { position, subject } of this.log.logs.connections.read({ filter, lastPerSubject: true })) {

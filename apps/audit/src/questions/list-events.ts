@@ -2,9 +2,9 @@ import { Injectable } from '@nestjs/common';
 import { operations, type EventView, type ReplyOf, type RequestOf } from '@postern/contracts';
 import type { LogEntry } from '@postern/event-log';
 import type { Call } from '@postern/nats';
-import { Serves } from '@postern/service';
+import { callingOwner, Serves } from '@postern/service';
 
-import { askerOf, ConnectionLog } from '../connection-log.ts';
+import { ConnectionLog } from '../connection-log.ts';
 
 const pageDefault = 50;
 
@@ -18,7 +18,7 @@ export class ListEvents {
     { connection_id: id, after = 0, limit = pageDefault }: RequestOf<typeof operations.listEvents>,
     call: Call,
   ): Promise<ReplyOf<typeof operations.listEvents>> {
-    const asker = askerOf(call.caller);
+    const asker = callingOwner(call);
     await this.log.load(asker, id);
     const events: EventView[] = [];
     // A page ends between commits, never inside one: its end is a position.

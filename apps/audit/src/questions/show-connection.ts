@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { operations, type ReplyOf, type RequestOf } from '@postern/contracts';
 import type { Call } from '@postern/nats';
-import { Serves } from '@postern/service';
+import { callingOwner, Serves } from '@postern/service';
 
-import { askerOf, ConnectionLog } from '../connection-log.ts';
+import { ConnectionLog } from '../connection-log.ts';
 
 /** Answers `connections.show`. */
 @Injectable()
@@ -15,6 +15,6 @@ export class ShowConnection {
     request: RequestOf<typeof operations.showConnection>,
     call: Call,
   ): Promise<ReplyOf<typeof operations.showConnection>> {
-    return this.log.view(await this.log.load(askerOf(call.caller), request.connection_id));
+    return this.log.view(await this.log.load(callingOwner(call), request.connection_id));
   }
 }

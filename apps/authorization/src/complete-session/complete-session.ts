@@ -2,12 +2,11 @@ import { Injectable } from '@nestjs/common';
 import { isPosternError, operations, PosternError, type ReplyOf, type RequestOf } from '@postern/contracts';
 import { completeAuthorization, completionOf, freshnessOf, type Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { Clock, commitOrigin, OperationsClient, Serves } from '@postern/service';
+import { callingPlatform, Clock, commitOrigin, OperationsClient, Serves } from '@postern/service';
 
 import { AuthorizationConfig } from '../authorization-config.ts';
 import { authorizationLimits } from '../authorization-limits.ts';
 import { openCompletionCode, type CompletionCode } from '../browser/completion-code.ts';
-import { callingPlatform, type CallingPlatform } from '../callers.ts';
 import { Digests } from '../digests.ts';
 import { Directory } from '../directory/directory.ts';
 import { Connections } from '../sessions/connections.ts';
@@ -88,7 +87,7 @@ export class CompleteSession {
    */
   async #codeOf(
     { session_id: sessionId, code: sealed }: RequestOf<typeof operations.completeSession>,
-    { tenantId, platformId }: CallingPlatform,
+    { tenantId, platformId }: ReturnType<typeof callingPlatform>,
   ): Promise<CompletionCode> {
     const code = openCompletionCode(this.#config.cookieKey, sealed);
     if (code?.sessionId === sessionId && code.tenantId === tenantId && code.platformId === platformId) return code;

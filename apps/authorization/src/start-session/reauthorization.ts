@@ -2,9 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { operations, PosternError, type Actor, type ReplyOf, type RequestOf } from '@postern/contracts';
 import { freshnessOf, requireOwnedBy, type Connection, type Registration } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { Clock, Serves } from '@postern/service';
+import { callingOwner, Clock, Serves } from '@postern/service';
 
-import { callingOwner } from '../callers.ts';
 import { Directory } from '../directory/directory.ts';
 import { Connections } from '../sessions/connections.ts';
 import { SessionStarter } from './session-starter.ts';

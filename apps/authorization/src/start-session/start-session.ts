@@ -1,9 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { newId, operations, type ReplyOf, type RequestOf } from '@postern/contracts';
 import type { Call } from '@postern/nats';
-import { Serves } from '@postern/service';
+import { callingPlatform, Serves } from '@postern/service';
 
-import { callingPlatform } from '../callers.ts';
 import { Digests } from '../digests.ts';
 import { Directory } from '../directory/directory.ts';
 import { SessionStarter } from './session-starter.ts';

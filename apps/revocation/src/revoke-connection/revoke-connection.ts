@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { operations, type ReplyOf, type RequestOf } from '@postern/contracts';
+import { operations, type ReplyOf, type RequestOf, type Actor } from '@postern/contracts';
 import { revokeConnection } from '@postern/domain';
 import type { Call } from '@postern/nats';
 import { Serves } from '@postern/service';
@@ -20,9 +20,13 @@ export class RevokeConnection {
     { connection_id: connectionId, reason }: RequestOf<typeof operations.revokeConnection>,
     call: Call,
   ): Promise<ReplyOf<typeof operations.revokeConnection>> {
-    const outcome = await this.commands.decide(call, connectionId, (state, { cause }) =>
-      revokeConnection({ cause, reason: reason ?? null }, state),
+    const outcome = await this.commands.decide(call, connectionId, (state, { actor }) =>
+      revokeConnection({ cause: causeOf(actor), reason: reason ?? null }, state),
     );
     return { ...outcome, ...(await this.confirmation.everywhere(outcome.position)) };
   }
+}
+
+function causeOf({ type }: Actor): 'requested_by_administrator' | 'requested_by_platform' {
+  return type === 'administrator' ? 'requested_by_administrator' : 'requested_by_platform';
 }

@@ -2,9 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { operations, PosternError, type ReplyOf, type RequestOf } from '@postern/contracts';
 import { sealJwe, zero } from '@postern/crypto';
 import type { Call } from '@postern/nats';
-import { Serves, ServiceKeys, Trust } from '@postern/service';
+import { callingApp, Serves, ServiceKeys, Trust } from '@postern/service';
 
-import { callingApp } from '../callers.ts';
 import { Directory } from '../directory.ts';
 import { openSealed } from '../sealed-token-set.ts';
 import { ClientSecrets } from './client-secrets.ts';

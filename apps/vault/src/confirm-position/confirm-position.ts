@@ -1,9 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { operations, type ReplyOf, type RequestOf } from '@postern/contracts';
 import type { Call } from '@postern/nats';
-import { Serves, ServiceIdentity } from '@postern/service';
+import { callingApp, Serves, ServiceIdentity } from '@postern/service';
 
-import { callingApp } from '../callers.ts';
 import { ConnectionFeed } from '../connection-feed.ts';
 import { vaultLimits } from '../vault-limits.ts';
 

@@ -1,9 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { operations, type ReplyOf, type RequestOf } from '@postern/contracts';
 import type { Call } from '@postern/nats';
-import { Serves } from '@postern/service';
+import { callingApp, Serves } from '@postern/service';
 
-import { callingApp } from '../callers.ts';
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
 import { PendingCredentials } from '../pending-credentials.ts';

@@ -13,9 +13,8 @@ import {
 import { Sealer } from '@postern/crypto';
 import { freshnessOf, leaseDecision, type Connection, type LeaseDecision } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { Clock, Logger, Serves } from '@postern/service';
+import { callingPlatform, Clock, Logger, Serves } from '@postern/service';
 
-import { callingPlatform } from '../callers.ts';
 import { ConnectionFeed } from '../connection-feed.ts';
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';

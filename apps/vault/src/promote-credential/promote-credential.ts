@@ -2,9 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { operations, PosternError, type ReplyOf, type RequestOf, type TokenSet } from '@postern/contracts';
 import type { Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { Clock, Serves } from '@postern/service';
+import { callingApp, Clock, Serves } from '@postern/service';
 
-import { callingApp } from '../callers.ts';
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials, type StoredCredential } from '../credentials.ts';
 import { PendingCredentials } from '../pending-credentials.ts';

@@ -3,9 +3,8 @@ import { operations, PosternError, type ReplyOf, type RequestOf } from '@postern
 import { sealJwe } from '@postern/crypto';
 import { isClaimLive, releaseRefreshToken, type Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { Clock, commitOrigin, Serves, Trust } from '@postern/service';
+import { callingApp, Clock, commitOrigin, Serves, Trust } from '@postern/service';
 
-import { callingApp } from '../callers.ts';
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
 

@@ -2,9 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { operations, PosternError, type ReplyOf, type RequestOf } from '@postern/contracts';
 import { sealJwe } from '@postern/crypto';
 import type { Call } from '@postern/nats';
-import { Serves, Trust } from '@postern/service';
+import { callingApp, Serves, Trust } from '@postern/service';
 
-import { callingApp } from '../callers.ts';
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
 

@@ -2,9 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { operations, type ReplyOf, type RequestOf } from '@postern/contracts';
 import { shredKey } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { commitOrigin, Serves } from '@postern/service';
+import { callingApp, commitOrigin, Serves } from '@postern/service';
 
-import { callingApp } from '../callers.ts';
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
 import { DataKeys } from '../data-keys.ts';

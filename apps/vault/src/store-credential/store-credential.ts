@@ -2,9 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { isId, operations, PosternError, type ReplyOf, type RequestOf, type TokenSet } from '@postern/contracts';
 import { refreshOutcomeWelcome, type Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { Clock, Serves, ServiceKeys } from '@postern/service';
+import { callingApp, Clock, Serves, ServiceKeys } from '@postern/service';
 
-import { callingApp } from '../callers.ts';
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
 import { PendingCredentials } from '../pending-credentials.ts';
