@@ -26,7 +26,8 @@ export class ConnectionFeed implements OnServiceReady, OnApplicationShutdown {
       log: logs.connections,
       reader,
       filter: subjects.allConnections,
-      from: 'end',
+      // A claim that stands since before the start is watched from the start on, not from its due message's redelivery.
+      from: { sinceMs: Date.now() - refreshLimits.claimsSeenBackMs },
       onEntry: (entry) => {
         connections.observe(entry);
         claims.observe(entry);

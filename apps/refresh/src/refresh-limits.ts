@@ -4,6 +4,8 @@ export const refreshLimits = Object.freeze({
   workConcurrencyMax: 32,
   /** States of connections in memory, kept by the follower. */
   connectionsCachedMax: 50_000,
+  /** Longer than any claim lives: how far back the log is read for claims that stand. */
+  claimsSeenBackMs: 60_000,
   /** How long the start waits for the feed to be proved. */
   feedReadyWaitMs: 30_000,
   /** A caller that waits as long as a lease does must hear the answer before it gives up. */

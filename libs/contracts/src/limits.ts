@@ -22,11 +22,11 @@ export const limits = Object.freeze({
   /** How old that proof may be before its owner stops serving. */
   feedStaleMsMax: 2_000,
   /** The provider's time to answer at the token endpoint. */
-  providerTimeoutMs: 10_000,
+  providerTimeoutMs: 8_000,
   /** How long a claim lives; longer than the provider's time and the vault's together. */
-  claimTimeoutMs: 30_000,
+  claimTimeoutMs: 20_000,
   /** How long a due message may be worked on before it is delivered again; longer than a claim. */
-  refreshAckWaitMs: 45_000,
+  refreshAckWaitMs: 24_000,
   /** How long a lease waits for a refresh. */
   leaseRefreshWaitMs: 15_000,
   /** How long a lease waits for its record to be durable. */

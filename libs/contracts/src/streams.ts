@@ -1,3 +1,5 @@
+import { limits } from './limits.ts';
+
 /** A stream as it must be: what the provisioner creates, and what every service compares at start (DESIGN §4). */
 export interface StreamSpec {
   readonly name: string;
@@ -89,7 +91,7 @@ export const consumers = Object.freeze({
     stream: 'REFRESH',
     name: 'refresh-worker',
     filterSubject: 'refresh.due.*.*',
-    ackWaitMs: 45_000,
+    ackWaitMs: limits.refreshAckWaitMs,
     maxAckPending: 256,
     maxDeliver: -1,
     deliverPolicy: 'all',

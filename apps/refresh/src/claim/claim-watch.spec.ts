@@ -1,11 +1,12 @@
 import type { LogEntry } from '@postern/event-log';
 import { connectionEvolver, type Connection } from '@postern/domain';
-import { newId } from '@postern/contracts';
+import { consumers, limits, newId } from '@postern/contracts';
 
 import { connected, stateOf, the, tokenEndsMs } from '../spec-support/states.ts';
 import { ClaimWatch, type StandingClaim } from './claim-watch.ts';
 
-const claimTimeoutMs = 30_000;
+const { claimTimeoutMs } = limits;
+const { ackWaitMs } = consumers.refreshWorker;
 const subject = 'connection.1.ten_a.con_a';
 
 function watch() {
@@ -47,17 +48,17 @@ describe('whose clock ends a claim', () => {
 
   test('a writer with longer claims is given its time, up to the wait for an acknowledgement', () => {
     const { watch: claims } = watch();
-    expect(claims.remainingMs(standing({ expiresAtMs: tokenEndsMs + 40_000 }))).toBe(40_000);
-    expect(claims.remainingMs(standing({ claimId: 'clm_b', expiresAtMs: tokenEndsMs + 4_000_000 }))).toBe(45_000);
+    expect(claims.remainingMs(standing({ expiresAtMs: tokenEndsMs + claimTimeoutMs + 1 }))).toBe(claimTimeoutMs + 1);
+    expect(claims.remainingMs(standing({ claimId: 'clm_b', expiresAtMs: tokenEndsMs + 4_000_000 }))).toBe(ackWaitMs);
   });
 
   test('the feed shows a claim from its first moment', () => {
     const { clock, watch: claims } = watch();
     const state = stateOf([...connected, the.claimed()]);
     claims.observe(entry(state));
-    clock.ms += 20_000;
+    clock.ms += 7_000;
     claims.observe(entry(stateOf([...connected, the.claimed(), the.released])));
-    expect(claims.remainingMs({ subject, claim: state.claim!, atMs: tokenEndsMs })).toBe(10_000);
+    expect(claims.remainingMs({ subject, claim: state.claim!, atMs: tokenEndsMs })).toBe(claimTimeoutMs - 7_000);
   });
 
   test('another claim is watched anew', () => {

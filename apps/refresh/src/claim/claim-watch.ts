@@ -25,7 +25,7 @@ export interface StandingClaim {
  *
  * A claim names its end by its writer's wall clock. Judged by ours, a clock that is wrong would let a live claim be
  * stolen or a dead one stand for ever; so a claim is over for us when we have watched it for longer than its time. A
- * process that has just started has seen none, and waits that time once.
+ * process that has just started reads the last minute of the log, and waits that time once.
  */
 @Injectable()
 export class ClaimWatch {
