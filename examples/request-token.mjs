@@ -18,7 +18,16 @@ import { compactDecrypt, exportJWK, generateKeyPair } from 'jose';
 
 const text = { type: 'string' };
 const { values: given } = parseArgs({
-  options: { nats: text, creds: text, tenant: text, platform: text, connection: text, agent: text, api: text, count: text },
+  options: {
+    nats: text,
+    creds: text,
+    tenant: text,
+    platform: text,
+    connection: text,
+    agent: text,
+    api: text,
+    count: text,
+  },
 });
 const count = Number(given.count ?? 1);
 

@@ -1,4 +1,4 @@
-import { newId, type ConnectionEvent } from '@postern/contracts';
+import { limits, newId, type ConnectionEvent } from '@postern/contracts';
 import { connectionEvolver, fold, type Connection } from '@postern/domain';
 
 /** The access token of these specifications ends here; it lived an hour. */
@@ -45,7 +45,7 @@ export const the = {
     event('RefreshStarted', {
       claimId,
       credentialVersion: 1,
-      claimExpiresAtMs: tokenEndsMs + 30_000,
+      claimExpiresAtMs: tokenEndsMs + limits.claimTimeoutMs,
       reason: 'expired',
       ...data,
     }),
