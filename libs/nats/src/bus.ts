@@ -1,4 +1,4 @@
-import { inboxPrefix } from '@postern/contracts';
+import { inboxPrefix, limits } from '@postern/contracts';
 import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 
 import { busError } from './bus-errors.ts';
@@ -6,8 +6,8 @@ import { busError } from './bus-errors.ts';
 export interface BusOptions {
   readonly servers: string | readonly string[];
   /**
-   * The text of a `.creds` file, or a function that gives the newest: it is asked again at every reconnect, so that a
-   * short-lived user can be renewed.
+   * The text of a `.creds` file, or a function that gives the newest: it is asked again at every reconnect and at
+   * {@link Bus.renew}, so that a short-lived user can be renewed.
    */
   readonly creds?: string | (() => string) | undefined;
   /** Whose inbox this is: an app, another identity of CORE, or a platform id. */
@@ -18,33 +18,68 @@ export interface BusOptions {
   readonly connectTimeoutMs?: number | undefined;
 }
 
-/** What happens to the connection. */
+/** What happens to the connection; `renewed`: it is another one now, and the one before it lives on for a while. */
 export type BusStatus =
   | { readonly type: 'disconnected' }
   | { readonly type: 'reconnected' }
+  | { readonly type: 'renewed' }
   | { readonly type: 'error'; readonly error: Error };
+
+/** How long a connection that was renewed stays for what is in hand: the longest that any call waits. */
+const retireMs = limits.claimTimeoutMs + limits.requestTimeoutMs;
+
+/** A connection, and the credentials it was last made with. */
+interface Link {
+  readonly connection: NatsConnection;
+  readonly credsInUse: () => string;
+}
 
 /** A connection to NATS as one identity. */
 export class Bus {
-  /** For this library only: whoever needs something of NATS gets it from here as a function of ours. */
-  readonly connection: NatsConnection;
   readonly identity: string;
+  readonly #options: BusOptions;
   readonly #listeners = new Set<(status: BusStatus) => void>();
+  readonly #movers = new Set<() => Promise<void>>();
+  readonly #retiring = new Set<NatsConnection>();
+  readonly #closed = Promise.withResolvers<Error | undefined>();
+  #link: Link;
+  #renewing: Promise<void> | undefined;
+  #ending = false;
   #connected = true;
 
-  constructor(connection: NatsConnection, identity: string) {
-    this.connection = connection;
-    this.identity = identity;
-    void this.#watch();
+  private constructor(link: Link, options: BusOptions) {
+    this.identity = options.identity;
+    this.#options = options;
+    this.#link = link;
+    void this.#watch(link.connection);
+  }
+
+  /** @throws {PosternError} `bus.unavailable`, `auth.forbidden` */
+  static async connect(options: BusOptions): Promise<Bus> {
+    return new Bus(await dial(options), options);
+  }
+
+  /**
+   * The connection of now; ask for it anew each time, since {@link renew} changes it.
+   *
+   * For this library only: whoever needs something of NATS gets it from here as a function of ours.
+   */
+  get connection(): NatsConnection {
+    return this.#link.connection;
   }
 
   /** Resolves when the connection is closed for good, with the error that closed it. */
   get closed(): Promise<Error | undefined> {
-    return this.connection.closed().then((error) => error ?? undefined);
+    return this.#closed.promise;
   }
 
   get isConnected(): boolean {
     return this.#connected && !this.connection.isClosed();
+  }
+
+  /** Are there newer credentials than those this connection was made with? */
+  get hasNewerCreds(): boolean {
+    return newestCreds(this.#options) !== this.#link.credsInUse();
   }
 
   /** @returns the way to stop listening. */
@@ -53,25 +88,75 @@ export class Bus {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Whoever takes requests moves to the new connection here, before it leaves the old one. @returns the way out. */
+  onRenewal(mover: () => Promise<void>): () => void {
+    this.#movers.add(mover);
+    return () => this.#movers.delete(mover);
+  }
+
+  /**
+   * Goes over to a second connection with the newest credentials, before the server ends the first.
+   *
+   * A reconnect would lose what is on the wire: answers to us, and requests that the server has handed over already. So
+   * the new connection takes over first, and the old one ends when nobody can wait for anything on it any more.
+   *
+   * @throws {PosternError} `bus.unavailable`, `auth.forbidden`; the connection of before goes on.
+   */
+  async renew(): Promise<void> {
+    this.#renewing ??= this.#renew().finally(() => (this.#renewing = undefined));
+    await this.#renewing;
+  }
+
   /** Sends what is under way, then closes. */
   async drain(): Promise<void> {
-    if (!this.connection.isClosed()) await this.connection.drain();
+    this.#ending = true;
+    await Promise.all(this.#all().map(drained));
   }
 
   async close(): Promise<void> {
-    await this.connection.close();
+    this.#ending = true;
+    await Promise.all(this.#all().map((connection) => connection.close()));
   }
 
-  async #watch(): Promise<void> {
-    for await (const status of this.connection.status()) {
-      if (status.type === 'disconnect') this.#tell({ type: 'disconnected' });
-      else if (status.type === 'reconnect') this.#tell({ type: 'reconnected' });
-      else if (status.type === 'error') this.#tell({ type: 'error', error: status.error });
+  async #renew(): Promise<void> {
+    const next = await dial(this.#options);
+    if (this.#ending || this.connection.isClosed()) return await next.connection.close();
+    const old = this.#link.connection;
+    this.#retiring.add(old);
+    this.#link = next;
+    this.#connected = true;
+    void this.#watch(next.connection);
+    this.#tell({ type: 'renewed' });
+    const end = setTimeout(() => void drained(old), retireMs);
+    end.unref();
+    void old.closed().then(() => {
+      clearTimeout(end);
+      this.#retiring.delete(old);
+    });
+    await Promise.all([...this.#movers].map((move) => move()));
+  }
+
+  #all(): NatsConnection[] {
+    return [this.connection, ...this.#retiring];
+  }
+
+  async #watch(connection: NatsConnection): Promise<void> {
+    const isCurrent = () => connection === this.connection;
+    void connection.closed().then((error) => {
+      if (isCurrent()) this.#closed.resolve(error ?? undefined);
+    });
+    for await (const status of connection.status()) {
+      if (status.type === 'error') this.#tell({ type: 'error', error: status.error });
+      else if (status.type === 'disconnect' && isCurrent()) this.#tell({ type: 'disconnected' });
+      else if (status.type === 'reconnect' && isCurrent()) this.#tell({ type: 'reconnected' });
+      // One that was replaced has nothing to come back for.
+      else if (status.type === 'disconnect') void connection.close();
     }
   }
 
   #tell(status: BusStatus): void {
-    if (status.type !== 'error') this.#connected = status.type === 'reconnected';
+    if (status.type === 'disconnected') this.#connected = false;
+    else if (status.type === 'reconnected') this.#connected = true;
     for (const listener of this.#listeners) listener(status);
   }
 }
@@ -82,9 +167,18 @@ export class Bus {
  * @throws {PosternError} `bus.unavailable`, `auth.forbidden`
  */
 export async function connectBus(options: BusOptions): Promise<Bus> {
+  return await Bus.connect(options);
+}
+
+async function dial(options: BusOptions): Promise<Link> {
   const { servers, creds, identity, name, connectTimeoutMs = 5_000 } = options;
-  // Its parser wants the line feed at the end that a file has and a trimmed secret has not.
-  const bytes = () => new TextEncoder().encode(`${typeof creds === 'function' ? creds() : (creds ?? '')}\n`);
+  let inUse = '';
+  const authenticator = (nonce?: string) => {
+    // Read once for both its halves: a file that is replaced in between would give the JWT of one user and the key of
+    // another. The client's parser wants the line feed at the end that a file has and a trimmed secret has not.
+    inUse = newestCreds(options);
+    return credsAuthenticator(new TextEncoder().encode(`${inUse}\n`))(nonce);
+  };
   try {
     const connection = await connect({
       servers: typeof servers === 'string' ? servers : [...servers],
@@ -96,10 +190,18 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       reconnectJitter: 100,
       pingInterval: 10_000,
       maxPingOut: 2,
-      ...(creds === undefined ? {} : { authenticator: credsAuthenticator(bytes) }),
+      ...(creds === undefined ? {} : { authenticator }),
     });
-    return new Bus(connection, identity);
+    return { connection, credsInUse: () => inUse };
   } catch (error) {
     throw busError(error);
   }
+}
+
+function newestCreds({ creds }: BusOptions): string {
+  return typeof creds === 'function' ? creds() : (creds ?? '');
+}
+
+async function drained(connection: NatsConnection): Promise<void> {
+  if (!connection.isClosed()) await connection.drain();
 }

@@ -17,14 +17,18 @@ export { JetStreamWorker, type JetStreamWorkerOptions, type WorkMessage } from '
 export { endpoint, type Call, type Endpoint } from './operation-endpoint.ts';
 export {
   createOperator,
+  revokePlatformUsers,
   serverOperatorConfig,
   type AccountKeys,
   type OperatorBundle,
+  type RevokeOptions,
   type ServerOperatorConfig,
 } from './operator.ts';
 export { provision, type Provisioned, type ProvisionOptions } from './provision.ts';
 export { publishMessage, type MessageToPublish } from './publish-message.ts';
+export { keepRenewed, lifeOf, type RenewalOptions } from './renew-credentials.ts';
 export { serveOperations, type ServedOperations, type ServeOptions } from './serve-operations.ts';
+export { updateAccount } from './update-account.ts';
 export {
   identityCreds,
   platformCreds,

@@ -41,7 +41,7 @@ export class JetStreamEventLog implements EventLog {
   readonly #subjects: readonly string[];
   readonly #ackTimeoutMs: number;
   readonly #policy: AppendPolicy | undefined;
-  #manager: Promise<JetStreamManager> | undefined;
+  #manager: { readonly of: object; readonly made: Promise<JetStreamManager> } | undefined;
 
   constructor({ bus, stream, ackTimeoutMs = 2_000, policy }: JetStreamEventLogOptions) {
     this.#bus = bus;
@@ -137,8 +137,12 @@ export class JetStreamEventLog implements EventLog {
   }
 
   #jsm(): Promise<JetStreamManager> {
-    this.#manager ??= jetstreamManager(this.#bus.connection, { checkAPI: false, timeout: streamTimeoutMs });
-    return this.#manager;
+    const { connection } = this.#bus;
+    if (this.#manager?.of !== connection) {
+      const made = jetstreamManager(connection, { checkAPI: false, timeout: streamTimeoutMs });
+      this.#manager = { of: connection, made };
+    }
+    return this.#manager.made;
   }
 }
 

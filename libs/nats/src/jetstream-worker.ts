@@ -51,6 +51,7 @@ export class JetStreamWorker {
   readonly #inFlight = new Set<Promise<void>>();
   #messages: ConsumerMessages | undefined;
   #running: Promise<void> | undefined;
+  #stopListening: () => void = () => undefined;
   #stopped = false;
 
   constructor(options: JetStreamWorkerOptions) {
@@ -64,12 +65,17 @@ export class JetStreamWorker {
   /** Resolves once the consumer was found. @throws {PosternError} `log.unavailable`, `auth.forbidden` */
   async start(): Promise<void> {
     this.#messages = await this.#open();
+    // What is in hand is acknowledged on the old connection; what comes next is fetched on the new one.
+    this.#stopListening = this.#options.bus.onStatus(({ type }) => {
+      if (type === 'renewed') void this.#messages?.close();
+    });
     this.#running = this.#run();
   }
 
   /** Takes no more messages, then finishes those it has; what was only fetched is delivered again elsewhere. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#stopListening();
     await this.#messages?.close();
     await this.#running;
     while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);

@@ -2,8 +2,10 @@ import { accountExports } from '@postern/contracts';
 import {
   createAccount,
   createOperator as createOperatorKey,
+  decode,
   encodeAccount,
   encodeOperator,
+  fromSeed,
   type Account,
   type Export,
   type Import,
@@ -83,6 +85,40 @@ export async function createOperator(): Promise<OperatorBundle> {
     },
   };
 }
+
+export interface RevokeOptions {
+  readonly nowMs: number;
+  /** No user lives longer: a revocation that is older is of one that ended by itself, and is forgotten. */
+  readonly userTtlMsMax: number;
+}
+
+/**
+ * Ends users of platforms: signs their account anew, with each of them revoked from now on.
+ *
+ * It takes effect when a server is told ({@link updateAccount}) or starts with it.
+ *
+ * @param users public keys; ending one twice is ending it once.
+ */
+export async function revokePlatformUsers(
+  bundle: OperatorBundle,
+  users: readonly string[],
+  { nowMs, userTtlMsMax }: RevokeOptions,
+): Promise<OperatorBundle> {
+  const { platforms } = bundle.accounts;
+  const { name, nats: claims } = decode<Account>(platforms.jwt);
+  const oldest = Math.floor((nowMs - userTtlMsMax) / 1_000);
+  const kept = Object.entries(claims.revocations ?? {}).filter(([, sinceS]) => sinceS >= oldest);
+  const added = users.map((user) => [user, Math.ceil(nowMs / 1_000)] as const);
+  const jwt = await encodeAccount(
+    name,
+    keyOf(platforms.seed),
+    { ...claims, revocations: Object.fromEntries([...kept, ...added]) },
+    { signer: keyOf(bundle.operatorSeed) },
+  );
+  return { ...bundle, accounts: { ...bundle.accounts, platforms: { ...platforms, jwt } } };
+}
+
+const keyOf = (seed: string): KeyPair => fromSeed(new TextEncoder().encode(seed));
 
 interface NewAccount {
   readonly key: KeyPair;

@@ -39,6 +39,7 @@ export class OrderedFeed {
     const pending = await this.#open(this.#request);
     this.#stopListening = this.#bus.onStatus(({ type }) => {
       if (type === 'reconnected') this.#reopen(this.#generation);
+      else if (type === 'renewed') this.#moveOver();
     });
     const { fromPosition = 1, sinceMs, lastPerSubject } = this.#request;
     const skipped = sinceMs === undefined && lastPerSubject !== true ? Math.min(fromPosition - 1, headPosition) : 0;
@@ -102,6 +103,14 @@ export class OrderedFeed {
     this.#generation += 1;
     void this.#close();
     this.#request.onReset();
+    void this.#openUntilItWorks(this.#generation);
+  }
+
+  /** To the bus's new connection, after the last message we saw: the old one was whole until now, nothing is reset. */
+  #moveOver(): void {
+    if (this.#stopped) return;
+    this.#generation += 1;
+    void this.#close();
     void this.#openUntilItWorks(this.#generation);
   }
 

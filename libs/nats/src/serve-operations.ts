@@ -11,7 +11,7 @@ import {
   type CallerOf,
   type Operation,
 } from '@postern/contracts';
-import { Svcm, type ServiceMsg } from '@nats-io/services';
+import { Svcm, type Service, type ServiceMsg } from '@nats-io/services';
 
 import type { Bus } from './bus.ts';
 import { callHeaders, correlationIdOf } from './call-headers.ts';
@@ -51,40 +51,85 @@ export interface ServedOperations {
  * one exception is a call whose reply subject is nobody's inbox: answering would write where the caller may not.
  */
 export async function serveOperations(bus: Bus, options: ServeOptions): Promise<ServedOperations> {
-  const { name, version, endpoints, metadata } = options;
-  const inFlight = new Set<Promise<void>>();
-  const service = await new Svcm(bus.connection).add({
-    name,
-    version,
-    queue: '',
-    ...(metadata === undefined ? {} : { metadata: { ...metadata } }),
-  });
-  for (const endpoint of endpoints) {
+  const serving = new Serving(bus, options);
+  await serving.start();
+  return serving;
+}
+
+class Serving implements ServedOperations {
+  readonly #bus: Bus;
+  readonly #options: ServeOptions;
+  readonly #inFlight = new Set<Promise<void>>();
+  readonly #ended = Promise.withResolvers<Error | undefined>();
+  #service: Service | undefined;
+  #stopListening: () => void = () => undefined;
+  #stopping = false;
+
+  constructor(bus: Bus, options: ServeOptions) {
+    this.#bus = bus;
+    this.#options = options;
+  }
+
+  get id(): string {
+    return this.#service?.ping().id ?? '';
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  get stopped(): Promise<Error | undefined> {
+    return this.#ended.promise;
+  }
+
+  async start(): Promise<void> {
+    this.#service = await this.#add();
+    this.#stopListening = this.#bus.onRenewal(() => this.#moveOver());
+    await this.#bus.connection.flush();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#stopListening();
+    await this.#service?.stop();
+    while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
+    await this.#bus.connection.flush().catch(() => undefined);
+  }
+
+  /** For a moment both connections are in the queue group, and a call reaches one of them: none is missed. */
+  async #moveOver(): Promise<void> {
+    const old = this.#service;
+    const next = await this.#add();
+    this.#service = next;
+    await this.#bus.connection.flush().catch(() => undefined);
+    await old?.stop().catch(() => undefined);
+    if (this.#stopping) await next.stop();
+  }
+
+  async #add(): Promise<Service> {
+    const { name, version, endpoints, metadata } = this.#options;
+    const about = { name, version, queue: '', ...(metadata === undefined ? {} : { metadata: { ...metadata } }) };
+    const service = await new Svcm(this.#bus.connection).add(about);
+    for (const endpoint of endpoints) this.#addEndpoint(service, endpoint);
+    void service.stopped.then((error) => {
+      if (service === this.#service) this.#ended.resolve(error ?? undefined);
+    });
+    return service;
+  }
+
+  #addEndpoint(service: Service, endpoint: Endpoint): void {
     const { operation } = endpoint;
     service.addEndpoint(operation.name.replaceAll('.', '-'), {
       subject: operationPattern(operation),
-      queue: operation.broadcast === true ? '' : name,
+      queue: operation.broadcast === true ? '' : this.#options.name,
       metadata: { summary: operation.summary },
       handler: (error, message) => {
         if (error !== null) return;
-        const answering = answer(message, endpoint, options).finally(() => inFlight.delete(answering));
-        inFlight.add(answering);
+        const answering = answer(message, endpoint, this.#options).finally(() => this.#inFlight.delete(answering));
+        this.#inFlight.add(answering);
       },
     });
   }
-  await bus.connection.flush();
-  return {
-    id: service.ping().id,
-    get inFlight() {
-      return inFlight.size;
-    },
-    stopped: service.stopped.then((error) => error ?? undefined),
-    stop: async () => {
-      await service.stop();
-      while (inFlight.size > 0) await Promise.all(inFlight);
-      await bus.connection.flush().catch(() => undefined);
-    },
-  };
 }
 
 /** Never rejects. */

@@ -1,11 +1,15 @@
+import { dirname, join } from 'node:path';
 import { PosternError } from '@postern/contracts';
 
-/** Operator mode: accounts come as signed JWTs, preloaded into the server's memory. */
+/**
+ * Operator mode: accounts come as signed JWTs. The server keeps the newest it has seen in its own folder, so that an
+ * account can be changed while it runs (`$SYS.REQ.CLAIMS.UPDATE`) and stays changed when it starts again.
+ */
 export interface OperatorMode {
   readonly operatorJwt: string;
   /** The public key of the system account. */
   readonly systemAccount: string;
-  /** Account public key to account JWT. */
+  /** Account public key to account JWT: what a server that knows none, or an older one, begins with. */
   readonly preload: Readonly<Record<string, string>>;
 }
 
@@ -53,11 +57,15 @@ function jetStream({ storeDir, syncAlways = true, fileStoreBytesMax }: NatsServe
   ];
 }
 
-function operator({ operatorJwt, systemAccount, preload }: OperatorMode): string[] {
+function operator({ operatorJwt, systemAccount, preload }: OperatorMode, storeDir: string): string[] {
   return [
     `operator: ${quoted(operatorJwt)}`,
     `system_account: ${quoted(systemAccount)}`,
-    'resolver: MEMORY',
+    'resolver {',
+    '  type: full',
+    `  dir: ${quoted(join(dirname(storeDir), 'accounts'))}`,
+    '  allow_delete: false',
+    '}',
     'resolver_preload {',
     ...Object.entries(preload).map(([account, jwt]) => `  ${account}: ${quoted(jwt)}`),
     '}',
@@ -83,14 +91,14 @@ function clusterLines({ name, port, routePorts, advertise, noAdvertise = false }
  * @throws {PosternError} `servers.start_failed` when a value holds quotes, backslashes or control characters.
  */
 export function natsServerConfig(options: NatsServerConfigOptions): string {
-  const { port, monitorPort, serverName, operatorMode, cluster, extra } = options;
+  const { port, monitorPort, storeDir, serverName, operatorMode, cluster, extra } = options;
   const lines = [
     'host: "127.0.0.1"',
     `port: ${port}`,
     `http: "127.0.0.1:${monitorPort}"`,
     ...(serverName === undefined ? [] : [`server_name: ${quoted(serverName)}`]),
     ...jetStream(options),
-    ...(operatorMode ? operator(operatorMode) : []),
+    ...(operatorMode ? operator(operatorMode, storeDir) : []),
     ...(cluster ? clusterLines(cluster) : []),
     ...(extra === undefined ? [] : [extra]),
   ];
