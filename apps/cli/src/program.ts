@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 
 import { adminCommands } from './admin/commands.ts';
 import { auditCommands } from './audit/commands.ts';
@@ -11,6 +11,7 @@ import { providerCommands } from './providers/commands.ts';
 import { createRunCommand } from './run-command.ts';
 
 const defaultPort = 7420;
+const identityTtlSMin = 10;
 
 /**
  * The `postern` command, as `postern --help` shows it.
@@ -35,6 +36,7 @@ export function createProgram(): Command {
     .option('--port <port>', 'the one port; 0 for a free one', String(defaultPort))
     .option('--host <host>', 'the address to listen on', '127.0.0.1')
     .option('--public-url <url>', 'what browsers and platforms use')
+    .option('--identity-ttl <seconds>', 'how long a service’s user of the bus lives before its successor', ttlOf)
     .action(
       run.plain(async ({ printer, globals, options }) => {
         const { up } = await import('./up/up.ts');
@@ -44,6 +46,7 @@ export function createProgram(): Command {
             port: Number(options['port']),
             host: String(options['host']),
             publicUrl: options['publicUrl'] as string | undefined,
+            identityTtlMs: options['identityTtl'] as number | undefined,
           },
           printer,
         );
@@ -72,4 +75,11 @@ export function createProgram(): Command {
     process.exit(problem.exitCode === 0 ? exitCodes.done : exitCodes.usage);
   });
   return program;
+}
+
+/** @returns milliseconds. */
+function ttlOf(seconds: string): number {
+  const ttlS = Number(seconds);
+  if (Number.isFinite(ttlS) && ttlS >= identityTtlSMin) return ttlS * 1_000;
+  throw new InvalidArgumentError(`It takes at least ${identityTtlSMin} seconds.`);
 }

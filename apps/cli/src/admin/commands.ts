@@ -19,6 +19,7 @@ import { writePrivate } from '../data-folder/files.ts';
 import { table } from '../output/printer.ts';
 import type { PlainRun, RunCommand, SessionRun } from '../run-command.ts';
 import { decideAdmin, listAdmin } from './decide.ts';
+import { endNatsUsersOfTenant } from './platform-users.ts';
 import { createPlatformWithAccess, disable, issueAccess, type PlatformAccess } from './platforms.ts';
 import { createClientRegistration, redirectUriOf, storeClientSecret } from './registrations.ts';
 
@@ -52,6 +53,7 @@ function tenantCommands(tenants: Command, run: RunCommand): void {
       const state = await decideAdmin(session, { evolver: tenantEvolver, tenantId: id, id }, (before) =>
         disableTenant({ reason: null }, before),
       );
+      await endNatsUsersOfTenant(session, id);
       printer.result(state, () => [`${id} is disabled`]);
     }),
   );
@@ -75,7 +77,7 @@ function platformCommands(platforms: Command, run: RunCommand): void {
     );
   platforms
     .command('rotate <platform>')
-    .description('a new client secret and NATS user; the old secret ends at once')
+    .description('a new client secret and NATS user; the old ones end at once')
     .option('--creds <file>', 'where to write the NATS credentials', 'platform.creds')
     .action(
       run.withSession(async (given) => {

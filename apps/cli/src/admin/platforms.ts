@@ -15,6 +15,8 @@ import { platformCreds } from '@postern/nats';
 import { readOperator } from '../data-folder/operator.ts';
 import type { Session } from '../session/session.ts';
 import { decideAdmin } from './decide.ts';
+import { platformCredsTtlMs, type PlatformRef } from './platform-ref.ts';
+import { endNatsUsers, natsUsersOf } from './platform-users.ts';
 
 /** What a platform is given once and never again. */
 export interface PlatformAccess {
@@ -25,14 +27,6 @@ export interface PlatformAccess {
 
 /** Argon2id with the second recommended option of RFC 9106 §4: 64 MiB, three passes. */
 const argon2 = { memoryCost: 65_536, timeCost: 3, parallelism: 1 } as const;
-
-/** A platform's NATS user lives this long; `platforms rotate` gives a new one. */
-const platformCredsTtlMs = 365 * 86_400_000;
-
-interface PlatformRef {
-  readonly tenantId: string;
-  readonly platformId: string;
-}
 
 /**
  * Makes a platform with its client secret and NATS credentials; both are shown once.
@@ -50,7 +44,7 @@ export async function createPlatformWithAccess(
   return issueAccess(session, ref);
 }
 
-/** Gives a platform a new client secret and NATS user; the old secret ends at once. */
+/** Gives a platform a new client secret and NATS user; the old ones end at once, with the connections of the latter. */
 export async function issueAccess(session: Session, ref: PlatformRef): Promise<PlatformAccess> {
   const clientSecret = randomToken(32);
   const secretHash = await hash(clientSecret, argon2);
@@ -60,11 +54,20 @@ export async function issueAccess(session: Session, ref: PlatformRef): Promise<P
     ttlMs: platformCredsTtlMs,
   });
   await decidePlatform(session, ref, (state) => issuePlatformCredentials({ natsUser: userPublicKey }, state));
+  const older = (await natsUsersOf(session, ref)).filter((user) => user !== userPublicKey);
+  await endNatsUsers(session, older);
   return { platformId: ref.platformId, clientSecret: Secret.from(clientSecret), natsCreds: Secret.from(creds) };
 }
 
-export function disable(session: Session, ref: PlatformRef, reason: string | null): Promise<Platform> {
-  return decidePlatform(session, ref, (state) => disablePlatform({ reason }, state));
+/**
+ * Disables a platform for ever: its services refuse it, and the bus ends its connections.
+ *
+ * @effect repeating it finishes what a crash left undone.
+ */
+export async function disable(session: Session, ref: PlatformRef, reason: string | null): Promise<Platform> {
+  const state = await decidePlatform(session, ref, (before) => disablePlatform({ reason }, before));
+  await endNatsUsers(session, await natsUsersOf(session, ref));
+  return state;
 }
 
 function decidePlatform(

@@ -1,11 +1,13 @@
-import { identityNames } from '@postern/contracts';
+import { identityNames, PosternError } from '@postern/contracts';
 import { createOperator, identityCreds, type OperatorBundle } from '@postern/nats';
+import { takeLock } from '@postern/servers';
 
 import { readJsonFile, readOrCreate, writePrivate } from './files.ts';
 import type { DataFolder } from './paths.ts';
 
-/** Issued anew at each start; the running services keep theirs until then. */
-const identityTtlMs = 30 * 86_400_000;
+/** A user of a service lives this long, and has its successor at half of it; see keepIdentitiesRenewed. */
+export const identityTtlMs = 3_600_000;
+const lockWaitMsMax = 10_000;
 
 /** The operator, accounts and signing keys of this data folder's nats-server. */
 export function readOperator(folder: DataFolder): OperatorBundle {
@@ -17,11 +19,36 @@ export function readOperator(folder: DataFolder): OperatorBundle {
  *
  * @effect files of mode 0600 in the data folder.
  */
-export async function ensureOperator(folder: DataFolder): Promise<OperatorBundle> {
+export async function ensureOperator(folder: DataFolder, ttlMs: number): Promise<OperatorBundle> {
   const made = JSON.stringify(await createOperator(), null, 2);
   const bundle = JSON.parse(readOrCreate(folder.operatorFile, () => made)) as OperatorBundle;
-  for (const identity of identityNames) {
-    writePrivate(folder.credsFile(identity), await identityCreds(bundle, identity, { ttlMs: identityTtlMs }));
-  }
+  await issueIdentities(folder, bundle, ttlMs);
   return bundle;
+}
+
+/** Gives every identity a new user; whoever runs takes it from its file before the one before it ends. */
+export async function issueIdentities(folder: DataFolder, bundle: OperatorBundle, ttlMs: number): Promise<void> {
+  for (const identity of identityNames) {
+    writePrivate(folder.credsFile(identity), await identityCreds(bundle, identity, { ttlMs }));
+  }
+}
+
+/**
+ * Changes the operator, one command at a time: what another one revoked meanwhile is not lost.
+ *
+ * @throws {PosternError} `service.not_ready` while another command holds it.
+ */
+export async function changeOperator(
+  folder: DataFolder,
+  change: (bundle: OperatorBundle) => Promise<OperatorBundle>,
+): Promise<OperatorBundle> {
+  const lock = await takeLock({ path: `${folder.operatorFile}.lock`, waitMsMax: lockWaitMsMax });
+  if (lock === undefined) throw new PosternError('service.not_ready', 'Another command changes the operator.');
+  try {
+    const changed = await change(readOperator(folder));
+    writePrivate(folder.operatorFile, JSON.stringify(changed, null, 2));
+    return changed;
+  } finally {
+    lock.release();
+  }
 }

@@ -29,6 +29,7 @@ export interface Session {
   readonly connections: EventLog;
   readonly admin: EventLog;
   readonly reader: CommitReader;
+  readonly natsUrl: string;
   readonly publicUrl: string;
   readonly defaultTenantId: string;
   readonly actor: Actor;
@@ -54,7 +55,8 @@ export async function openSession(
 ): Promise<Session> {
   const bus = await connectBus({
     servers: place.natsUrl,
-    creds: readFileSync(folder.credsFile('administrator'), 'utf8'),
+    // Asked again at a reconnect: who follows the log for hours outlives a user.
+    creds: () => readFileSync(folder.credsFile('administrator'), 'utf8'),
     identity: 'administrator',
     name: 'postern command',
   });
@@ -70,6 +72,7 @@ export async function openSession(
     connections,
     admin,
     reader,
+    natsUrl: place.natsUrl,
     publicUrl: place.publicUrl,
     defaultTenantId: place.tenantId,
     actor: { type: 'administrator' },

@@ -4,6 +4,7 @@ import { appNames, type AppName } from '@postern/contracts';
 import { freePort } from '@postern/servers';
 
 import { ensureKeys } from '../data-folder/keys.ts';
+import { identityTtlMs as defaultTtlMs } from '../data-folder/operator.ts';
 import type { DataFolder } from '../data-folder/paths.ts';
 import { writeSupervisorFile } from '../session/supervisor-file.ts';
 import { ensureFirstTenant } from './first-tenant.ts';
@@ -19,6 +20,8 @@ export interface StackOptions {
   readonly port: number;
   /** What browsers and platforms use; the address of the one port when absent. */
   readonly publicUrl?: string | undefined;
+  /** How long the services' users of the bus live; an hour when absent. */
+  readonly identityTtlMs?: number | undefined;
   /** Told what is being done, and what went wrong with a child. */
   readonly onProgress: (sentence: string) => void;
 }
@@ -96,8 +99,11 @@ async function start(options: StackOptions, running: Running): Promise<Stack> {
 }
 
 /** Waits for both even when one fails, so that nothing that did start is left behind. */
-async function startServers({ folder, onProgress }: StackOptions, running: Running) {
-  const bus = startBus(folder, onProgress).then((one) => (running.servers.push(one.kept), one));
+async function startServers(options: StackOptions, running: Running) {
+  const { folder, onProgress, identityTtlMs = defaultTtlMs } = options;
+  const bus = startBus(folder, { identityTtlMs, onProblem: onProgress }).then(
+    (one) => (running.servers.push(one.kept), one),
+  );
   const database = startDatabase(folder, onProgress).then((one) => running.servers.push(one.kept));
   await Promise.allSettled([bus, database]);
   await database;

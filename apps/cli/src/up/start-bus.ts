@@ -3,9 +3,10 @@ import { readFileSync } from 'node:fs';
 import { connectBus, provision, serverOperatorConfig } from '@postern/nats';
 import { startNatsServer, type NatsServer } from '@postern/servers';
 
-import { ensureOperator } from '../data-folder/operator.ts';
+import { ensureOperator, readOperator } from '../data-folder/operator.ts';
 import type { DataFolder } from '../data-folder/paths.ts';
 import { keepRunning, type KeptProcess } from './keep-running.ts';
+import { keepIdentitiesRenewed } from './renew-identities.ts';
 
 /** Room for every stream's own limit; a disk with less is watched by nats-server itself. */
 const fileStoreBytesMax = 32 * 1024 ** 3;
@@ -19,26 +20,42 @@ export interface RunningBus {
   readonly kept: KeptProcess;
 }
 
-/** Starts nats-server in operator mode on the data folder, keeps it running, and provisions the streams. */
-export async function startBus(folder: DataFolder, onProblem: (sentence: string) => void): Promise<RunningBus> {
-  const bundle = await ensureOperator(folder);
+export interface StartBusOptions {
+  /** How long the users live that the identities get. */
+  readonly identityTtlMs: number;
+  readonly onProblem: (sentence: string) => void;
+}
+
+/**
+ * Starts nats-server in operator mode on the data folder, keeps it running, provisions the streams, and gives the
+ * identities new users in time.
+ */
+export async function startBus(folder: DataFolder, { identityTtlMs, onProblem }: StartBusOptions): Promise<RunningBus> {
+  const bundle = await ensureOperator(folder, identityTtlMs);
   let ports: { port?: number; monitorPort?: number } = {};
   let server: NatsServer | undefined;
   const start = async () => {
-    const config = { operatorMode: serverOperatorConfig(bundle), serverName: 'postern', fileStoreBytesMax, extra };
+    // Read anew: users of platforms may have been ended since.
+    const operatorMode = serverOperatorConfig(readOperator(folder));
+    const config = { operatorMode, serverName: 'postern', fileStoreBytesMax, extra };
     server = await startNatsServer({ dataDir: folder.natsDir, ...ports, config });
     ports = { port: server.port, monitorPort: server.monitorPort };
     return server;
   };
   const kept = await keepRunning({ name: 'nats-server', start, onProblem });
   const { url, monitorUrl } = server as unknown as NatsServer;
+  const stopRenewing = keepIdentitiesRenewed({ folder, bundle, ttlMs: identityTtlMs, onProblem });
+  const stop = async () => {
+    stopRenewing();
+    await kept.stop();
+  };
   try {
     await provisionStreams(folder, url);
   } catch (error) {
-    await kept.stop();
+    await stop();
     throw error;
   }
-  return { url, monitorUrl, kept };
+  return { url, monitorUrl, kept: { ...kept, stop } };
 }
 
 async function provisionStreams(folder: DataFolder, url: string): Promise<void> {

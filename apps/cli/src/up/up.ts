@@ -7,6 +7,7 @@ export interface UpOptions {
   readonly port: number;
   readonly host: string;
   readonly publicUrl?: string | undefined;
+  readonly identityTtlMs?: number | undefined;
 }
 
 /** `postern up`: everything on this machine, until Ctrl-C. */
