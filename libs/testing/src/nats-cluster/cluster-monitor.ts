@@ -8,6 +8,7 @@ export interface GroupView {
   readonly replicas?: readonly {
     readonly name: string;
     readonly current: boolean;
+    readonly offline?: boolean;
     readonly lag?: number;
   }[];
 }
@@ -41,4 +42,12 @@ export async function agreedLeader(nodes: readonly NatsNode[], stream?: string):
     const votes = views.filter((view) => view?.leader === name).length;
     return votes * 2 > nodes.length;
   });
+}
+
+/** Does the agreed leader hear from every other node, and do they hold what it holds? */
+export async function isInStep(nodes: readonly NatsNode[], stream?: string): Promise<boolean> {
+  const leader = await agreedLeader(nodes, stream);
+  const { replicas = [] } = (leader && (await groupView(leader, stream))) ?? {};
+  const heard = replicas.filter(({ current, offline = false, lag = 0 }) => current && !offline && lag === 0);
+  return heard.length === nodes.length - 1;
 }

@@ -3,7 +3,7 @@ import type { OperatorMode } from '@postern/servers';
 
 import { waitFor } from '../wait-for.ts';
 import { ClusterLinks } from './cluster-links.ts';
-import { agreedLeader, groupView } from './cluster-monitor.ts';
+import { agreedLeader, isInStep } from './cluster-monitor.ts';
 import { NatsNode } from './nats-node.ts';
 
 /** Elections take up to nine seconds, and a leader that lost its followers steps down after up to twenty. */
@@ -27,8 +27,8 @@ export interface NatsCluster {
   metaLeader(): Promise<NatsNode>;
   /** Waits until most nodes agree who leads a stream. */
   streamLeader(stream: string): Promise<NatsNode>;
-  /** Waits until a stream's replicas hold what its leader holds. */
-  inStep(stream: string): Promise<void>;
+  /** Waits until all nodes are heard of and hold what the leader of a stream, or of the cluster, holds. */
+  inStep(stream?: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -59,16 +59,18 @@ export async function startNatsCluster(options: NatsClusterOptions): Promise<Nat
     urls: nodes.map(({ url }) => url),
     metaLeader: () => leaderOf(nodes),
     streamLeader: (stream) => leaderOf(nodes, stream),
-    inStep: async (stream) => {
-      await waitFor(() => isInStep(nodes, stream), {
-        timeoutMs: electionTimeoutMs,
-        describe: `the replicas of ${stream} to catch up`,
-      });
-    },
+    inStep: (stream) => inStep(nodes, stream),
     stop,
   };
-  await cluster.metaLeader();
+  await cluster.inStep();
   return cluster;
+}
+
+async function inStep(nodes: readonly NatsNode[], stream?: string): Promise<void> {
+  await waitFor(() => isInStep(nodes, stream), {
+    timeoutMs: electionTimeoutMs,
+    describe: `the nodes to hold what the leader of ${stream ?? 'the cluster'} holds`,
+  });
 }
 
 async function startNode(
@@ -92,10 +94,4 @@ async function leaderOf(nodes: readonly NatsNode[], stream?: string): Promise<Na
     timeoutMs: electionTimeoutMs,
     describe: `a leader ${stream === undefined ? 'of the cluster' : `of ${stream}`}`,
   });
-}
-
-async function isInStep(nodes: readonly NatsNode[], stream: string): Promise<boolean> {
-  const leader = await agreedLeader(nodes, stream);
-  const { replicas = [] } = (leader && (await groupView(leader, stream))) ?? {};
-  return replicas.length > 0 && replicas.every(({ current, lag = 0 }) => current && lag === 0);
 }
