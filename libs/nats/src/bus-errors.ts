@@ -1,4 +1,5 @@
 import { isPosternError, PosternError } from '@postern/contracts';
+import { JetStreamApiError } from '@nats-io/jetstream';
 import { errors } from '@nats-io/nats-core';
 
 function chain(error: unknown): unknown[] {
@@ -37,5 +38,13 @@ export function busError(error: unknown): PosternError {
 export function logError(error: unknown): PosternError {
   if (isPosternError(error)) return error;
   if (isPermissionError(error)) return busError(error);
-  return new PosternError('log.unavailable', 'The event log does not answer.', { cause: error });
+  const said = serverWords(error);
+  const message = said === undefined ? 'The event log does not answer.' : `The event log answered: ${said}.`;
+  return new PosternError('log.unavailable', message, { cause: error });
+}
+
+/** What JetStream itself said was wrong, with its code: the one thing that helps whoever reads it. */
+function serverWords(error: unknown): string | undefined {
+  const refusal = chain(error).find((link) => link instanceof JetStreamApiError);
+  return refusal && `${refusal.message} (${refusal.code})`;
 }

@@ -40,6 +40,29 @@ describe('provisioning', () => {
     await checkStreams(vault, ['admin']);
   });
 
+  test('more room than wanted is accepted, and kept when something else is mended', async () => {
+    const max_bytes = streams.admin.maxBytes * 2;
+    await change(streams.admin.name, { max_bytes });
+    await checkStreams(await nats.as('vault'), ['admin']);
+    expect(await provision(provisioner)).toMatchObject({ ADMIN: 'unchanged' });
+    await change(streams.admin.name, { duplicate_window: 60_000_000_000 });
+    expect(await provision(provisioner)).toMatchObject({ ADMIN: 'updated' });
+    expect((await manager.streams.info(streams.admin.name)).config.max_bytes).toBe(max_bytes);
+    await change(streams.admin.name, { max_bytes: streams.admin.maxBytes });
+  });
+
+  test('a server without the room says so in its own words', async () => {
+    const small = await PosternBus.start({ fileStoreBytesMax: 1024, provisioned: false });
+    try {
+      await expect(provision(await small.as('provisioner'))).rejects.toMatchObject({
+        code: 'log.unavailable',
+        message: expect.stringMatching(/insufficient storage resources available \(10047\)/),
+      });
+    } finally {
+      await small.stop();
+    }
+  });
+
   test('a change by which messages could be lost is refused', async () => {
     await change(streams.notifications.name, { max_age: 0 });
     await expect(provision(provisioner)).rejects.toMatchObject({

@@ -23,8 +23,13 @@ describe('comparing a stream with what it must be', () => {
   test.each(Object.keys(wanted))('a difference in %s is named', (field) => {
     const changed = { subjects: ['other.>'], name: 'OTHER', retention: 'interest', storage: 'memory', discard: 'old' };
     const value = wanted[field as keyof typeof wanted];
-    const other = typeof value === 'boolean' ? !value : typeof value === 'number' ? value + 1 : undefined;
+    const other = typeof value === 'boolean' ? !value : typeof value === 'number' ? value - 1 : undefined;
     expect(fieldsOf({ [field]: other ?? changed[field as keyof typeof changed] })).toEqual([field]);
+  });
+
+  test('more room than wanted is no difference, no limit at all is one', () => {
+    expect(fieldsOf({ max_bytes: wanted.max_bytes * 2 })).toEqual([]);
+    expect(fieldsOf({ max_bytes: -1 })).toEqual(['max_bytes']);
   });
 
   test.each([

@@ -42,7 +42,11 @@ export interface ConfigDifference {
   readonly found: unknown;
 }
 
-/** Compares what the server returned with what was wanted, field by field. */
+/**
+ * Compares what the server returned with what was wanted, field by field.
+ *
+ * More room than wanted is no difference: who has the disk for it may give it. No limit at all is one.
+ */
 export function streamDifferences(
   wanted: WantedStreamConfig,
   found: Readonly<Record<string, unknown>>,
@@ -50,7 +54,8 @@ export function streamDifferences(
   const differences: ConfigDifference[] = [];
   for (const [field, value] of Object.entries(wanted)) {
     const actual = found[field] ?? absentValue(value);
-    if (!sameValue(value, actual)) differences.push({ field, wanted: value, found: found[field] });
+    const isRoomier = field === 'max_bytes' && typeof actual === 'number' && actual > Number(value);
+    if (!sameValue(value, actual) && !isRoomier) differences.push({ field, wanted: value, found: found[field] });
   }
   for (const field of neverSet) {
     const actual = found[field];
