@@ -1,5 +1,6 @@
-import { limits, PosternError, streams, type StreamKey } from '@postern/contracts';
+import { PosternError, streams, type StreamKey } from '@postern/contracts';
 import {
+  assertMessageSize,
   resolveAppend,
   type Appended,
   type AppendPolicy,
@@ -14,6 +15,7 @@ import { jetstreamManager, type DirectMsgRequest, type JetStreamManager, type Ms
 
 import { logError } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
+import { hasContact } from './leader-contact.ts';
 import { OrderedFeed } from './ordered-feed.ts';
 import { readByConsumer } from './read-by-consumer.ts';
 import { readBySubject } from './read-by-subject.ts';
@@ -51,12 +53,10 @@ export class JetStreamEventLog implements EventLog {
     this.#policy = policy;
   }
 
-  append(request: AppendRequest): Promise<Appended> {
-    if (request.payload.byteLength > limits.commitBytesMax) {
-      return Promise.reject(new PosternError('log.commit_too_large', 'The message exceeds the limit.'));
-    }
+  async append(request: AppendRequest): Promise<Appended> {
+    assertMessageSize(request);
     const { subject, expectedPosition } = request;
-    return resolveAppend(request, {
+    return await resolveAppend(request, {
       send: () => sendOnce(this.#bus, { ...request, stream: this.#stream, ackTimeoutMs: this.#ackTimeoutMs }),
       standing: () => this.#fromLeader({ seq: expectedPosition + 1, next_by_subj: subject }),
       policy: this.#policy,
@@ -90,15 +90,9 @@ export class JetStreamEventLog implements EventLog {
   }
 
   async head(filter?: string): Promise<number> {
-    if (filter !== undefined && !this.#coversAll(filter)) {
-      return (await this.#fromLeader({ last_by_subj: filter }))?.position ?? 0;
-    }
-    try {
-      const manager = await this.#jsm();
-      return (await manager.streams.info(this.#stream)).state.last_seq;
-    } catch (error) {
-      throw logError(error);
-    }
+    if (filter === undefined || this.#coversAll(filter)) return await this.#lastPosition();
+    const [message] = await Promise.all([this.#fromLeader({ last_by_subj: filter }), this.#lastPosition()]);
+    return message?.position ?? 0;
   }
 
   async subscribe(request: SubscribeRequest): Promise<LogSubscription> {
@@ -112,6 +106,16 @@ export class JetStreamEventLog implements EventLog {
     return (
       filter === '>' || this.#subjects.every((subject) => filter === subject || filter === `${firstToken(subject)}.>`)
     );
+  }
+
+  async #lastPosition(): Promise<number> {
+    try {
+      const { state, cluster } = await (await this.#jsm()).streams.info(this.#stream);
+      if (hasContact(cluster)) return state.last_seq;
+      throw new PosternError('log.unavailable', `The leader of ${this.#stream} was cut off from its replicas.`);
+    } catch (error) {
+      throw logError(error);
+    }
   }
 
   async #direct(query: DirectMsgRequest): Promise<StoredMessage | undefined> {

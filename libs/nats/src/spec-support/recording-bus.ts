@@ -1,0 +1,44 @@
+import type { Msg, NatsConnection, Payload, RequestOptions } from '@nats-io/nats-core';
+
+import type { Bus } from '../bus.ts';
+
+/** What the server said, in order: an error's code, or what an append or a leader read came to. */
+export type Heard = number | 'stored' | 'duplicate' | 'found' | 'nothing';
+
+interface Answer {
+  readonly error?: { readonly err_code?: number };
+  readonly duplicate?: boolean;
+  readonly message?: object;
+}
+
+const noMessageFound = 10037;
+
+/** A bus that writes down what the server answered to appends and leader reads. */
+export function recordingBus(bus: Bus): { readonly bus: Bus; readonly heard: Heard[] } {
+  const heard: Heard[] = [];
+  const { connection } = bus;
+  const request = async (subject: string, payload?: Payload, options?: RequestOptions): Promise<Msg> => {
+    const answer = await connection.request(subject, payload, options);
+    heard.push(outcome(answer.json<Answer>()));
+    return answer;
+  };
+  const recorded: NatsConnection = overriding(connection, { request });
+  return { bus: overriding(bus, { connection: recorded }), heard };
+}
+
+function outcome({ error, duplicate, message }: Answer): Heard {
+  if (error !== undefined) return error.err_code === noMessageFound ? 'nothing' : (error.err_code ?? 0);
+  if (message !== undefined) return 'found';
+  return duplicate === true ? 'duplicate' : 'stored';
+}
+
+/** The same object, but for some of its properties; its methods go on working on the object itself. */
+function overriding<T extends object>(target: T, overrides: Partial<T>): T {
+  return new Proxy(target, {
+    get: (object, name) => {
+      if (Object.hasOwn(overrides, name)) return Reflect.get(overrides, name);
+      const value: unknown = Reflect.get(object, name, object);
+      return typeof value === 'function' ? value.bind(object) : value;
+    },
+  });
+}
