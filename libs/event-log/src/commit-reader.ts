@@ -44,6 +44,9 @@ export interface LogProblem {
 
 export type ReadResult = { readonly kind: 'commit'; readonly entry: LogEntry } | LogProblem;
 
+/** Refuses bytes that are no UTF-8, rather than reading something else than was signed. */
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 type Verdict = Pick<LogProblem, 'kind' | 'reason'>;
 
 const foreign = (reason: string): Verdict => ({ kind: 'foreign', reason });
@@ -78,14 +81,14 @@ export class CommitReader {
   #signedBy({ subject, payload, headers }: StoredMessage, keyId: string): string | undefined {
     const signature = headers[commitHeaders.signature];
     if (signature === undefined || payload.byteLength > limits.commitBytesMax) return undefined;
-    const bytes = signedMessage(commitSignatureContext, subject, payload);
+    const bytes = () => signedMessage(commitSignatureContext, subject, payload);
     return this.#verifier.verify(keyId, bytes, signature)?.identity;
   }
 }
 
 function parseCommit(payload: Uint8Array): Commit | undefined {
   try {
-    const json: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
+    const json: unknown = JSON.parse(utf8.decode(payload));
     return Commit.safeParse(json).data;
   } catch {
     return undefined;

@@ -12,8 +12,11 @@ export interface CommitSigner {
 
 /** Tells whose signature it is. */
 export interface CommitVerifier {
-  /** @returns undefined for an unknown key or a signature that does not verify. */
-  verify(keyId: string, bytes: Uint8Array, signature: string): { readonly identity: string } | undefined;
+  /**
+   * @param bytes made only when the key is known: hashing what nobody signed would be work for strangers.
+   * @returns undefined for an unknown key or a signature that does not verify.
+   */
+  verify(keyId: string, bytes: () => Uint8Array, signature: string): { readonly identity: string } | undefined;
 }
 
 /** The signer of an identity, from its private Ed25519 key. */
@@ -35,7 +38,7 @@ export function commitVerifier(trust: TrustBundle): CommitVerifier {
   return {
     verify(keyId, bytes, signature) {
       const key = keys.get(keyId);
-      return key?.verifier.verify(bytes, signature) === true ? { identity: key.identity } : undefined;
+      return key?.verifier.verify(bytes(), signature) === true ? { identity: key.identity } : undefined;
     },
   };
 }
