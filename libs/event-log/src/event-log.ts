@@ -49,6 +49,11 @@ export interface SubscribeRequest extends ReadRequest {
   readonly onReset: () => void;
 }
 
+export interface LastOptions {
+  readonly fromLeader?: boolean | undefined;
+  readonly untilPosition?: number | undefined;
+}
+
 export interface LogSubscription {
   /** Nothing that matches and stands at or before this position will be delivered. */
   readonly startPosition: number;
@@ -69,8 +74,12 @@ export interface EventLog {
    * @throws {PosternError} `log.conflict`, `log.unavailable`, `log.outcome_unknown`, `log.commit_too_large`.
    */
   append(request: AppendRequest): Promise<Appended>;
-  /** The last message on a literal subject; a replica may answer, unless it is asked of the leader. */
-  last(subject: string, options?: { readonly fromLeader?: boolean | undefined }): Promise<StoredMessage | undefined>;
+  /**
+   * The last message on a literal subject; a replica may answer, unless it is asked of the leader.
+   *
+   * @param options `untilPosition` asks for the last one at or before a position, which no later message changes.
+   */
+  last(subject: string, options?: LastOptions): Promise<StoredMessage | undefined>;
   at(position: number): Promise<StoredMessage | undefined>;
   /** Messages in order, to the head as of the call. @throws {PosternError} `log.unavailable` */
   read(request: BoundedReadRequest): AsyncIterable<StoredMessage>;

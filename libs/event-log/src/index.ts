@@ -9,6 +9,7 @@ export type {
   AppendRequest,
   BoundedReadRequest,
   EventLog,
+  LastOptions,
   LogSubscription,
   ReadRequest,
   StoredMessage,

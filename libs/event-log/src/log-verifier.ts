@@ -18,7 +18,8 @@ export interface LogVerifierOptions {
   readonly evolverOf: (kind: AggregateKind) => Evolver<any, any>;
 }
 
-interface Seen {
+/** Where an aggregate may stand after what was seen of it. */
+interface Standing {
   readonly revision: number;
   readonly hash: string | null;
   readonly at: string;
@@ -29,11 +30,12 @@ interface Seen {
  * Checks one commit after the other against what came before it: revision, hash, time, and the state it carries, byte
  * for byte. Signature and writer were checked when the entry was read.
  *
- * It remembers one state an aggregate.
+ * A commit that does not hold is either an intruder, which later commits step over, or stands after one that is missing;
+ * the next commit tells which, so until then both are remembered. It remembers one or two states an aggregate.
  */
 export class LogVerifier {
   readonly #options: LogVerifierOptions;
-  readonly #seen = new Map<string, Seen>();
+  readonly #standings = new Map<string, readonly Standing[]>();
 
   constructor(options: LogVerifierOptions) {
     this.#options = options;
@@ -41,32 +43,33 @@ export class LogVerifier {
 
   /** How many aggregates were met. */
   get aggregates(): number {
-    return this.#seen.size;
+    return this.#standings.size;
   }
 
   /** The findings of the next commit of the log; none when it follows. */
   entry(entry: LogEntry): LogFinding[] {
-    const { subject, commit, hash } = entry;
-    const evolver = this.#options.evolverOf(commit.aggregate);
-    const before = this.#seen.get(subject) ?? { revision: 0, hash: null, at: '', state: evolver.initialState };
+    const { subject, commit } = entry;
+    const standings = this.#standings.get(subject) ?? [this.#nothing(commit.aggregate)];
+    const before = standings.find((one) => continues(entry, one)) ?? standings[0] ?? this.#nothing(commit.aggregate);
     const folded = this.#fold(entry, before.state);
-    this.#seen.set(subject, { revision: commit.revision, hash, at: commit.at, state: folded.state });
-    return [
-      ...finding(
-        entry,
-        'revision',
-        commit.revision === before.revision + 1,
-        `revision ${commit.revision} follows ${before.revision}`,
-      ),
-      ...finding(
-        entry,
-        'chain',
-        commit.previousHash === before.hash,
-        'it does not carry the hash of the message before it',
-      ),
-      ...finding(entry, 'time', commit.at >= before.at, `its time ${commit.at} goes back before ${before.at}`),
-      ...stateFindings(entry, folded, evolver.stateVersion),
-    ];
+    const findings = [...sequenceFindings(entry, before), ...this.#stateFindings(entry, folded)];
+    const holds = findings.length === 0 || findings.every(({ kind }) => kind === 'time');
+    const after = standingAfter(entry, holds ? folded.state : commit.state);
+    this.#standings.set(subject, holds ? [after] : [before, after]);
+    return findings;
+  }
+
+  #nothing(kind: AggregateKind): Standing {
+    return { revision: 0, hash: null, at: '', state: this.#options.evolverOf(kind).initialState as unknown };
+  }
+
+  #stateFindings(entry: LogEntry, folded: Folded): LogFinding[] {
+    if (folded.reason !== undefined) return finding(entry, 'future', false, folded.reason);
+    // A state of another version was right when it was written; what counts is what its events give.
+    const { stateVersion } = this.#options.evolverOf(entry.commit.aggregate);
+    if (entry.commit.stateVersion !== stateVersion) return [];
+    const same = JSON.stringify(entry.commit.state) === JSON.stringify(folded.state);
+    return finding(entry, 'state', same, 'the state it carries is not what its events give');
   }
 
   #fold({ subject, commit }: LogEntry, before: unknown): Folded {
@@ -87,12 +90,21 @@ interface Folded {
   readonly reason?: string;
 }
 
-function stateFindings(entry: LogEntry, folded: Folded, stateVersion: number): LogFinding[] {
-  if (folded.reason !== undefined) return finding(entry, 'future', false, folded.reason);
-  // A state of another version was right when it was written; what counts is what its events give.
-  if (entry.commit.stateVersion !== stateVersion) return [];
-  const same = JSON.stringify(entry.commit.state) === JSON.stringify(folded.state);
-  return finding(entry, 'state', same, 'the state it carries is not what its events give');
+function continues({ commit }: LogEntry, { revision, hash }: Standing): boolean {
+  return commit.revision === revision + 1 && commit.previousHash === hash;
+}
+
+function standingAfter({ commit, hash }: LogEntry, state: unknown): Standing {
+  return { revision: commit.revision, hash, at: commit.at, state };
+}
+
+function sequenceFindings(entry: LogEntry, before: Standing): LogFinding[] {
+  const { revision, previousHash, at } = entry.commit;
+  return [
+    ...finding(entry, 'revision', revision === before.revision + 1, `revision ${revision} follows ${before.revision}`),
+    ...finding(entry, 'chain', previousHash === before.hash, 'it does not carry the hash of the message before it'),
+    ...finding(entry, 'time', at >= before.at, `its time ${at} goes back before ${before.at}`),
+  ];
 }
 
 function finding(

@@ -5,6 +5,7 @@ import type {
   AppendRequest,
   BoundedReadRequest,
   EventLog,
+  LastOptions,
   LogSubscription,
   StoredMessage,
   SubscribeRequest,
@@ -81,8 +82,8 @@ export class MemoryEventLog implements EventLog {
     });
   }
 
-  last(subject: string): Promise<StoredMessage | undefined> {
-    return this.#answer(() => this.#lastMatching(subject));
+  last(subject: string, { untilPosition = Infinity }: LastOptions = {}): Promise<StoredMessage | undefined> {
+    return this.#answer(() => this.#lastMatching(subject, untilPosition));
   }
 
   at(position: number): Promise<StoredMessage | undefined> {
@@ -138,8 +139,10 @@ export class MemoryEventLog implements EventLog {
     return this.#messages.find((message) => message.subject === subject && message.position > expectedPosition);
   }
 
-  #lastMatching(filter: string): StoredMessage | undefined {
-    return this.#messages.findLast(({ subject }) => subjectMatches(filter, subject));
+  #lastMatching(filter: string, untilPosition = Infinity): StoredMessage | undefined {
+    return this.#messages.findLast(
+      ({ subject, position }) => position <= untilPosition && subjectMatches(filter, subject),
+    );
   }
 
   #select(request: BoundedReadRequest, end: number): StoredMessage[] {

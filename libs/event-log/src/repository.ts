@@ -8,6 +8,7 @@ import { encodeCommit, type EncodedCommit } from './encode-commit.ts';
 import type { EventLog } from './event-log.ts';
 import type { AnyEvent, Evolver, Upcast } from './evolver.ts';
 import { currentVersionsOnly, emptyLoaded, foldEntry, loadedOf, type Loaded } from './loaded.ts';
+import { following, provenState } from './proven.ts';
 import { retryDelayMs, type AppendPolicy } from './resolve-append.ts';
 import type { CommitSigner } from './signing.ts';
 import { LruCache } from './state-cache.ts';
@@ -89,7 +90,8 @@ export class Repository<State, Event extends AnyEvent> {
   /**
    * The aggregate as it stands: from memory, or by one direct get.
    *
-   * @param options `fromLeader` passes memory and replicas by: use it wherever a secret is released.
+   * @param options `fromLeader` passes memory and replicas by and proves the state: use it wherever a secret is released.
+   *   A repository with a cache proves every state; another one believes the state that the last commit carries.
    * @returns revision 0 when there is nothing.
    * @throws {PosternError} `log.version_unknown` when its last commit is from the future.
    */
@@ -97,7 +99,8 @@ export class Repository<State, Event extends AnyEvent> {
     const subject = this.subjectOf(ref);
     const cached = options.fromLeader === true ? undefined : this.#cache?.get(subject);
     if (cached !== undefined) return cached;
-    const loaded = await this.#read(subject, options.fromLeader);
+    const prove = options.fromLeader === true || this.#cache !== undefined;
+    const loaded = await this.#read(subject, { fromLeader: options.fromLeader, prove });
     if (loaded.revision > 0) this.#remember(subject, loaded);
     return loaded;
   }
@@ -124,7 +127,7 @@ export class Repository<State, Event extends AnyEvent> {
       if (done !== undefined) return done;
     }
     for (let attempt = 1; attempt <= this.#conflictPolicy.attemptsMax; attempt += 1) {
-      const loaded = await this.#read(subject, options.fromLeader === true || attempt > 1);
+      const loaded = await this.#read(subject, { fromLeader: options.fromLeader === true || attempt > 1, prove: true });
       const done = await this.#attempt(ref, loaded, { decide, options, final: true });
       if (done !== undefined) return done;
       await delay(retryDelayMs(this.#conflictPolicy, attempt));
@@ -156,12 +159,11 @@ export class Repository<State, Event extends AnyEvent> {
   observe(entry: LogEntry): void {
     if (this.#cache === undefined || entry.commit.aggregate !== this.#options.evolver.kind) return;
     const cached = this.#cache.get(entry.subject);
-    if (cached !== undefined && cached.position >= entry.position) return;
-    if (entry.commit.stateVersion === this.#options.evolver.stateVersion) {
-      this.#cache.set(entry.subject, this.#carried(entry));
-    } else {
-      this.#cache.delete(entry.subject);
-    }
+    // What nobody has loaded is not kept: it would have to be proven first.
+    if (cached === undefined || cached.position >= entry.position) return;
+    const after = following(cached, entry, { evolver: this.#options.evolver, upcast: this.#upcast });
+    if (after === undefined) this.#cache.delete(entry.subject);
+    else this.#cache.set(entry.subject, after);
   }
 
   /** A follower met a message that is not folded: what is cached of its aggregate may no longer be what counts. */
@@ -256,7 +258,10 @@ export class Repository<State, Event extends AnyEvent> {
     }
   }
 
-  async #read(subject: string, fromLeader: boolean | undefined): Promise<Loaded<State>> {
+  async #read(
+    subject: string,
+    { fromLeader, prove }: { readonly fromLeader: boolean | undefined; readonly prove: boolean },
+  ): Promise<Loaded<State>> {
     const { log, reader, evolver } = this.#options;
     const message = await log.last(subject, { fromLeader });
     if (message === undefined) return emptyLoaded(evolver);
@@ -264,23 +269,36 @@ export class Repository<State, Event extends AnyEvent> {
     if (result.kind === 'future') throw futureError(result);
     if (result.kind === 'commit') {
       const { entry } = result;
+      if (prove) return await this.#proven(entry);
       return entry.commit.stateVersion === evolver.stateVersion
         ? this.#carried(entry)
         : await this.#fold(subject, entry.position);
     }
-    return await this.#lastValid(subject, message.position);
+    const last = await this.#before(subject, message.position);
+    const loaded = last === undefined ? emptyLoaded<State>(evolver) : await this.#proven(last);
+    // Somebody wrote last who may not: the state is that of the last true commit, the append goes after the intruder.
+    return { ...loaded, expectedPosition: message.position };
   }
 
-  /** Somebody wrote last who may not: the state is that of the last true commit, the append goes after the intruder. */
-  async #lastValid(subject: string, expectedPosition: number): Promise<Loaded<State>> {
-    let last: LogEntry | undefined;
-    for await (const entry of this.#entries(subject, expectedPosition)) last = entry;
-    if (last === undefined) return emptyLoaded(this.#options.evolver, expectedPosition);
-    const loaded =
-      last.commit.stateVersion === this.#options.evolver.stateVersion
-        ? this.#carried(last)
-        : await this.#fold(subject, last.position);
-    return { ...loaded, expectedPosition };
+  async #proven(last: LogEntry): Promise<Loaded<State>> {
+    return await provenState(last, {
+      evolver: this.#options.evolver,
+      upcast: this.#upcast,
+      before: (position) => this.#before(last.subject, position),
+      fold: (untilPosition) => this.#fold(last.subject, untilPosition),
+    });
+  }
+
+  /** The last true commit before a position; what is foreign or damaged is stepped over. */
+  async #before(subject: string, position: number): Promise<LogEntry | undefined> {
+    for (let at = position; ;) {
+      const message = await this.#options.log.last(subject, { untilPosition: at - 1 });
+      if (message === undefined) return undefined;
+      const result = this.#options.reader.read(message);
+      if (result.kind === 'future') throw futureError(result);
+      if (result.kind === 'commit') return result.entry;
+      at = message.position;
+    }
   }
 
   async #fold(subject: string, untilPosition: number | undefined): Promise<Loaded<State>> {

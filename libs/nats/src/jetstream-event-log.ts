@@ -7,6 +7,7 @@ import {
   type AppendRequest,
   type BoundedReadRequest,
   type EventLog,
+  type LastOptions,
   type LogSubscription,
   type StoredMessage,
   type SubscribeRequest,
@@ -18,7 +19,7 @@ import type { Bus } from './bus.ts';
 import { hasContact } from './leader-contact.ts';
 import { OrderedFeed } from './ordered-feed.ts';
 import { readByConsumer } from './read-by-consumer.ts';
-import { readBySubject } from './read-by-subject.ts';
+import { lastUntil, readBySubject, type SubjectSource } from './read-by-subject.ts';
 import { sendOnce } from './send.ts';
 import { storedMessage } from './stored-message.ts';
 
@@ -65,8 +66,9 @@ export class JetStreamEventLog implements EventLog {
 
   async last(
     subject: string,
-    { fromLeader = false }: { readonly fromLeader?: boolean | undefined } = {},
+    { fromLeader = false, untilPosition }: LastOptions = {},
   ): Promise<StoredMessage | undefined> {
+    if (untilPosition !== undefined) return await lastUntil(this.#source(subject), subject, untilPosition);
     return fromLeader
       ? await this.#fromLeader({ last_by_subj: subject })
       : await this.#direct({ last_by_subj: subject });
@@ -83,9 +85,7 @@ export class JetStreamEventLog implements EventLog {
     if (/[*>]/.test(filter) || lastPerSubject === true || sinceMs !== undefined) {
       yield* readByConsumer(this.#bus, this.#stream, { ...request, endPosition });
     } else {
-      const next = (position: number) => this.#fromLeader({ seq: position, next_by_subj: filter });
-      const source = { bus: this.#bus, stream: this.#stream, next };
-      yield* readBySubject(source, { subject: filter, fromPosition, endPosition });
+      yield* readBySubject(this.#source(filter), { subject: filter, fromPosition, endPosition });
     }
   }
 
@@ -99,6 +99,11 @@ export class JetStreamEventLog implements EventLog {
     const feed = new OrderedFeed(this.#bus, this.#stream, request);
     const startPosition = await feed.start(() => this.head());
     return { startPosition, stop: () => feed.stop() };
+  }
+
+  #source(subject: string): SubjectSource {
+    const next = (position: number) => this.#fromLeader({ seq: position, next_by_subj: subject });
+    return { bus: this.#bus, stream: this.#stream, next };
   }
 
   /** Every subject of the stream begins with one token: a filter `<token>.>` is all of them. */

@@ -44,8 +44,33 @@ export async function* readBySubject(source: SubjectSource, range: SubjectRange)
   }
 }
 
-async function* batch({ bus, stream }: SubjectSource, subject: string, seq: number): AsyncIterable<StoredMessage> {
-  const request = JSON.stringify({ seq, next_by_subj: subject, batch: batchMessagesMax });
+/**
+ * The last message on a subject at or before a position.
+ *
+ * A replica that has not come so far would answer with an older one, so the leader says whether there is another one
+ * in between.
+ */
+export async function lastUntil(
+  source: SubjectSource,
+  subject: string,
+  untilPosition: number,
+): Promise<StoredMessage | undefined> {
+  if (untilPosition < 1) return undefined;
+  let found: StoredMessage | undefined;
+  for await (const message of answersTo(source, { multi_last: [subject], up_to_seq: untilPosition })) found = message;
+  for (;;) {
+    const next = await source.next((found?.position ?? 0) + 1);
+    if (next === undefined || next.position > untilPosition) return found;
+    found = next;
+  }
+}
+
+function batch(source: SubjectSource, subject: string, seq: number): AsyncIterable<StoredMessage> {
+  return answersTo(source, { seq, next_by_subj: subject, batch: batchMessagesMax });
+}
+
+async function* answersTo({ bus, stream }: SubjectSource, query: object): AsyncIterable<StoredMessage> {
+  const request = JSON.stringify(query);
   try {
     const answers = await bus.connection.requestMany(`$JS.API.DIRECT.GET.${stream}`, request, {
       strategy: 'sentinel',

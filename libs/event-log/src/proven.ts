@@ -1,0 +1,68 @@
+import type { LogEntry } from './commit-reader.ts';
+import type { AnyEvent, Evolver, Upcast } from './evolver.ts';
+import { emptyLoaded, foldEntry, loadedOf, type Loaded } from './loaded.ts';
+
+export interface ProofSources<State, Event extends AnyEvent> {
+  readonly evolver: Evolver<State, Event>;
+  readonly upcast: Upcast;
+  /** The last true commit of the aggregate before a position. */
+  readonly before: (position: number) => Promise<LogEntry | undefined>;
+  /** The state from events alone, up to and with a position. */
+  readonly fold: (untilPosition: number) => Promise<Loaded<State>>;
+}
+
+/**
+ * The state after a commit, without taking its writer's word for it.
+ *
+ * Every commit carries the state after it, signed by its writer; a stolen identity could sign a state that its events do
+ * not give. So the commits that one writer made in a row are folded onto what another writer left before them, and a
+ * commit that does not follow, or carries another state than its events give, counts as foreign. Since every writer
+ * decides only on proven states, one stolen identity changes no state beyond what its own events may.
+ *
+ * @returns the state of the last commit that holds; its `expectedPosition` is that of `last` all the same.
+ */
+export async function provenState<State, Event extends AnyEvent>(
+  last: LogEntry,
+  sources: ProofSources<State, Event>,
+): Promise<Loaded<State>> {
+  const run: LogEntry[] = [last];
+  let base: Loaded<State> = emptyLoaded(sources.evolver);
+  for (let at = last.position; ;) {
+    const previous = await sources.before(at);
+    if (previous === undefined) break;
+    if (previous.identity !== last.identity) {
+      base = await carriedOrFolded(previous, sources);
+      break;
+    }
+    run.push(previous);
+    at = previous.position;
+  }
+  for (const entry of run.toReversed()) base = following(base, entry, sources) ?? base;
+  return { ...base, expectedPosition: last.position };
+}
+
+/**
+ * What follows from a commit onto a state that is proven.
+ *
+ * @returns undefined when the commit does not continue it, or carries another state than its events give.
+ */
+export function following<State, Event extends AnyEvent>(
+  before: Loaded<State>,
+  entry: LogEntry,
+  { evolver, upcast }: Pick<ProofSources<State, Event>, 'evolver' | 'upcast'>,
+): Loaded<State> | undefined {
+  const { commit } = entry;
+  if (commit.revision !== before.revision + 1 || commit.previousHash !== before.hash) return undefined;
+  const after = foldEntry(before, entry, { evolver, upcast });
+  const comparable = commit.stateVersion === evolver.stateVersion;
+  return comparable && JSON.stringify(commit.state) !== JSON.stringify(after.state) ? undefined : after;
+}
+
+async function carriedOrFolded<State, Event extends AnyEvent>(
+  entry: LogEntry,
+  { evolver, fold }: ProofSources<State, Event>,
+): Promise<Loaded<State>> {
+  return entry.commit.stateVersion === evolver.stateVersion
+    ? loadedOf(entry, entry.commit.state as State)
+    : await fold(entry.position);
+}
