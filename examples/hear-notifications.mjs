@@ -23,4 +23,8 @@ console.log(JSON.stringify({ listening: `notify.${given.tenant}.>` }));
 
 process.stdin.resume();
 process.stdin.on('end', () => void bus.close());
-for await (const message of subscription) console.log(JSON.stringify(message.json()));
+for await (const message of subscription) {
+  const notification = message.json();
+  // Another platform can have the answer to a request of its own sent here; a notification carries its id as a header.
+  if (message.headers?.get('Nats-Msg-Id') === notification.id) console.log(JSON.stringify(notification));
+}

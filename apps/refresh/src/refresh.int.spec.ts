@@ -165,7 +165,7 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
   type Reply = ReplyOf<typeof operations.refreshConnection>;
   const ask = async (connectionId: string, version?: number, platformId = world.platformId): Promise<Reply> =>
     callOperation(
-      await world.bus('gateway'),
+      await world.bus(platformId === administratorToken ? 'administrator' : 'gateway'),
       operations.refreshConnection,
       { tenantId: world.tenantId, platformId },
       { connection_id: connectionId, ...(version !== undefined && { credential_version: version }) },

@@ -122,6 +122,13 @@ function callSubjects(identity: IdentityName): string[] {
     });
 }
 
+/** Who speaks for platforms speaks for no administrator, whose subjects lie under the same wildcard. */
+function administratorSubjects(identity: IdentityName): string[] {
+  return allOperations
+    .filter(({ scope, callers }) => scope === 'platform' && callers.includes(identity) && identity !== 'administrator')
+    .map(({ name }) => `${name}.*.${administratorToken}`);
+}
+
 function servedSubjects(identity: IdentityName): string[] {
   return allOperations.filter(({ owner }) => owner === identity).map(operationPattern);
 }
@@ -143,7 +150,7 @@ export function identityPermissions(identity: IdentityName): Permissions {
       ...manage,
     ],
     subscribe: [`${inboxPrefix(identity)}.>`, ...served, ...(served.length > 0 ? ['$SRV.>'] : [])],
-    denyPublish: durableSubjects(identity),
+    denyPublish: [...durableSubjects(identity), ...administratorSubjects(identity)],
   };
 }
 

@@ -1,0 +1,82 @@
+import type { Caller, ConsumerKey, IdentityName, OperationKey, StreamKey } from '@postern/contracts';
+
+/**
+ * Who may say what, stated a second time and by hand: the table in libs/contracts must come to the same, and a server
+ * must enforce it. What is new in the contracts has no row here until somebody has thought about who may use it.
+ */
+
+const everybodyWhoDecides = ['authorization', 'vault', 'refresh', 'revocation', 'audit', 'administrator'] as const;
+
+/** Who appends, by the subjects that a stream takes. */
+export const appenders: Readonly<Record<StreamKey, Readonly<Record<string, readonly IdentityName[]>>>> = {
+  connections: { 'connection.*.*.*': ['authorization', 'vault', 'refresh', 'revocation'] },
+  admin: { 'admin.*.*.*': ['administrator'] },
+  // Only its own: the middle token names the service.
+  access: { 'access.*.*': ['vault'] },
+  refresh: { 'refresh.schedule.*.*': ['refresh'], 'refresh.due.*.*': ['refresh'] },
+  notifications: { 'notify.>': ['audit'] },
+};
+
+export const followers: Readonly<Record<StreamKey, readonly IdentityName[]>> = {
+  connections: everybodyWhoDecides,
+  admin: ['gateway', ...everybodyWhoDecides],
+  access: ['audit'],
+  refresh: [],
+  notifications: [],
+};
+
+export const workers: Readonly<Record<ConsumerKey, IdentityName>> = {
+  refreshWorker: 'refresh',
+  ownerNotices: 'audit',
+  upstreamRevocation: 'revocation',
+};
+
+const platforms = ['platform', 'gateway', 'administrator'] as const;
+
+export const callers: Readonly<Record<OperationKey, readonly Caller[]>> = {
+  leaseToken: ['platform', 'gateway'],
+  startSession: platforms,
+  completeSession: platforms,
+  reauthorize: platforms,
+  refreshConnection: [...platforms, 'vault'],
+  revokeConnection: platforms,
+  suspendConnection: platforms,
+  resumeConnection: platforms,
+  deleteConnection: platforms,
+  showConnection: platforms,
+  listConnections: platforms,
+  listEvents: platforms,
+  storeCredential: ['authorization', 'refresh'],
+  promoteCredential: ['authorization'],
+  findCredential: ['refresh', 'authorization'],
+  releaseRefreshToken: ['refresh'],
+  releaseForRevocation: ['revocation'],
+  storeClientSecret: ['administrator'],
+  releaseClientSecret: ['authorization', 'refresh', 'revocation'],
+  confirmPosition: ['revocation'],
+  shredConnectionKey: ['revocation'],
+};
+
+export const servers: Readonly<Record<OperationKey, IdentityName>> = {
+  leaseToken: 'vault',
+  startSession: 'authorization',
+  completeSession: 'authorization',
+  reauthorize: 'authorization',
+  refreshConnection: 'refresh',
+  revokeConnection: 'revocation',
+  suspendConnection: 'revocation',
+  resumeConnection: 'revocation',
+  deleteConnection: 'revocation',
+  showConnection: 'audit',
+  listConnections: 'audit',
+  listEvents: 'audit',
+  storeCredential: 'vault',
+  promoteCredential: 'vault',
+  findCredential: 'vault',
+  releaseRefreshToken: 'vault',
+  releaseForRevocation: 'vault',
+  storeClientSecret: 'vault',
+  releaseClientSecret: 'vault',
+  confirmPosition: 'vault',
+  shredConnectionKey: 'vault',
+};
