@@ -24,10 +24,10 @@ function errors(): string {
 }
 
 function events(): string {
-  const parts = [...eventDefinitions.values()].map(({ type, version: newest, aggregate, writer, summary, data }) => {
+  const parts = [...eventDefinitions.values()].map(({ type, version: newest, aggregate, writers, summary, data }) => {
     const fields = Object.keys((jsonSchemaOf(data, 'output')['properties'] ?? {}) as object);
     const named = fields.length === 0 ? 'no data' : fields.map((field) => `\`${field}\``).join(', ');
-    return `| \`${type}\` | ${newest} | ${aggregate} | ${writer} | ${cell(summary)} | ${named} |`;
+    return `| \`${type}\` | ${newest} | ${aggregate} | ${writers.join(', ')} | ${cell(summary)} | ${named} |`;
   });
   const head = '| event | version | aggregate | writer | what happened | data |\n| --- | --- | --- | --- | --- | --- |';
   return `# Events\n\nGenerated from \`libs/contracts\` by \`npm run docs\`. Golden files of each stand in \`libs/domain/golden\`.\n\n${head}\n${parts.join('\n')}\n`;

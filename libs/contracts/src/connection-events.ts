@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { CarriedAuthorization, CarriedConnection } from './carried-connection.ts';
 import { ClaimId, PlatformId, RegistrationId, SessionId } from './ids.ts';
 import { limits } from './limits.ts';
 import { Scopes, TimeMs } from './wire.ts';
@@ -8,6 +9,11 @@ const ProviderWords = z.string().max(limits.providerWordsCharsMax);
 const Reason = z.string().max(limits.reasonCharsMax);
 const CredentialVersion = z.number().int().positive();
 const Digest = z.string().max(64);
+const Epoch = z.number().int().positive();
+const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** Whoever writes a connection's next event moves it to the open epoch first. */
+const everyWriter = ['authorization', 'vault', 'refresh', 'revocation'] as const;
 
 /** What a provider granted, as both authorization events carry it. */
 const Granted = z.object({
@@ -195,6 +201,29 @@ export const connectionEvents = Object.freeze({
     writer: 'vault',
     summary: 'The data key is gone: nothing stored under it can be opened again.',
     data: z.object({}),
+  },
+  EpochClosed: {
+    version: 1,
+    writers: everyWriter,
+    summary: 'The last event on this epoch’s subject: the connection goes on in a later epoch.',
+    data: z
+      .object({ epoch: Epoch, nextEpoch: Epoch, authorization: CarriedAuthorization })
+      .refine(({ epoch, nextEpoch }) => epoch < nextEpoch, 'the next epoch must be later'),
+  },
+  EpochOpened: {
+    version: 1,
+    writers: everyWriter,
+    summary: 'The first event on a later epoch’s subject, with the state and the hash that the closed one ended in.',
+    data: z
+      .object({
+        epoch: Epoch,
+        previousEpoch: Epoch,
+        previousRevision: z.number().int().positive(),
+        /** Of the message that closed the previous epoch, as `previousHash` of a commit is made. */
+        previousHash: Sha256Hex,
+        state: CarriedConnection,
+      })
+      .refine(({ epoch, previousEpoch }) => previousEpoch < epoch, 'the previous epoch must be earlier'),
   },
 } as const);
 

@@ -171,6 +171,10 @@ export const errorTable = Object.freeze({
     'Delete the connection; its key goes when the provider was told.',
     { ...reread, ...hidden },
   ),
+  'connection.moved': row(409, 'The connection goes on in a later epoch of the log', 'Read the connection again.', {
+    ...reread,
+    ...hidden,
+  }),
 
   'lease.scope_missing': row(
     403,

@@ -15,6 +15,7 @@ export {
   type AdminEventType,
 } from './admin-events.ts';
 export { AppName, appNames, IdentityName, identityNames } from './apps.ts';
+export { CarriedAuthorization, CarriedConnection } from './carried-connection.ts';
 export {
   Actor,
   AggregateKind,
@@ -101,7 +102,7 @@ export { jsonSchemaOf, openApiDocument } from './openapi.ts';
 export { errorOfProblem, parseRequest, Problem, problemOf } from './problem.ts';
 export { RefreshDue } from './refresh-due.ts';
 export { consumers, streams, type ConsumerKey, type ConsumerSpec, type StreamKey, type StreamSpec } from './streams.ts';
-export { adminAggregates, currentEpoch, inboxPrefix, subjects, type AdminAggregate } from './subjects.ts';
+export { adminAggregates, currentEpoch, epochOf, inboxPrefix, subjects, type AdminAggregate } from './subjects.ts';
 export { TokenSet } from './token-set.ts';
 export { TrustBundle } from './trust.ts';
 export {

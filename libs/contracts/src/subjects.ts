@@ -16,10 +16,23 @@ function tokens(...parts: (string | number)[]): string {
   return parts.join('.');
 }
 
+interface ConnectionRef {
+  readonly tenantId: string;
+  readonly connectionId: string;
+  /** The open one unless another is named. */
+  readonly epoch?: number;
+}
+
+/** The epoch in which a connection's subject stands; undefined for every other subject. */
+export function epochOf(subject: string): number | undefined {
+  const epoch = /^connection\.([1-9]\d{0,14})\.[^.]+\.[^.]+$/.exec(subject)?.[1];
+  return epoch === undefined ? undefined : Number(epoch);
+}
+
 /** Every subject of the bus. Ids are checked, so that a wildcard can never be smuggled into a subject. */
 export const subjects = Object.freeze({
-  connection: ({ tenantId, connectionId }: { tenantId: string; connectionId: string }) =>
-    tokens('connection', currentEpoch, tenantId, connectionId),
+  connection: ({ tenantId, connectionId, epoch = currentEpoch }: ConnectionRef) =>
+    tokens('connection', epoch, tenantId, connectionId),
   connectionsOfTenant: (tenantId: string) => `${tokens('connection', currentEpoch, tenantId)}.*`,
   allConnections: 'connection.>',
   admin: ({ tenantId, aggregate, id }: { tenantId: string; aggregate: AdminAggregate; id: string }) =>

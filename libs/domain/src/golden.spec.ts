@@ -34,6 +34,7 @@ const historyBefore: Record<string, ReturnType<typeof the.claimed>[]> = {
   UpstreamRevocationCompleted: [...exchanging, the.authorized(), the.revoked()],
   UpstreamRevocationFailed: [...exchanging, the.authorized(), the.revoked()],
   ConnectionKeyShredded: [...exchanging, the.deletionRequested()],
+  EpochOpened: [],
 };
 const claimedBefore = [...exchanging, the.authorized(), the.claimed()];
 

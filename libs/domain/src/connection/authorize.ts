@@ -1,7 +1,7 @@
 import { PosternError, type ConnectionEvent } from '@postern/contracts';
 
 import { connectionEvent, type DataOf } from './events.ts';
-import { requireNotDeleted } from './guards.ts';
+import { requireHere, requireNotDeleted } from './guards.ts';
 import type { Connection } from './state.ts';
 
 export interface StartAuthorization extends DataOf<'AuthorizationStarted'> {
@@ -43,6 +43,7 @@ function requirePurpose(command: StartAuthorization, state: Connection): void {
  * @source RFC 6749 §4.1.1
  */
 export function startAuthorization(command: StartAuthorization, state: Connection): ConnectionEvent[] {
+  requireHere(state);
   requirePurpose(command, state);
   if (state.authorization !== 'none') requireSameOwner(command, state);
   if (state.session?.sessionId === command.sessionId) return [];

@@ -1,6 +1,7 @@
 import { PosternError, type ConnectionEvent } from '@postern/contracts';
 
 import { connectionEvent } from './events.ts';
+import { requireHere } from './guards.ts';
 import type { Claim, Connection } from './state.ts';
 
 export interface ReleaseRefreshToken {
@@ -38,6 +39,7 @@ function liveClaim(state: Connection, nowMs: number): Claim | null {
  * @source RFC 9700 §4.14.2
  */
 export function releaseRefreshToken(command: ReleaseRefreshToken, state: Connection): ConnectionEvent[] {
+  requireHere(state);
   const claim = liveClaim(state, command.nowMs);
   if (claim === null || claim.claimId !== command.claimId) {
     throw new PosternError('refresh.claim_lost', 'The claim is not live.');
@@ -57,6 +59,7 @@ export function releaseRefreshToken(command: ReleaseRefreshToken, state: Connect
  * @source RFC 9700 §4.14.2
  */
 export function interruptRefresh(command: InterruptRefresh, state: Connection): ConnectionEvent[] {
+  requireHere(state);
   const { claim } = state;
   if (claim === null || claim.claimId !== command.claimId) return [];
   if (command.nowMs < claim.expiresAtMs && command.claimSeenOver !== true) return [];

@@ -2,15 +2,17 @@ import type { ConnectionEvent, ConnectionEventType } from '@postern/contracts';
 
 import type { EventMeta, Evolver } from '../evolver.ts';
 import { authorizationEvolvers } from './evolve-authorization.ts';
-import type { Evolvers } from './evolvers.ts';
 import { endingEvolvers } from './evolve-ending.ts';
+import { epochEvolvers } from './evolve-epoch.ts';
 import { refreshEvolvers } from './evolve-refresh.ts';
+import type { Evolvers } from './evolvers.ts';
 import { noConnection, type Connection } from './state.ts';
 
 const evolvers: Evolvers<ConnectionEventType> = {
   ...authorizationEvolvers,
   ...refreshEvolvers,
   ...endingEvolvers,
+  ...epochEvolvers,
 };
 
 /** All that may still happen after a deletion: nothing revives a deleted connection, whatever the log holds. */
@@ -18,10 +20,15 @@ const afterDeletion: ReadonlySet<string> = new Set<ConnectionEventType>([
   'UpstreamRevocationCompleted',
   'UpstreamRevocationFailed',
   'ConnectionKeyShredded',
+  'EpochClosed',
 ]);
 
+/** How a connection can begin on a subject: anew, or moved from an earlier epoch. Nothing else opens, and once. */
+const beginnings: ReadonlySet<string> = new Set<ConnectionEventType>(['AuthorizationStarted', 'EpochOpened']);
+
 function concerns(state: Connection, type: string): boolean {
-  if (state.authorization === 'none') return type === 'AuthorizationStarted';
+  if (state.authorization === 'none') return beginnings.has(type);
+  if (state.authorization === 'moved' || type === 'EpochOpened') return false;
   return state.authorization !== 'deleted' || afterDeletion.has(type);
 }
 

@@ -12,8 +12,20 @@ function notFound(): PosternError {
   return new PosternError('connection.not_found', 'There is no such connection.');
 }
 
-/** @throws {PosternError} `connection.not_found` when nothing ever happened under this id. */
+/**
+ * Nothing is decided on a subject whose epoch was closed: not even that a deed was done already, since it may have been
+ * undone behind the opening.
+ *
+ * @throws {PosternError} `connection.moved`
+ */
+export function requireHere(state: Connection): void {
+  if (state.authorization !== 'moved') return;
+  throw new PosternError('connection.moved', 'The connection goes on in a later epoch.');
+}
+
+/** @throws {PosternError} `connection.not_found` when nothing ever happened under this id; `connection.moved` */
 export function requireExisting(state: Connection): void {
+  requireHere(state);
   if (state.authorization === 'none') throw notFound();
 }
 

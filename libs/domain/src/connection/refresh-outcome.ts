@@ -1,6 +1,7 @@
 import { PosternError, type ConnectionEvent } from '@postern/contracts';
 
 import { connectionEvent, providerWords, type DataOf } from './events.ts';
+import { requireHere } from './guards.ts';
 import type { Connection } from './state.ts';
 
 export interface RecordRefreshed extends DataOf<'AccessTokenRefreshed'> {
@@ -45,6 +46,7 @@ export function refreshOutcomeWelcome(
   state: Connection,
   { claimId, rotated = true }: { claimId: string; rotated?: boolean },
 ): boolean {
+  requireHere(state);
   const standing = standingOf(state, claimId);
   if (state.authorization === 'authorized') return standing !== 'none';
   if (state.authorization !== 'reauthorization_required' || standing === 'none') return false;
@@ -63,6 +65,7 @@ export function refreshOutcomeFate(
   state: Connection,
   outcome: { claimId: string; rotated?: boolean },
 ): RefreshOutcomeFate {
+  requireHere(state);
   if (state.credential?.boughtBy === outcome.claimId) return 'recorded';
   if (refreshOutcomeWelcome(state, outcome)) return 'welcome';
   const ended = state.authorization === 'revoked' || state.authorization === 'deleted';
@@ -107,6 +110,7 @@ export function recordRefreshed(command: RecordRefreshed, state: Connection): Co
  * @returns no events when the claim does not stand any more.
  */
 export function recordRefreshFailed(command: RecordRefreshFailed, state: Connection): ConnectionEvent[] {
+  requireHere(state);
   if (state.claim?.claimId !== command.claimId) return [];
   const { claimId, error, httpStatus, nextAttemptAtMs } = command;
   return [connectionEvent('RefreshFailed', { claimId, error: providerWords(error), httpStatus, nextAttemptAtMs })];
@@ -123,6 +127,7 @@ export function recordRefreshFailed(command: RecordRefreshFailed, state: Connect
  * @source RFC 6749 §5.2
  */
 export function recordRefreshRejected(command: RecordRefreshRejected, state: Connection): ConnectionEvent[] {
+  requireHere(state);
   const { claimId, httpStatus } = command;
   const standing = standingOf(state, claimId);
   const proves = standing === 'claim' || (standing === 'interrupted' && state.claim === null);

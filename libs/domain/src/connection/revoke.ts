@@ -1,7 +1,7 @@
 import type { ConnectionEvent } from '@postern/contracts';
 
 import { connectionEvent, providerWords, type DataOf } from './events.ts';
-import { requireExisting, requireNotDeleted } from './guards.ts';
+import { requireExisting, requireHere, requireNotDeleted } from './guards.ts';
 import type { Connection } from './state.ts';
 
 export type RevokeConnection = DataOf<'ConnectionRevoked'>;
@@ -36,6 +36,7 @@ export function revokeConnection(command: RevokeConnection, state: Connection): 
  * @source RFC 7009 §2.1
  */
 export function upstreamRevocationOf(state: Connection, { nowMs }: { nowMs: number }): UpstreamRevocation {
+  requireHere(state);
   const { credential, session } = state;
   if (!isOwed(state) || credential === null) return { kind: 'none' };
   if (session?.stage === 'exchanging' && nowMs < session.expiresAtMs) {

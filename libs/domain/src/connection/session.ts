@@ -1,7 +1,7 @@
 import { PosternError, type ConnectionEvent, type ErrorCode } from '@postern/contracts';
 
 import { connectionEvent, providerWords, type DataOf } from './events.ts';
-import { requireNotDeleted } from './guards.ts';
+import { requireHere, requireNotDeleted } from './guards.ts';
 import type { Connection, OpenSession, PastSession } from './state.ts';
 
 export interface StartCodeExchange {
@@ -70,6 +70,7 @@ export function startCodeExchange(command: StartCodeExchange, state: Connection)
  */
 export function denyAuthorization(command: DenyAuthorization, state: Connection): ConnectionEvent[] {
   const { sessionId, stage, error, errorDescription } = command;
+  requireHere(state);
   if (endOf(state, sessionId) === 'denied') return [];
   const session = requireOpen(state, sessionId);
   if (stage === 'authorization' && session.stage === 'exchanging') {
@@ -104,6 +105,7 @@ export function completionOf(
   state: Connection,
   command: Pick<CompleteAuthorization, 'sessionId' | 'endUserDigest' | 'nowMs'>,
 ): 'completable' | 'completed' {
+  requireHere(state);
   const repeated = endOf(state, command.sessionId) === 'completed';
   const open = repeated ? null : requireOpen(state, command.sessionId);
   if (command.endUserDigest !== (open ?? state).endUserDigest) {

@@ -3,7 +3,8 @@
  * derived from them.
  *
  * authorization  none → pending → authorized ⇄ reauthorization_required, any of these → revoked → authorized (in
- *                place, by a new session), and from anywhere → deleted, which is for ever.
+ *                place, by a new session), and from anywhere → deleted, which is for ever. `moved` is the end on one
+ *                epoch's subject: the connection goes on under the next one's, in what it was.
  * claim          one worker's right to spend the refresh token of one credential version. It ends with its outcome, a
  *                re-authorization, a revocation or a deletion, and by time alone never: whoever finds it over says so
  *                (`interruptRefresh`), so that the log tells what happened.
@@ -43,7 +44,14 @@ export interface Connection {
 }
 
 /** `none` is a connection without events. */
-export type Authorization = 'none' | 'pending' | 'authorized' | 'reauthorization_required' | 'revoked' | 'deleted';
+export type Authorization =
+  | 'none'
+  | 'pending'
+  | 'authorized'
+  | 'reauthorization_required'
+  | 'revoked'
+  | 'deleted'
+  | 'moved';
 
 /** A connect session that may still be completed. At most one: a newer one supersedes it. */
 export interface OpenSession {

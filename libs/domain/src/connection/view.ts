@@ -20,6 +20,7 @@ export interface ViewContext {
  */
 export function viewOf(state: Connection, context: ViewContext): ConnectionView {
   const { authorization, credential } = state;
+  if (authorization === 'moved') throw new PosternError('connection.moved', 'The connection goes on in a later epoch.');
   if (authorization === 'none') throw new PosternError('connection.not_found', 'There is no such connection.');
   const freshness = freshnessOf(state, context);
   const endUserHelps = authorization === 'revoked' || freshness.health === 'reauthorization_required';

@@ -101,6 +101,8 @@ export const the = {
   resumed: () => connectionEvent('ConnectionResumed', { reason: null }),
   deletionRequested: () => connectionEvent('DeletionRequested', { reason: null }),
   keyShredded: () => connectionEvent('ConnectionKeyShredded', {}),
+  epochClosed: (data: Partial<DataOf<'EpochClosed'>> = {}) =>
+    connectionEvent('EpochClosed', { epoch: 1, nextEpoch: 2, authorization: 'authorized', ...data }),
 };
 
 const granted: DataOf<'ConnectionAuthorized'> = {

@@ -133,6 +133,11 @@ const acts = {
   shred: (s: Connection) => shredKey({}, s),
 };
 
+/** What a step comes to on this state. @throws {PosternError} as its decider does */
+export function deed(step: Step, state: Connection, nowMs: number): ConnectionEvent[] {
+  return acts[step.act](state, { ...step, nowMs });
+}
+
 /** Nothing but a coded refusal may be thrown: anything else passes through and fails the property. */
 function coded<T>(action: () => T): T | null {
   try {
@@ -152,8 +157,7 @@ export function live(steps: readonly Step[]): Life {
   for (const step of steps) {
     nowMs += step.passedMs;
     const before = state;
-    const act: Act = { ...step, nowMs };
-    const events = coded(() => acts[step.act](before, act)) ?? [];
+    const events = coded(() => deed(step, before, nowMs)) ?? [];
     for (const event of events) {
       const meta = metaAt(nowMs);
       state = connectionEvolver.evolve(state, event, meta);
@@ -168,7 +172,8 @@ export function live(steps: readonly Step[]): Life {
 
 const refreshing = ['claim', 'claim', 'release', 'release', 'interrupt', 'interrupt', 'refreshed'] as const;
 const authorizing = ['begin', 'exchange', 'complete', 'resume'] as const;
-const actNames = Object.keys(acts) as Step['act'][];
+/** Everything that can be done. */
+export const actNames = Object.keys(acts) as Step['act'][];
 
 /** One step; the usual ones come more often and meet the same few ids, so that lives get somewhere. */
 const step: fc.Arbitrary<Step> = fc.record({

@@ -1,0 +1,83 @@
+import { z } from 'zod';
+
+import { ClaimId, ConnectionId, PlatformId, RegistrationId, SessionId, TenantId } from './ids.ts';
+import { TimeMs } from './wire.ts';
+
+const CredentialVersion = z.number().int().positive();
+
+/** What a connection's authorization can be when an epoch closes; `none` has nothing to carry. */
+export const CarriedAuthorization = z.enum(['pending', 'authorized', 'reauthorization_required', 'revoked', 'deleted']);
+
+const Session = z.strictObject({
+  sessionId: SessionId,
+  purpose: z.enum(['connect', 'reauthorize']),
+  registrationId: RegistrationId,
+  requestedScopes: z.array(z.string()),
+  returnUrl: z.string(),
+  endUserDigest: z.string(),
+  expiresAtMs: TimeMs,
+  stage: z.enum(['started', 'exchanging']),
+});
+
+const PastSession = z.strictObject({
+  sessionId: SessionId,
+  ended: z.enum(['completed', 'denied', 'superseded', 'revoked']),
+});
+
+const Credential = z.strictObject({
+  version: CredentialVersion,
+  grantedScopes: z.array(z.string()),
+  accessTokenExpiresAtMs: TimeMs.nullable(),
+  hasRefreshToken: z.boolean(),
+  accountDigest: z.string().nullable(),
+  authorizedAtMs: TimeMs,
+  refreshedAtMs: TimeMs.nullable(),
+  boughtBy: z.union([SessionId, ClaimId]),
+});
+
+const Claim = z.strictObject({
+  claimId: ClaimId,
+  credentialVersion: CredentialVersion,
+  expiresAtMs: TimeMs,
+  released: z.boolean(),
+});
+
+const Health = z.strictObject({
+  status: z.enum(['ok', 'degraded']),
+  reason: z.string().nullable(),
+  failingSinceMs: TimeMs.nullable(),
+  nextAttemptAtMs: TimeMs.nullable(),
+});
+
+/**
+ * A connection's whole state, as the opening of an epoch carries it: every field in the state's own order, so that
+ * what is restored is the same byte for byte, and none besides.
+ *
+ * It is the data of an event, which is for ever: when the state's shape changes, `EpochOpened` rises by a version and
+ * an upcaster lifts what older openings carry. Lengths are bounded by the commit's.
+ */
+export const CarriedConnection = z.strictObject({
+  tenantId: TenantId,
+  connectionId: ConnectionId,
+  platformId: PlatformId,
+  providerId: z.string(),
+  registrationId: RegistrationId,
+  endUserDigest: z.string(),
+  returnUrl: z.string(),
+  createdAtMs: TimeMs,
+  authorization: CarriedAuthorization,
+  session: Session.nullable(),
+  pastSessions: z.array(PastSession),
+  credential: Credential.nullable(),
+  claim: Claim.nullable(),
+  interrupted: z.strictObject({ credentialVersion: CredentialVersion, claimIds: z.array(ClaimId) }).nullable(),
+  suspended: z.boolean(),
+  health: Health,
+  reauthorizationCause: z.string().nullable(),
+  evidence: z.string().nullable(),
+  revokedAtMs: TimeMs.nullable(),
+  revocationCause: z.string().nullable(),
+  upstreamRevocation: z.enum(['pending', 'completed', 'failed']).nullable(),
+  keyShredded: z.boolean(),
+});
+export type CarriedConnection = z.infer<typeof CarriedConnection>;

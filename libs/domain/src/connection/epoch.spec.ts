@@ -1,0 +1,294 @@
+import { CarriedConnection, connectionEvents, mayWrite, type ConnectionEvent } from '@postern/contracts';
+import * as fc from 'fast-check';
+
+import { fold } from '../evolver.ts';
+import {
+  connected,
+  connectionId,
+  given,
+  metaAt,
+  owner,
+  released,
+  revoked,
+  stateOf,
+  the,
+} from '../spec-support/connection.ts';
+import { codeOf, startMs, tenantId } from '../spec-support/given.ts';
+import { actNames, deed, live, lives, type Step } from '../spec-support/life.ts';
+import { upcast } from '../upcast.ts';
+import {
+  closeEpoch,
+  epochFaultOf,
+  openEpoch,
+  type ClosedEpoch,
+  type EpochClosing,
+  type EpochOpening,
+} from './epoch.ts';
+import { connectionEvolver } from './evolve.ts';
+import { labelOf } from './freshness.ts';
+import { requireOwnedBy } from './guards.ts';
+import { leaseDecision } from './lease-decision.ts';
+import { refreshOutcomeFate, refreshOutcomeWelcome } from './refresh-outcome.ts';
+import { upstreamRevocationOf } from './revoke.ts';
+import { completionOf, denyAuthorization, type DenyAuthorization } from './session.ts';
+import { noConnection, type Connection } from './state.ts';
+import { viewOf } from './view.ts';
+
+const text = (value: unknown) => JSON.stringify(value);
+const hash = 'a'.repeat(64);
+const epochs = { epoch: 1, nextEpoch: 2 };
+const runs = { numRuns: 500 };
+
+/** As the log would give it back. */
+const stored = <E extends ConnectionEvent>(event: E): E => upcast(JSON.parse(text(event)) as E) as E;
+
+function evolved(events: readonly ConnectionEvent[], from: Connection, nowMs = startMs): Connection {
+  return fold(
+    connectionEvolver,
+    events.map((event) => ({ event: stored(event), meta: metaAt(nowMs) })),
+    from,
+  );
+}
+
+function closedFrom(state: Connection): ClosedEpoch {
+  const [closing] = closeEpoch(epochs, state);
+  if (closing?.type !== 'EpochClosed') throw new Error('was not closed');
+  return { closing: closing.data, revision: 7, hash, state: evolved([closing], state) };
+}
+
+function openingOf(closed: ClosedEpoch): EpochOpening {
+  const [opening] = openEpoch(closed, noConnection);
+  if (opening?.type !== 'EpochOpened') throw new Error('was not opened');
+  return opening.data;
+}
+
+/** Moves a state to the next epoch, through the bytes of both messages. */
+function moved(state: Connection): Connection {
+  const opening = openEpoch(closedFrom(JSON.parse(text(state)) as Connection), noConnection);
+  return evolved(opening, noConnection);
+}
+
+const opened = (data: Partial<EpochOpening> = {}): ConnectionEvent => ({
+  type: 'EpochOpened',
+  version: 1,
+  data: { ...openingOf(closedFrom(stateOf(connected))), ...data },
+});
+
+describe('closing an epoch', () => {
+  test('says where the connection goes on, and what it was', () => {
+    const authorization = 'authorized' as const;
+    given(connected)
+      .when(closeEpoch, epochs)
+      .then([the.epochClosed({ ...epochs, authorization })]);
+    given(revoked)
+      .when(closeEpoch, epochs)
+      .then([the.epochClosed({ ...epochs, authorization: 'revoked' })]);
+  });
+
+  test('twice is done once', () => {
+    given([...connected, the.epochClosed()])
+      .when(closeEpoch, epochs)
+      .thenNothing();
+    given([...connected, the.epochClosed()])
+      .when(closeEpoch, { epoch: 1, nextEpoch: 3 })
+      .thenNothing();
+  });
+
+  test('a connection of which nothing is known has nothing to close', () => {
+    given([]).when(closeEpoch, epochs).thenRefused('connection.not_found');
+  });
+
+  test('the next epoch is a later one', () => {
+    given(connected).when(closeEpoch, { epoch: 2, nextEpoch: 2 }).thenRefused('request.malformed');
+    const backwards = the.epochClosed({ epoch: 2, nextEpoch: 1 });
+    expect(codeOf(() => upcast(backwards))).toBe('log.message_damaged');
+  });
+
+  test('a closing that misstates what stood has no effect, so that no opening revives what was revoked', () => {
+    const state = stateOf(revoked);
+    expect(connectionEvolver.evolve(state, the.epochClosed({ authorization: 'authorized' }), metaAt(startMs))).toBe(
+      state,
+    );
+  });
+
+  test('a deleted connection moves too: the provider may still have to be told', () => {
+    const state = stateOf([...connected, the.deletionRequested()]);
+    expect(text(moved(state))).toBe(text(state));
+    expect(upstreamRevocationOf(moved(state), { nowMs: startMs }).kind).toBe('due');
+  });
+});
+
+describe('behind the closing', () => {
+  const anyStep = (act: Step['act'], flag: boolean): Step => ({ act, n: 9, version: 1, passedMs: 0, flag });
+
+  test.each(actNames)('%s is refused with the advice to read again', (act) => {
+    fc.assert(
+      fc.property(lives, fc.boolean(), (steps, flag) => {
+        const { state } = live(steps);
+        if (state.authorization === 'none') return;
+        const closed = closedFrom(state).state;
+        expect(codeOf(() => deed(anyStep(act, flag), closed, startMs))).toBe('connection.moved');
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('every question is refused: no lease is granted, and no bought token thrown away', () => {
+    const { state } = closedFrom(stateOf(released));
+    const claimId = 'clm_01jd0000000000000000000001';
+    const questions = [
+      () => leaseDecision(state, { ...owner, nowMs: startMs }),
+      () => refreshOutcomeFate(state, { claimId }),
+      () => refreshOutcomeWelcome(state, { claimId }),
+      () => upstreamRevocationOf(state, { nowMs: startMs }),
+      () => requireOwnedBy(state, owner),
+      () => completionOf(state, { sessionId: 'ses_01jd0000000000000000000001', endUserDigest: '', nowMs: startMs }),
+      () => viewOf(state, { revision: 1, position: 1, reauthorizeUrl: null, nowMs: startMs }),
+    ];
+    for (const question of questions) expect(codeOf(question)).toBe('connection.moved');
+  });
+
+  test('not even a repeat is answered', () => {
+    const state = closedFrom(stateOf([the.sessionStarted(), the.denied()])).state;
+    const again = { ...the.denied().data, nowMs: startMs } as DenyAuthorization;
+    expect(codeOf(() => denyAuthorization(again, state))).toBe('connection.moved');
+  });
+
+  test('no event changes the state any more', () => {
+    const { state } = closedFrom(stateOf(connected));
+    for (const make of Object.values(the)) {
+      const event = (make as () => ConnectionEvent)();
+      expect(connectionEvolver.evolve(state, event, metaAt(startMs))).toBe(state);
+    }
+    expect(connectionEvolver.evolve(state, opened(), metaAt(startMs))).toBe(state);
+    expect(labelOf(state)).toBe('pending');
+  });
+});
+
+describe('opening an epoch', () => {
+  test('carries revision, hash and state of what was closed', () => {
+    const state = stateOf(connected);
+    expect(openEpoch(closedFrom(state), noConnection)).toEqual([
+      {
+        type: 'EpochOpened',
+        version: 1,
+        data: { epoch: 2, previousEpoch: 1, previousRevision: 7, previousHash: hash, state },
+      },
+    ]);
+  });
+
+  test('twice is done once', () => {
+    expect(openEpoch(closedFrom(stateOf(connected)), moved(stateOf(connected)))).toEqual([]);
+  });
+
+  test('needs a closed state', () => {
+    const closed = closedFrom(stateOf(connected));
+    expect(codeOf(() => openEpoch({ ...closed, state: stateOf(connected) }, noConnection))).toBe('log.message_damaged');
+    expect(codeOf(() => openEpoch({ ...closed, state: noConnection }, noConnection))).toBe('log.message_damaged');
+  });
+
+  test('begins a subject, and is nothing later', () => {
+    const state = stateOf([the.sessionStarted()]);
+    expect(connectionEvolver.evolve(state, opened(), metaAt(startMs))).toBe(state);
+    const deleted = stateOf([...connected, the.deletionRequested()]);
+    expect(connectionEvolver.evolve(deleted, opened(), metaAt(startMs))).toBe(deleted);
+  });
+
+  test('the state of another connection or tenant is not restored', () => {
+    const event = opened();
+    const other = { ...metaAt(startMs), aggregateId: 'con_01jd0000000000000000000002' };
+    expect(connectionEvolver.evolve(noConnection, event, other)).toBe(noConnection);
+    const elsewhere = { ...metaAt(startMs), tenantId: 'ten_01jd0000000000000000000009' };
+    expect(connectionEvolver.evolve(noConnection, event, elsewhere)).toBe(noConnection);
+    expect(connectionEvolver.evolve(noConnection, event, metaAt(startMs))).toMatchObject({ tenantId, connectionId });
+  });
+
+  const carried = openingOf(closedFrom(stateOf(released))).state;
+  const { health: _health, ...withoutHealth } = carried;
+  test.each<[string, unknown]>([
+    ['a missing field', withoutHealth],
+    ['a field too many', { ...carried, isAdmin: true }],
+    ['a field too many within', { ...carried, claim: { ...carried.claim, by: 'me' } }],
+    ['an authorization there is not', { ...carried, authorization: 'blessed' }],
+    ['a state that was closed itself', { ...carried, authorization: 'moved' }],
+    ['nothing', { ...noConnection }],
+    ['an id with a wildcard', { ...carried, connectionId: 'con_*' }],
+    ['a time that is none', { ...carried, createdAtMs: -1 }],
+    ['no object', 'state'],
+  ])('a carried state with %s is damage', (_what, state) => {
+    expect(codeOf(() => stored(opened({ state: state as CarriedConnection })))).toBe('log.message_damaged');
+  });
+
+  test('keys in another order are brought into their own', () => {
+    const turned = Object.fromEntries(Object.entries(carried).toReversed()) as CarriedConnection;
+    const event = stored(opened({ state: turned }));
+    expect(text(connectionEvolver.evolve(noConnection, event, metaAt(startMs)))).toBe(text(carried));
+  });
+
+  test('it rises with the version of the state, whose older shapes its upcasters lift', () => {
+    expect(connectionEvents.EpochOpened.version).toBe(connectionEvolver.stateVersion);
+    expect(Object.keys(CarriedConnection.shape)).toEqual(Object.keys(noConnection));
+  });
+});
+
+describe('whether an opening follows a closing', () => {
+  const closed = closedFrom(stateOf(revoked));
+  const opening = openingOf(closed);
+
+  test('it does when nothing was changed', () => {
+    expect(epochFaultOf({ closed, opening })).toBeNull();
+  });
+
+  test.each<[string, Partial<EpochOpening>]>([
+    ['epoch', { epoch: 3 }],
+    ['previous epoch', { previousEpoch: 3 }],
+    ['revision', { previousRevision: 6 }],
+    ['hash', { previousHash: 'b'.repeat(64) }],
+    ['state', { state: { ...opening.state, authorization: 'authorized' } }],
+  ])('another %s is found', (_field, data) => {
+    expect(epochFaultOf({ closed, opening: { ...opening, ...data } })).not.toBeNull();
+  });
+
+  test('a message that closed nothing is found', () => {
+    const closing: EpochClosing = { ...closed.closing, authorization: 'revoked' };
+    expect(epochFaultOf({ closed: { ...closed, closing, state: stateOf(revoked) }, opening })).not.toBeNull();
+  });
+});
+
+describe('whatever life, cut wherever', () => {
+  test('a life that moves goes on as the uncut one, byte for byte', () => {
+    fc.assert(
+      fc.property(lives, fc.nat({ max: 60 }), fc.nat({ max: 60 }), (steps, first, length) => {
+        const { history, state } = live(steps);
+        const cuts = [first, first + length];
+        let here = noConnection;
+        for (const [index, { event, meta }] of history.entries()) {
+          if (cuts.includes(index) && here.authorization !== 'none') here = moved(here);
+          here = connectionEvolver.evolve(here, event, meta);
+        }
+        expect(text(here)).toBe(text(state));
+      }),
+      runs,
+    );
+  });
+
+  test('every state there can be fits the opening that carries it, word for word', () => {
+    fc.assert(
+      fc.property(lives, (steps) => {
+        for (const { after } of live(steps).moments) {
+          if (after.authorization !== 'none') expect(text(moved(after))).toBe(text(after));
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+test('whoever writes a connection’s next event may move it, and nobody else', () => {
+  for (const type of ['EpochClosed', 'EpochOpened']) {
+    for (const writer of ['authorization', 'vault', 'refresh', 'revocation']) expect(mayWrite(writer, type)).toBe(true);
+    for (const other of ['gateway', 'audit', 'administrator', 'provisioner', '']) {
+      expect(mayWrite(other, type)).toBe(false);
+    }
+  }
+});
