@@ -21,6 +21,10 @@ export const limits = Object.freeze({
   feedProofIntervalMs: 250,
   /** How old that proof may be before its owner stops serving. */
   feedStaleMsMax: 2_000,
+  /** How often a service compares the streams it stands on with what they must be. */
+  streamCheckIntervalMs: 30_000,
+  /** How far a service's clock and the servers' may be apart; two services may then be twice that apart. */
+  clockSkewMsMax: 5_000,
   /** The provider's time to answer at the token endpoint. */
   providerTimeoutMs: 8_000,
   /** How long a claim lives; longer than the provider's time and the vault's together. */

@@ -1,25 +1,41 @@
 import { PosternError, streams, type StreamKey } from '@postern/contracts';
-import { jetstreamManager } from '@nats-io/jetstream';
+import { JetStreamApiError, jetstreamManager } from '@nats-io/jetstream';
 
 import { logError } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
+import { readClock, systemClocks, type ClockReading, type Clocks } from './clock-reading.ts';
 import { streamConfigOf, streamDifferences, type ConfigDifference } from './stream-config.ts';
+
+const streamNotFound = 10059;
 
 /**
  * Compares the configuration that the server returns with the one the code relies upon.
  *
- * @throws {PosternError} `log.config_differs` with the stream and its fields; `log.unavailable`.
+ * @returns what the clock said of whoever answered, a reading for each stream: its leader stamps its messages.
+ * @throws {PosternError} `log.config_differs` with the stream and its fields, or when it is not there;
+ *   `log.unavailable`.
  */
-export async function checkStreams(bus: Bus, keys: readonly StreamKey[]): Promise<void> {
+export async function checkStreams(
+  bus: Bus,
+  keys: readonly StreamKey[],
+  clocks: Clocks = systemClocks,
+): Promise<ClockReading[]> {
   const manager = await jetstreamManager(bus.connection, { checkAPI: false });
+  const readings: ClockReading[] = [];
   for (const key of keys) {
     const { name } = streams[key];
-    const info = await manager.streams.info(name).catch((error: unknown) => {
-      throw logError(error);
+    const { answer, reading } = await readClock(clocks, () => manager.streams.info(name)).catch((error: unknown) => {
+      throw isMissing(error) ? new PosternError('log.config_differs', `Stream ${name} is not there.`) : logError(error);
     });
-    const differences = streamDifferences(streamConfigOf(streams[key]), { ...info.config });
+    const differences = streamDifferences(streamConfigOf(streams[key]), { ...answer.config });
     if (differences.length > 0) throw configDiffers(`Stream ${name}`, differences);
+    readings.push(reading);
   }
+  return readings;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof JetStreamApiError && error.code === streamNotFound;
 }
 
 /** The error that names what differs, and from what. */

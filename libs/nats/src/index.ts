@@ -11,6 +11,7 @@ export {
 } from './call-operation.ts';
 export { checkDurability, checkServer } from './check-server.ts';
 export { checkStreams } from './check-streams.ts';
+export { systemClocks, type ClockReading, type Clocks } from './clock-reading.ts';
 export { instancesOf, type ServiceInstance } from './instances.ts';
 export { JetStreamEventLog, type JetStreamEventLogOptions } from './jetstream-event-log.ts';
 export { JetStreamWorker, type JetStreamWorkerOptions, type WorkMessage } from './jetstream-worker.ts';

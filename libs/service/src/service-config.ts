@@ -29,6 +29,12 @@ export const serviceFields = Object.freeze({
   instanceId: new Field({ source: 'variable', schema: instanceIdSchema }).defaultFrom(() =>
     randomBytes(9).toString('base64url'),
   ),
+  /** How often the streams are compared with what they must be. */
+  streamCheckIntervalMs: duration({ minMs: 50, maxMs: 600_000 }).default(limits.streamCheckIntervalMs),
+  /** Two services may be twice this apart: more, and a claim could seem over to one while another still works on it. */
+  clockSkewMsMax: duration({ minMs: 100, maxMs: (limits.claimTimeoutMs - limits.providerTimeoutMs) / 2 })
+    .default(limits.clockSkewMsMax)
+    .from('POSTERN_CLOCK_SKEW_MAX'),
   /** How long a stopping service may finish what it has in hand. */
   shutdownGraceMs: duration({ minMs: 0, maxMs: 600_000 }).default(20_000),
 });

@@ -27,6 +27,7 @@ export interface ServiceParts {
   readonly bus: Bus;
   readonly metrics: Metrics;
   readonly readiness: ReadinessRegistry;
+  readonly clock: Clock;
 }
 
 /**
@@ -51,7 +52,8 @@ export class ServiceModule {
   }
 }
 
-function providersOf({ app, configClass, config, logger, bus, metrics, readiness }: ServiceParts): Provider[] {
+function providersOf(parts: ServiceParts): Provider[] {
+  const { app, configClass, config, logger, bus, metrics, readiness, clock } = parts;
   const trust = new Trust(config.trust);
   return [
     { provide: ServiceConfig, useValue: config },
@@ -62,7 +64,7 @@ function providersOf({ app, configClass, config, logger, bus, metrics, readiness
     { provide: Trust, useValue: trust },
     { provide: CommitReader, useValue: trust.reader },
     { provide: ServiceKeys, useValue: new ServiceKeys(app, config) },
-    { provide: Clock, useValue: new Clock() },
+    { provide: Clock, useValue: clock },
     { provide: Metrics, useValue: metrics },
     { provide: ReadinessRegistry, useValue: readiness },
     { provide: ServiceIdentity, useValue: new ServiceIdentity({ app, instanceId: config.instanceId }) },

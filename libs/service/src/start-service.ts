@@ -1,18 +1,13 @@
 import type { Abstract, Type } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { AppName } from '@postern/contracts';
-import {
-  checkServer,
-  checkStreams,
-  serveOperations,
-  type Bus,
-  type Endpoint,
-  type ServedOperations,
-} from '@postern/nats';
+import { serveOperations, type Bus, type Endpoint, type ServedOperations } from '@postern/nats';
 import type { DestinationStream } from 'pino';
 import { reachBus } from './bus-connection.ts';
+import { Clock } from './clock.ts';
 import { readConfig, type Environment } from './config.ts';
 import { DiscoveredEndpoints } from './discovered-endpoints.ts';
+import { LogGuard } from './log-guard.ts';
 import { Logger } from './logger.ts';
 import { Metrics } from './metrics.ts';
 import { announceReady, createNestApp, type NestApp } from './nest-app.ts';
@@ -51,6 +46,8 @@ export interface StartOptions {
   readonly logDestination?: DestinationStream;
   /** Compares every reply with its schema; for tests. */
   readonly checkReplies?: boolean;
+  /** The machine's when not given. */
+  readonly clock?: Clock;
 }
 
 /**
@@ -58,12 +55,18 @@ export interface StartOptions {
  *
  * The order is: configuration, logger, telemetry, bus, its server and streams, Nest, operations, workers, HTTP.
  *
- * @throws {PosternError} `config.invalid`, `log.config_differs`, `servers.too_old`, or what a provider's start throws.
+ * @throws {PosternError} `config.invalid` (also for a clock that is wrong), `log.config_differs`, `servers.too_old`, or
+ *   what a provider's start throws.
  */
 export async function startService(
   definition: ServiceDefinition,
   env: Environment,
-  { signal = new AbortController().signal, logDestination, checkReplies = false }: StartOptions = {},
+  {
+    signal = new AbortController().signal,
+    logDestination,
+    checkReplies = false,
+    clock = new Clock(),
+  }: StartOptions = {},
 ): Promise<RunningService> {
   assertLimits();
   const config = readConfig(definition.config, env);
@@ -73,7 +76,7 @@ export async function startService(
   await startTelemetry(env);
   const bus = await reachBus({ app: definition.app, config, env, logger, signal });
   const shared = { app: definition.app, configClass: definition.config, config, logger, bus };
-  const parts = { ...shared, metrics: new Metrics(), readiness: new ReadinessRegistry() };
+  const parts = { ...shared, metrics: new Metrics(), readiness: new ReadinessRegistry(), clock };
   const service = new Service(definition, parts, checkReplies);
   try {
     await service.start();
@@ -91,6 +94,7 @@ class Service implements RunningService {
   readonly #definition: ServiceDefinition;
   readonly #parts: ServiceParts;
   readonly #checkReplies: boolean;
+  readonly #guard: LogGuard;
   #app: NestApp | undefined;
   #operations: ServedOperations | undefined;
   #started = false;
@@ -103,6 +107,7 @@ class Service implements RunningService {
     this.logger = parts.logger;
     this.#definition = definition;
     this.#parts = parts;
+    this.#guard = new LogGuard(parts, streamsOf(definition));
     this.busLost = this.#watch(parts.bus);
   }
 
@@ -124,8 +129,7 @@ class Service implements RunningService {
     const { bus, config, readiness, logger } = this.#parts;
     readiness.add('service', () => (this.#stopped !== undefined ? 'stopping' : this.#started ? true : 'starting'));
     readiness.add('bus', () => (bus.isConnected ? true : 'disconnected'));
-    checkServer(bus);
-    await checkStreams(bus, streamsOf(this.#definition));
+    await this.#guard.begin();
     this.#app = await createNestApp(this.#parts, this.#definition.module, () => this.#stopped !== undefined);
     const nest = this.#nest();
     await nest.init();
@@ -148,6 +152,7 @@ class Service implements RunningService {
   async #stop(): Promise<boolean> {
     const { bus, config, logger } = this.#parts;
     logger.info('stopping');
+    this.#guard.stop();
     const steps = [
       { name: 'requests and messages in hand', run: () => this.#finish() },
       { name: 'followers', run: async () => this.#app?.nest.close() },
