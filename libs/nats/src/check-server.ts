@@ -46,7 +46,10 @@ export async function checkDurability(bus: Bus): Promise<readonly string[]> {
       const { server, data } = answer.json<ServerVarz>();
       const name = server?.name ?? 'unnamed';
       if (data?.jetstream !== undefined && data.jetstream.config?.sync_always !== true) {
-        throw new PosternError('log.config_differs', `Node ${name}: sync_interval must be always.`);
+        throw new PosternError(
+          'log.config_differs',
+          `Node ${name} acknowledges what it has not synced to disk: its jetstream block needs sync_interval: always.`,
+        );
       }
       nodes.push(name);
     }

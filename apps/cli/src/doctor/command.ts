@@ -3,11 +3,13 @@ import { findNatsServer, findVault, type FoundProgram } from '@postern/servers';
 import type { ConfigClass, ServiceDefinition } from '@postern/service';
 import type { Command } from 'commander';
 
-import { dataFolder } from '../data-folder/paths.ts';
+import { readOperator } from '../data-folder/operator.ts';
+import { dataFolder, type DataFolder } from '../data-folder/paths.ts';
 import { exitCodes } from '../output/exit-code.ts';
 import { paint, table } from '../output/printer.ts';
 import type { RunCommand } from '../run-command.ts';
 import { readSupervisorFile } from '../session/supervisor-file.ts';
+import { proveDurability } from '../up/prove-durability.ts';
 import { isReady } from '../up/start-service.ts';
 
 interface Finding {
@@ -32,6 +34,7 @@ export function doctorCommand(program: Command, run: RunCommand): void {
           await programFinding('nats-server', findNatsServer, true),
           await programFinding('vault', findVault, false),
           await running(() => readSupervisorFile(folder).services),
+          await acknowledgements(folder),
         ];
         const config = typeof options['config'] === 'string' ? await configOf(options['config']) : [];
         printer.result({ findings, data: folder.root, config }, () => [
@@ -74,6 +77,24 @@ async function running(services: () => Readonly<Record<string, number>>): Promis
     };
   } catch {
     return { what: 'postern up', ok: true, found: 'not running', mend: 'postern up' };
+  }
+}
+
+/** Asked of the nodes themselves, where `postern up` runs on this data folder. */
+async function acknowledgements(folder: DataFolder): Promise<Finding> {
+  const what = 'acknowledgements';
+  try {
+    const { durable, found } = await proveDurability({
+      servers: readSupervisorFile(folder).natsUrl,
+      bundle: readOperator(folder),
+    });
+    return { what, ok: true, found, mend: durable ? null : 'sync_interval: always in the jetstream block of the node' };
+  } catch (error) {
+    if (isPosternError(error) && error.code === 'bus.unavailable') {
+      return { what, ok: true, found: 'not asked: no bus answers', mend: null };
+    }
+    const found = isPosternError(error) ? error.message : String(error);
+    return { what, ok: false, found, mend: 'sync_interval: always in the jetstream block of the node' };
   }
 }
 

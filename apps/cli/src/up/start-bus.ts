@@ -6,6 +6,7 @@ import { startNatsServer, type NatsServer } from '@postern/servers';
 import { ensureOperator, readOperator } from '../data-folder/operator.ts';
 import type { DataFolder } from '../data-folder/paths.ts';
 import { keepRunning, type KeptProcess } from './keep-running.ts';
+import { proveDurability } from './prove-durability.ts';
 import { keepIdentitiesRenewed } from './renew-identities.ts';
 
 /** Room for every stream's own limit; a disk with less is watched by nats-server itself. */
@@ -50,6 +51,8 @@ export async function startBus(folder: DataFolder, { identityTtlMs, onProblem }:
     await kept.stop();
   };
   try {
+    const { durable, found } = await proveDurability({ servers: url, bundle });
+    if (!durable) onProblem(`WARNING: ${found}`);
     await provisionStreams(folder, url);
   } catch (error) {
     await stop();
