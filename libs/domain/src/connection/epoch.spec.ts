@@ -1,4 +1,4 @@
-import { CarriedConnection, connectionEvents, mayWrite, type ConnectionEvent } from '@postern/contracts';
+import { CarriedConnection, connectionEvents, limits, mayWrite, type ConnectionEvent } from '@postern/contracts';
 import * as fc from 'fast-check';
 
 import { fold } from '../evolver.ts';
@@ -282,6 +282,30 @@ describe('whatever life, cut wherever', () => {
       { numRuns: 100 },
     );
   });
+});
+
+test('the largest state there can be moves in one commit', () => {
+  const scopes = Array.from({ length: limits.scopesMax }, (_, n) => String(n).padStart(limits.scopeCharsMax, 's'));
+  const words = '\u0001'.repeat(limits.providerWordsCharsMax);
+  const session = {
+    requestedScopes: scopes,
+    returnUrl: `https://${'u'.repeat(limits.returnUrlCharsMax - 8)}`,
+    endUserDigest: 'd'.repeat(64),
+  };
+  const state = stateOf([
+    the.sessionStarted(session),
+    the.exchangeStarted(),
+    the.authorized({ grantedScopes: scopes, accountDigest: 'd'.repeat(64) }),
+    the.claimed(),
+    the.failed({ error: words }),
+    the.reauthorizationRequired({ evidence: words }),
+    the.sessionStarted({ ...session, sessionId: 'ses_01jd0000000000000000000002' }),
+  ]);
+  const opening = openEpoch(closedFrom(state), noConnection);
+  const envelopeBytesMax = 8 * 1024;
+  const bytes = Buffer.byteLength(text({ events: opening, state: moved(state) }));
+  expect(bytes).toBeGreaterThan(100_000);
+  expect(bytes + envelopeBytesMax).toBeLessThan(limits.commitBytesMax);
 });
 
 test('whoever writes a connection’s next event may move it, and nobody else', () => {
