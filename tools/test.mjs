@@ -23,6 +23,7 @@ mkdirSync(results, { recursive: true });
 const bin = (name) => join(root, 'node_modules/.bin', name);
 const checks = [
   run('build', bin('tsc'), ['-b']),
+  run('servers', process.execPath, ['tools/prepare-servers.mjs']),
   run('types of the tests', bin('tsc'), ['-p', 'tsconfig.spec.json']),
   run('lint', bin('oxlint'), ['--type-aware', '--tsconfig', 'tsconfig.spec.json', '--quiet']),
   run('format', bin('oxfmt'), ['--check', '.']),

@@ -76,7 +76,7 @@ function importsOf(file: string): string[] {
 }
 
 test('every package has its row in the import table', () => {
-  expect(Object.keys(table).sort()).toEqual(packages.toSorted());
+  expect(new Set(Object.keys(table))).toEqual(new Set(packages));
 });
 
 describe.each(packages)('%s', (place) => {

@@ -37,7 +37,8 @@ function permissions(): string {
   const list = (subjects: readonly string[]) => subjects.map((subject) => `- \`${subject}\``).join('\n');
   const sections = identityNames.map((identity) => {
     const { publish, subscribe, denyPublish = [] } = identityPermissions(identity);
-    const never = denyPublish.length === 0 ? '' : `\n\nnever, though a wildcard above covers it\n\n${list(denyPublish)}`;
+    const never =
+      denyPublish.length === 0 ? '' : `\n\nnever, though a wildcard above covers it\n\n${list(denyPublish)}`;
     return `## ${identity}\n\npublish\n\n${list(publish)}${never}\n\nsubscribe\n\n${list(subscribe)}`;
   });
   const platform = platformPermissions({ tenantId: 'TENANT', platformId: 'PLATFORM' });

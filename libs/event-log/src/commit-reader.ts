@@ -3,6 +3,7 @@ import {
   commitEventType,
   commitHeaders,
   commitSignatureContext,
+  epochOf,
   eventDefinitions,
   limits,
   mayWrite,
@@ -72,7 +73,10 @@ export class CommitReader {
     const commit = parseCommit(payload);
     if (commit === undefined) return problem(damaged('its signed payload is no commit'));
     const verdict =
-      subjectVerdict(subject, commit) ?? headerVerdict(headers, commit) ?? eventsVerdict(identity, commit);
+      subjectVerdict(subject, commit) ??
+      headerVerdict(headers, commit) ??
+      epochVerdict(subject, commit) ??
+      eventsVerdict(identity, commit);
     if (verdict !== undefined) return problem(verdict);
     const hash = commitHash(subject, payload);
     return { kind: 'commit', entry: { position, subject, timeMs, hash, commit, keyId, identity } };
@@ -114,6 +118,13 @@ function headerVerdict(headers: StoredMessage['headers'], commit: Commit): Verdi
   };
   const wrong = Object.entries(wanted).find(([name, value]) => headers[name] !== value);
   return wrong === undefined ? undefined : foreign(`its header ${wrong[0]} disagrees with its payload`);
+}
+
+/** An epoch is opened and closed on its own subject only: otherwise a carried state could be slipped into another. */
+function epochVerdict(subject: string, { events }: Commit): Verdict | undefined {
+  const moves = events.filter(({ type }) => type === 'EpochOpened' || type === 'EpochClosed');
+  const epoch = epochOf(subject);
+  return moves.every(({ data }) => data['epoch'] === epoch) ? undefined : foreign('its epoch is not its subject’s');
 }
 
 function eventsVerdict(identity: string, { aggregate, events }: Commit): Verdict | undefined {

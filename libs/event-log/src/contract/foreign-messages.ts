@@ -44,6 +44,8 @@ export const foreignMessages: Readonly<Record<string, Make>> = {
     forge(ref, signers.revocation, {
       events: [{ type: 'TenantDisabled', version: 1, data: { reason: null } }],
     }),
+  'an opening of another epoch, with a state slipped in': (ref, { signers }) =>
+    forge(ref, signers.revocation, { events: [{ type: 'EpochOpened', version: 1, data: { epoch: 2 } }] }),
   'headers that disagree with the payload': (ref, { signers }) => {
     const { payload, headers } = forge(ref, signers.revocation);
     return { payload, headers: { ...headers, [commitHeaders.time]: '2020-01-01T00:00:00.000Z' } };
