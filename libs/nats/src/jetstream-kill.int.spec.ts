@@ -46,8 +46,7 @@ test('a server killed twenty times under load loses nothing that it acknowledged
   }
   await load.progress(25);
   await load.stop();
-  const { commits, aggregates } = await load.verify(await logOf());
-  expect(aggregates).toBe(4);
+  const { commits } = await load.verify(await logOf());
   expect(commits).toBeGreaterThanOrEqual(load.acknowledged);
   expect(load.acknowledged).toBeGreaterThanOrEqual(21 * 25);
 }, 180_000);

@@ -19,6 +19,8 @@ export interface AppendLoadOptions {
 }
 
 const waitTimeoutMs = 60_000;
+/** A state is proven from the commits that its writer made in a row: long rows would measure that. */
+const commitsPerAggregate = 10;
 
 /**
  * Writers that never rest, whatever happens to their servers, and remember what was acknowledged to them: for tests
@@ -28,7 +30,7 @@ export class AppendLoad {
   readonly #writers: Writers = makeWriters();
   readonly #tenantId = newId('tenant');
   readonly #repositories: readonly Repository<Switch, AnyEvent>[];
-  readonly #refs: readonly AggregateRef[];
+  readonly #writerCount: number;
   readonly #acknowledged = new Map<string, number>();
   readonly #counts = new Waiters<number>();
   readonly #running: Promise<void>[] = [];
@@ -36,11 +38,7 @@ export class AppendLoad {
   #stopping = false;
 
   constructor({ logs, writers = 8 }: AppendLoadOptions) {
-    const refs = Array.from({ length: Math.ceil(writers / 2) }, () => newId('connection'));
-    this.#refs = Array.from({ length: writers }, (_, index) => ({
-      tenantId: this.#tenantId,
-      id: refs[index % refs.length] ?? '',
-    }));
+    this.#writerCount = writers;
     this.#repositories = logs.map((log) => makeRepository(log, this.#writers));
   }
 
@@ -63,9 +61,11 @@ export class AppendLoad {
   }
 
   start(): this {
-    for (const [index, ref] of this.#refs.entries()) {
+    const pairs = Array.from({ length: Math.ceil(this.#writerCount / 2) }, () => this.#newDesk());
+    for (let index = 0; index < this.#writerCount; index += 1) {
       const repository = this.#repositories[index % this.#repositories.length];
-      if (repository !== undefined) this.#running.push(this.#write(repository, ref));
+      const desk = pairs[index % pairs.length];
+      if (repository !== undefined && desk !== undefined) this.#running.push(this.#write(repository, desk));
     }
     return this;
   }
@@ -97,18 +97,30 @@ export class AppendLoad {
     return report;
   }
 
-  async #write(repository: Repository<Switch, AnyEvent>, ref: AggregateRef): Promise<void> {
+  #newDesk(): Desk {
+    return { ref: { tenantId: this.#tenantId, id: newId('connection') }, commits: 0 };
+  }
+
+  async #write(repository: Repository<Switch, AnyEvent>, desk: Desk): Promise<void> {
     while (!this.#stopping) {
       try {
-        const { commitId = '', position } = await repository.execute(ref, flip, executing());
+        const { commitId = '', position } = await repository.execute(desk.ref, flip, executing());
         this.#acknowledged.set(commitId, position);
         this.#counts.tell(this.acknowledged);
+        desk.commits += 1;
+        if (desk.commits >= commitsPerAggregate) Object.assign(desk, this.#newDesk());
       } catch (error) {
         if (!isPosternError(error)) throw error;
         this.#failures += 1;
       }
     }
   }
+}
+
+/** What two writers work on; then they take the next aggregate. */
+interface Desk {
+  ref: AggregateRef;
+  commits: number;
 }
 
 async function* from<T>(items: readonly T[]): AsyncIterable<T> {
