@@ -53,7 +53,7 @@ export class LogVerifier {
     const before = standings.find((one) => continues(entry, one)) ?? standings[0] ?? this.#nothing(commit.aggregate);
     const folded = this.#fold(entry, before.state);
     const findings = [...sequenceFindings(entry, before), ...this.#stateFindings(entry, folded)];
-    const holds = findings.length === 0 || findings.every(({ kind }) => kind === 'time');
+    const holds = findings.every(({ kind }) => kind === 'time');
     const after = standingAfter(entry, holds ? folded.state : commit.state);
     this.#standings.set(subject, holds ? [after] : [before, after]);
     return findings;

@@ -82,10 +82,10 @@ describe('the access log', () => {
   test('has a group once, though its acknowledgement was lost', async () => {
     const writer = writerOf();
     await writer.record(record());
-    const { lost } = proxy.dropServerToClient((chunk) => chunk.includes('"stream":"ACCESS"'));
+    const loss = proxy.dropServerToClient((chunk) => chunk.includes('"stream":"ACCESS"'));
     await writer.record(record());
     await writer.record(record());
-    expect(lost()).toBe(1);
+    expect(loss.lost()).toBe(1);
     expect((await groupsOf(writer.writer)).map(({ sequence }) => sequence)).toEqual([1, 2, 3]);
   });
 

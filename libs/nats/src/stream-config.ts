@@ -72,7 +72,7 @@ function absentValue(wanted: unknown): unknown {
 
 function sameValue(wanted: unknown, found: unknown): boolean {
   if (!Array.isArray(wanted) || !Array.isArray(found)) return wanted === found;
-  return JSON.stringify(wanted.toSorted()) === JSON.stringify(found.toSorted());
+  return JSON.stringify(wanted.map(String).toSorted()) === JSON.stringify(found.map(String).toSorted());
 }
 
 /** The configuration of a durable consumer. */

@@ -225,7 +225,10 @@ await describeWithServer('nats-server', 'a service over HTTP', () => {
 
   test('is alive while it is not ready, and names what it waits for', async () => {
     const readiness = service.get(ReadinessRegistry);
-    expect(await (await fetch(url('/readyz'))).json()).toEqual({ ready: true, checks: { service: 'ok', bus: 'ok', streams: 'ok' } });
+    expect(await (await fetch(url('/readyz'))).json()).toEqual({
+      ready: true,
+      checks: { service: 'ok', bus: 'ok', streams: 'ok' },
+    });
     let answer: true | string = 'the feed is stale';
     readiness.add('feed', () => answer);
     const refused = await fetch(url('/readyz'));
