@@ -2,7 +2,8 @@
 export default {
   testEnvironment: 'node',
   testMatch: ['**/src/**/*.spec.ts', '**/tools/**/*.spec.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/dist/'],
+  // Specs on a cluster of three want the machine to themselves: `npm run test:cluster`.
+  testPathIgnorePatterns: ['/node_modules/', '/dist/', '\\.cluster\\.spec\\.ts$'],
   modulePathIgnorePatterns: ['/dist/'],
   extensionsToTreatAsEsm: ['.ts'],
   testEnvironmentOptions: { customExportConditions: ['@postern/source', 'node', 'node-addons'] },

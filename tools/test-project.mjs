@@ -13,7 +13,7 @@ const { status } = spawnSync(
     '--disable-warning=ExperimentalWarning',
     join(root, 'node_modules/jest/bin/jest.js'),
     ...['--config', join(root, 'jest.config.mjs'), '--roots', join(root, projectRoot)],
-    ...['--json', '--outputFile', outputFile, '--passWithNoTests', '--runInBand'],
+    ...['--json', '--outputFile', outputFile, '--passWithNoTests', '--runInBand', '--forceExit'],
   ],
   // `--json` prints the report to stdout as well; the human one goes to stderr.
   { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
