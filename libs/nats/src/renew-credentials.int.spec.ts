@@ -3,6 +3,7 @@ import { waitFor } from '@postern/testing';
 
 import { connectBus, type Bus } from './bus.ts';
 import { callOperation } from './call-operation.ts';
+import { instancesOf } from './instances.ts';
 import { JetStreamEventLog } from './jetstream-event-log.ts';
 import { JetStreamWorker } from './jetstream-worker.ts';
 import { endpoint } from './operation-endpoint.ts';
@@ -49,6 +50,8 @@ test('a bus that is renewed while it asks and answers loses neither a request no
     version: '0.1.0',
     endpoints: [endpoint(operations.leaseToken, (_request, { caller }) => caller as never)],
   });
+  const administrator = await nats.as('administrator');
+  const servedAs = served.id;
   const failures: unknown[] = [];
   let answered = 0;
   let stopped = false;
@@ -69,6 +72,9 @@ test('a bus that is renewed while it asks and answers loses neither a request no
   stopped = true;
   await Promise.all(asking);
   expect(failures).toEqual([]);
+  // It serves on the new connection, and on no other any more.
+  expect(served.id).not.toBe(servedAs);
+  expect((await instancesOf(administrator, 'vault')).map(({ id }) => id)).toEqual([served.id]);
   await served.stop();
 });
 

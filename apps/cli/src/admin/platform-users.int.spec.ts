@@ -11,7 +11,7 @@ import { dataFolder, type DataFolder } from '../data-folder/paths.ts';
 import { openSession, type Session } from '../session/session.ts';
 import { startBus, type RunningBus } from '../up/start-bus.ts';
 import { decideAdmin } from './decide.ts';
-import { endNatsUsersOfTenant } from './platform-users.ts';
+import { endNatsUsers, endNatsUsersOfTenant, natsUsersOf } from './platform-users.ts';
 import { createPlatformWithAccess, disable, issueAccess, type PlatformAccess } from './platforms.ts';
 
 const identityTtlMs = 30_000;
@@ -101,7 +101,8 @@ await describeWithServer('nats-server', 'platforms’ users of the bus', () => {
 
   test('two commands at once lose none of the users that they end', async () => {
     const made = await Promise.all([create(), create(), create()]);
-    await Promise.all(made.map(({ platformId }) => disable(session, { tenantId, platformId }, null)));
+    const users = await Promise.all(made.map(({ platformId }) => natsUsersOf(session, { tenantId, platformId })));
+    await Promise.all(users.map((their) => endNatsUsers(session, their)));
     for (const access of made) await expect(connect(access)).rejects.toMatchObject(refused);
     expect(existsSync(`${folder.operatorFile}.lock`)).toBe(false);
   });

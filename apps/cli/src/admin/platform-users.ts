@@ -1,6 +1,6 @@
 import { subjects } from '@postern/contracts';
 import { platformEvolver, type Platform } from '@postern/domain';
-import { connectBus, revokePlatformUsers, systemCreds, updateAccount } from '@postern/nats';
+import { connectBus, revokePlatformUsers, systemCreds, updateAccount, type OperatorBundle } from '@postern/nats';
 
 import { changeOperator } from '../data-folder/operator.ts';
 import type { Session } from '../session/session.ts';
@@ -35,9 +35,12 @@ export async function natsUsersOf(session: Session, { tenantId, platformId }: Pl
  */
 export async function endNatsUsers(session: Session, users: readonly string[]): Promise<void> {
   if (users.length === 0) return;
-  const { folder, natsUrl } = session;
   const ending = { nowMs: Date.now(), userTtlMsMax: platformCredsTtlMs };
-  const bundle = await changeOperator(folder, (before) => revokePlatformUsers(before, users, ending));
+  const revoke = (before: OperatorBundle) => revokePlatformUsers(before, users, ending);
+  await changeOperator(session.folder, revoke, (bundle) => tellServers(session, bundle));
+}
+
+async function tellServers({ natsUrl }: Session, bundle: OperatorBundle): Promise<void> {
   const creds = await systemCreds(bundle, { ttlMs: systemTtlMs });
   const bus = await connectBus({ servers: natsUrl, creds, identity: 'system', name: 'postern command' });
   try {

@@ -34,20 +34,23 @@ export async function issueIdentities(folder: DataFolder, bundle: OperatorBundle
 }
 
 /**
- * Changes the operator, one command at a time: what another one revoked meanwhile is not lost.
+ * Changes the operator, one command at a time: what another one revoked meanwhile is not lost, neither in the file nor
+ * in the servers, which take the account that they are told last.
  *
+ * @param tell tells the servers; the file is written before, so that one which starts later knows it.
  * @throws {PosternError} `service.not_ready` while another command holds it.
  */
 export async function changeOperator(
   folder: DataFolder,
   change: (bundle: OperatorBundle) => Promise<OperatorBundle>,
-): Promise<OperatorBundle> {
+  tell: (changed: OperatorBundle) => Promise<void>,
+): Promise<void> {
   const lock = await takeLock({ path: `${folder.operatorFile}.lock`, waitMsMax: lockWaitMsMax });
   if (lock === undefined) throw new PosternError('service.not_ready', 'Another command changes the operator.');
   try {
     const changed = await change(readOperator(folder));
     writePrivate(folder.operatorFile, JSON.stringify(changed, null, 2));
-    return changed;
+    await tell(changed);
   } finally {
     lock.release();
   }
