@@ -10,7 +10,7 @@ import {
   type EventLog,
   type Evolver,
 } from '@postern/event-log';
-import { callOperation, connectBus, JetStreamEventLog, keepRenewed, type Bus } from '@postern/nats';
+import { callOperation, connectBus, JetStreamEventLog, type Bus } from '@postern/nats';
 
 import type { z } from 'zod';
 
@@ -53,10 +53,13 @@ export async function openSession(
   folder: DataFolder,
   place: SessionPlace = readSupervisorFile(folder),
 ): Promise<Session> {
-  const creds = () => readFileSync(folder.credsFile('administrator'), 'utf8');
-  const bus = await connectBus({ servers: place.natsUrl, creds, identity: 'administrator', name: 'postern command' });
-  // Who follows the log for hours outlives a user.
-  const stopRenewing = keepRenewed(bus, { creds: creds() });
+  const bus = await connectBus({
+    servers: place.natsUrl,
+    // Asked again at a reconnect: who follows the log for hours outlives a user.
+    creds: () => readFileSync(folder.credsFile('administrator'), 'utf8'),
+    identity: 'administrator',
+    name: 'postern command',
+  });
   const key = JSON.parse(readFileSync(folder.signingKeyFile('administrator'), 'utf8')) as SigningPrivateJwk;
   const signer = commitSigner('administrator', key);
   const reader = new CommitReader({ verifier: commitVerifier(readTrust(folder)) });
@@ -88,10 +91,7 @@ export async function openSession(
         timeoutMs: commandTimeoutMs,
         correlationId,
       }),
-    close: async () => {
-      stopRenewing();
-      await bus.close();
-    },
+    close: () => bus.close(),
   };
 }
 
