@@ -171,7 +171,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
 }
 
 async function dial(options: BusOptions): Promise<Link> {
-  const { servers, creds, identity, name, connectTimeoutMs = 5_000 } = options;
+  const { servers, creds, identity, name, connectTimeoutMs = 20_000 } = options;
   let inUse = '';
   const authenticator = (nonce?: string) => {
     // Read once for both its halves: a file that is replaced in between would give the JWT of one user and the key of
