@@ -10,4 +10,5 @@ export {
   type WrappedDataKey,
 } from './key-service.ts';
 export { localKeyService } from './local-key-service.ts';
+export type { KeyAdministration, RetireBefore } from './key-administration.ts';
 export { argon2Lanes, argon2MemoryKiB, argon2Passes, passphraseCharactersMin } from './passphrase.ts';
