@@ -3,6 +3,7 @@ export {
   identityPermissions,
   platformPermissions,
   streamRights,
+  streamsStoodOn,
   type Permissions,
 } from './permissions.ts';
 export { AccessGroup, AccessRecord } from './access.ts';

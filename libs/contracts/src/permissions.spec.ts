@@ -6,6 +6,7 @@ import {
   operations,
   platformPermissions,
   streams,
+  streamsStoodOn,
   subjects,
 } from './index.ts';
 
@@ -29,6 +30,13 @@ test('only these append to the connection log: each of them has events to write'
     may(identityPermissions(name).publish, subjects.connection({ tenantId, connectionId })),
   );
   expect(appenders).toEqual(['authorization', 'vault', 'refresh', 'revocation']);
+});
+
+test('an identity stands on what it follows, appends to and works off', () => {
+  expect(streamsStoodOn('vault')).toEqual(['connections', 'admin', 'access']);
+  expect(streamsStoodOn('refresh')).toEqual(['connections', 'admin', 'refresh']);
+  expect(streamsStoodOn('audit')).toEqual(['connections', 'admin', 'access', 'notifications']);
+  expect(streamsStoodOn('gateway')).toEqual(['admin']);
 });
 
 test('only audit reads ACCESS', () => {

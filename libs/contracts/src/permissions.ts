@@ -56,10 +56,28 @@ const filters: Readonly<Record<StreamKey, string>> = Object.freeze({
   notifications: subjects.allNotifications,
 });
 
+/**
+ * The streams that an identity's promises rest on: what it follows, appends to or works off. A service compares each
+ * of them with what it must be, at start and by and by.
+ */
+export function streamsStoodOn(identity: IdentityName): StreamKey[] {
+  const { append = [], follow = [], work = [] } = streamRights[identity];
+  const appended = new Set(append.map(categoryOf));
+  const worked = new Set<string>(work.map((key) => consumers[key].stream));
+  return (Object.keys(streams) as StreamKey[]).filter((key) => {
+    const { name, subjects: taken } = streams[key];
+    return follow.includes(key) || worked.has(name) || taken.some((subject) => appended.has(categoryOf(subject)));
+  });
+}
+
+/** The first token of a subject: no two streams share one. */
+function categoryOf(subject: string): string {
+  return subject.split('.', 1)[0] ?? subject;
+}
+
 function followSubjects(key: StreamKey): string[] {
   const { name } = streams[key];
   return [
-    `$JS.API.STREAM.INFO.${name}`,
     `$JS.API.STREAM.MSG.GET.${name}`,
     `$JS.API.DIRECT.GET.${name}`,
     `$JS.API.DIRECT.GET.${name}.${filters[key]}`,
@@ -142,6 +160,7 @@ export function identityPermissions(identity: IdentityName): Permissions {
   return {
     publish: [
       ...(rights.append ?? []),
+      ...streamsStoodOn(identity).map((key) => `$JS.API.STREAM.INFO.${streams[key].name}`),
       ...(rights.follow ?? []).flatMap(followSubjects),
       ...(rights.work ?? []).flatMap(workSubjects),
       ...callSubjects(identity),

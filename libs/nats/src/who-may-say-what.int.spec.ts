@@ -10,7 +10,7 @@ import {
   type Party,
   type Probe,
 } from './spec-support/bus-universe.ts';
-import { appenders, callers, followers, servers, workers } from './spec-support/expected-rights.ts';
+import { appenders, callers, followers, lookers, servers, workers } from './spec-support/expected-rights.ts';
 import { PosternBus } from './spec-support/postern-bus.ts';
 
 let nats: PosternBus;
@@ -78,6 +78,7 @@ test('whatever is on the bus has a row that says who may use it', () => {
   const streamKeys = Object.keys(streams);
   expect(Object.keys(appenders)).toEqual(streamKeys);
   expect(Object.keys(followers)).toEqual(streamKeys);
+  expect(Object.keys(lookers).toSorted()).toEqual(streamKeys.toSorted());
   for (const [key, { subjects }] of Object.entries(streams)) {
     expect(Object.keys(appenders[key as keyof typeof streams])).toEqual([...subjects]);
   }

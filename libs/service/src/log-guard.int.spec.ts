@@ -104,6 +104,19 @@ await describeWithServer('nats-server', 'a service and the log it stands on', ()
     expect(log.saying('the streams are as they must be again')).toHaveLength(1);
   });
 
+  test('a stream that a service only writes to is looked at as well', async () => {
+    const { config } = await manager.streams.info(streams.notifications.name);
+    await manager.streams.update(config.name, { max_msg_size: 1 });
+    try {
+      await expect(start()).rejects.toMatchObject({
+        code: 'log.config_differs',
+        message: expect.stringMatching(/NOTIFICATIONS.*max_msg_size must be/),
+      });
+    } finally {
+      await manager.streams.update(config.name, { max_msg_size: config.max_msg_size });
+    }
+  });
+
   test('a stream that is gone is a difference too', async () => {
     const service = await start();
     const { config } = await manager.streams.info(streams.access.name);

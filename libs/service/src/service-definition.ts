@@ -1,5 +1,5 @@
 import type { Type } from '@nestjs/common';
-import { streamRights, type AppName, type StreamKey } from '@postern/contracts';
+import { streamsStoodOn, type AppName, type StreamKey } from '@postern/contracts';
 import type { ConfigClass } from './config.ts';
 import type { ServiceConfig } from './service-config.ts';
 
@@ -8,7 +8,7 @@ export interface ServiceDefinition {
   readonly app: AppName;
   readonly module: Type;
   readonly config: ConfigClass<ServiceConfig>;
-  /** The streams whose configuration is compared at start; those the app may follow when not given. */
+  /** The streams whose configuration is compared at start; those the app stands on when not given. */
   readonly streams?: readonly StreamKey[];
 }
 
@@ -22,5 +22,5 @@ export interface OnServiceReady {
 
 /** @internal The streams an app stands on. */
 export function streamsOf({ app, streams }: ServiceDefinition): readonly StreamKey[] {
-  return streams ?? streamRights[app].follow ?? [];
+  return streams ?? streamsStoodOn(app);
 }

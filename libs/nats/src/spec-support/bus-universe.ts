@@ -14,7 +14,7 @@ import {
   type StreamKey,
 } from '@postern/contracts';
 
-import { appenders, callers, followers, servers, workers } from './expected-rights.ts';
+import { appenders, callers, followers, lookers, servers, workers } from './expected-rights.ts';
 
 /** Somebody on the bus: an identity of CORE, or a platform in PLATFORMS. */
 export type Party =
@@ -76,7 +76,6 @@ function streamApi(stream: StreamKey): Probe[] {
   const follower = orProvisioner(followers[stream]);
   const [pattern] = streams[stream].subjects;
   const literals = [
-    `STREAM.INFO.${name}`,
     `STREAM.MSG.GET.${name}`,
     `DIRECT.GET.${name}`,
     `DIRECT.GET.${name}.${literal(pattern)}`,
@@ -92,6 +91,7 @@ function streamApi(stream: StreamKey): Probe[] {
     ...['CREATE', 'NAMES', 'LIST'].map((verb) => `CONSUMER.${verb}.${name}`),
   ];
   return [
+    { subject: `$JS.API.STREAM.INFO.${name}`, may: orProvisioner(lookers[stream]) },
     ...literals.map((api) => ({ subject: `$JS.API.${api}`, may: follower })),
     ...forbidden.map((api) => ({ subject: `$JS.API.${api}`, may: provisioner })),
     { subject: `$JS.ACK.${name}.${own}.1.1.1.0.0`, may: nobody },

@@ -25,6 +25,14 @@ export const followers: Readonly<Record<StreamKey, readonly IdentityName[]>> = {
   notifications: [],
 };
 
+/** Who looks at a stream's configuration: whoever follows it, appends to it or works it off. */
+export const lookers: Readonly<Record<StreamKey, readonly IdentityName[]>> = {
+  ...followers,
+  access: ['vault', 'audit'],
+  refresh: ['refresh'],
+  notifications: ['audit'],
+};
+
 export const workers: Readonly<Record<ConsumerKey, IdentityName>> = {
   refreshWorker: 'refresh',
   ownerNotices: 'audit',
