@@ -5,6 +5,7 @@ export {
   streamRights,
   type Permissions,
 } from './permissions.ts';
+export { parseJson } from './parse-json.ts';
 export { AccessGroup, AccessRecord } from './access.ts';
 export {
   adminEvents,
