@@ -1,18 +1,18 @@
+import type { JsMsg } from '@nats-io/jetstream';
+import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { MsgImpl } from '@nats-io/nats-core/internal';
 
 /** Headers as a plain record; of a repeated one the last value. */
 export type HeaderRecord = Record<string, string>;
 
-/** A message's header block: its status line, what the writer set, and what the server added to a direct get. */
+/** A message's headers: what its writer set, and what the server added to a direct get. */
 export interface HeaderBlock {
-  /** Such as `404 Message Not Found`; empty for a message. */
-  readonly status: string;
   readonly headers: HeaderRecord;
   readonly server: HeaderRecord;
 }
 
 /** What the server adds to the answer of a direct get; a writer's header of that name counts as nothing. */
-export const serverHeaders: ReadonlySet<string> = new Set([
+const serverHeaders: ReadonlySet<string> = new Set([
   'Nats-Stream',
   'Nats-Sequence',
   'Nats-Time-Stamp',
@@ -23,7 +23,6 @@ export const serverHeaders: ReadonlySet<string> = new Set([
 ]);
 
 const utf8 = new TextDecoder();
-const statusStart = 'NATS/1.0'.length;
 
 /**
  * Reads a header block as the client does, in a quarter of the time: the client searches all names again for every line.
@@ -36,7 +35,6 @@ export function readHeaderBlock(block: string): HeaderBlock {
   const server: HeaderRecord = {};
   let end = lineEnd(block, 0);
   let readable = isLine(block, 0, end);
-  const status = block.slice(statusStart, end).trim();
   while (end < block.length) {
     const start = end + 2;
     end = lineEnd(block, start);
@@ -49,7 +47,7 @@ export function readHeaderBlock(block: string): HeaderBlock {
     if (name.startsWith('Nats-') && serverHeaders.has(name)) server[name] = value;
     else headers[name] = value;
   }
-  return { status, headers: readable ? headers : {}, server };
+  return { headers: readable ? headers : {}, server };
 }
 
 /** Ends in both characters of a line break and holds neither, unless it is the last. */
@@ -71,11 +69,19 @@ function isName(name: string): boolean {
   return true;
 }
 
-/** The block of a message as it came over the wire; undefined when the client holds it in another way than it did. */
-export function headerBlockOf(message: object): string | undefined {
+/** The same of what the client has read. */
+export function clientBlock(read: MsgHdrs | undefined): HeaderBlock {
+  const headers: HeaderRecord = {};
+  const server: HeaderRecord = {};
+  for (const [name, values] of read ?? []) (serverHeaders.has(name) ? server : headers)[name] = values.at(-1) ?? '';
+  return { headers, server };
+}
+
+/** The headers of a message, from its bytes where the client holds them as it does today. */
+export function headerBlock(message: Msg | JsMsg): HeaderBlock {
   // A consumer's message wraps the one that came.
-  const raw = 'msg' in message ? message.msg : message;
-  if (!(raw instanceof MsgImpl)) return undefined;
+  const raw: unknown = 'msg' in message ? message.msg : message;
+  if (!(raw instanceof MsgImpl)) return clientBlock(message.headers);
   const { buffer, byteOffset } = raw._rdata;
-  return utf8.decode(new Uint8Array(buffer, byteOffset, Math.max(0, raw._msg.hdr)));
+  return readHeaderBlock(utf8.decode(new Uint8Array(buffer, byteOffset, Math.max(0, raw._msg.hdr))));
 }

@@ -3,16 +3,11 @@ import type { JsMsg, StoredMsg } from '@nats-io/jetstream';
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { headers as makeHeaders } from '@nats-io/nats-core';
 
-import { headerBlockOf, readHeaderBlock, serverHeaders, type HeaderRecord } from './header-block.ts';
+import { clientBlock, headerBlock, type HeaderRecord } from './header-block.ts';
 
 /** Headers as a plain record; of a repeated one the last value. */
 export function headerRecord(headers: MsgHdrs | undefined): HeaderRecord {
-  const record: HeaderRecord = {};
-  if (headers === undefined) return record;
-  for (const [name, values] of headers) {
-    if (!serverHeaders.has(name)) record[name] = values.at(-1) ?? '';
-  }
-  return record;
+  return clientBlock(headers).headers;
 }
 
 export function natsHeaders(record: Readonly<Record<string, string>>): MsgHdrs {
@@ -24,16 +19,14 @@ export function natsHeaders(record: Readonly<Record<string, string>>): MsgHdrs {
 /** A message as a consumer delivers it. */
 export function deliveredMessage(message: JsMsg): StoredMessage {
   const { subject, data, info } = message;
-  const block = headerBlockOf(message);
-  const headers = block === undefined ? headerRecord(message.headers) : readHeaderBlock(block).headers;
   const timeMs = Math.floor(info.timestampNanos / 1e6);
+  const { headers } = headerBlock(message);
   return { subject, position: info.streamSequence, timeMs, payload: bytesOf(data), headers };
 }
 
 /** A message in answer to a direct get; undefined when the answer is a status and no message. */
 export function directMessage(answer: Msg): StoredMessage | undefined {
-  const block = headerBlockOf(answer) ?? answer.headers?.toString() ?? '';
-  const { headers, server } = readHeaderBlock(block);
+  const { headers, server } = headerBlock(answer);
   const position = Number(server['Nats-Sequence']);
   if (!Number.isSafeInteger(position)) return undefined;
   const timeMs = Date.parse(server['Nats-Time-Stamp'] ?? '');

@@ -25,7 +25,7 @@ async function world() {
   const headers = new MsgHdrsImpl();
   // As somebody sends it who speaks the protocol by hand: this client refuses to.
   headers.headers.set('not a name', ['x']);
-  expect(() => MsgHdrsImpl.decode(headers.encode())).toThrow();
+  expect(() => MsgHdrsImpl.decode(headers.encode())).toThrow('header');
   const answer = await bus.connection.request(subject, 'foreign', { headers, timeout: 5_000 });
   const position = answer.json<{ seq: number }>().seq;
   return { log, subject, position, all: `connection.*.${tenantId}.*` };
