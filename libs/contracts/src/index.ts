@@ -6,6 +6,7 @@ export {
   streamsStoodOn,
   type Permissions,
 } from './permissions.ts';
+export { parseJson } from './parse-json.ts';
 export { AccessGroup, AccessRecord } from './access.ts';
 export {
   adminEvents,

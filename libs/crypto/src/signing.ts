@@ -1,4 +1,4 @@
-import { createHash, sign as signBytes, verify as verifyBytes } from 'node:crypto';
+import { hash, sign as signBytes, verify as verifyBytes } from 'node:crypto';
 import { decodeBase64url } from './bytes.ts';
 import { InputInvalidError } from './errors.ts';
 import {
@@ -80,6 +80,6 @@ export function verifier(publicJwk: SigningPublicJwk): Verifier {
  */
 export function signedMessage(context: string, subject: string, payload: Uint8Array): Buffer {
   if (context.includes('\n') || subject.includes('\n')) throw new InputInvalidError('a line break in a signed line');
-  const digest = createHash('sha256').update(payload).digest('hex');
+  const digest = hash('sha256', payload, 'hex');
   return Buffer.from(`${context}\n${subject}\n${digest}`, 'utf8');
 }

@@ -1,5 +1,6 @@
 import {
   eventDefinitions,
+  parseJson,
   PosternError,
   type EventDefinition,
   type PosternEvent,
@@ -39,13 +40,13 @@ export function upcasterOf({ upcasters, definitions }: UpcastingTables): (stored
       if (lift === undefined) throw unknownVersion({ ...stored, version });
       data = lift(data);
     }
-    const parsed = definition.data.safeParse(data);
-    if (!parsed.success) {
+    const parsed = parseJson(definition.data, data);
+    if (parsed === undefined) {
       throw new PosternError('log.message_damaged', `The data of a stored ${type} do not fit.`, {
-        cause: parsed.error,
+        cause: definition.data.safeParse(data).error,
       });
     }
-    return { type, version: definition.version, data: parsed.data } as PosternEvent;
+    return { type, version: definition.version, data: parsed } as PosternEvent;
   };
 }
 

@@ -7,6 +7,7 @@ import {
   eventDefinitions,
   limits,
   mayWrite,
+  parseJson,
   type AggregateKind,
   type StoredEvent,
 } from '@postern/contracts';
@@ -92,8 +93,7 @@ export class CommitReader {
 
 function parseCommit(payload: Uint8Array): Commit | undefined {
   try {
-    const json: unknown = JSON.parse(utf8.decode(payload));
-    return Commit.safeParse(json).data;
+    return parseJson(Commit, JSON.parse(utf8.decode(payload)));
   } catch {
     return undefined;
   }
@@ -108,23 +108,23 @@ function subjectVerdict(subject: string, commit: Commit): Verdict | undefined {
   return agrees ? undefined : foreign('its subject belongs to another aggregate');
 }
 
-function headerVerdict(headers: StoredMessage['headers'], commit: Commit): Verdict | undefined {
-  const wanted: Readonly<Record<string, string>> = {
-    [commitHeaders.messageId]: commit.commitId,
-    [commitHeaders.id]: commit.commitId,
-    [commitHeaders.type]: commitEventType,
-    [commitHeaders.subject]: commit.aggregateId,
-    [commitHeaders.time]: commit.at,
-  };
-  const wrong = Object.entries(wanted).find(([name, value]) => headers[name] !== value);
-  return wrong === undefined ? undefined : foreign(`its header ${wrong[0]} disagrees with its payload`);
+function headerVerdict(headers: StoredMessage['headers'], { commitId, aggregateId, at }: Commit): Verdict | undefined {
+  if (headers[commitHeaders.messageId] !== commitId) return disagrees(commitHeaders.messageId);
+  if (headers[commitHeaders.id] !== commitId) return disagrees(commitHeaders.id);
+  if (headers[commitHeaders.type] !== commitEventType) return disagrees(commitHeaders.type);
+  if (headers[commitHeaders.subject] !== aggregateId) return disagrees(commitHeaders.subject);
+  return headers[commitHeaders.time] === at ? undefined : disagrees(commitHeaders.time);
+}
+
+function disagrees(name: string): Verdict {
+  return foreign(`its header ${name} disagrees with its payload`);
 }
 
 /** An epoch is opened and closed on its own subject only: otherwise a carried state could be slipped into another. */
 function epochVerdict(subject: string, { events }: Commit): Verdict | undefined {
   const moves = events.filter(({ type }) => type === 'EpochOpened' || type === 'EpochClosed');
-  const epoch = epochOf(subject);
-  return moves.every(({ data }) => data['epoch'] === epoch) ? undefined : foreign('its epoch is not its subject’s');
+  const agrees = moves.every(({ data }) => data['epoch'] === epochOf(subject));
+  return agrees ? undefined : foreign('its epoch is not its subject’s');
 }
 
 function eventsVerdict(identity: string, { aggregate, events }: Commit): Verdict | undefined {
@@ -141,6 +141,6 @@ function eventVerdict(identity: string, aggregate: AggregateKind, event: StoredE
   if (known.aggregate !== aggregate) return foreign(`its event ${type} belongs to another kind of aggregate`);
   if (!mayWrite(identity, type)) return foreign(`${identity} may not write ${type}`);
   if (version > known.version) return { kind: 'future', reason: `version ${version} of ${type} is unknown` };
-  const fits = version < known.version || known.data.safeParse(data).success;
+  const fits = version < known.version || parseJson(known.data, data) !== undefined;
   return fits ? undefined : damaged(`the data of its event ${type} does not fit`);
 }

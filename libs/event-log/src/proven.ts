@@ -5,8 +5,8 @@ import { emptyLoaded, foldEntry, loadedOf, type Loaded } from './loaded.ts';
 export interface ProofSources<State, Event extends AnyEvent> {
   readonly evolver: Evolver<State, Event>;
   readonly upcast: Upcast;
-  /** The last true commit of the aggregate before a position. */
-  readonly before: (position: number) => Promise<LogEntry | undefined>;
+  /** The aggregate's true commits before the one to prove, the last one first; read no further than needed. */
+  readonly earlier: AsyncIterable<LogEntry>;
   /** The state from events alone, up to and with a position. */
   readonly fold: (untilPosition: number) => Promise<Loaded<State>>;
 }
@@ -27,15 +27,12 @@ export async function provenState<State, Event extends AnyEvent>(
 ): Promise<Loaded<State>> {
   const run: LogEntry[] = [last];
   let base: Loaded<State> = emptyLoaded(sources.evolver);
-  for (let at = last.position; ;) {
-    const previous = await sources.before(at);
-    if (previous === undefined) break;
+  for await (const previous of sources.earlier) {
     if (previous.identity !== last.identity) {
       base = await carriedOrFolded(previous, sources);
       break;
     }
     run.push(previous);
-    at = previous.position;
   }
   for (const entry of run.toReversed()) base = following(base, entry, sources) ?? base;
   return { ...base, expectedPosition: last.position };

@@ -4,6 +4,7 @@ import { isPosternError, newId, PosternError, timestampOf, type Actor, type Comm
 
 import { subjectOf } from './aggregate.ts';
 import type { CommitReader, LogEntry, LogProblem } from './commit-reader.ts';
+import { earlierCommits, trueCommit } from './earlier-commits.ts';
 import { encodeCommit, type EncodedCommit } from './encode-commit.ts';
 import type { EventLog } from './event-log.ts';
 import type { AnyEvent, Evolver, Upcast } from './evolver.ts';
@@ -265,40 +266,32 @@ export class Repository<State, Event extends AnyEvent> {
     const { log, reader, evolver } = this.#options;
     const message = await log.last(subject, { fromLeader });
     if (message === undefined) return emptyLoaded(evolver);
-    const result = reader.read(message);
-    if (result.kind === 'future') throw futureError(result);
-    if (result.kind === 'commit') {
-      const { entry } = result;
+    const entry = trueCommit(reader, message);
+    if (entry !== undefined) {
       if (prove) return await this.#proven(entry);
       return entry.commit.stateVersion === evolver.stateVersion
         ? this.#carried(entry)
         : await this.#fold(subject, entry.position);
     }
-    const last = await this.#before(subject, message.position);
-    const loaded = last === undefined ? emptyLoaded<State>(evolver) : await this.#proven(last);
+    const earlier = earlierCommits({ log, reader, subject, position: message.position });
+    const { value: last } = await earlier.next();
+    const loaded = last === undefined ? emptyLoaded<State>(evolver) : await this.#proven(last, earlier);
     // Somebody wrote last who may not: the state is that of the last true commit, the append goes after the intruder.
     return { ...loaded, expectedPosition: message.position };
   }
 
-  async #proven(last: LogEntry): Promise<Loaded<State>> {
+  async #proven(last: LogEntry, earlier = this.#earlier(last)): Promise<Loaded<State>> {
     return await provenState(last, {
       evolver: this.#options.evolver,
       upcast: this.#upcast,
-      before: (position) => this.#before(last.subject, position),
+      earlier,
       fold: (untilPosition) => this.#fold(last.subject, untilPosition),
     });
   }
 
-  /** The last true commit before a position; what is foreign or damaged is stepped over. */
-  async #before(subject: string, position: number): Promise<LogEntry | undefined> {
-    for (let at = position; ;) {
-      const message = await this.#options.log.last(subject, { untilPosition: at - 1 });
-      if (message === undefined) return undefined;
-      const result = this.#options.reader.read(message);
-      if (result.kind === 'future') throw futureError(result);
-      if (result.kind === 'commit') return result.entry;
-      at = message.position;
-    }
+  #earlier({ subject, position }: LogEntry): AsyncGenerator<LogEntry, undefined> {
+    const { log, reader } = this.#options;
+    return earlierCommits({ log, reader, subject, position });
   }
 
   async #fold(subject: string, untilPosition: number | undefined): Promise<Loaded<State>> {
@@ -313,9 +306,8 @@ export class Repository<State, Event extends AnyEvent> {
   async *#entries(subject: string, untilPosition: number | undefined): AsyncIterable<LogEntry> {
     const { log, reader } = this.#options;
     for await (const message of log.read({ filter: subject, untilPosition })) {
-      const result = reader.read(message);
-      if (result.kind === 'future') throw futureError(result);
-      if (result.kind === 'commit') yield result.entry;
+      const entry = trueCommit(reader, message);
+      if (entry !== undefined) yield entry;
     }
   }
 
@@ -328,8 +320,4 @@ export class Repository<State, Event extends AnyEvent> {
     const cached = this.#cache?.get(subject);
     if (cached === undefined || cached.position <= loaded.position) this.#cache?.set(subject, loaded);
   }
-}
-
-function futureError({ position, reason }: LogProblem): PosternError {
-  return new PosternError('log.version_unknown', `At position ${position}: ${reason}.`);
 }

@@ -12,7 +12,7 @@ import {
   type StoredMessage,
   type SubscribeRequest,
 } from '@postern/event-log';
-import { jetstreamManager, type DirectMsgRequest, type JetStreamManager, type MsgRequest } from '@nats-io/jetstream';
+import { jetstreamManager, type JetStreamManager, type MsgRequest } from '@nats-io/jetstream';
 
 import { logError } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
@@ -21,7 +21,7 @@ import { OrderedFeed } from './ordered-feed.ts';
 import { readByConsumer } from './read-by-consumer.ts';
 import { lastUntil, readBySubject, type SubjectSource } from './read-by-subject.ts';
 import { sendOnce } from './send.ts';
-import { storedMessage } from './stored-message.ts';
+import { directMessage, leaderMessage } from './stored-message.ts';
 
 export interface JetStreamEventLogOptions {
   readonly bus: Bus;
@@ -33,6 +33,7 @@ export interface JetStreamEventLogOptions {
 
 /** How long a question to a stream may take: shorter than a follower may be stale. */
 const streamTimeoutMs = 1_500;
+const notFound = 404;
 
 /** The server also takes a starting sequence with a subject here; the client's type does not know it. */
 type LeaderQuery = MsgRequest | { readonly seq: number; readonly next_by_subj: string };
@@ -41,6 +42,8 @@ type LeaderQuery = MsgRequest | { readonly seq: number; readonly next_by_subj: s
 export class JetStreamEventLog implements EventLog {
   readonly #bus: Bus;
   readonly #stream: string;
+  /** Where the stream's replicas answer. */
+  readonly #directSubject: string;
   readonly #subjects: readonly string[];
   readonly #ackTimeoutMs: number;
   readonly #policy: AppendPolicy | undefined;
@@ -49,6 +52,7 @@ export class JetStreamEventLog implements EventLog {
   constructor({ bus, stream, ackTimeoutMs = 2_000, policy }: JetStreamEventLogOptions) {
     this.#bus = bus;
     this.#stream = streams[stream].name;
+    this.#directSubject = `$JS.API.DIRECT.GET.${this.#stream}`;
     this.#subjects = streams[stream].subjects;
     this.#ackTimeoutMs = ackTimeoutMs;
     this.#policy = policy;
@@ -71,22 +75,19 @@ export class JetStreamEventLog implements EventLog {
     if (untilPosition !== undefined) return await lastUntil(this.#source(subject), subject, untilPosition);
     return fromLeader
       ? await this.#fromLeader({ last_by_subj: subject })
-      : await this.#direct({ last_by_subj: subject });
+      : await this.#direct(`${this.#directSubject}.${subject}`, '');
   }
 
   async at(position: number): Promise<StoredMessage | undefined> {
-    return await this.#direct({ seq: position });
+    return await this.#direct(this.#directSubject, JSON.stringify({ seq: position }));
   }
 
-  async *read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
-    const { filter, fromPosition = 1, sinceMs, untilPosition = Infinity, lastPerSubject } = request;
-    const endPosition = Math.min(untilPosition, await this.head());
-    if (endPosition < fromPosition) return;
-    if (/[*>]/.test(filter) || lastPerSubject === true || sinceMs !== undefined) {
-      yield* readByConsumer(this.#bus, this.#stream, { ...request, endPosition });
-    } else {
-      yield* readBySubject(this.#source(filter), { subject: filter, fromPosition, endPosition });
-    }
+  read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
+    const { filter, sinceMs, lastPerSubject } = request;
+    const source = this.#source(filter);
+    return /[*>]/.test(filter) || lastPerSubject === true || sinceMs !== undefined
+      ? readByConsumer(source, request)
+      : readBySubject(source, request);
   }
 
   async head(filter?: string): Promise<number> {
@@ -103,7 +104,7 @@ export class JetStreamEventLog implements EventLog {
 
   #source(subject: string): SubjectSource {
     const next = (position: number) => this.#fromLeader({ seq: position, next_by_subj: subject });
-    return { bus: this.#bus, stream: this.#stream, next };
+    return { bus: this.#bus, stream: this.#stream, head: () => this.head(), next };
   }
 
   /** Every subject of the stream begins with one token: a filter `<token>.>` is all of them. */
@@ -123,12 +124,12 @@ export class JetStreamEventLog implements EventLog {
     }
   }
 
-  async #direct(query: DirectMsgRequest): Promise<StoredMessage | undefined> {
+  async #direct(subject: string, question: string): Promise<StoredMessage | undefined> {
     try {
-      const message = await (await this.#jsm()).direct.getMessage(this.#stream, query);
-      if (message === null) return undefined;
-      const { subject, seq, time, data, header } = message;
-      return storedMessage({ subject, seq, timeMs: time.getTime(), data, headers: header });
+      const answer = await this.#bus.connection.request(subject, question, { timeout: streamTimeoutMs });
+      const message = directMessage(answer);
+      if (message !== undefined || answer.headers?.code === notFound) return message;
+      throw new PosternError('log.unavailable', `The event log answered: ${answer.headers?.status}.`);
     } catch (error) {
       throw logError(error);
     }
@@ -137,9 +138,7 @@ export class JetStreamEventLog implements EventLog {
   async #fromLeader(query: LeaderQuery): Promise<StoredMessage | undefined> {
     try {
       const message = await (await this.#jsm()).streams.getMessage(this.#stream, query as MsgRequest);
-      if (message === null) return undefined;
-      const { subject, seq, time, data, header } = message;
-      return storedMessage({ subject, seq, timeMs: time.getTime(), data, headers: header });
+      return message === null ? undefined : leaderMessage(message);
     } catch (error) {
       throw logError(error);
     }

@@ -6,7 +6,7 @@ import type { Consumer, ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 import { logError } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
 import { orderedConsumer, pullOptions } from './ordered-options.ts';
-import { storedMessage } from './stored-message.ts';
+import { deliveredMessage } from './stored-message.ts';
 
 const reopenDelayMsMax = 2_000;
 
@@ -81,11 +81,7 @@ export class OrderedFeed {
   #take(message: JsMsg, generation: number): void {
     if (generation !== this.#generation || message.seq <= this.#cursor) return;
     this.#cursor = message.seq;
-    const { subject, seq, data, headers, timestampNanos } = {
-      ...pick(message),
-      timestampNanos: message.info.timestampNanos,
-    };
-    this.#request.onMessage(storedMessage({ subject, seq, timeMs: Math.floor(timestampNanos / 1e6), data, headers }));
+    this.#request.onMessage(deliveredMessage(message));
   }
 
   async #watch(messages: ConsumerMessages, generation: number): Promise<void> {
@@ -133,8 +129,4 @@ export class OrderedFeed {
     await messages?.close();
     if (this.#bus.isConnected) await consumer?.delete().catch(() => false);
   }
-}
-
-function pick({ subject, seq, data, headers }: JsMsg) {
-  return { subject, seq, data, headers };
 }

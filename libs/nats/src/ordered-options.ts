@@ -5,6 +5,9 @@ import { DeliverPolicy, jetstream, type Consumer, type OrderedConsumerOptions } 
 /** Heartbeats every second: a feed that fell silent is noticed within two. */
 export const pullOptions = Object.freeze({ max_messages: 500, expires: 10_000, idle_heartbeat: 1_000 });
 
+/** A reading takes what there is as fast as it can; the next are asked for while half of these wait to be read. */
+export const readOptions = Object.freeze({ ...pullOptions, max_messages: 1_000, threshold_messages: 500 });
+
 const createTimeoutMs = 3_000;
 
 /** An ordered consumer of our own for one reading; its name is unique, as the server wants it. */

@@ -1,41 +1,37 @@
 import { PosternError } from '@postern/contracts';
-import type { ReadRequest, StoredMessage } from '@postern/event-log';
+import type { BoundedReadRequest, StoredMessage } from '@postern/event-log';
 import type { Consumer, ConsumerMessages } from '@nats-io/jetstream';
 
 import { logError } from './bus-errors.ts';
-import type { Bus } from './bus.ts';
-import { orderedConsumer, pullOptions } from './ordered-options.ts';
-import { storedMessage } from './stored-message.ts';
+import { orderedConsumer, readOptions } from './ordered-options.ts';
+import { rangeOf, type ReadSource } from './read-range.ts';
+import { deliveredMessage } from './stored-message.ts';
 
 /** Reads many aggregates in order up to a position, through an ordered consumer. */
-export async function* readByConsumer(
-  bus: Bus,
-  stream: string,
-  request: ReadRequest & { readonly endPosition: number },
-): AsyncIterable<StoredMessage> {
+export async function* readByConsumer(source: ReadSource, request: BoundedReadRequest): AsyncIterable<StoredMessage> {
+  const { fromPosition, endPosition } = await rangeOf(source, request);
+  if (endPosition < fromPosition) return;
+  const { bus, stream } = source;
   const consumer = await orderedConsumer(bus.connection, stream, request).catch((error: unknown) => {
     throw logError(error);
   });
+  let messages: ConsumerMessages | undefined;
   try {
     const { num_pending: pending } = await consumer.info(true);
-    if (pending > 0) yield* upTo(request.endPosition, await consumer.consume(pullOptions));
+    if (pending === 0) return;
+    messages = await consumer.consume(readOptions);
+    const stalled = stopWhenStalled(messages);
+    for await (const message of messages) {
+      const { streamSequence, pending: left } = message.info;
+      if (streamSequence > endPosition) return;
+      yield deliveredMessage(message);
+      if (streamSequence === endPosition || left === 0) return;
+    }
+    if (stalled()) throw new PosternError('log.unavailable', 'The event log stopped answering.');
   } finally {
+    await messages?.close();
     void deleteQuietly(consumer);
   }
-}
-
-async function* upTo(endPosition: number, messages: ConsumerMessages): AsyncIterable<StoredMessage> {
-  const stalled = stopWhenStalled(messages);
-  try {
-    for await (const { subject, seq, data, headers, info } of messages) {
-      if (seq > endPosition) return;
-      yield storedMessage({ subject, seq, timeMs: Math.floor(info.timestampNanos / 1e6), data, headers });
-      if (seq === endPosition || info.pending === 0) return;
-    }
-  } finally {
-    await messages.close();
-  }
-  if (stalled()) throw new PosternError('log.unavailable', 'The event log stopped answering.');
 }
 
 /** A reading that hears nothing for two heartbeats ends, rather than hanging. */

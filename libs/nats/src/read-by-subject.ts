@@ -1,24 +1,15 @@
-import type { StoredMessage } from '@postern/event-log';
-import type { Msg } from '@nats-io/nats-core';
+import type { BoundedReadRequest, StoredMessage } from '@postern/event-log';
 
 import { logError } from './bus-errors.ts';
-import type { Bus } from './bus.ts';
-import { storedMessage } from './stored-message.ts';
+import { rangeOf, type ReadSource } from './read-range.ts';
+import { directMessage } from './stored-message.ts';
 
 const batchMessagesMax = 256;
 const batchTimeoutMs = 2_000;
 
-export interface SubjectSource {
-  readonly bus: Bus;
-  readonly stream: string;
+export interface SubjectSource extends ReadSource {
   /** From the leader: the first message on the subject at or after a position. */
   readonly next: (position: number) => Promise<StoredMessage | undefined>;
-}
-
-export interface SubjectRange {
-  readonly subject: string;
-  readonly fromPosition: number;
-  readonly endPosition: number;
 }
 
 /**
@@ -26,19 +17,20 @@ export interface SubjectRange {
  *
  * A replica may be behind, and a batch may be cut short, so the leader has the last word on whether there is more.
  */
-export async function* readBySubject(source: SubjectSource, range: SubjectRange): AsyncIterable<StoredMessage> {
-  let position = range.fromPosition;
-  while (position <= range.endPosition) {
+export async function* readBySubject(source: SubjectSource, request: BoundedReadRequest): AsyncIterable<StoredMessage> {
+  const { filter: subject, fromPosition, endPosition } = await rangeOf(source, request);
+  let position = fromPosition;
+  while (position <= endPosition) {
     let found = 0;
-    for await (const message of batch(source, range.subject, position)) {
-      if (message.position > range.endPosition) return;
+    for await (const message of batch(source, subject, position)) {
+      if (message.position > endPosition) return;
       found += 1;
       position = message.position + 1;
       yield message;
     }
     if (found > 0) continue;
     const message = await source.next(position);
-    if (message === undefined || message.position > range.endPosition) return;
+    if (message === undefined || message.position > endPosition) return;
     position = message.position + 1;
     yield message;
   }
@@ -77,19 +69,10 @@ async function* answersTo({ bus, stream }: SubjectSource, query: object): AsyncI
       maxWait: batchTimeoutMs,
     });
     for await (const answer of answers) {
-      if (answer.headers !== undefined && answer.headers.code === 0) yield fromDirect(answer);
+      const message = directMessage(answer);
+      if (message !== undefined) yield message;
     }
   } catch (error) {
     throw logError(error);
   }
-}
-
-function fromDirect({ data, headers }: Msg): StoredMessage {
-  return storedMessage({
-    subject: headers?.last('Nats-Subject') ?? '',
-    seq: Number(headers?.last('Nats-Sequence')),
-    timeMs: Date.parse(headers?.last('Nats-Time-Stamp') ?? ''),
-    data,
-    headers,
-  });
 }

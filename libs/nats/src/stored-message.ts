@@ -1,26 +1,13 @@
 import type { StoredMessage } from '@postern/event-log';
-import type { MsgHdrs } from '@nats-io/nats-core';
+import type { JsMsg, StoredMsg } from '@nats-io/jetstream';
+import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { headers as makeHeaders } from '@nats-io/nats-core';
 
-/** What the server adds to the answer of a direct get; a writer's header of that name counts as nothing. */
-const serverHeaders = new Set([
-  'Nats-Stream',
-  'Nats-Sequence',
-  'Nats-Time-Stamp',
-  'Nats-Subject',
-  'Nats-Last-Sequence',
-  'Nats-Num-Pending',
-  'Nats-UpTo-Sequence',
-]);
+import { clientBlock, headerBlock, type HeaderRecord } from './header-block.ts';
 
 /** Headers as a plain record; of a repeated one the last value. */
-export function headerRecord(headers: MsgHdrs | undefined): Record<string, string> {
-  const record: Record<string, string> = {};
-  if (headers === undefined) return record;
-  for (const [name, values] of headers) {
-    if (!serverHeaders.has(name)) record[name] = values.at(-1) ?? '';
-  }
-  return record;
+export function headerRecord(headers: MsgHdrs | undefined): HeaderRecord {
+  return clientBlock(headers).headers;
 }
 
 export function natsHeaders(record: Readonly<Record<string, string>>): MsgHdrs {
@@ -29,15 +16,39 @@ export function natsHeaders(record: Readonly<Record<string, string>>): MsgHdrs {
   return headers;
 }
 
-/** The one shape of a stored message, however it was read. */
-export function storedMessage(message: {
-  readonly subject: string;
-  readonly seq: number;
-  readonly timeMs: number;
-  readonly data: Uint8Array;
-  readonly headers: MsgHdrs | undefined;
-}): StoredMessage {
-  const { subject, seq, timeMs, data } = message;
-  const payload = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  return { subject, position: seq, timeMs, payload, headers: headerRecord(message.headers) };
+/** A message as a consumer delivers it. */
+export function deliveredMessage(message: JsMsg): StoredMessage {
+  const { subject, data, info } = message;
+  const timeMs = Math.floor(info.timestampNanos / 1e6);
+  const { headers } = headerBlock(message);
+  return { subject, position: info.streamSequence, timeMs, payload: bytesOf(data), headers };
+}
+
+/** A message in answer to a direct get; undefined when the answer is a status and no message. */
+export function directMessage(answer: Msg): StoredMessage | undefined {
+  const { headers, server } = headerBlock(answer);
+  const position = Number(server['Nats-Sequence']);
+  if (!Number.isSafeInteger(position)) return undefined;
+  const timeMs = Date.parse(server['Nats-Time-Stamp'] ?? '');
+  return { subject: server['Nats-Subject'] ?? '', position, timeMs, payload: bytesOf(answer.data), headers };
+}
+
+/** A message as the stream's leader tells it. */
+export function leaderMessage(message: StoredMsg): StoredMessage {
+  const { subject, seq, time, data } = message;
+  return { subject, position: seq, timeMs: time.getTime(), payload: bytesOf(data), headers: leaderHeaders(message) };
+}
+
+/** None where the client can read none: see {@link readHeaderBlock}. */
+function leaderHeaders(message: StoredMsg): HeaderRecord {
+  try {
+    return headerRecord(message.header);
+  } catch {
+    return {};
+  }
+}
+
+/** The same bytes without the class that the client gives them. */
+function bytesOf({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }

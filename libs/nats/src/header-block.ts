@@ -1,0 +1,87 @@
+import type { JsMsg } from '@nats-io/jetstream';
+import type { Msg, MsgHdrs } from '@nats-io/nats-core';
+import { MsgImpl } from '@nats-io/nats-core/internal';
+
+/** Headers as a plain record; of a repeated one the last value. */
+export type HeaderRecord = Record<string, string>;
+
+/** A message's headers: what its writer set, and what the server added to a direct get. */
+export interface HeaderBlock {
+  readonly headers: HeaderRecord;
+  readonly server: HeaderRecord;
+}
+
+/** What the server adds to the answer of a direct get; a writer's header of that name counts as nothing. */
+const serverHeaders: ReadonlySet<string> = new Set([
+  'Nats-Stream',
+  'Nats-Sequence',
+  'Nats-Time-Stamp',
+  'Nats-Subject',
+  'Nats-Last-Sequence',
+  'Nats-Num-Pending',
+  'Nats-UpTo-Sequence',
+]);
+
+const utf8 = new TextDecoder();
+
+/**
+ * Reads a header block as the client does, in a quarter of the time: the client searches all names again for every line.
+ *
+ * @returns no headers of the writer when a line cannot be one. The client throws there, and a message that anybody could
+ *   put on a subject would end every reading; without headers it is foreign, as it should be.
+ */
+export function readHeaderBlock(block: string): HeaderBlock {
+  const headers: HeaderRecord = {};
+  const server: HeaderRecord = {};
+  let end = lineEnd(block, 0);
+  let readable = isLine(block, 0, end);
+  while (end < block.length) {
+    const start = end + 2;
+    end = lineEnd(block, start);
+    readable &&= isLine(block, start, end);
+    const colon = block.indexOf(':', start);
+    if (colon === -1 || colon >= end) continue;
+    const name = block.slice(start, colon);
+    const value = block.slice(colon + 1, end).trim();
+    readable &&= isName(name);
+    if (name.startsWith('Nats-') && serverHeaders.has(name)) server[name] = value;
+    else headers[name] = value;
+  }
+  return { headers: readable ? headers : {}, server };
+}
+
+/** Ends in both characters of a line break and holds neither, unless it is the last. */
+function isLine(block: string, start: number, end: number): boolean {
+  return block.indexOf('\n', start) === (end < block.length ? end + 1 : -1);
+}
+
+function lineEnd(block: string, start: number): number {
+  const end = block.indexOf('\r', start);
+  return end === -1 ? block.length : end;
+}
+
+/** What prints, without space and colon. */
+function isName(name: string): boolean {
+  for (let index = 0; index < name.length; index += 1) {
+    const code = name.charCodeAt(index);
+    if (code < 33 || code > 126) return false;
+  }
+  return true;
+}
+
+/** The same of what the client has read. */
+export function clientBlock(read: MsgHdrs | undefined): HeaderBlock {
+  const headers: HeaderRecord = {};
+  const server: HeaderRecord = {};
+  for (const [name, values] of read ?? []) (serverHeaders.has(name) ? server : headers)[name] = values.at(-1) ?? '';
+  return { headers, server };
+}
+
+/** The headers of a message, from its bytes where the client holds them as it does today. */
+export function headerBlock(message: Msg | JsMsg): HeaderBlock {
+  // A consumer's message wraps the one that came.
+  const raw: unknown = 'msg' in message ? message.msg : message;
+  if (!(raw instanceof MsgImpl)) return clientBlock(message.headers);
+  const { buffer, byteOffset } = raw._rdata;
+  return readHeaderBlock(utf8.decode(new Uint8Array(buffer, byteOffset, Math.max(0, raw._msg.hdr))));
+}
