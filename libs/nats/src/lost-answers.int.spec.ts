@@ -12,6 +12,7 @@ import { natsHeaders } from './stored-message.ts';
 
 /** Nothing here ends because its time is over: this is longer than a test may take. */
 const foreverMs = 3_600_000;
+const signsThatOutlastSilence = 1 + Math.ceil(limits.callSilenceMsMax / limits.callBeatMs);
 const { suspendConnection, leaseToken } = operations;
 const caller = { tenantId: newId('tenant'), platformId: newId('platform') };
 const request = () => ({ connection_id: newId('connection') });
@@ -76,15 +77,14 @@ async function beatsHeard(operation: Operation, count: number): Promise<void> {
   }
 }
 
-const requestOf = (operation: Operation) =>
-  operation === leaseToken
-    ? {
-        ...request(),
-        agent_id: newId('agent'),
-        purpose: 'spec',
-        recipient_key: { kty: 'OKP', crv: 'X25519', x: 'A'.repeat(43) },
-      }
-    : request();
+const leaseRequest = () => ({
+  ...request(),
+  agent_id: newId('agent'),
+  purpose: 'spec',
+  recipient_key: { kty: 'OKP' as const, crv: 'X25519' as const, x: 'A'.repeat(43) },
+});
+
+const requestOf = (operation: Operation) => (operation === leaseToken ? leaseRequest() : request());
 
 describe('when the connection is lost', () => {
   test('a call in flight fails at once, however long it could have waited', async () => {
@@ -139,23 +139,23 @@ describe('a caller of a service', () => {
     const { began, answer } = await serveSlowly(suspendConnection);
     const asked = callOperation(far, suspendConnection, caller, request(), { timeoutMs: foreverMs });
     await began;
-    await beatsHeard(suspendConnection, 1 + Math.ceil(limits.callSilenceMsMax / limits.callBeatMs));
+    await beatsHeard(suspendConnection, signsThatOutlastSilence);
     answer({ done: true });
     expect(await asked).toEqual({ done: true });
   });
 
-  test('from the account of the platforms gets its answer and nothing else, whatever its headers say', async () => {
+  test('from the account of the platforms gets its answer and nothing else, and waits for it', async () => {
     const { began, answer } = await serveSlowly(leaseToken);
     const platform = await nats.asPlatform(caller.tenantId, caller.platformId);
-    const asked = platform.connection.request(
-      `${leaseToken.name}.${caller.tenantId}.${caller.platformId}`,
-      JSON.stringify(requestOf(leaseToken)),
-      { timeout: foreverMs, headers: natsHeaders({ [callHeaders.beat]: '1' }) },
-    );
+    const subject = `${leaseToken.name}.${caller.tenantId}.${caller.platformId}`;
+    const asked = callOperation(platform, leaseToken, caller, leaseRequest(), { timeoutMs: foreverMs });
+    // What it gets when it asks for signs all the same.
+    const headers = natsHeaders({ [callHeaders.beat]: '1' });
+    const raw = platform.connection.request(subject, JSON.stringify(leaseRequest()), { timeout: foreverMs, headers });
     await began;
-    await beatsHeard(leaseToken, 2);
+    await beatsHeard(leaseToken, signsThatOutlastSilence);
     answer({ done: true });
-    expect((await asked).json()).toEqual({ done: true });
+    expect([await asked, (await raw).json()]).toEqual([{ done: true }, { done: true }]);
   });
 });
 
