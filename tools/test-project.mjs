@@ -9,7 +9,12 @@ import { dirname, join } from 'node:path';
 
 const root = new URL('..', import.meta.url).pathname;
 const [projectRoot, projectName, kind] = process.argv.slice(2);
-const onCluster = ['--testPathIgnorePatterns', '/dist/', '--testMatch', '**/src/**/*.cluster.spec.ts'];
+/** Three nodes share what cores there are: what is waited for there is progress, and this only ends what makes none. */
+const clusterTimeoutMs = '300000';
+const onCluster = [
+  ...['--testPathIgnorePatterns', '/dist/', '--testMatch', '**/src/**/*.cluster.spec.ts'],
+  ...['--testTimeout', clusterTimeoutMs],
+];
 const outputFile = join(root, 'node_modules/.cache/test-results', `${projectName.replaceAll('/', '-')}.json`);
 mkdirSync(dirname(outputFile), { recursive: true });
 const { status } = spawnSync(

@@ -24,7 +24,7 @@ const ours = new Set(
 );
 const forNx = process.argv.slice(2).filter((_, index) => !ours.has(index));
 /** The drill ends itself when it hangs; this is for a drill that cannot even do that. */
-const drillMsMax = 600_000 + rounds * 120_000;
+const drillMsMax = 1_800_000 + rounds * 60_000;
 
 function run(name, command, args, options = {}) {
   const started = Date.now();

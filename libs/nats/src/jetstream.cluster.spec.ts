@@ -15,9 +15,6 @@ import { identityCreds } from './user-credentials.ts';
 const policy = { attemptsMax: 600, retryDelayMsMin: 5, retryDelayMsMax: 100 };
 const linkDelayMs = 60;
 
-// Three nodes share what cores there are: what is waited for is progress, and this only ends what makes none.
-jest.setTimeout(300_000);
-
 let nats: PosternCluster;
 beforeAll(async () => {
   nats = await PosternCluster.start();

@@ -1,3 +1,6 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
 import { story } from '../demo/story.ts';
 import { withWorld, type World } from '../demo/world.ts';
 import { table } from '../output/printer.ts';
@@ -39,6 +42,7 @@ export interface DrillReport {
 const accessTokenTtlS = 1;
 /** A refresh takes some 50 ms here; the kill falls before, into or after it. */
 const killAfterMsMax = 120;
+const logLinesShown = 40;
 
 /**
  * Kills services and servers at random moments of the story's step 4, and checks what must hold afterwards: never two
@@ -75,6 +79,7 @@ export async function killDrill({
         await oneCallAClaim(world);
       } catch (cause) {
         await clients.stop();
+        onProgress(lastWords(world, plan.target));
         throw new Error(
           `seed ${seed}, round ${index + 1} (${plan.target} after ${plan.killAfterMs} ms): ${String(cause)}`,
           { cause },
@@ -89,6 +94,14 @@ export async function killDrill({
     const count = await leasesAgainstRecords(world, clients.received);
     return { seed, rounds, tokenCalls: calls, claimsReleased: released, leases: count, lines: summary(rounds) };
   });
+}
+
+/** What whoever was killed last wrote: the data folder is gone when the drill has ended. */
+function lastWords({ session }: World, target: Target): string {
+  const path = join(session.folder.logDir, `${target}.log`);
+  if (!existsSync(path)) return `${target} has no log of its own`;
+  const lines = readFileSync(path, 'utf8').trimEnd().split('\n').slice(-logLinesShown);
+  return [`the end of ${target}.log:`, ...lines].join('\n');
 }
 
 /** What stood in the log before stands there still, in the same place. */

@@ -13,7 +13,8 @@ let log: JetStreamEventLog | undefined;
 
 async function obey(order: RacerOrder): Promise<RacerAnswer> {
   if (order.kind === 'connect') {
-    bus = await connectBus({ servers: order.servers, creds: order.creds, identity: order.identity, name: 'racer' });
+    const { servers, creds, identity } = order;
+    bus = await connectBus({ servers, creds, identity, name: 'racer', connectTimeoutMs: 120_000 });
     log = new JetStreamEventLog({ bus, stream: 'connections', policy });
     await log.head();
     return { kind: 'ready' };
