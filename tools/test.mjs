@@ -7,22 +7,14 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 
 const root = new URL('..', import.meta.url).pathname;
 const results = join(root, 'node_modules/.cache/test-results');
 
-const { values, tokens } = parseArgs({
-  options: { 'kill-drill': { type: 'string' } },
-  ...{ strict: false, tokens: true },
-});
-const rounds = Number(values['kill-drill'] ?? 0);
-const ours = new Set(
-  tokens
-    .filter(({ name }) => name === 'kill-drill')
-    .flatMap(({ index, inlineValue }) => (inlineValue ? [index] : [index, index + 1])),
-);
-const forNx = process.argv.slice(2).filter((_, index) => !ours.has(index));
+const forNx = process.argv.slice(2);
+const drillAt = forNx.indexOf('--kill-drill');
+const rounds = drillAt < 0 ? 0 : Number(forNx.splice(drillAt, 2)[1]);
+if (!Number.isInteger(rounds)) throw new Error('--kill-drill is followed by a number of rounds');
 /** The drill ends itself when it hangs; this is for a drill that cannot even do that. */
 const drillMsMax = 1_800_000 + rounds * 60_000;
 
@@ -52,8 +44,8 @@ const checks = [
 ];
 // One project's tests were asked for: then not these, unless they are that project's.
 if (forNx.every((arg) => !/^(--projects|-p)\b/.test(arg) || arg.includes('nats'))) {
-  const [script, ...rest] = ['tools/test-project.mjs', 'libs/nats', 'nats-cluster', '--cluster'];
-  checks.push(run('tests on a cluster', join(root, 'node_modules/.bin/node'), [script, ...rest]));
+  const args = ['tools/test-project.mjs', 'libs/nats', 'nats-cluster', '--cluster'];
+  checks.push(run('tests on a cluster', bin('node'), args));
 }
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
@@ -70,7 +62,7 @@ for (const file of readdirSync(results)) {
 if (rounds > 0) {
   const args = ['tools/kill-drill.mjs', '--times', String(rounds)];
   const limit = { timeout: drillMsMax, killSignal: 'SIGKILL' };
-  const drill = run('kill drill', join(root, 'node_modules/.bin/node'), args, limit);
+  const drill = run('kill drill', bin('node'), args, limit);
   totals[drill.ok ? 'passed' : 'failed'] += 1;
   checks.push(drill);
 }
