@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
  * `npm test`: builds, type-checks the specs, lints, runs every project's tests and closes with the line
- * `N passed, N failed`. Arguments go to nx, such as `--skip-nx-cache` or `--projects=@postern/domain`.
+ * `N passed, N failed`. With `--kill-drill 10` the kill drill follows with so many rounds, as one more test. Other
+ * arguments go to nx, such as `--skip-nx-cache` or `--projects=@postern/domain`.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -10,9 +11,21 @@ import { join } from 'node:path';
 const root = new URL('..', import.meta.url).pathname;
 const results = join(root, 'node_modules/.cache/test-results');
 
-function run(name, command, args) {
+const forNx = process.argv.slice(2);
+const drillAt = forNx.indexOf('--kill-drill');
+const rounds = drillAt < 0 ? 0 : Number(forNx.splice(drillAt, 2)[1]);
+if (!Number.isInteger(rounds)) throw new Error('--kill-drill is followed by a number of rounds');
+/** The drill ends itself when it hangs; this is for a drill that cannot even do that. */
+const drillMsMax = 1_800_000 + rounds * 60_000;
+
+function run(name, command, args, options = {}) {
   const started = Date.now();
-  const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
+  const { status } = spawnSync(command, args, {
+    cwd: root,
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+    ...options,
+  });
   console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
   return { name, ok: status === 0 };
 }
@@ -27,8 +40,13 @@ const checks = [
   run('types of the tests', bin('tsc'), ['-p', 'tsconfig.spec.json']),
   run('lint', bin('oxlint'), ['--type-aware', '--tsconfig', 'tsconfig.spec.json', '--quiet']),
   run('format', bin('oxfmt'), ['--check', '.']),
-  run('tests', bin('nx'), ['run-many', '-t', 'test', '--outputStyle=stream', ...process.argv.slice(2)]),
+  run('tests', bin('nx'), ['run-many', '-t', 'test', '--outputStyle=stream', ...forNx]),
 ];
+// One project's tests were asked for: then not these, unless they are that project's.
+if (forNx.every((arg) => !/^(--projects|-p)\b/.test(arg) || arg.includes('nats'))) {
+  const args = ['tools/test-project.mjs', 'libs/nats', 'nats-cluster', '--cluster'];
+  checks.push(run('tests on a cluster', bin('node'), args));
+}
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const skippedNames = [];
@@ -40,6 +58,13 @@ for (const file of readdirSync(results)) {
   for (const suite of report.testResults) {
     for (const { status, fullName } of suite.assertionResults) if (status === 'pending') skippedNames.push(fullName);
   }
+}
+if (rounds > 0) {
+  const args = ['tools/kill-drill.mjs', '--times', String(rounds)];
+  const limit = { timeout: drillMsMax, killSignal: 'SIGKILL' };
+  const drill = run('kill drill', bin('node'), args, limit);
+  totals[drill.ok ? 'passed' : 'failed'] += 1;
+  checks.push(drill);
 }
 const broken = checks.filter(({ ok }) => !ok);
 // A failed step that no test accounts for (the build, the linter, a runner that died) still counts.

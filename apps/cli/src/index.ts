@@ -1,2 +1,3 @@
 export { killDrill, type DrillOptions, type DrillReport } from './kill-drill/kill-drill.ts';
+export { targets } from './kill-drill/round.ts';
 export { createProgram } from './program.ts';

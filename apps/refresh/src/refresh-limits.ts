@@ -20,6 +20,8 @@ export const refreshLimits = Object.freeze({
   /** The pause after a failure; it grows with the time for which refreshing has been failing. */
   retryDelayMsMin: 4_000,
   retryDelayMsMax: 15 * 60_000,
+  /** The first pause where no provider was asked, because a service of ours was gone for a moment. */
+  ownRetryDelayMsMin: 500,
   /** What was bought is offered to the vault and the log this often, some ten minutes, before it is given up. */
   insistAttemptsMax: 120,
   insistDelayMsMin: 100,

@@ -38,6 +38,10 @@ export const limits = Object.freeze({
   /** A token that lives shorter than this is refreshed in the background when it is leased. */
   refreshLeadMs: 5_000,
   requestTimeoutMs: 5_000,
+  /** How often a service that is asked over the bus says that it is still at work. */
+  callBeatMs: 500,
+  /** After so much silence whoever was asked counts as gone: it may be asked again, another one will answer. */
+  callSilenceMsMax: 2_500,
   platformTokenTtlS: 900,
   minTtlSMax: 86_400,
   listPageMax: 200,

@@ -8,15 +8,26 @@ function chain(error: unknown): unknown[] {
   return links;
 }
 
-/** Was it a refusal by the permissions of our user? */
+/** Was it a refusal by the permissions of our user, or of that user? */
 export function isPermissionError(error: unknown): boolean {
   return chain(error).some(
-    (link) => link instanceof errors.PermissionViolationError || link instanceof errors.AuthorizationError,
+    (link) =>
+      link instanceof errors.PermissionViolationError ||
+      (link instanceof errors.AuthorizationError && !isAuthenticationTimeout(link)),
   );
 }
 
+/** The server waited in vain for our name: one of the two was busy, and nobody was refused. */
+function isAuthenticationTimeout({ message }: Error): boolean {
+  return /timeout/i.test(message);
+}
+
 export function isTimeout(error: unknown): boolean {
-  return chain(error).some((link) => link instanceof errors.TimeoutError);
+  return chain(error).some(
+    (link) =>
+      link instanceof errors.TimeoutError ||
+      (link instanceof errors.AuthorizationError && isAuthenticationTimeout(link)),
+  );
 }
 
 /** Nobody listens on that subject: the message went nowhere. */

@@ -1,4 +1,5 @@
-import { inboxPrefix, limits } from '@postern/contracts';
+import { inboxPrefix, limits, PosternError } from '@postern/contracts';
+import { errors } from '@nats-io/nats-core';
 import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 
 import { busError } from './bus-errors.ts';
@@ -32,6 +33,8 @@ const retireMs = limits.claimTimeoutMs + limits.requestTimeoutMs;
 interface Link {
   readonly connection: NatsConnection;
   readonly credsInUse: () => string;
+  /** Whoever waits for an answer on it: told when it is lost. */
+  readonly waiting: Set<(error: PosternError) => void>;
 }
 
 /** A connection to NATS as one identity. */
@@ -51,7 +54,7 @@ export class Bus {
     this.identity = options.identity;
     this.#options = options;
     this.#link = link;
-    void this.#watch(link.connection);
+    void this.#watch(link);
   }
 
   /** @throws {PosternError} `bus.unavailable`, `auth.forbidden` */
@@ -107,6 +110,27 @@ export class Bus {
     await this.#renewing;
   }
 
+  /**
+   * Asks for an answer, and fails at once when the connection is lost: what was asked on it cannot be answered any more.
+   *
+   * While there is no connection it waits for the next one, since what is sent into the gap gets lost.
+   *
+   * @param timeoutMs what both may take together; `ask` is told what is left of it.
+   * @throws {PosternError} `bus.unavailable` when the connection was lost; whether the question arrived is not known.
+   * @throws {ClosedConnectionError} when there was no connection in time: nothing was sent.
+   */
+  async whileConnected<T>(timeoutMs: number, ask: (leftMs: number) => Promise<T>): Promise<T> {
+    const leftMs = this.isConnected ? timeoutMs : await this.#connectedWithin(timeoutMs);
+    const { waiting } = this.#link;
+    const lost = Promise.withResolvers<never>();
+    waiting.add(lost.reject);
+    try {
+      return await Promise.race([ask(leftMs), lost.promise]);
+    } finally {
+      waiting.delete(lost.reject);
+    }
+  }
+
   /** Sends what is under way, then closes. */
   async drain(): Promise<void> {
     this.#ending = true;
@@ -125,7 +149,7 @@ export class Bus {
     this.#retiring.add(old);
     this.#link = next;
     this.#connected = true;
-    void this.#watch(next.connection);
+    void this.#watch(next);
     this.#tell({ type: 'renewed' });
     const end = setTimeout(() => void drained(old), retireMs);
     end.unref();
@@ -136,16 +160,31 @@ export class Bus {
     await Promise.all([...this.#movers].map((move) => move()));
   }
 
+  /** @returns what is left of the time. */
+  async #connectedWithin(timeoutMs: number): Promise<number> {
+    const sinceMs = performance.now();
+    const connected = Promise.withResolvers<void>();
+    const stopListening = this.onStatus(() => this.isConnected && connected.resolve());
+    const timer = setTimeout(connected.resolve, timeoutMs);
+    await Promise.race([connected.promise, this.closed]);
+    stopListening();
+    clearTimeout(timer);
+    const leftMs = Math.ceil(timeoutMs - (performance.now() - sinceMs));
+    if (!this.isConnected || leftMs <= 0) throw new errors.ClosedConnectionError();
+    return leftMs;
+  }
+
   #all(): NatsConnection[] {
     return [this.connection, ...this.#retiring];
   }
 
-  async #watch(connection: NatsConnection): Promise<void> {
+  async #watch({ connection, waiting }: Link): Promise<void> {
     const isCurrent = () => connection === this.connection;
     void connection.closed().then((error) => {
       if (isCurrent()) this.#closed.resolve(error ?? undefined);
     });
     for await (const status of connection.status()) {
+      if (status.type === 'disconnect') for (const fail of waiting) fail(lostError());
       if (status.type === 'error') this.#tell({ type: 'error', error: status.error });
       else if (status.type === 'disconnect' && isCurrent()) this.#tell({ type: 'disconnected' });
       else if (status.type === 'reconnect' && isCurrent()) this.#tell({ type: 'reconnected' });
@@ -192,10 +231,14 @@ async function dial(options: BusOptions): Promise<Link> {
       maxPingOut: 2,
       ...(creds === undefined ? {} : { authenticator }),
     });
-    return { connection, credsInUse: () => inUse };
+    return { connection, credsInUse: () => inUse, waiting: new Set() };
   } catch (error) {
     throw busError(error);
   }
+}
+
+function lostError(): PosternError {
+  return new PosternError('bus.unavailable', 'The connection to the bus was lost before the answer came.');
 }
 
 function newestCreds({ creds }: BusOptions): string {

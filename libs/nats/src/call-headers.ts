@@ -5,6 +5,8 @@ export const callHeaders = Object.freeze({
   correlationId: 'Postern-Correlation-Id',
   error: 'Nats-Service-Error',
   errorCode: 'Nats-Service-Error-Code',
+  /** On a request: the caller wants to hear that it is worked on. On an empty reply: it is. */
+  beat: 'Postern-Beat',
 });
 
 /** The correlation id of a caller, if it is one that may stand in a log line; otherwise a new one. */

@@ -10,6 +10,7 @@ import {
 } from '@postern/contracts';
 import type { Msg } from '@nats-io/nats-core';
 
+import { askOne } from './ask-one.ts';
 import { busError, isNoResponders } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
 import { callHeaders } from './call-headers.ts';
@@ -31,7 +32,8 @@ export interface CallOptions {
 /**
  * Asks a service and waits for its answer.
  *
- * @throws {PosternError} the error the service answered with; `bus.unavailable` when none serves it; `bus.timeout`.
+ * @throws {PosternError} the error the service answered with; `bus.unavailable` when none serves it, or when the
+ *   connection or whoever works on it is gone; `bus.timeout`.
  */
 export async function callOperation<O extends Operation>(
   bus: Bus,
@@ -39,11 +41,9 @@ export async function callOperation<O extends Operation>(
 ): Promise<ReplyOf<O>> {
   const { timeoutMs = limits.requestTimeoutMs } = options;
   try {
-    const answer = await bus.connection.request(operationSubject(operation, caller), JSON.stringify(request), {
-      timeout: timeoutMs,
-      headers: requestHeaders(options),
-    });
-    return replyOf<O>(answer);
+    const subject = operationSubject(operation, caller);
+    const headers = requestHeaders(options);
+    return replyOf<O>(await askOne(bus, { subject, payload: JSON.stringify(request), headers, timeoutMs }));
   } catch (error) {
     throw callError(error, operation);
   }

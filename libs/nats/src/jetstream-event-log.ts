@@ -63,7 +63,10 @@ export class JetStreamEventLog implements EventLog {
     const { subject, expectedPosition } = request;
     return await resolveAppend(request, {
       send: () => sendOnce(this.#bus, { ...request, stream: this.#stream, ackTimeoutMs: this.#ackTimeoutMs }),
-      standing: () => this.#fromLeader({ seq: expectedPosition + 1, next_by_subj: subject }),
+      standing: () =>
+        this.#bus.whileConnected(streamTimeoutMs, () =>
+          this.#fromLeader({ seq: expectedPosition + 1, next_by_subj: subject }),
+        ),
       policy: this.#policy,
     });
   }

@@ -1,4 +1,5 @@
 import { newId, PosternError, streams, subjects } from '@postern/contracts';
+import { startTcpProxy, waitFor } from '@postern/testing';
 
 import type { Bus } from './bus.ts';
 import { JetStreamWorker, type WorkMessage } from './jetstream-worker.ts';
@@ -29,17 +30,23 @@ async function publishDue(connection = due()): Promise<string> {
   return subject;
 }
 
+interface WorkOptions {
+  readonly concurrencyMax?: number;
+  readonly act?: () => Promise<void>;
+  readonly on?: Bus;
+}
+
 /** Works until `enough` says so, then stops. */
 async function workUntil(
   enough: (seen: readonly WorkMessage[]) => boolean,
   handle: (message: WorkMessage) => Promise<void>,
-  { concurrencyMax = 4, act = () => Promise.resolve() }: { concurrencyMax?: number; act?: () => Promise<void> } = {},
+  { concurrencyMax = 4, act = () => Promise.resolve(), on = bus }: WorkOptions = {},
 ): Promise<{ seen: WorkMessage[]; errors: PosternError[] }> {
   const seen: WorkMessage[] = [];
   const errors: PosternError[] = [];
   const finished = Promise.withResolvers<void>();
   const worker = new JetStreamWorker({
-    bus,
+    bus: on,
     consumer: 'refreshWorker',
     concurrencyMax,
     nakDelayMs: 10,
@@ -124,6 +131,31 @@ describe('a worker on a durable consumer', () => {
     );
     expect(most).toBeLessThanOrEqual(3);
     expect(finished).toBe(seen.length);
+  });
+
+  test('says again what was lost with its connection: the message is done, and is not delivered twice', async () => {
+    const proxy = await startTcpProxy({ targetPort: nats.port });
+    const connection = due();
+    await publishDue(connection);
+    const { seen } = await workUntil(
+      ({ length }) => length === 1,
+      () => Promise.resolve(proxy.cut()),
+      {
+        on: await nats.as('refresh', `nats://127.0.0.1:${proxy.port}`),
+        act: async () => {
+          const isFree = () => publishDue(connection).catch(() => undefined);
+          await waitFor(() => proxy.connections() === 0, { describe: 'the connection to be cut' });
+          proxy.heal();
+          await waitFor(isFree, { timeoutMs: 50_000, describe: 'the message to be done' });
+        },
+      },
+    );
+    expect(seen.map(({ deliveries }) => deliveries)).toEqual([1]);
+    await workUntil(
+      ({ length }) => length === 1,
+      () => Promise.resolve(),
+    );
+    await proxy.close();
   });
 
   test('goes on when the server was killed and came back', async () => {

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { consumers, toPosternError, type ConsumerKey, type PosternError } from '@postern/contracts';
 import { jetstream, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream';
 
+import { acknowledge, done, putBack } from './acknowledge.ts';
 import { logError } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
 import { headerRecord } from './stored-message.ts';
@@ -65,7 +66,7 @@ export class JetStreamWorker {
   /** Resolves once the consumer was found. @throws {PosternError} `log.unavailable`, `auth.forbidden` */
   async start(): Promise<void> {
     this.#messages = await this.#open();
-    // What is in hand is acknowledged on the old connection; what comes next is fetched on the new one.
+    // What is in hand is acknowledged on either connection; what comes next is fetched on the new one.
     this.#stopListening = this.#options.bus.onStatus(({ type }) => {
       if (type === 'renewed') void this.#messages?.close();
     });
@@ -120,7 +121,7 @@ export class JetStreamWorker {
 
   /** Never rejects. */
   async #work(raw: JsMsg): Promise<void> {
-    const { message, settled } = workMessage(raw);
+    const { message, settled } = workMessage(this.#options.bus, raw);
     try {
       await this.#options.handle(message);
       if (!settled()) await message.ack();
@@ -139,7 +140,9 @@ export class JetStreamWorker {
   }
 }
 
-function workMessage(raw: JsMsg): { message: WorkMessage; settled: () => boolean } {
+function workMessage(bus: Bus, raw: JsMsg): { message: WorkMessage; settled: () => boolean } {
+  // The client's type does not know where a message wants its acknowledgement.
+  const { reply } = raw as JsMsg & { readonly reply: string };
   let settled = false;
   const once = (settle: () => void) => {
     if (settled) return;
@@ -158,9 +161,10 @@ function workMessage(raw: JsMsg): { message: WorkMessage; settled: () => boolean
     ack: async () => {
       if (settled) return;
       settled = true;
-      await raw.ackAck();
+      await acknowledge(bus, reply, done);
     },
-    nak: (delayMs) => once(() => raw.nak(delayMs)),
+    // One that never arrives: the wait for the acknowledgement ends, and it is delivered again.
+    nak: (delayMs) => once(() => void acknowledge(bus, reply, putBack(delayMs)).catch(() => undefined)),
     term: (reason) => once(() => raw.term(reason)),
   };
   return { message, settled: () => settled };

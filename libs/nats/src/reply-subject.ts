@@ -1,7 +1,7 @@
 import { inboxPrefix, type CallerOf, type Operation } from '@postern/contracts';
 
 /** Where the server puts the answers to requests that came through an import. */
-const importReplyPrefix = '_R_.';
+export const importReplyPrefix = '_R_.';
 
 /**
  * May an answer go there?

@@ -44,7 +44,10 @@ export async function sendOnce(bus: Bus, message: StreamMessage): Promise<SendOu
   }
   let text: string;
   try {
-    text = (await bus.connection.request(subject, payload, { headers, timeout: ackTimeoutMs })).string();
+    const answer = await bus.whileConnected(ackTimeoutMs, (timeout) =>
+      bus.connection.request(subject, payload, { headers, timeout }),
+    );
+    text = answer.string();
   } catch (error) {
     if (isPermissionError(error)) throw busError(error);
     const nowhere = isNoResponders(error) || error instanceof errors.ClosedConnectionError;

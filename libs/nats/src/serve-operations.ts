@@ -16,7 +16,7 @@ import { Svcm, type Service, type ServiceMsg } from '@nats-io/services';
 import type { Bus } from './bus.ts';
 import { callHeaders, correlationIdOf } from './call-headers.ts';
 import type { Call, Endpoint } from './operation-endpoint.ts';
-import { mayAnswerTo } from './reply-subject.ts';
+import { importReplyPrefix, mayAnswerTo } from './reply-subject.ts';
 import { headerRecord, natsHeaders } from './stored-message.ts';
 
 export interface ServeOptions {
@@ -150,6 +150,7 @@ async function answer(message: ServiceMsg, { operation, handler }: Endpoint, opt
     message.respond(JSON.stringify(body), {
       headers: natsHeaders({ ...more, [callHeaders.correlationId]: correlationId }),
     });
+  const stopBeating = headers[callHeaders.beat] === undefined ? undefined : beat(message);
   try {
     assertCaller(operation, caller);
     const request = parseRequest(operation.request, jsonOf(message.data));
@@ -161,7 +162,17 @@ async function answer(message: ServiceMsg, { operation, handler }: Endpoint, opt
     if (error.row.status >= 500) options.onError?.(error, { subject, correlationId });
     const codes = { [callHeaders.error]: error.code, [callHeaders.errorCode]: String(error.row.status) };
     respondQuietly(() => respond(problemOf(error, correlationId), codes));
+  } finally {
+    stopBeating?.();
   }
+}
+
+/** Tells the caller now and then that it is worked on. An import takes one reply a request, so a platform gets none. */
+function beat(message: ServiceMsg): () => void {
+  if (message.reply?.startsWith(importReplyPrefix) === true) return () => undefined;
+  const headers = natsHeaders({ [callHeaders.beat]: '1' });
+  const timer = setInterval(() => respondQuietly(() => message.respond(undefined, { headers })), limits.callBeatMs);
+  return () => clearInterval(timer);
 }
 
 /** A closed connection takes no answer; the caller learns it by its own. */

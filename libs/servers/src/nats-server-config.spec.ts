@@ -11,6 +11,10 @@ describe('the nats-server configuration', () => {
     expect(natsServerConfig({ ...places, syncAlways: false })).not.toContain('sync_interval');
   });
 
+  test('a client of a busy machine has time to say who it is', () => {
+    expect(natsServerConfig(places)).toMatch(/^authorization \{ timeout: 20 \}$/m);
+  });
+
   test('a node routes to the others of its cluster, not to itself', () => {
     const text = natsServerConfig({ ...places, cluster: { name: 'c', port: 1, routePorts: [1, 2, 3] } });
     expect(text.match(/nats:\/\/127\.0\.0\.1:\d/g)).toEqual(['nats://127.0.0.1:2', 'nats://127.0.0.1:3']);

@@ -40,6 +40,8 @@ export interface NatsServerConfigOptions {
   readonly extra?: string;
 }
 
+const authenticationTimeoutS = 20;
+
 function quoted(text: string): string {
   if (/[\p{Cc}"\\]/u.test(text)) {
     throw new PosternError('servers.start_failed', `A nats-server configuration cannot hold the text ${text}`);
@@ -96,6 +98,8 @@ export function natsServerConfig(options: NatsServerConfigOptions): string {
     'host: "127.0.0.1"',
     `port: ${port}`,
     `http: "127.0.0.1:${monitorPort}"`,
+    // How long a client may take to say who it is; NATS's own two seconds fail clients of a busy machine.
+    `authorization { timeout: ${authenticationTimeoutS} }`,
     ...(serverName === undefined ? [] : [`server_name: ${quoted(serverName)}`]),
     ...jetStream(options),
     ...(operatorMode ? operator(operatorMode, storeDir) : []),

@@ -13,6 +13,7 @@ import {
 import { createKeyFile } from '@postern/keyring';
 
 import { readOrCreate, writePrivate } from './files.ts';
+import { keyringPassphrase } from './keyring-passphrase.ts';
 import type { DataFolder } from './paths.ts';
 
 /** Who signs commits, and who is sent sealed secrets (DESIGN §3, "holds"). */
@@ -20,7 +21,8 @@ const signers: readonly IdentityName[] = ['authorization', 'vault', 'refresh', '
 const recipients: readonly IdentityName[] = ['vault', 'authorization', 'refresh', 'revocation', 'gateway'];
 
 /**
- * Makes every key that is not there yet and pins the public ones in the trust bundle.
+ * Makes every key that is not there yet and pins the public ones in the trust bundle. The key file is encrypted where
+ * POSTERN_KEYRING_PASSPHRASE_FILE names a passphrase.
  *
  * @effect files of mode 0600 in the data folder; keys that exist stay.
  */
@@ -42,7 +44,7 @@ export async function ensureKeys(folder: DataFolder): Promise<TrustBundle> {
   }
   if (!existsSync(folder.keyringFile)) {
     mkdirSync(dirname(folder.keyringFile), { recursive: true, mode: 0o700 });
-    await createKeyFile({ keyFile: folder.keyringFile });
+    await createKeyFile({ keyFile: folder.keyringFile, passphrase: keyringPassphrase() });
   }
   writePrivate(folder.trustFile, `${JSON.stringify(TrustBundle.parse(bundle), null, 2)}\n`);
   return bundle;

@@ -18,6 +18,7 @@ export interface HttpAnswer {
 export class PlatformHttp {
   readonly #base: string;
   #accessToken = '';
+  #credentials: readonly [string, Secret] | undefined;
 
   constructor(base: string) {
     this.#base = base;
@@ -32,14 +33,23 @@ export class PlatformHttp {
       body: 'grant_type=client_credentials',
     });
     const { access_token: token } = answer.body;
-    this.#accessToken = typeof token === 'string' ? token : '';
-    return {
-      status: answer.status,
-      body: { ...answer.body, access_token: this.#accessToken === '' ? undefined : 'given' },
-    };
+    const given = typeof token === 'string';
+    if (given) {
+      this.#accessToken = token;
+      this.#credentials = [clientId, clientSecret];
+    }
+    return { status: answer.status, body: { ...answer.body, access_token: given ? 'given' : undefined } };
   }
 
+  /** As any platform's client: a token of ours that has ended is replaced by a new one. */
   async request(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<HttpAnswer> {
+    const answer = await this.#send(method, path, body);
+    if (answer.status !== 401 || this.#credentials === undefined) return answer;
+    const { status } = await this.authenticate(...this.#credentials);
+    return status === 200 ? await this.#send(method, path, body) : answer;
+  }
+
+  async #send(method: string, path: string, body: unknown): Promise<HttpAnswer> {
     return this.#fetch(path, {
       method,
       headers: {

@@ -1,9 +1,10 @@
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
-import { describeWithServer } from '@postern/servers';
+import { randomToken } from '@postern/crypto';
+import { describeWithServer, temporaryDataDir } from '@postern/servers';
 
 import { scanFolder, scanText, type Canaries } from '../spec-support/secret-scan.ts';
 import { story } from './story.ts';
@@ -56,7 +57,7 @@ function listenToAnswers(world: World): Heard {
   return { tokens, cookies, refusals };
 }
 
-async function canariesOf(world: World, { tokens, cookies }: Heard): Promise<Canaries> {
+async function canariesOf(world: World, { tokens, cookies }: Heard, passphrase: string): Promise<Canaries> {
   const { tokenCalls } = await world.acme.report();
   const urls = world.browser.history.map(({ url }) => url);
   const matches = (pattern: RegExp) => urls.flatMap((url) => pattern.exec(url)?.[1] ?? []).map(decodeURIComponent);
@@ -66,6 +67,7 @@ async function canariesOf(world: World, { tokens, cookies }: Heard): Promise<Can
       ...tokens.map((value) => ({ name: 'an access token', value })),
       ...matches(codePattern).map((value) => ({ name: 'a code', value })),
       ...cookies.filter(Boolean).map((value) => ({ name: 'a cookie', value })),
+      { name: 'the passphrase', value: passphrase },
       { name: 'the client secret', value: world.acmeClientSecret.reveal() },
       { name: 'the platform’s client secret', value: world.platformSecret?.reveal() ?? '' },
       { name: 'the platform’s NATS seed', value: /\n(SU[A-Z2-7]+)\n/.exec(credsText)?.[1] ?? '' },
@@ -91,6 +93,11 @@ await describeWithServer('nats-server', 'the whole story', () => {
     async () => {
       const collector = await traceCollector();
       const originalFetch = globalThis.fetch;
+      const passphrase = randomToken(32);
+      const elsewhere = temporaryDataDir('postern-passphrase-');
+      const passphraseFile = join(elsewhere, 'passphrase');
+      writeFileSync(passphraseFile, passphrase, { mode: 0o600 });
+      process.env['POSTERN_KEYRING_PASSPHRASE_FILE'] = passphraseFile;
       process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.url;
       process.env['POSTERN_LOG_LEVEL'] = 'trace';
       try {
@@ -99,13 +106,16 @@ await describeWithServer('nats-server', 'the whole story', () => {
           async (world) => {
             const heard = listenToAnswers(world);
             for (const step of story) await step.run(world);
-            const canaries = await canariesOf(world, heard);
+            const canaries = await canariesOf(world, heard, passphrase);
             expect([canaries.literals.length > 8, canaries.fingerprints.size > 2, canaries.challenges.size]).toEqual([
               true,
               true,
               2,
             ]);
             expect(canaries.literals.filter(({ value }) => value.length < 8)).toEqual([]);
+
+            // It is in use: the master keys are encrypted under it.
+            expect(readFileSync(join(world.dataRoot, 'data/keyring/keyring.key'), 'utf8')).toContain('argon2id');
 
             const clean = scanFolder(world.dataRoot, canaries, mayHold);
             expect(clean.hits).toEqual([]);
@@ -117,9 +127,10 @@ await describeWithServer('nats-server', 'the whole story', () => {
             expect(scanText('traces', collector.received(), canaries)).toEqual([]);
 
             const log = join(world.dataRoot, 'data/logs/vault.log');
-            appendFileSync(log, `{"msg":"oops ${heard.tokens.at(-1)}"}\n`);
+            appendFileSync(log, `{"msg":"oops ${heard.tokens.at(-1)} ${passphrase}"}\n`);
             expect(scanFolder(world.dataRoot, canaries, mayHold).hits).toEqual([
               { place: log, what: 'an access token' },
+              { place: log, what: 'the passphrase' },
             ]);
           },
         );
@@ -127,6 +138,8 @@ await describeWithServer('nats-server', 'the whole story', () => {
         globalThis.fetch = originalFetch;
         delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
         delete process.env['POSTERN_LOG_LEVEL'];
+        delete process.env['POSTERN_KEYRING_PASSPHRASE_FILE'];
+        rmSync(elsewhere, { recursive: true, force: true });
         collector.close();
       }
     },

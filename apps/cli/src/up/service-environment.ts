@@ -1,5 +1,6 @@
 import type { AppName } from '@postern/contracts';
 
+import { keyringPassphraseFile } from '../data-folder/keyring-passphrase.ts';
 import type { DataFolder } from '../data-folder/paths.ts';
 
 export interface ServiceEnvironmentOptions {
@@ -52,6 +53,7 @@ export function serviceEnvironment(app: AppName, options: ServiceEnvironmentOpti
     POSTERN_TRUST_FILE: folder.trustFile,
     ...(signing.includes(app) && { POSTERN_SIGNING_KEY_FILE: folder.signingKeyFile(app) }),
     ...(sealing.includes(app) && { POSTERN_SEALING_KEY_FILE: folder.sealingKeyFile(app) }),
+    ...(app === 'vault' && keyringPassphraseFile()),
     POSTERN_HTTP_HOST: '127.0.0.1',
     POSTERN_HTTP_PORT: String(httpPort),
     POSTERN_PUBLIC_URL: publicUrl,

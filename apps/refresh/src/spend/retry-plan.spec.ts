@@ -6,12 +6,21 @@ const { retryDelayMsMin, retryDelayMsMax } = refreshLimits;
 const failure = { retryAfterMs: null, mayHaveBeenProcessed: false };
 const healthy = stateOf(connected);
 const failing = stateOf([...connected, the.claimed(), the.failed(tokenEndsMs)]);
-const plan = (state: typeof healthy, more: Partial<typeof failure> | { retryAfterMs: number }, forMs = 0, random = 1) =>
-  nextAttemptAtMs(state, { ...failure, ...more }, { nowMs: whileItLives + forMs, random }) - whileItLives - forMs;
+const plan = (
+  state: typeof healthy,
+  more: Partial<typeof failure> | { retryAfterMs: number } | { pauseMsMin: number },
+  forMs = 0,
+  random = 1,
+) => nextAttemptAtMs(state, { ...failure, ...more }, { nowMs: whileItLives + forMs, random }) - whileItLives - forMs;
 
 test('the first pause is short, and half of it is chance', () => {
   expect(plan(healthy, {})).toBe(retryDelayMsMin);
   expect(plan(healthy, {}, 0, 0)).toBe(retryDelayMsMin / 2);
+});
+
+test('where no provider was asked the first pause may be shorter, and grows like any other', () => {
+  expect(plan(healthy, { pauseMsMin: 500 })).toBe(500);
+  expect(plan(failing, { pauseMsMin: 500 }, 60_000)).toBe(60_000);
 });
 
 test('the pause grows with the time of failing, up to its maximum', () => {

@@ -9,6 +9,8 @@ export interface Failure {
   readonly httpStatus: number | null;
   /** What the provider asked for. */
   readonly retryAfterMs: number | null;
+  /** The shortest pause; `retryDelayMsMin` when absent. */
+  readonly pauseMsMin?: number | undefined;
   /** The refresh token may count as spent at the provider: a second use could cost the living access token. */
   readonly mayHaveBeenProcessed: boolean;
 }
@@ -25,12 +27,13 @@ export interface Failure {
  */
 export function nextAttemptAtMs(
   { health, credential }: Pick<Connection, 'health' | 'credential'>,
-  { retryAfterMs, mayHaveBeenProcessed }: Pick<Failure, 'retryAfterMs' | 'mayHaveBeenProcessed'>,
+  failure: Pick<Failure, 'retryAfterMs' | 'pauseMsMin' | 'mayHaveBeenProcessed'>,
   { nowMs, random }: { readonly nowMs: number; readonly random: number },
 ): number {
   const { retryDelayMsMin, retryDelayMsMax } = refreshLimits;
+  const { retryAfterMs, pauseMsMin = retryDelayMsMin, mayHaveBeenProcessed } = failure;
   const failingForMs = nowMs - (health.failingSinceMs ?? nowMs);
-  const pauseMs = Math.min(Math.max(failingForMs, retryDelayMsMin), retryDelayMsMax);
+  const pauseMs = Math.min(Math.max(failingForMs, pauseMsMin), retryDelayMsMax);
   const backOffMs = pauseMs * (0.5 + random / 2);
   const askedMs = retryAfterMs === null ? 0 : retryAfterMs + retryDelayMsMin * random;
   const tokenEndsAtMs = mayHaveBeenProcessed ? (credential?.accessTokenExpiresAtMs ?? 0) : 0;

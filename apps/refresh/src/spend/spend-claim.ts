@@ -116,9 +116,17 @@ export class SpendClaim {
     this.#outcomes.add(1, { outcome: 'not_spent' });
     const level = error.row.retry === 'never' ? 'error' : 'warn';
     this.logger[level]('a refresh token was not spent', { ...idsOf(held), code: error.code, err: error });
-    await this.outcomes.failed(held, { ...nothingSpent, error: error.code, httpStatus: null }, stillWorking);
+    const pauseMsMin = isOurs(error) ? refreshLimits.ownRetryDelayMsMin : undefined;
+    await this.outcomes.failed(
+      held,
+      { ...nothingSpent, pauseMsMin, error: error.code, httpStatus: null },
+      stillWorking,
+    );
   }
 }
+
+/** Codes of our own services and servers; a provider that cannot be reached is left in peace for longer. */
+const isOurs = ({ code, row }: PosternError) => row.retry !== 'never' && !code.startsWith('provider.');
 
 const nothingSpent: Pick<Failure, 'retryAfterMs' | 'mayHaveBeenProcessed'> = Object.freeze({
   retryAfterMs: null,

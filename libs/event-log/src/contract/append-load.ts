@@ -18,7 +18,7 @@ export interface AppendLoadOptions {
   readonly writers?: number | undefined;
 }
 
-const waitTimeoutMs = 60_000;
+const waitTimeoutMs = 120_000;
 /** A state is proven from the commits that its writer made in a row: long rows would measure that. */
 const commitsPerAggregate = 10;
 

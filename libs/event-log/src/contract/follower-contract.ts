@@ -19,7 +19,7 @@ import {
 import { foreignMessages } from './foreign-messages.ts';
 import { codeOf, testGlobals, type LogUnderTest } from './harness.ts';
 
-const timeoutMs = 20_000;
+const timeoutMs = 60_000;
 
 /** Following: every commit once and in order, and knowing how fresh that is. */
 export function followerContract(sut: () => LogUnderTest): void {

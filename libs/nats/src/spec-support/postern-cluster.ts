@@ -47,7 +47,7 @@ export class PosternCluster extends SpecIdentities {
         return undefined;
       }
     };
-    await waitFor(isDone, { describe: () => `the streams to be made: ${String(last)}` });
+    await waitFor(isDone, { timeoutMs: 120_000, describe: () => `the streams to be made: ${String(last)}` });
   }
 
   /** Who leads CONNECTIONS, and who follows. */

@@ -5,13 +5,17 @@ import { connectBus, type Bus } from '../bus.ts';
 import { JetStreamEventLog } from '../jetstream-event-log.ts';
 import type { RacerAnswer, RacerOrder } from './race.ts';
 
+/** Outlasts an election: a round without a winner would say nothing. */
+const policy = { attemptsMax: 60, retryDelayMsMin: 15, retryDelayMsMax: 1_000 };
+
 let bus: Bus | undefined;
 let log: JetStreamEventLog | undefined;
 
 async function obey(order: RacerOrder): Promise<RacerAnswer> {
   if (order.kind === 'connect') {
-    bus = await connectBus({ servers: order.servers, creds: order.creds, identity: order.identity, name: 'racer' });
-    log = new JetStreamEventLog({ bus, stream: 'connections' });
+    const { servers, creds, identity } = order;
+    bus = await connectBus({ servers, creds, identity, name: 'racer', connectTimeoutMs: 120_000 });
+    log = new JetStreamEventLog({ bus, stream: 'connections', policy });
     await log.head();
     return { kind: 'ready' };
   }

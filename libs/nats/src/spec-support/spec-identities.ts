@@ -4,6 +4,9 @@ import { connectBus, type Bus } from '../bus.ts';
 import type { OperatorBundle } from '../operator.ts';
 import { identityCreds, platformCreds, systemCreds } from '../user-credentials.ts';
 
+/** A bound on failure: a machine that is busy with everything else takes its time. */
+const connectTimeoutMs = 120_000;
+
 type Servers = string | readonly string[];
 
 /** Connects as whoever is asked for, and closes all that it connected. */
@@ -43,7 +46,8 @@ export abstract class SpecIdentities {
   }
 
   async #connect(identity: string, creds: string, servers: Servers): Promise<Bus> {
-    const bus = await connectBus({ servers, creds, identity, name: `spec-${inboxPrefix(identity)}` });
+    const name = `spec-${inboxPrefix(identity)}`;
+    const bus = await connectBus({ servers, creds, identity, name, connectTimeoutMs });
     this.#buses.push(bus);
     return bus;
   }
