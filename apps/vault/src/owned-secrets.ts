@@ -1,17 +1,25 @@
 import { UniqueConstraintViolationException } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
-import { PosternError } from '@postern/contracts';
-import { constantTimeEqual } from '@postern/crypto';
-import type { Registration } from '@postern/domain';
+import { PosternError, type RegistrationSecretKind } from '@postern/contracts';
+import { constantTimeEqual, zero } from '@postern/crypto';
 import { openCredential, sealCredential, type CredentialBinding } from '@postern/keyring';
 
-import { DataKeys } from '../data-keys.ts';
-import { ClientSecretTable, type ClientSecretRow } from '../tables.ts';
-import { VaultDatabase } from '../vault-database.ts';
+import { DataKeys } from './data-keys.ts';
+import { OwnedSecretTable, type OwnedSecretRow } from './tables.ts';
+import { VaultDatabase } from './vault-database.ts';
 
-/** Client secrets, a version each time one is stored. */
+/** Whose secret, and which: a registration has some of each kind, a connection its DPoP key. */
+export interface SecretPlace {
+  readonly tenantId: string;
+  readonly providerId: string;
+  readonly ownerId: string;
+  readonly kind: RegistrationSecretKind | 'dpop_key';
+}
+
+/** Secrets beside tokens, in versions. Which of them counts is for the log to say, and never for this table. */
 @Injectable()
-export class ClientSecrets {
+export class OwnedSecrets {
   readonly #database: VaultDatabase;
   readonly #dataKeys: DataKeys;
 
@@ -23,55 +31,77 @@ export class ClientSecrets {
   /**
    * Stores a secret as the next version; the newest one stored again keeps its number.
    *
-   * @throws {PosternError} `log.conflict` when another was stored at the same moment.
+   * @throws {PosternError} `log.conflict` when another was stored at the same moment; what {@link DataKeys} throws.
    */
-  async insert(registration: Registration, secret: Uint8Array): Promise<number> {
-    const { tenantId, registrationId } = registration;
-    const newest = await this.#newest(registration);
-    if (newest !== undefined && constantTimeEqual(await this.#open(registration, newest), secret))
-      return newest.version;
+  async insertNext(place: SecretPlace, secret: Uint8Array): Promise<number> {
+    const newest = await this.#find(place);
+    if (newest !== undefined) {
+      const known = await this.#open(place, newest);
+      try {
+        if (constantTimeEqual(known, secret)) return newest.version;
+      } finally {
+        zero(known);
+      }
+    }
     const version = (newest?.version ?? 0) + 1;
-    const ciphertext = await this.#dataKeys.useOrMake({ tenantId, ownerId: registrationId }, (dataKey) =>
-      sealCredential({ dataKey, binding: bindingOf(registration, version), plaintext: secret }),
+    if (await this.insert(place, { version, secret })) return version;
+    throw new PosternError('log.conflict', 'Another secret was stored at the same moment.');
+  }
+
+  /** Stores this version of a secret. @returns false when there is one already, which stays as it is. */
+  async insert(place: SecretPlace, { version, secret }: { version: number; secret: Uint8Array }): Promise<boolean> {
+    const { tenantId, ownerId, kind } = place;
+    const ciphertext = await this.#dataKeys.useOrMake({ tenantId, ownerId }, (dataKey) =>
+      sealCredential({ dataKey, binding: bindingOf(place, version), plaintext: secret }),
     );
-    const row = { tenantId, registrationId, version, ciphertext, createdAt: new Date() };
+    const row = { tenantId, ownerId, kind, version, ciphertext, createdAt: new Date() };
     try {
-      await this.#database.inTenant(tenantId, (em) => em.insert(ClientSecretTable, row));
+      await this.#database.inTenant(tenantId, (em) => em.insert(OwnedSecretTable, row));
+      return true;
     } catch (error) {
       if (!(error instanceof UniqueConstraintViolationException)) throw error;
-      throw new PosternError('log.conflict', 'Another secret was stored at the same moment.');
+      return false;
     }
-    return version;
   }
 
-  /**
-   * The secret that the registration names, or the newest while none is named yet. Zero it after use.
-   *
-   * @throws {PosternError} `vault.credential_missing`
-   */
-  async open(registration: Registration): Promise<{ secret: Buffer; version: number }> {
-    const row = await this.#newest(registration, registration.secretVersion ?? undefined);
-    if (row === undefined) throw new PosternError('vault.credential_missing', 'The registration has no secret.');
-    return { secret: await this.#open(registration, row), version: row.version };
+  /** A version of a secret. Zero it after use. @throws {PosternError} `vault.credential_missing` */
+  async open(place: SecretPlace, version: number): Promise<Buffer> {
+    const row = await this.#find(place, version);
+    if (row === undefined) throw new PosternError('vault.credential_missing', 'The vault does not hold this secret.');
+    return await this.#open(place, row);
   }
 
-  async #newest(registration: Registration, version?: number): Promise<ClientSecretRow | undefined> {
-    const { tenantId, registrationId } = registration;
-    const where = { tenantId, registrationId, ...(version === undefined ? {} : { version }) };
+  /** Deletes the versions of a secret below this one, but for those that are kept. @returns how many there were. */
+  async removeOlder(place: SecretPlace, { than, but }: { than: number; but: readonly number[] }): Promise<number> {
+    const { tenantId, ownerId, kind } = place;
+    const version = { $lt: than, $nin: [...but] };
+    return await this.#database.inTenant(tenantId, (em) =>
+      em.nativeDelete(OwnedSecretTable, { tenantId, ownerId, kind, version }),
+    );
+  }
+
+  /** Takes all secrets of an owner away, within the caller's transaction. */
+  async removeAll(em: EntityManager, { tenantId, ownerId }: Pick<SecretPlace, 'tenantId' | 'ownerId'>): Promise<void> {
+    await em.nativeDelete(OwnedSecretTable, { tenantId, ownerId });
+  }
+
+  /** The row of this version, or the newest. */
+  async #find({ tenantId, ownerId, kind }: SecretPlace, version?: number): Promise<OwnedSecretRow | undefined> {
+    const where = { tenantId, ownerId, kind, ...(version === undefined ? {} : { version }) };
     const row = await this.#database.inTenant(tenantId, (em) =>
-      em.findOne(ClientSecretTable, where, { orderBy: { version: 'desc' } }),
+      em.findOne(OwnedSecretTable, where, { orderBy: { version: 'desc' } }),
     );
     return row ?? undefined;
   }
 
-  async #open(registration: Registration, { version, ciphertext }: ClientSecretRow): Promise<Buffer> {
-    const { tenantId, registrationId } = registration;
-    return await this.#dataKeys.use({ tenantId, ownerId: registrationId }, (dataKey) =>
-      openCredential({ dataKey, binding: bindingOf(registration, version), sealed: ciphertext }),
+  async #open(place: SecretPlace, { version, ciphertext }: OwnedSecretRow): Promise<Buffer> {
+    const { tenantId, ownerId } = place;
+    return await this.#dataKeys.use({ tenantId, ownerId }, (dataKey) =>
+      openCredential({ dataKey, binding: bindingOf(place, version), sealed: ciphertext }),
     );
   }
 }
 
-function bindingOf({ tenantId, providerId, registrationId }: Registration, version: number): CredentialBinding {
-  return { tenantId, providerId, ownerId: registrationId, credentialVersion: version, kind: 'client_secret' };
+function bindingOf({ tenantId, providerId, ownerId, kind }: SecretPlace, version: number): CredentialBinding {
+  return { tenantId, providerId, ownerId, credentialVersion: version, kind };
 }
