@@ -207,6 +207,9 @@ describe('a client registration', () => {
       ['client_secret', 1, endsAtMs],
     ]);
     expect(secrets[0]?.publicJwk).toEqual(publicJwk);
+    const shuffled = { kid: 'k', use: 'sig', alg: 'EdDSA', x: publicJwk.x, crv: 'Ed25519', kty: 'OKP' } as const;
+    const same = admin.registrationSecretStored({ kind: 'private_key', publicJwk: shuffled });
+    expect(JSON.stringify(stateOf([...both, same]))).toBe(JSON.stringify(stateOf([...both, key])));
     const fourth = admin.registrationSecretStored({ secretVersion: 4 });
     expect(versionsAt([...both, key, third, fourth], 0)).toEqual([4, 3, 2]);
   });

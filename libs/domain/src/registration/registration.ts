@@ -77,9 +77,13 @@ function withSecret(
     ...one,
     endsAtMs: earlier(one.endsAtMs, previousEndsAtMs),
   }));
-  const stored = { kind, version: secretVersion, storedAtMs: atMs, endsAtMs: null, publicJwk };
+  const stored = { kind, version: secretVersion, storedAtMs: atMs, endsAtMs: null, publicJwk: sortedJwk(publicJwk) };
   const ofKind = secretsInUse({ secrets: [stored, ...previous] }, { kind, nowMs: atMs });
   return [...secrets.filter((one) => one.kind !== kind), ...ofKind.slice(0, limits.secretsInUseMax)];
+}
+
+function sortedJwk(jwk: RegistrationSecret['publicJwk']): RegistrationSecret['publicJwk'] {
+  return jwk === null ? null : (sorted({ ...jwk }) as typeof jwk);
 }
 
 function earlier(one: number | null, other: number | null): number | null {
