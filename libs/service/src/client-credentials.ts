@@ -5,7 +5,10 @@ import { OperationsClient } from './operations-client.ts';
 import { ServiceIdentity } from './service-identity.ts';
 import { ServiceKeys } from './service-keys.ts';
 
-/** What our client proves itself with at a provider, in one call: the secret itself, or an assertion made for it. */
+/**
+ * What our client proves itself with at a provider, in one call: the secret itself, or an assertion made for it. The
+ * shape is the one that `ProviderClient` takes, which no service without egress depends on.
+ */
 export type ClientCredential = { readonly version: number } & (
   | { readonly clientSecret: Secret }
   | { readonly clientAssertion: Secret }
