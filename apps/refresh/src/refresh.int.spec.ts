@@ -15,7 +15,7 @@ import {
 import { pkcePair, randomToken, Secret } from '@postern/crypto';
 import { callOperation, createOperator, publishMessage, serverOperatorConfig } from '@postern/nats';
 import { loadCatalog, providerOf } from '@postern/provider-catalog';
-import { ProviderClient } from '@postern/provider-client';
+import { heldClientSecret, ProviderClient } from '@postern/provider-client';
 import { describeWithServer, startNatsServer, type NatsServer } from '@postern/servers';
 import { startService, type RunningService } from '@postern/service';
 import {
@@ -98,15 +98,12 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
       parameters: { issuer: acme.issuer },
     } as const;
     const data = { ...client, providerId: 'openid-connect', displayName: 'Acme CRM', scopes };
-    registrationId = await world.register([
-      { type: 'RegistrationCreated', version: 1, data },
-      { type: 'RegistrationSecretStored', version: 1, data: { secretVersion: 1 } },
-    ]);
+    registrationId = await world.register([{ type: 'RegistrationCreated', version: 1, data }]);
     vault.clientSecret = clientSecret;
     provider = new ProviderClient({
       provider: providerOf(loadCatalog(), 'openid-connect'),
       registration: client,
-      clientSecret: Secret.from(clientSecret),
+      credentials: heldClientSecret(Secret.from(clientSecret)),
       allowLoopback: true,
     });
   }

@@ -1,5 +1,5 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { PosternError, subjects } from '@postern/contracts';
+import { PosternError, subjects, type AppName } from '@postern/contracts';
 import {
   agentEvolver,
   platformEvolver,
@@ -76,6 +76,21 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
     const { state } = await this.#registrations.load({ tenantId, id: registrationId }, { fromLeader: true });
     if (state.exists) return state;
     throw new PosternError('registration.not_found', 'There is no such client registration.');
+  }
+
+  /**
+   * A client registration through which this app may act. What was granted under one can still be revoked after its
+   * end, and nothing else can be done with it.
+   *
+   * @throws {PosternError} `registration.not_found`, `registration.disabled`
+   */
+  async registrationFor(
+    app: AppName,
+    { tenantId, registrationId }: { tenantId: string; registrationId: string },
+  ): Promise<Registration> {
+    const registration = await this.registration(tenantId, registrationId);
+    if (!registration.disabled || app === 'revocation') return registration;
+    throw new PosternError('registration.disabled', 'The client registration is disabled.');
   }
 
   /** Every tenant that is known. */

@@ -51,4 +51,16 @@ export const vaultMigrations: readonly DatabaseMigration[] = Object.freeze([
       ),
     ],
   },
+  {
+    // Client secrets were the only ones. Their ciphertexts name their kind already, so they open where they now stand.
+    name: '0003_owned_secrets',
+    sql: [
+      `alter table ${vaultSchema}.client_secret rename to owned_secret`,
+      `alter table ${vaultSchema}.owned_secret rename column registration_id to owner_id`,
+      `alter table ${vaultSchema}.owned_secret add column kind text not null default 'client_secret'`,
+      `alter table ${vaultSchema}.owned_secret alter column kind drop default`,
+      `alter table ${vaultSchema}.owned_secret drop constraint client_secret_pkey`,
+      `alter table ${vaultSchema}.owned_secret add primary key (tenant_id, owner_id, kind, version)`,
+    ],
+  },
 ]);

@@ -41,15 +41,16 @@ const rows: Readonly<Record<string, { row: (tenantId: string) => Record<string, 
     }),
     change: 'session_id',
   },
-  client_secret: {
+  owned_secret: {
     row: (tenantId) => ({
       tenant_id: tenantId,
-      registration_id: newId('registration'),
+      owner_id: newId('registration'),
+      kind: 'client_secret',
       version: 1,
       ciphertext: bytes,
       created_at: now,
     }),
-    change: 'registration_id',
+    change: 'owner_id',
   },
 };
 
@@ -135,6 +136,32 @@ async function reaches(statement: string, table: string, tenantId: string | unde
   });
   return reached;
 }
+
+test('a client secret of the first schema stands as one kind of many in the newest', async () => {
+  const place = { ownerUrl: postgres.urlOf('upgraded'), schema: vaultSchema, serviceRole: 'vault_upgraded' };
+  const step = (migrations: typeof vaultMigrations, grants: typeof vaultGrants) =>
+    migrateDatabase({ ...place, migrations, grants, servicePassword: passwords.vault_tables });
+  await postgres.createDatabase('upgraded');
+  await step(vaultMigrations.slice(0, 1), {});
+  const upgraded = connectAs(place.ownerUrl);
+  try {
+    const registrationId = newId('registration');
+    await insert(upgraded.em.fork() as EntityManager, 'client_secret', {
+      tenant_id: right,
+      registration_id: registrationId,
+      version: 1,
+      ciphertext: bytes,
+      created_at: now,
+    });
+    await step(vaultMigrations, vaultGrants);
+    const sql = 'select owner_id, kind, version, ciphertext from vault.owned_secret';
+    expect(await upgraded.em.getConnection().execute(sql)).toEqual([
+      { owner_id: registrationId, kind: 'client_secret', version: 1, ciphertext: Buffer.from([1]) },
+    ]);
+  } finally {
+    await upgraded.close(true);
+  }
+});
 
 describe('the tenant walls', () => {
   test('stand round every table of the schema, and every table has its line in this matrix', async () => {

@@ -58,26 +58,30 @@ export const PendingCredentialTable = defineEntity({
 });
 export type PendingCredentialRow = InferEntity<typeof PendingCredentialTable>;
 
-/** A version of a client registration's secret. */
-export const ClientSecretTable = defineEntity({
-  name: 'ClientSecret',
-  tableName: 'client_secret',
+/**
+ * A secret beside the tokens, in versions: what a client registration authenticates with, and the key to which the
+ * tokens of a connection are bound.
+ */
+export const OwnedSecretTable = defineEntity({
+  name: 'OwnedSecret',
+  tableName: 'owned_secret',
   properties: {
     tenantId: p.string().primary(),
-    registrationId: p.string().primary(),
+    ownerId: p.string().primary(),
+    kind: p.string().primary(),
     version: p.integer().primary(),
     ciphertext: p.blob(),
     createdAt: p.datetime(),
   },
 });
-export type ClientSecretRow = InferEntity<typeof ClientSecretTable>;
+export type OwnedSecretRow = InferEntity<typeof OwnedSecretTable>;
 
-export const vaultTables = [DataKeyTable, CredentialTable, PendingCredentialTable, ClientSecretTable];
+export const vaultTables = [DataKeyTable, CredentialTable, PendingCredentialTable, OwnedSecretTable];
 
 /** All that the vault's role may do: a stored credential is never changed, only replaced by its next version. */
 export const vaultGrants: Readonly<Record<string, readonly TablePrivilege[]>> = Object.freeze({
   data_key: ['select', 'insert', 'update'],
   credential: ['select', 'insert', 'delete'],
   pending_credential: ['select', 'insert', 'delete'],
-  client_secret: ['select', 'insert'],
+  owned_secret: ['select', 'insert', 'delete'],
 });

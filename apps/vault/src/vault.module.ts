@@ -4,8 +4,6 @@ import { CommitReader } from '@postern/event-log';
 import { localKeyService } from '@postern/keyring';
 import { EventLogs, ServiceKeys } from '@postern/service';
 
-import { ClientSecretOperations } from './client-secret/client-secret-operations.ts';
-import { ClientSecrets } from './client-secret/client-secrets.ts';
 import { ConfirmPosition } from './confirm-position/confirm-position.ts';
 import { ConnectionFeed } from './connection-feed.ts';
 import { Connections } from './connections.ts';
@@ -16,12 +14,17 @@ import { FindCredential } from './find-credential/find-credential.ts';
 import { LeaseRecords } from './lease/lease-records.ts';
 import { LeaseToken } from './lease/lease-token.ts';
 import { RefreshAsker } from './lease/refresh-asker.ts';
+import { OwnedSecrets } from './owned-secrets.ts';
 import { PendingCredentials } from './pending-credentials.ts';
 import { PendingSweeper } from './pending-sweeper.ts';
 import { PromoteCredential } from './promote-credential/promote-credential.ts';
+import { RegistrationSecretOperations } from './registration-secrets/registration-secret-operations.ts';
+import { RegistrationSecrets } from './registration-secrets/registration-secrets.ts';
 import { ReleaseRefreshToken } from './release-refresh-token/release-refresh-token.ts';
 import { ReleaseRevokedTokens } from './release-revoked-tokens/release-revoked-tokens.ts';
 import { ShredKey } from './shred-key/shred-key.ts';
+import { SignAssertion } from './sign-assertion/sign-assertion.ts';
+import { SignDpopProof } from './sign-dpop-proof/sign-dpop-proof.ts';
 import { StoreCredential } from './store-credential/store-credential.ts';
 import { VaultConfig } from './vault-config.ts';
 import { VaultDatabase } from './vault-database.ts';
@@ -69,8 +72,11 @@ const keyService = {
     FindCredential,
     ReleaseRefreshToken,
     ReleaseRevokedTokens,
-    ClientSecrets,
-    ClientSecretOperations,
+    OwnedSecrets,
+    RegistrationSecrets,
+    RegistrationSecretOperations,
+    SignAssertion,
+    SignDpopProof,
     ConfirmPosition,
     ShredKey,
   ],

@@ -2,7 +2,8 @@ import { z } from 'zod';
 
 import { PlatformId } from './ids.ts';
 import { limits } from './limits.ts';
-import { Scopes } from './wire.ts';
+import { RegistrationSecretKind } from './registration-secrets.ts';
+import { Scopes, SigningPublicJwk, TimeMs } from './wire.ts';
 
 const Name = z.string().trim().min(1).max(120);
 const Reason = z.string().max(limits.reasonCharsMax).nullable();
@@ -26,7 +27,7 @@ export function isHttpsOrLoopback(text: string): boolean {
 }
 
 /** How a client authenticates at the token endpoint. @source RFC 7591 §2 */
-export const TokenEndpointAuthMethod = z.enum(['client_secret_basic', 'client_secret_post', 'none']);
+export const TokenEndpointAuthMethod = z.enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none']);
 
 const event = <S extends z.ZodType>(
   aggregate: 'tenant' | 'platform' | 'agent' | 'administrator' | 'registration',
@@ -78,12 +79,29 @@ export const adminEvents = Object.freeze({
       /** Values for the provider file's parameters, such as `issuer`. */
       parameters: z.record(z.string().max(64), z.string().max(2048)),
       scopes: Scopes,
+      /** The `aud` of what the vault signs to authenticate this client; with `private_key_jwt` alone. */
+      assertionAudience: z.url().max(2048).optional(),
     }),
   ),
-  RegistrationSecretStored: event(
+  RegistrationSecretStored: {
+    ...event(
+      'registration',
+      'The vault holds a new secret of this kind, which is the one in use from now on.',
+      z.object({
+        kind: RegistrationSecretKind,
+        secretVersion: z.number().int().positive(),
+        /** Until when the one before it may still be used; null until it is retired. */
+        previousEndsAtMs: TimeMs.nullable(),
+        /** Of a private key: what the provider needs to check its signatures. */
+        publicJwk: SigningPublicJwk.nullable(),
+      }),
+    ),
+    version: 2,
+  },
+  RegistrationSecretRetired: event(
     'registration',
-    'The vault holds the client secret.',
-    z.object({ secretVersion: z.number().int().positive() }),
+    'An older secret is not used any more.',
+    z.object({ kind: RegistrationSecretKind, secretVersion: z.number().int().positive() }),
   ),
   RegistrationDisabled: event('registration', 'The registration is refused.', z.object({ reason: Reason })),
 } as const);

@@ -105,6 +105,11 @@ export const errorTable = Object.freeze({
     retry: 'reread',
   }),
   'registration.disabled': row(403, 'The client registration is disabled', 'Ask an administrator.'),
+  'registration.secret_in_use': row(
+    409,
+    'The secret is the one in use',
+    'Store another one first, or disable the registration.',
+  ),
   'registration.insecure_endpoint': row(
     400,
     'The provider would be reached without TLS',

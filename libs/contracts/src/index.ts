@@ -105,14 +105,17 @@ export { errorOfProblem, parseRequest, Problem, problemOf } from './problem.ts';
 export { RefreshDue } from './refresh-due.ts';
 export { consumers, streams, type ConsumerKey, type ConsumerSpec, type StreamKey, type StreamSpec } from './streams.ts';
 export { adminAggregates, currentEpoch, epochOf, inboxPrefix, subjects, type AdminAggregate } from './subjects.ts';
+export { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
 export { TokenSet } from './token-set.ts';
 export { TrustBundle } from './trust.ts';
 export {
   Base64Url,
   CompactJwe,
   Ed25519PublicJwk,
+  JwsAlgorithm,
   Scope,
   Scopes,
+  SigningPublicJwk,
   TimeMs,
   Timestamp,
   timestampOf,

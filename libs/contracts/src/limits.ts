@@ -44,5 +44,12 @@ export const limits = Object.freeze({
   callSilenceMsMax: 2_500,
   platformTokenTtlS: 900,
   minTtlSMax: 86_400,
+  /** How long a client assertion or a DPoP proof may be used; it is used at once, and once. */
+  assertionTtlS: 60,
+  /** How long the previous secret of a registration stays usable beside a new one, unless told otherwise. */
+  secretOverlapMs: 24 * 3_600_000,
+  secretOverlapMsMax: 90 * 24 * 3_600_000,
+  /** Versions of one kind that a registration can have in use at a time. */
+  secretsInUseMax: 3,
   listPageMax: 200,
 });

@@ -14,7 +14,17 @@ import {
 } from './ids.ts';
 import { Freshness } from './freshness.ts';
 import { limits } from './limits.ts';
-import { CompactJwe, Scopes, Timestamp, TimeMs, X25519PublicJwk } from './wire.ts';
+import { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
+import {
+  CompactJwe,
+  CompactJws,
+  JwsAlgorithm,
+  Scopes,
+  SigningPublicJwk,
+  Timestamp,
+  TimeMs,
+  X25519PublicJwk,
+} from './wire.ts';
 
 const Position = z.number().int().nonnegative();
 const Reason = z.string().max(limits.reasonCharsMax).optional();
@@ -124,6 +134,18 @@ const Stored = z.object({
 });
 
 const ConnectionKey = { tenant_id: TenantId, connection_id: ConnectionId };
+const RegistrationKey = { tenant_id: TenantId, registration_id: RegistrationId };
+const SecretVersion = z.number().int().positive();
+const SecretStored = z.object({ secret_version: SecretVersion });
+const KeyStored = SecretStored.extend({ public_jwk: SigningPublicJwk });
+const RefusedVersion = SecretVersion.optional().describe(
+  'A version that the provider has just refused: another one is wanted, if there is one',
+);
+/** @source RFC 9449 §4.2 */
+const HttpTarget = z
+  .url({ protocol: /^https?$/ })
+  .max(2048)
+  .refine((text) => !/[?#]/.test(text), 'must have neither query nor fragment');
 
 /**
  * Every question and command on the bus: one table from which the subjects, the permissions of each NATS user, the
@@ -335,21 +357,89 @@ export const operations = Object.freeze({
     owner: 'vault',
     callers: ['administrator'],
     scope: 'service',
-    summary: 'Stores the client secret of a registration.',
-    request: z.strictObject({
-      tenant_id: TenantId,
-      registration_id: RegistrationId,
-      sealed_secret: CompactJwe,
-    }),
-    reply: z.object({ secret_version: z.number().int().positive() }),
+    summary: 'Stores a client secret of a registration as its next version.',
+    request: z.strictObject({ ...RegistrationKey, sealed_secret: CompactJwe }),
+    reply: SecretStored,
   }),
   releaseClientSecret: operation('vault.client_secret.release', {
     owner: 'vault',
-    callers: ['authorization', 'refresh', 'revocation'],
+    callers: registrationSecretRights.client_secret.releasedTo,
     scope: 'service',
     summary: 'Seals the client secret of a registration to the app that asks.',
-    request: z.strictObject({ tenant_id: TenantId, registration_id: RegistrationId }),
-    reply: z.object({ sealed_secret: CompactJwe, secret_version: z.number().int().positive() }),
+    request: z.strictObject({ ...RegistrationKey, refused_version: RefusedVersion }),
+    reply: SecretStored.extend({ sealed_secret: CompactJwe }),
+  }),
+  storeWebhookSecret: operation('vault.webhook_secret.store', {
+    owner: 'vault',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Stores the secret with which a provider signs its webhooks as its next version.',
+    request: z.strictObject({ ...RegistrationKey, sealed_secret: CompactJwe }),
+    reply: SecretStored,
+  }),
+  releaseWebhookSecrets: operation('vault.webhook_secret.release', {
+    owner: 'vault',
+    callers: registrationSecretRights.webhook_secret.releasedTo,
+    scope: 'service',
+    summary: 'Seals every webhook secret in use to the app that asks: a delivery may be signed with any of them.',
+    request: z.strictObject(RegistrationKey),
+    reply: z.object({ secrets: z.array(SecretStored.extend({ sealed_secret: CompactJwe })) }),
+  }),
+  makePrivateKey: operation('vault.private_key.make', {
+    owner: 'vault',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Makes a private key of a registration as its next version; only its public part ever leaves.',
+    request: z.strictObject({ ...RegistrationKey, algorithm: JwsAlgorithm }),
+    reply: KeyStored,
+  }),
+  importPrivateKey: operation('vault.private_key.import', {
+    owner: 'vault',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Stores a private key that a provider already knows as the next version.',
+    request: z.strictObject({ ...RegistrationKey, sealed_key: CompactJwe }),
+    reply: KeyStored,
+  }),
+  deleteEndedSecrets: operation('vault.ended_secrets.delete', {
+    owner: 'vault',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Deletes the older secrets of a registration that its events do not name as usable any more.',
+    request: z.strictObject({ ...RegistrationKey, kind: RegistrationSecretKind }),
+    reply: z.object({ deleted: z.number().int().nonnegative() }),
+  }),
+  signAssertion: operation('vault.assertion.sign', {
+    owner: 'vault',
+    callers: registrationSecretRights.private_key.signsFor,
+    scope: 'service',
+    summary: 'Signs a client assertion (private_key_jwt) whose claims the vault takes from the registration.',
+    request: z.strictObject({ ...RegistrationKey, refused_version: RefusedVersion }),
+    /** Good for one use within a minute, sealed all the same: whoever has it is this client. */
+    reply: SecretStored.extend({ sealed_assertion: CompactJwe }),
+  }),
+  signDpopProof: operation('vault.dpop.sign', {
+    owner: 'vault',
+    callers: ['authorization', 'refresh', 'revocation'],
+    scope: 'service',
+    summary: 'Signs a DPoP proof (RFC 9449) with the key of a connection, which is made when it is first needed.',
+    request: z.strictObject({
+      ...ConnectionKey,
+      htm: z.string().regex(/^[A-Z]{1,16}$/, 'must be an HTTP method'),
+      htu: HttpTarget,
+      nonce: z
+        .string()
+        .max(512)
+        .regex(/^[\x21\x23-\x5B\x5D-\x7E]+$/, 'must be a nonce (RFC 9449 §8.1)')
+        .optional(),
+      ath: z
+        .string()
+        .length(43)
+        .regex(/^[A-Za-z0-9_-]+$/)
+        .optional()
+        .describe('SHA-256 of the access token that goes with it'),
+    }),
+    reply: z.object({ proof: CompactJws, jkt: z.string().length(43) }),
   }),
   confirmPosition: operation('vault.position.confirm', {
     owner: 'vault',

@@ -5,6 +5,7 @@ import {
   newId,
   operations,
   platformPermissions,
+  registrationSecretRights,
   streams,
   streamsStoodOn,
   subjects,
@@ -84,3 +85,17 @@ test('an id with a wildcard never becomes a subject', () => {
     expect.objectContaining({ code: 'request.malformed' }),
   );
 });
+
+test('a secret of a registration is released to whom the table names, and a private key to nobody', () => {
+  const released = (kind: string) => identityNames.filter((name) => mayAsk(name, `vault.${kind}.release`));
+  for (const [kind, { releasedTo }] of Object.entries(registrationSecretRights)) {
+    expect([kind, released(kind)]).toEqual([kind, releasedTo]);
+  }
+  expect(released('webhook_secret')).toEqual(['revocation']);
+  expect(released('private_key')).toEqual([]);
+  const signing = identityNames.filter((name) => mayAsk(name, 'vault.assertion.sign'));
+  expect(signing).toEqual(registrationSecretRights.private_key.signsFor);
+});
+
+const mayAsk = (name: (typeof identityNames)[number], operation: string) =>
+  may(identityPermissions(name).publish, `${operation}.${name}`);

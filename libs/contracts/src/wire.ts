@@ -45,6 +45,36 @@ export const Ed25519PublicJwk = z.object({
 });
 export type Ed25519PublicJwk = z.infer<typeof Ed25519PublicJwk>;
 
+/** How the vault signs for a client registration. @source RFC 7518 §3.4, RFC 8037 §3.1 */
+export const JwsAlgorithm = z.enum(['ES256', 'EdDSA']);
+export type JwsAlgorithm = z.infer<typeof JwsAlgorithm>;
+
+const Coordinate = z
+  .string()
+  .length(43)
+  .regex(/^[A-Za-z0-9_-]+$/);
+const jwkNames = { kid: z.string().min(1).max(128), use: z.literal('sig') };
+
+/** The public part of a key with which the vault signs, as a provider takes it in a JWKS. @source RFC 7517 §4 */
+export const SigningPublicJwk = z.union([
+  z.object({
+    kty: z.literal('EC'),
+    crv: z.literal('P-256'),
+    x: Coordinate,
+    y: Coordinate,
+    alg: z.literal('ES256'),
+    ...jwkNames,
+  }),
+  z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: Coordinate, alg: z.literal('EdDSA'), ...jwkNames }),
+]);
+export type SigningPublicJwk = z.infer<typeof SigningPublicJwk>;
+
+/** A signed JWT: three parts, whose payload everybody can read. @source RFC 7515 §7.1 */
+export const CompactJws = z
+  .string()
+  .max(limits.requestBytesMax)
+  .regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/);
+
 /** A compact JWE (RFC 7516 §7.1): a secret on the bus, readable by its recipient alone. */
 export const CompactJwe = z
   .string()

@@ -13,6 +13,7 @@ export {
   type OkpPrivateJwk,
   type OkpPublicJwk,
 } from './jwk.ts';
+export { generateJwtKey, jwtSigner, parseJwtKey, type JwsAlgorithm, type JwsPublicJwk, type JwtSigner } from './jwt.ts';
 export {
   generateSealingKey,
   parseRecipientKey,

@@ -7,11 +7,16 @@ import {
 import { agentEvolver, createAgent, disableAgent } from './agent/agent.ts';
 import { createPlatform, disablePlatform, issuePlatformCredentials, issuePlatformSecret } from './platform/deciders.ts';
 import { platformEvolver } from './platform/platform.ts';
-import { createRegistration, disableRegistration, storeRegistrationSecret } from './registration/deciders.ts';
-import { registrationEvolver } from './registration/registration.ts';
+import {
+  createRegistration,
+  disableRegistration,
+  retireRegistrationSecret,
+  storeRegistrationSecret,
+} from './registration/deciders.ts';
+import { registrationEvolver, secretsInUse, type RegistrationEvent } from './registration/registration.ts';
 import { admin, administratorId, agentId, natsUser, secretHash } from './spec-support/admin.ts';
 import { platformId, registrationId } from './spec-support/connection.ts';
-import { specification, startMs, tenantId } from './spec-support/given.ts';
+import { secondMs, specification, startMs, tenantId } from './spec-support/given.ts';
 import { createTenant, disableTenant, tenantEvolver } from './tenant/tenant.ts';
 
 const reason = { reason: null };
@@ -157,19 +162,100 @@ describe('a client registration', () => {
     expect(states[0]).toBe(states[1]);
   });
 
+  const secret = {
+    kind: 'client_secret',
+    secretVersion: 2,
+    publicJwk: null,
+    overlapMs: 5 * secondMs,
+    nowMs: startMs + 2 * secondMs,
+  } as const;
+  const first = [...created, admin.registrationSecretStored()];
+  const endsAtMs = startMs + 7 * secondMs;
+  const both = [...first, admin.registrationSecretStored({ secretVersion: 2, previousEndsAtMs: endsAtMs })];
+  const versionsAt = (events: readonly RegistrationEvent[], nowMs: number) =>
+    secretsInUse(stateOf(events), { kind: 'client_secret', nowMs }).map(({ version }) => version);
+
+  test('a new secret is in use at once, and the one before it until its time is over', () => {
+    given(first).when(storeRegistrationSecret, secret).then(both.slice(-1));
+    expect(versionsAt(both, endsAtMs - 1)).toEqual([2, 1]);
+    expect(versionsAt(both, endsAtMs)).toEqual([2]);
+    const atOnce = { ...secret, overlapMs: 0 };
+    expect(given(first).when(storeRegistrationSecret, atOnce).thenState().secrets).toMatchObject([{ version: 2 }]);
+    const untilRetired = given(first)
+      .when(storeRegistrationSecret, { ...secret, overlapMs: null })
+      .thenState();
+    expect(untilRetired.secrets).toMatchObject([{ version: 2 }, { version: 1, endsAtMs: null }]);
+  });
+
   test('the newest secret counts, in whatever order they come', () => {
-    given(created).when(storeRegistrationSecret, { secretVersion: 1 }).then([admin.registrationSecretStored()]);
-    const second = [...created, admin.registrationSecretStored(2)];
-    given(second).when(storeRegistrationSecret, { secretVersion: 2 }).thenNothing();
-    given(second).when(storeRegistrationSecret, { secretVersion: 1 }).thenNothing();
-    expect(stateOf([...second, admin.registrationSecretStored(1)]).secretVersion).toBe(2);
+    given(both).when(storeRegistrationSecret, secret).thenNothing();
+    given(both)
+      .when(storeRegistrationSecret, { ...secret, secretVersion: 1 })
+      .thenNothing();
+    expect(stateOf([...both, admin.registrationSecretStored()])).toEqual(stateOf(both));
+  });
+
+  test('each kind of secret has versions of its own, and an older one no more time than it was given', () => {
+    const publicJwk = { kty: 'OKP', crv: 'Ed25519', x: 'x'.repeat(43), alg: 'EdDSA', use: 'sig', kid: 'k' } as const;
+    const key = admin.registrationSecretStored({ kind: 'private_key', publicJwk });
+    const third = admin.registrationSecretStored({ secretVersion: 3, previousEndsAtMs: endsAtMs + 1 });
+    const { secrets } = stateOf([...both, key, third]);
+    expect(secrets.map(({ kind, version, endsAtMs: ends }) => [kind, version, ends])).toEqual([
+      ['private_key', 1, null],
+      ['client_secret', 3, null],
+      ['client_secret', 2, endsAtMs + 1],
+      ['client_secret', 1, endsAtMs],
+    ]);
+    expect(secrets[0]?.publicJwk).toEqual(publicJwk);
+    const shuffled = { kid: 'k', use: 'sig', alg: 'EdDSA', x: publicJwk.x, crv: 'Ed25519', kty: 'OKP' } as const;
+    const same = admin.registrationSecretStored({ kind: 'private_key', publicJwk: shuffled });
+    expect(JSON.stringify(stateOf([...both, same]))).toBe(JSON.stringify(stateOf([...both, key])));
+    const fourth = admin.registrationSecretStored({ secretVersion: 4 });
+    expect(versionsAt([...both, key, third, fourth], 0)).toEqual([4, 3, 2]);
+  });
+
+  test('an older secret can be retired, the one in use cannot', () => {
+    const retire = { kind: 'client_secret', secretVersion: 1 } as const;
+    given(both).when(retireRegistrationSecret, retire).then([admin.registrationSecretRetired()]);
+    given([...both, admin.registrationSecretRetired()])
+      .when(retireRegistrationSecret, retire)
+      .thenNothing();
+    expect(versionsAt([...both, admin.registrationSecretRetired()], 0)).toEqual([2]);
+    given(both)
+      .when(retireRegistrationSecret, { ...retire, kind: 'webhook_secret' })
+      .thenNothing();
+    const current = { ...retire, secretVersion: 2 };
+    given(both).when(retireRegistrationSecret, current).thenRefused('registration.secret_in_use');
+    given([...both, admin.registrationDisabled()])
+      .when(retireRegistrationSecret, current)
+      .then([admin.registrationSecretRetired({ secretVersion: 2 })]);
+    given([]).when(retireRegistrationSecret, retire).thenRefused('registration.not_found');
+  });
+
+  test('who signs says for whom, and nobody else does', () => {
+    const signing = {
+      ...create,
+      tokenEndpointAuthMethod: 'private_key_jwt',
+      assertionAudience: 'https://acme.example',
+    } as const;
+    const began = [admin.registrationCreated(signing)];
+    given([]).when(createRegistration, signing).then(began);
+    given(began).when(createRegistration, signing).thenNothing();
+    given(began)
+      .when(createRegistration, { ...signing, assertionAudience: 'https://other.example' })
+      .thenRefused('registration.exists');
+    const { assertionAudience, ...without } = signing;
+    given([]).when(createRegistration, without).thenRefused('request.malformed');
+    given([])
+      .when(createRegistration, { ...create, assertionAudience })
+      .thenRefused('request.malformed');
   });
 
   test('gets nothing once it is disabled', () => {
     given(created).when(disableRegistration, reason).then([admin.registrationDisabled()]);
     given(disabled).when(disableRegistration, reason).thenNothing();
-    given(disabled).when(storeRegistrationSecret, { secretVersion: 1 }).thenRefused('registration.disabled');
+    given(disabled).when(storeRegistrationSecret, secret).thenRefused('registration.disabled');
     given([]).when(disableRegistration, reason).thenRefused('registration.not_found');
-    given([]).when(storeRegistrationSecret, { secretVersion: 1 }).thenRefused('registration.not_found');
+    given([]).when(storeRegistrationSecret, secret).thenRefused('registration.not_found');
   });
 });

@@ -4,7 +4,7 @@ import { eventDefinitions, StoredEvent, type AggregateKind } from '@postern/cont
 
 import { connectionEvolver } from './connection/evolve.ts';
 import { evolverOf } from './evolver-of.ts';
-import { fold } from './evolver.ts';
+import { fold, type Evolver } from './evolver.ts';
 import { admin } from './spec-support/admin.ts';
 import { connectionId, exchanging, metaAt, the } from './spec-support/connection.ts';
 import { startMs } from './spec-support/given.ts';
@@ -48,6 +48,13 @@ const adminBefore: Record<Exclude<AggregateKind, 'connection'>, unknown> = {
   administrator: admin.administratorCreated(),
   registration: admin.registrationCreated(),
 };
+const adminHistory: Record<string, unknown[]> = {
+  RegistrationSecretRetired: [
+    admin.registrationCreated(),
+    admin.registrationSecretStored(),
+    admin.registrationSecretStored({ secretVersion: 2 }),
+  ],
+};
 
 function stateBefore(kind: AggregateKind, type: string): unknown {
   if (kind === 'connection') {
@@ -59,7 +66,8 @@ function stateBefore(kind: AggregateKind, type: string): unknown {
   }
   const evolver = evolverOf(kind);
   if (type.endsWith('Created')) return evolver.initialState;
-  return evolver.evolve(evolver.initialState as never, adminBefore[kind] as never, metaAt(startMs));
+  const history = (adminHistory[type] ?? [adminBefore[kind]]).map((event) => ({ event, meta: metaAt(startMs) }));
+  return fold(evolver as Evolver<unknown, unknown>, history);
 }
 
 test('every event type has a golden file of each of its versions, and every golden file an event type', () => {

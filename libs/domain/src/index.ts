@@ -86,7 +86,19 @@ export { evolverOf, type Aggregates } from './evolver-of.ts';
 export { fold, type EventMeta, type Evolver, type MetaEvent } from './evolver.ts';
 export { createPlatform, disablePlatform, issuePlatformCredentials, issuePlatformSecret } from './platform/deciders.ts';
 export { platformEvolver, type Platform, type PlatformEvent } from './platform/platform.ts';
-export { createRegistration, disableRegistration, storeRegistrationSecret } from './registration/deciders.ts';
-export { registrationEvolver, type Registration, type RegistrationEvent } from './registration/registration.ts';
+export {
+  createRegistration,
+  disableRegistration,
+  retireRegistrationSecret,
+  storeRegistrationSecret,
+  type StoreRegistrationSecret,
+} from './registration/deciders.ts';
+export {
+  registrationEvolver,
+  secretsInUse,
+  type Registration,
+  type RegistrationEvent,
+  type RegistrationSecret,
+} from './registration/registration.ts';
 export { createTenant, disableTenant, tenantEvolver, type Tenant, type TenantEvent } from './tenant/tenant.ts';
 export { upcast, upcasterOf, type Upcaster, type UpcasterTable } from './upcast.ts';

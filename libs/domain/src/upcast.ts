@@ -50,8 +50,15 @@ export function upcasterOf({ upcasters, definitions }: UpcastingTables): (stored
   };
 }
 
-/** Every event type is at its first version so far. */
-const upcasters: UpcasterTable = Object.freeze({});
+const upcasters: UpcasterTable = Object.freeze({
+  /** Then there were client secrets only, and the newest was the only one in use. */
+  'RegistrationSecretStored.v1': ({ secretVersion }) => ({
+    kind: 'client_secret',
+    secretVersion,
+    previousEndsAtMs: 0,
+    publicJwk: null,
+  }),
+});
 
 /**
  * A stored event as this release understands it.

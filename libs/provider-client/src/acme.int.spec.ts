@@ -9,7 +9,7 @@ import {
   type AcmeClient,
 } from '@postern/testing';
 
-import { DiscoveryCache, ProviderClient } from './index.ts';
+import { DiscoveryCache, heldClientSecret, ProviderClient } from './index.ts';
 
 const redirectUri = 'http://127.0.0.1:9/oauth/callback/reg';
 const scopes = ['openid', 'offline_access', 'contacts:read'];
@@ -33,7 +33,7 @@ function client(options: { clientSecret?: string; timeoutMs?: number } = {}): Pr
       tokenEndpointAuthMethod: 'client_secret_basic',
       parameters: { issuer: acme.issuer },
     },
-    clientSecret: Secret.from(options.clientSecret ?? registered.clientSecret ?? ''),
+    credentials: heldClientSecret(Secret.from(options.clientSecret ?? registered.clientSecret ?? '')),
     allowLoopback: true,
     ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }),
   });

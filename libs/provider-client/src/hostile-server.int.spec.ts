@@ -6,7 +6,7 @@ import { inspect } from 'node:util';
 import { Secret } from '@postern/crypto';
 import { loadCatalog, providerOf } from '@postern/provider-catalog';
 
-import { answerBytesMax, ProviderClient } from './index.ts';
+import { answerBytesMax, heldClientSecret, ProviderClient } from './index.ts';
 
 const provider = providerOf(loadCatalog(), 'openid-connect');
 const refreshToken = Secret.from('refresh-token-that-must-not-leak');
@@ -53,7 +53,7 @@ function client({ allowLoopback = true, timeoutMs = 10_000 } = {}): ProviderClie
   return new ProviderClient({
     provider,
     registration: { clientId: 'app', tokenEndpointAuthMethod: 'client_secret_post', parameters: { issuer } },
-    clientSecret,
+    credentials: heldClientSecret(clientSecret),
     allowLoopback,
     timeoutMs,
     nowMs: () => nowMs,

@@ -1,6 +1,11 @@
 export { type AuthorizationRequest } from './authorization-url.ts';
 export { type Callback } from './callback.ts';
-export { type TokenEndpointAuthMethod } from './client-authentication.ts';
+export {
+  heldClientSecret,
+  type ClientCredential,
+  type ClientCredentialSource,
+  type TokenEndpointAuthMethod,
+} from './client-authentication.ts';
 export { DiscoveryCache, type DiscoveryCacheOptions } from './discovery-cache.ts';
 export { answerBytesMax } from './guarded-fetch.ts';
 export {

@@ -1,4 +1,4 @@
-import { PosternError } from '@postern/contracts';
+import { limits, PosternError } from '@postern/contracts';
 import type { Secret } from '@postern/crypto';
 import {
   resolveProvider,
@@ -10,7 +10,13 @@ import * as oauth from 'oauth4webapi';
 
 import { authorizationUrl, type AuthorizationRequest } from './authorization-url.ts';
 import { readCallback, type Callback } from './callback.ts';
-import { clientAuthentication, type TokenEndpointAuthMethod } from './client-authentication.ts';
+import {
+  clientAuthentication,
+  secretOf,
+  type ClientCredential,
+  type ClientCredentialSource,
+  type TokenEndpointAuthMethod,
+} from './client-authentication.ts';
 import { DiscoveryCache } from './discovery-cache.ts';
 import { guardedFetch } from './guarded-fetch.ts';
 import { callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './metadata.ts';
@@ -30,7 +36,7 @@ export interface ProviderClientOptions {
   readonly provider: Provider;
   readonly registration: ClientRegistration;
   /** Null for a public client, and where only a browser is sent to the provider. */
-  readonly clientSecret: Secret | null;
+  readonly credentials: ClientCredentialSource | null;
   /** Off in production: a provider on this machine would be one of our own services. */
   readonly allowLoopback: boolean;
   /** Shared by the clients of a process; one of its own when absent. */
@@ -64,26 +70,22 @@ export class ProviderClient {
   readonly #provider: Provider;
   readonly #resolved: ResolvedProvider;
   readonly #client: oauth.Client;
-  readonly #authentication: () => oauth.ClientAuth;
-  readonly #secrets: readonly Secret[];
+  readonly #method: TokenEndpointAuthMethod;
+  readonly #credentials: ClientCredentialSource | null;
   readonly #allowLoopback: boolean;
-  readonly #http: GuardedHttp;
+  readonly #timeoutMs: number;
   readonly #cache: DiscoveryCache;
   readonly #nowMs: () => number;
 
   /** @throws {PosternError} `request.malformed`, `registration.insecure_endpoint` on unfit parameters. */
-  constructor({ provider, registration, clientSecret, allowLoopback, ...rest }: ProviderClientOptions) {
+  constructor({ provider, registration, credentials, allowLoopback, ...rest }: ProviderClientOptions) {
     this.#provider = provider;
     this.#resolved = resolveProvider(provider, registration.parameters);
     this.#client = { client_id: registration.clientId };
-    this.#authentication = () => clientAuthentication(registration.tokenEndpointAuthMethod, clientSecret);
-    this.#secrets = clientSecret === null ? [] : [clientSecret];
+    this.#method = registration.tokenEndpointAuthMethod;
+    this.#credentials = credentials;
     this.#allowLoopback = allowLoopback;
-    // guardedFetch judges every URL, more strictly than oauth4webapi does without this switch.
-    this.#http = {
-      [oauth.customFetch]: guardedFetch({ allowLoopback, timeoutMs: rest.timeoutMs }),
-      [oauth.allowInsecureRequests]: true,
-    };
+    this.#timeoutMs = rest.timeoutMs ?? limits.providerTimeoutMs;
     this.#cache = rest.discoveryCache ?? new DiscoveryCache();
     this.#nowMs = rest.nowMs ?? Date.now;
   }
@@ -142,7 +144,7 @@ export class ProviderClient {
     const sentAtMs = this.#nowMs();
     return this.#tokenCall({
       secrets: [codeVerifier],
-      request: (server, authentication) =>
+      request: ({ server, authentication, http }) =>
         oauth.authorizationCodeGrantRequest(
           server,
           this.#client,
@@ -150,7 +152,7 @@ export class ProviderClient {
           callback.parameters,
           redirectUri,
           codeVerifier.reveal(),
-          this.#http,
+          http,
         ),
       read: async (server, response) => {
         const options = nonce === null ? {} : { expectedNonce: nonce, requireIdToken: true };
@@ -172,8 +174,8 @@ export class ProviderClient {
     const sentAtMs = this.#nowMs();
     return this.#tokenCall({
       secrets: [refreshToken],
-      request: (server, authentication) =>
-        oauth.refreshTokenGrantRequest(server, this.#client, authentication, refreshToken.reveal(), this.#http),
+      request: ({ server, authentication, http }) =>
+        oauth.refreshTokenGrantRequest(server, this.#client, authentication, refreshToken.reveal(), http),
       read: async (server, response) => {
         const answer = await oauth.processRefreshTokenResponse(server, this.#client, response);
         const tokenSet = tokenSetFrom({
@@ -196,10 +198,10 @@ export class ProviderClient {
   async revoke({ token, hint }: { token: Secret; hint: TokenHint }): Promise<RevokeOutcome> {
     const outcome = await this.#call({
       secrets: [token],
-      request: (server, authentication) => {
+      request: ({ server, authentication, http }) => {
         if (server.revocation_endpoint === undefined) throw new ProviderCallError('metadata_incomplete');
         return oauth.revocationRequest(server, this.#client, authentication, token.reveal(), {
-          ...this.#http,
+          ...http,
           additionalParameters: { token_type_hint: hint },
         });
       },
@@ -219,10 +221,10 @@ export class ProviderClient {
   async introspect({ token, hint }: { token: Secret; hint: TokenHint }): Promise<IntrospectOutcome> {
     const outcome = await this.#call({
       secrets: [token],
-      request: (server, authentication) => {
+      request: ({ server, authentication, http }) => {
         if (server.introspection_endpoint === undefined) throw new ProviderCallError('metadata_incomplete');
         return oauth.introspectionRequest(server, this.#client, authentication, token.reveal(), {
-          ...this.#http,
+          ...http,
           additionalParameters: { token_type_hint: hint },
         });
       },
@@ -241,17 +243,37 @@ export class ProviderClient {
     return withoutVerdict(outcome, 'introspection_unsupported');
   }
 
-  #tokenCall<T>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
+  #tokenCall<T extends Answer>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
     return this.#call({ ...call, read: async (server, response) => call.read(server, await withoutNulls(response)) });
   }
 
-  async #call<T>({ request, read, secrets }: AuthenticatedCall<T>): Promise<T | Refusal> {
+  /**
+   * One call; and, when the provider refuses our credentials and there is another version of them, a second one with
+   * that: a rotation here and at the provider never happens at the same instant. Who refuses a client has spent nothing
+   * of what it brought. Both calls together take no more time than one may.
+   */
+  async #call<T extends Answer>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
+    const credential = this.#method === 'none' ? null : ((await this.#credentials?.()) ?? null);
+    const startedMs = performance.now();
+    const outcome = await this.#attempt(call, { credential, timeoutMs: this.#timeoutMs });
+    if (outcome.kind !== 'client_rejected' || credential === null) return outcome;
+    const other = await this.#credentials?.(credential.version);
+    const timeoutMs = Math.floor(this.#timeoutMs - (performance.now() - startedMs));
+    if (other === undefined || other.version === credential.version || timeoutMs < 1) return outcome;
+    return await this.#attempt(call, { credential: other, timeoutMs });
+  }
+
+  async #attempt<T extends Answer>(
+    { request, read, secrets }: AuthenticatedCall<T>,
+    { credential, timeoutMs }: { credential: ClientCredential | null; timeoutMs: number },
+  ): Promise<T | Refusal> {
+    const authentication = clientAuthentication(this.#method, credential);
     try {
       const server = await this.#server();
-      const response = await request(server, this.#authentication());
+      const response = await request({ server, authentication, http: this.#http(timeoutMs) });
       if (response.status !== 200) {
         const { errorWords } = this.#provider;
-        const hidden = [...secrets, ...this.#secrets];
+        const hidden = credential === null ? secrets : [...secrets, secretOf(credential)];
         return await refusalOf({ response, errorWords, secrets: hidden, nowMs: this.#nowMs() });
       }
       return await read(server, response);
@@ -260,11 +282,19 @@ export class ProviderClient {
     }
   }
 
+  #http(timeoutMs: number): GuardedHttp {
+    // guardedFetch judges every URL, more strictly than oauth4webapi does without this switch.
+    return {
+      [oauth.customFetch]: guardedFetch({ allowLoopback: this.#allowLoopback, timeoutMs }),
+      [oauth.allowInsecureRequests]: true,
+    };
+  }
+
   async #server(): Promise<oauth.AuthorizationServer> {
     if (this.#resolved.kind === 'known') return metadataOf(this.#resolved);
     const { issuer } = this.#resolved;
     const allowLoopback = this.#allowLoopback;
-    return this.#cache.get(issuer, () => fetchMetadata({ issuer, http: this.#http, allowLoopback }));
+    return this.#cache.get(issuer, () => fetchMetadata({ issuer, http: this.#http(this.#timeoutMs), allowLoopback }));
   }
 
   async #coded<T>(act: () => Promise<T>): Promise<T> {
@@ -280,10 +310,18 @@ export class ProviderClient {
   }
 }
 
-interface AuthenticatedCall<T> {
+interface Answer {
+  readonly kind: string;
+}
+
+interface AuthenticatedCall<T extends Answer> {
   /** What was sent and must not come back in the provider's words. */
   readonly secrets: readonly Secret[];
-  readonly request: (server: oauth.AuthorizationServer, authentication: oauth.ClientAuth) => Promise<Response>;
+  readonly request: (way: {
+    readonly server: oauth.AuthorizationServer;
+    readonly authentication: oauth.ClientAuth;
+    readonly http: GuardedHttp;
+  }) => Promise<Response>;
   readonly read: (server: oauth.AuthorizationServer, response: Response) => Promise<T>;
 }
 

@@ -3,6 +3,7 @@ import { DiscoveryModule } from '@nestjs/core';
 import type { AppName } from '@postern/contracts';
 import { CommitReader } from '@postern/event-log';
 import { Bus } from '@postern/nats';
+import { ClientCredentials } from './client-credentials.ts';
 import { Clock } from './clock.ts';
 import type { ConfigClass } from './config.ts';
 import { DiscoveredEndpoints } from './discovered-endpoints.ts';
@@ -32,8 +33,8 @@ export interface ServiceParts {
 
 /**
  * Gives every provider of an app, by class: its configuration (by its own class and by `ServiceConfig`), `Logger`,
- * `Bus`, `EventLogs`, `Trust`, `CommitReader`, `ServiceKeys`, `OperationsClient`, `Clock`, `Metrics`,
- * `ReadinessRegistry`, `ServiceIdentity`.
+ * `Bus`, `EventLogs`, `Trust`, `CommitReader`, `ServiceKeys`, `OperationsClient`, `ClientCredentials`,
+ * `Clock`, `Metrics`, `ReadinessRegistry`, `ServiceIdentity`.
  *
  * It is global: `startService` puts it beside the app's module, which imports nothing of it.
  */
@@ -46,8 +47,8 @@ export class ServiceModule {
       global: true,
       imports: [DiscoveryModule],
       controllers: [HealthController],
-      providers: [...providers, OperationsClient, DiscoveredEndpoints, ProblemFilter],
-      exports: [...providers.map(tokenOf), OperationsClient],
+      providers: [...providers, OperationsClient, ClientCredentials, DiscoveredEndpoints, ProblemFilter],
+      exports: [...providers.map(tokenOf), OperationsClient, ClientCredentials],
     };
   }
 }

@@ -45,7 +45,7 @@ export class Departure {
     const state = randomToken();
     const { codeVerifier, codeChallenge } = pkcePair();
     const nonce = scopes.includes('openid') ? randomToken() : null;
-    const url = await this.#providers.withoutSecret(registration).authorizationUrl({
+    const url = await this.#providers.withoutCredentials(registration).authorizationUrl({
       redirectUri: this.#providers.redirectUri(registration),
       state,
       codeChallenge,

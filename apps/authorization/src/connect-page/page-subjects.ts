@@ -90,7 +90,7 @@ export class PageSubjects {
   ): Promise<Omit<ConnectPage, 'formToken'>> {
     const platform = await this.#directory.activePlatform({ tenantId, platformId });
     const registration = await this.#directory.activeRegistration({ tenantId, registrationId });
-    const { endpoints } = await this.#providers.withoutSecret(registration).discover();
+    const { endpoints } = await this.#providers.withoutCredentials(registration).discover();
     return {
       purpose,
       platformName: platform.name,

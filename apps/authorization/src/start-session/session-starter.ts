@@ -44,7 +44,7 @@ export class SessionStarter {
       throw new PosternError('session.return_url_unknown', 'The return_url is none of the registered ones.');
     }
     assertScopes(session.scopes, registration.scopes);
-    this.#providers.withoutSecret(registration);
+    this.#providers.withoutCredentials(registration);
     const sessionId = newId('session');
     const { state } = await this.#connections.execute(
       { tenantId, id: connectionId },

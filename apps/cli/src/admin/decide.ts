@@ -6,7 +6,7 @@ import type { Session } from '../session/session.ts';
 export async function decideAdmin<State, Event extends { type: string; version: number; data: object }>(
   session: Session,
   target: { readonly evolver: Evolver<State, Event>; readonly tenantId: string; readonly id: string },
-  decide: (state: State) => Event[],
+  decide: (state: State, at: { readonly nowMs: number }) => Event[],
 ): Promise<State> {
   const { actor, correlationId } = session;
   const { tenantId, id } = target;

@@ -1,6 +1,23 @@
-import { newId, operations, PosternError, type TokenEndpointAuthMethod } from '@postern/contracts';
+import {
+  limits,
+  newId,
+  operations,
+  PosternError,
+  type JwsAlgorithm,
+  type RegistrationSecretKind,
+  type SigningPublicJwk,
+  type TokenEndpointAuthMethod,
+} from '@postern/contracts';
 import { sealJwe, type Secret } from '@postern/crypto';
-import { createRegistration, registrationEvolver, storeRegistrationSecret } from '@postern/domain';
+import {
+  createRegistration,
+  registrationEvolver,
+  retireRegistrationSecret,
+  secretsInUse,
+  storeRegistrationSecret,
+  type Registration,
+} from '@postern/domain';
+import { loadCatalog, providerOf, resolveProvider } from '@postern/provider-catalog';
 import type { z } from 'zod';
 
 import { readTrust } from '../data-folder/keys.ts';
@@ -17,6 +34,8 @@ export interface NewRegistration {
   readonly tokenEndpointAuthMethod: z.infer<typeof TokenEndpointAuthMethod>;
   readonly parameters: Readonly<Record<string, string>>;
   readonly scopes: readonly string[];
+  /** With `private_key_jwt` alone; the provider's issuer when absent. */
+  readonly assertionAudience?: string | undefined;
 }
 
 /** Creates our client at a provider; its redirect URI follows from its id. */
@@ -24,11 +43,19 @@ export async function createClientRegistration(
   session: Session,
   input: NewRegistration,
 ): Promise<{ registrationId: string; redirectUri: string }> {
-  const { tenantId, registrationId = newId('registration'), ...rest } = input;
+  const { tenantId, registrationId = newId('registration'), assertionAudience, ...rest } = input;
+  const signs = rest.tokenEndpointAuthMethod === 'private_key_jwt';
+  const audience = assertionAudience ?? (signs ? issuerOf(input) : undefined);
+  const data = { ...rest, parameters: { ...rest.parameters }, scopes: [...rest.scopes], assertionAudience: audience };
   await decideAdmin(session, { evolver: registrationEvolver, tenantId, id: registrationId }, (state) =>
-    createRegistration({ ...rest, parameters: { ...rest.parameters }, scopes: [...rest.scopes] }, state),
+    createRegistration(data, state),
   );
   return { registrationId, redirectUri: redirectUriOf(session, registrationId) };
+}
+
+/** For whom a client assertion is made out. @source RFC 7523 §3 */
+function issuerOf({ providerId, parameters }: NewRegistration): string {
+  return resolveProvider(providerOf(loadCatalog(), providerId), parameters).issuer;
 }
 
 /** The one redirect URI of a registration, to be entered at the provider exactly so. @source RFC 9700 §2.1 */
@@ -36,26 +63,94 @@ export function redirectUriOf(session: Session, registrationId: string): string 
   return `${session.publicUrl}/oauth/callback/${registrationId}`;
 }
 
+/** A registration, and how long what it has now stays usable beside what it gets; null until it is retired. */
+interface Rotation {
+  readonly tenantId: string;
+  readonly registrationId: string;
+  readonly overlapMs?: number | null;
+}
+
 /**
- * Puts a client secret into the vault, sealed to the vault's pinned key, and records that it is there.
+ * Puts a secret of a registration into the vault, sealed to the vault's pinned key, and into use.
  *
- * @effect repeats store another version; the newest is used.
+ * @effect the same secret again changes nothing; another one is the next version.
  */
-export async function storeClientSecret(
+export async function storeSecret(
   session: Session,
-  { tenantId, registrationId, secret }: { tenantId: string; registrationId: string; secret: Secret },
+  input: Rotation & { readonly kind: 'client_secret' | 'webhook_secret'; readonly secret: Secret },
 ): Promise<number> {
+  const { kind, secret, tenantId, registrationId } = input;
+  const operation = kind === 'client_secret' ? operations.storeClientSecret : operations.storeWebhookSecret;
+  const { secret_version: secretVersion } = await session.call(operation, tenantId, {
+    tenant_id: tenantId,
+    registration_id: registrationId,
+    sealed_secret: sealedToVault(session, registrationId, secret),
+  });
+  await putIntoUse(session, input, { kind, secretVersion, publicJwk: null });
+  return secretVersion;
+}
+
+/** Has the vault make a private key, or gives it one that the provider knows already, and puts it into use. */
+export async function storePrivateKey(
+  session: Session,
+  input: Rotation & { readonly key: Secret | z.infer<typeof JwsAlgorithm> },
+): Promise<{ secretVersion: number; publicJwk: SigningPublicJwk }> {
+  const { key, tenantId, registrationId } = input;
+  const request = { tenant_id: tenantId, registration_id: registrationId };
+  const { secret_version: secretVersion, public_jwk: publicJwk } =
+    typeof key === 'string'
+      ? await session.call(operations.makePrivateKey, tenantId, { ...request, algorithm: key })
+      : await session.call(operations.importPrivateKey, tenantId, {
+          ...request,
+          sealed_key: sealedToVault(session, registrationId, key),
+        });
+  await putIntoUse(session, input, { kind: 'private_key', secretVersion, publicJwk });
+  return { secretVersion, publicJwk };
+}
+
+/** Ends an older secret, here and in the vault. @effect May be repeated. */
+export async function retireSecret(
+  session: Session,
+  input: { tenantId: string; registrationId: string; kind: RegistrationSecretKind; secretVersion: number },
+): Promise<void> {
+  const { tenantId, registrationId, kind, secretVersion } = input;
+  await decideAdmin(session, { evolver: registrationEvolver, tenantId, id: registrationId }, (state) =>
+    retireRegistrationSecret({ kind, secretVersion }, state),
+  );
+  await deleteEnded(session, input);
+}
+
+/** The keys that a provider must know to check our signatures, the previous one of a rotation among them. */
+export function jwksOf(registration: Registration, nowMs: number): { keys: SigningPublicJwk[] } {
+  const inUse = secretsInUse(registration, { kind: 'private_key', nowMs });
+  return { keys: inUse.flatMap(({ publicJwk }) => (publicJwk === null ? [] : [publicJwk])) };
+}
+
+async function putIntoUse(
+  session: Session,
+  { tenantId, registrationId, overlapMs = limits.secretOverlapMs }: Rotation,
+  stored: { kind: RegistrationSecretKind; secretVersion: number; publicJwk: SigningPublicJwk | null },
+): Promise<void> {
+  await decideAdmin(session, { evolver: registrationEvolver, tenantId, id: registrationId }, (state, { nowMs }) =>
+    storeRegistrationSecret({ ...stored, overlapMs, nowMs }, state),
+  );
+  await deleteEnded(session, { tenantId, registrationId, kind: stored.kind });
+}
+
+async function deleteEnded(
+  session: Session,
+  { tenantId, registrationId, kind }: { tenantId: string; registrationId: string; kind: RegistrationSecretKind },
+): Promise<void> {
+  const request = { tenant_id: tenantId, registration_id: registrationId, kind };
+  await session.call(operations.deleteEndedSecrets, tenantId, request);
+}
+
+function sealedToVault(session: Session, registrationId: string, secret: Secret): string {
   const recipient = readTrust(session.folder).recipients.vault;
   if (recipient === undefined) throw new PosternError('config.invalid', 'The trust bundle names no key of the vault.');
-  const sealed = sealJwe({
+  return sealJwe({
     plaintext: Buffer.from(secret.reveal()),
     recipient,
     protectedHeader: { reg: registrationId },
   });
-  const request = { tenant_id: tenantId, registration_id: registrationId, sealed_secret: sealed };
-  const { secret_version: secretVersion } = await session.call(operations.storeClientSecret, tenantId, request);
-  await decideAdmin(session, { evolver: registrationEvolver, tenantId, id: registrationId }, (state) =>
-    storeRegistrationSecret({ secretVersion }, state),
-  );
-  return secretVersion;
 }

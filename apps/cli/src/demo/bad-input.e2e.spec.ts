@@ -1,7 +1,9 @@
 import { newId } from '@postern/contracts';
+import { createTenant, tenantEvolver } from '@postern/domain';
 import { describeWithServer } from '@postern/servers';
 import { acmeAccounts, acmeLoginAndConsent, ScriptedBrowser, type PlatformSite } from '@postern/testing';
 
+import { decideAdmin } from '../admin/decide.ts';
 import { createPlatformWithAccess } from '../admin/platforms.ts';
 import { PlatformHttp, requestTokens, type HttpAnswer } from './platform-client.ts';
 import { story } from './story.ts';
@@ -9,13 +11,52 @@ import { endUser, goThroughConnect, withWorld, type World } from './world.ts';
 
 const wholeTimeoutMs = 180_000;
 
-/** A second platform of the same tenant: it must see nothing of the first one's. */
-async function stranger(world: World, site: PlatformSite): Promise<PlatformHttp> {
-  const { session, tenantId, stack } = world;
+/** A second platform, of the same tenant when none is given: it must see nothing of the first one's. */
+async function stranger(world: World, site: PlatformSite, tenantId = world.tenantId): Promise<PlatformHttp> {
+  const { session, stack } = world;
   const access = await createPlatformWithAccess(session, { tenantId, name: 'Stranger', returnUrls: [site.returnUrl] });
   const http = new PlatformHttp(stack.url);
   for (let status = 0; status !== 200;) ({ status } = await http.authenticate(access.platformId, access.clientSecret));
   return http;
+}
+
+async function anotherTenant({ session }: World): Promise<string> {
+  const tenantId = newId('tenant');
+  await decideAdmin(session, { evolver: tenantEvolver, tenantId, id: tenantId }, (state) =>
+    createTenant({ name: 'Elsewhere' }, state),
+  );
+  return tenantId;
+}
+
+/** The platform's own access token, to be changed. */
+async function accessTokenOf({ stack, platform, platformSecret }: World): Promise<string> {
+  const answer = await fetch(`${stack.url}/oauth/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'client_credentials',
+      client_id: platform?.platformId ?? '',
+      client_secret: platformSecret?.reveal() ?? '',
+    }),
+  });
+  return ((await answer.json()) as { access_token: string }).access_token;
+}
+
+const encoded = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+
+/** The parts of a signed token put together anew, as whoever has no key can. */
+function forgedFrom(token: string): string[] {
+  const [header = '', claims = '', signature = ''] = token.split('.');
+  const said = JSON.parse(Buffer.from(claims, 'base64url').toString()) as object;
+  const other = encoded({ ...said, sub: newId('platform'), tenant_id: newId('tenant') });
+  const none = encoded({ alg: 'none', typ: 'at+jwt' });
+  return [
+    'made-up',
+    `${header}.${claims}.${signature.slice(0, -2)}`,
+    `${header}.${other}.${signature}`,
+    `${header}.${encoded({ ...said, exp: 4_000_000_000 })}.${signature}`,
+    `${none}.${claims}.`,
+    `${none}.${claims}.${signature}`,
+  ];
 }
 
 const seen = ({ status, body }: HttpAnswer) => [status, body['code'] ?? body['error']];
@@ -39,7 +80,10 @@ await describeWithServer('nats-server', 'bad input', () => {
       connected(async (world) => {
         const { http, connectionId, agentId, stack, session, site, registrationId } = world;
         const headBefore = await session.connections.head();
-        const other = await stranger(world, site);
+        const strangers = [
+          await stranger(world, site),
+          await stranger(world, site, await anotherTenant(world)),
+        ] as const;
         const lease = { agent_id: agentId, purpose: 'x' };
         const unknown = newId('connection');
         const at = (id: string, path = '') => `/v1/connections/${id}${path}`;
@@ -63,7 +107,16 @@ await describeWithServer('nats-server', 'bad input', () => {
           expect([answer.status, error]).toEqual(wanted);
         }
 
-        // Another platform's connection answers exactly as one that does not exist.
+        // Access tokens that we did not sign, or not so.
+        const good = await accessTokenOf(world);
+        const asked = async (token: string) => {
+          const answer = await fetch(`${stack.url}/v1/connections`, { headers: { authorization: `Bearer ${token}` } });
+          return [answer.status, ((await answer.json()) as { code?: string }).code];
+        };
+        expect(await asked(good)).toEqual([200, undefined]);
+        for (const token of forgedFrom(good)) expect(await asked(token)).toEqual([401, 'auth.token_invalid']);
+
+        // A connection of another platform or another tenant answers exactly as one that does not exist.
         for (const [method, path, body] of [
           ['GET', ''],
           ['GET', '/events'],
@@ -74,11 +127,16 @@ await describeWithServer('nats-server', 'bad input', () => {
           ['POST', '/reauthorize', {}],
           ['DELETE', ''],
         ] as const) {
-          const foreign = await other.request(method, at(connectionId, path), body);
-          const missing = await other.request(method, at(unknown, path), body);
-          // The stranger's agent is not its own either: it is told about the agent in both cases.
-          expect([path, seen(foreign)]).toEqual([path, seen(missing)]);
-          expect([403, 404]).toContain(foreign.status);
+          for (const other of strangers) {
+            const foreign = await other.request(method, at(connectionId, path), body);
+            const missing = await other.request(method, at(unknown, path), body);
+            // The stranger's agent is not its own either: it is told about the agent in both cases.
+            expect([path, seen(foreign)]).toEqual([path, seen(missing)]);
+            expect([403, 404]).toContain(foreign.status);
+          }
+        }
+        for (const other of strangers) {
+          expect((await other.request('GET', '/v1/connections')).body['connections']).toEqual([]);
         }
 
         // Malformed, oversized, wildcards, unknown fields, unknown agents.
@@ -113,6 +171,10 @@ await describeWithServer('nats-server', 'bad input', () => {
             await http.request('POST', '/v1/connect/sessions', { ...begin, registration_id: newId('registration') }),
           ),
         ).toEqual([404, 'registration.not_found']);
+        expect(seen(await strangers[1].request('POST', '/v1/connect/sessions', begin))).toEqual([
+          404,
+          'registration.not_found',
+        ]);
         expect(seen(await http.request('POST', '/v1/connect/sessions', { ...begin, scopes: ['admin'] }))).toEqual([
           400,
           'session.scope_unknown',
@@ -136,14 +198,20 @@ await describeWithServer('nats-server', 'bad input', () => {
     () =>
       connected(async (world) => {
         const { http, site, registrationId, browser, stack } = world;
-        const other = await stranger(world, site);
+        const strangers = [
+          await stranger(world, site),
+          await stranger(world, site, await anotherTenant(world)),
+        ] as const;
         const begin = { registration_id: registrationId, end_user: endUser, return_url: site.returnUrl };
         const complete = (platform: PlatformHttp, sessionId: string, body: object) =>
           platform.request('POST', `/v1/connect/sessions/${sessionId}/complete`, body);
         const started = await http.request('POST', '/v1/connect/sessions', begin);
         const { sessionId, code } = await goThroughConnect(world, String(started.body['connect_url']));
 
-        expect(seen(await complete(other, sessionId, { code, end_user: endUser }))).toEqual([404, 'session.not_found']);
+        for (const other of strangers) {
+          const completing = await complete(other, sessionId, { code, end_user: endUser });
+          expect(seen(completing)).toEqual([404, 'session.not_found']);
+        }
         expect(seen(await complete(http, sessionId, { code, end_user: 'somebody else' }))).toEqual([
           403,
           'session.end_user_mismatch',
@@ -179,7 +247,7 @@ await describeWithServer('nats-server', 'bad input', () => {
         });
         expect(back.searchParams.get('error')).toBe('access_denied');
         const denied = await complete(http, String(next.body['session_id']), { code: 'x', end_user: endUser });
-        expect(denied.status).toBeGreaterThanOrEqual(400);
+        expect(seen(denied)).toEqual([409, 'session.denied']);
 
         // Pages for strangers are all alike.
         const pages = await Promise.all(

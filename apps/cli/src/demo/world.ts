@@ -14,10 +14,10 @@ import {
   type PlatformSite,
 } from '@postern/testing';
 
-import { createClientRegistration, redirectUriOf, storeClientSecret } from '../admin/registrations.ts';
-import { dataFolder } from '../data-folder/paths.ts';
+import { createClientRegistration, redirectUriOf, storeSecret } from '../admin/registrations.ts';
+import { dataFolder, type DataFolder } from '../data-folder/paths.ts';
 import { openSession, type Session } from '../session/session.ts';
-import { startStack, type Stack } from '../up/stack.ts';
+import { startStack, type Stack, type StackOptions } from '../up/stack.ts';
 import { PlatformHttp, type Listener, type PlatformOnBus } from './platform-client.ts';
 
 /** Long enough to be leased in peace, short enough to be waited for. */
@@ -47,10 +47,17 @@ export interface World {
   reauthorizeUrl: string;
 }
 
+/** What may differ from world to world. */
+export interface WorldOptions extends Pick<StackOptions, 'storeRoomBytesMin'> {
+  /** Changes the data folder before anything is in it. @returns takes that back, when nothing runs there any more. */
+  readonly prepare?: (folder: DataFolder) => () => Promise<void>;
+}
+
 /** Starts the world of the story on a data folder of its own, which is gone afterwards. */
 export async function withWorld<T>(
   onProgress: (sentence: string) => void,
   story: (world: World) => Promise<T>,
+  { prepare, ...stackOptions }: WorldOptions = {},
 ): Promise<T> {
   const dataRoot = temporaryDataDir('postern-demo-');
   const closers: (() => Promise<unknown>)[] = [() => rm(dataRoot, { recursive: true, force: true })];
@@ -62,8 +69,11 @@ export async function withWorld<T>(
   process.env['POSTERN_ALLOW_LOOPBACK_PROVIDERS'] = 'true';
   try {
     const folder = await dataFolder(join(dataRoot, 'data'));
+    if (prepare !== undefined) closers.push(prepare(folder));
     const [stack, acme, site] = await Promise.all([
-      startStack({ folder, host: '127.0.0.1', port: 0, onProgress }).then((it) => closing(it, (one) => one.stop())),
+      startStack({ ...stackOptions, folder, host: '127.0.0.1', port: 0, onProgress }).then((it) =>
+        closing(it, (one) => one.stop()),
+      ),
       startAcmeProcess({ accessTokenTtlS }).then((it) => closing(it, (one) => one.close())),
       startPlatformSite().then((it) => closing(it, (one) => one.close())),
     ]);
@@ -120,7 +130,7 @@ async function registerAtAcme(session: Session, tenantId: string, acme: AcmeProc
     },
   });
   const secret = Secret.from(clientSecret ?? '');
-  await storeClientSecret(session, { tenantId, registrationId, secret });
+  await storeSecret(session, { tenantId, registrationId, kind: 'client_secret', secret });
   return { registrationId, clientId, clientSecret: secret };
 }
 

@@ -22,6 +22,8 @@ export interface StackOptions {
   readonly publicUrl?: string | undefined;
   /** How long the services' users of the bus live; an hour when absent. */
   readonly identityTtlMs?: number | undefined;
+  /** How much room nats-server must have to be started again after a full disk; 64 MiB when absent. */
+  readonly storeRoomBytesMin?: number | undefined;
   /** Told what is being done, and what went wrong with a child. */
   readonly onProgress: (sentence: string) => void;
 }
@@ -100,8 +102,8 @@ async function start(options: StackOptions, running: Running): Promise<Stack> {
 
 /** Waits for both even when one fails, so that nothing that did start is left behind. */
 async function startServers(options: StackOptions, running: Running) {
-  const { folder, onProgress, identityTtlMs = defaultTtlMs } = options;
-  const bus = startBus(folder, { identityTtlMs, onProblem: onProgress }).then(
+  const { folder, onProgress, identityTtlMs = defaultTtlMs, storeRoomBytesMin: roomBytesMin } = options;
+  const bus = startBus(folder, { identityTtlMs, roomBytesMin, onProblem: onProgress }).then(
     (one) => (running.servers.push(one.kept), one),
   );
   const database = startDatabase(folder, onProgress).then((one) => running.servers.push(one.kept));

@@ -8,6 +8,7 @@ import type { DataFolder } from '../data-folder/paths.ts';
 import { keepRunning, type KeptProcess } from './keep-running.ts';
 import { proveDurability } from './prove-durability.ts';
 import { keepIdentitiesRenewed } from './renew-identities.ts';
+import { watchStore } from './watch-store.ts';
 
 /** Room for every stream's own limit; a disk with less is watched by nats-server itself. */
 const fileStoreBytesMax = 32 * 1024 ** 3;
@@ -24,14 +25,19 @@ export interface RunningBus {
 export interface StartBusOptions {
   /** How long the users live that the identities get. */
   readonly identityTtlMs: number;
+  /** How much room there must be before a server that stopped at a full disk is started again. */
+  readonly roomBytesMin?: number | undefined;
   readonly onProblem: (sentence: string) => void;
 }
 
 /**
- * Starts nats-server in operator mode on the data folder, keeps it running, provisions the streams, and gives the
- * identities new users in time.
+ * Starts nats-server in operator mode on the data folder, keeps it running and able to write, provisions the streams, and
+ * gives the identities new users in time.
  */
-export async function startBus(folder: DataFolder, { identityTtlMs, onProblem }: StartBusOptions): Promise<RunningBus> {
+export async function startBus(
+  folder: DataFolder,
+  { identityTtlMs, roomBytesMin, onProblem }: StartBusOptions,
+): Promise<RunningBus> {
   const bundle = await ensureOperator(folder, identityTtlMs);
   let ports: { port?: number; monitorPort?: number } = {};
   let server: NatsServer | undefined;
@@ -46,8 +52,16 @@ export async function startBus(folder: DataFolder, { identityTtlMs, onProblem }:
   const kept = await keepRunning({ name: 'nats-server', start, onProblem });
   const { url, monitorUrl } = server as unknown as NatsServer;
   const stopRenewing = keepIdentitiesRenewed({ folder, bundle, ttlMs: identityTtlMs, onProblem });
+  const stopWatching = watchStore({
+    monitorUrl,
+    folder: folder.natsDir,
+    restart: async () => kept.current()?.stop(),
+    onProblem,
+    roomBytesMin,
+  });
   const stop = async () => {
     stopRenewing();
+    await stopWatching();
     await kept.stop();
   };
   try {

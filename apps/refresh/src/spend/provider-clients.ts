@@ -1,11 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import { operations, PosternError } from '@postern/contracts';
-import { CryptoError, Secret, zero } from '@postern/crypto';
+import { PosternError } from '@postern/contracts';
 import { registrationEvolver, upcast, type Registration, type RegistrationEvent } from '@postern/domain';
 import { CommitReader, Repository } from '@postern/event-log';
 import { loadCatalog, providerOf } from '@postern/provider-catalog';
 import { DiscoveryCache, ProviderClient } from '@postern/provider-client';
-import { EventLogs, OperationsClient, ServiceKeys } from '@postern/service';
+import { ClientCredentials, EventLogs } from '@postern/service';
 
 import { RefreshConfig } from '../refresh-config.ts';
 
@@ -16,26 +15,18 @@ export interface RefreshingClient {
   readonly mayRotate: boolean;
 }
 
-/** Our clients at the providers, made for one refresh each: the secret lives no longer. */
+/** Our clients at the providers, made for one refresh each: a credential lives no longer. */
 @Injectable()
 export class ProviderClients {
   readonly #catalog = loadCatalog();
   readonly #discoveryCache = new DiscoveryCache();
   readonly #registrations: Repository<Registration, RegistrationEvent>;
   readonly #config: RefreshConfig;
-  readonly #operations: OperationsClient;
-  readonly #keys: ServiceKeys;
+  readonly #credentials: ClientCredentials;
 
-  constructor(
-    config: RefreshConfig,
-    logs: EventLogs,
-    reader: CommitReader,
-    operationsClient: OperationsClient,
-    keys: ServiceKeys,
-  ) {
+  constructor(config: RefreshConfig, logs: EventLogs, reader: CommitReader, credentials: ClientCredentials) {
     this.#config = config;
-    this.#operations = operationsClient;
-    this.#keys = keys;
+    this.#credentials = credentials;
     this.#registrations = new Repository({
       log: logs.admin,
       reader,
@@ -54,33 +45,11 @@ export class ProviderClients {
     const client = new ProviderClient({
       provider,
       registration: state,
-      clientSecret: state.tokenEndpointAuthMethod === 'none' ? null : await this.#secretOf(state),
+      credentials: await this.#credentials.of(state),
       allowLoopback: this.#config.allowLoopbackProviders,
       discoveryCache: this.#discoveryCache,
       timeoutMs: this.#config.providerTimeoutMs,
     });
     return { client, mayRotate: provider.refresh.rotation !== 'none' };
-  }
-
-  async #secretOf({ tenantId, registrationId }: Registration): Promise<Secret> {
-    const { sealed_secret: sealed } = await this.#operations.call(
-      operations.releaseClientSecret,
-      { app: 'refresh' },
-      { tenant_id: tenantId, registration_id: registrationId },
-    );
-    return openSecret(this.#keys, sealed);
-  }
-}
-
-/** Opens a text that was sealed to this service. @throws {PosternError} `service.internal` */
-function openSecret(keys: ServiceKeys, sealed: string): Secret {
-  try {
-    const { plaintext } = keys.opener.open(sealed);
-    const secret = Secret.from(plaintext.toString('utf8'));
-    zero(plaintext);
-    return secret;
-  } catch (error) {
-    if (!(error instanceof CryptoError)) throw error;
-    throw new PosternError('service.internal', 'The client secret was not sealed to this service.');
   }
 }

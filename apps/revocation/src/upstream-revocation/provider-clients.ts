@@ -1,11 +1,10 @@
 import { Injectable } from '@nestjs/common';
-import type { Registration } from '@postern/domain';
 import { loadCatalog, providerOf } from '@postern/provider-catalog';
 import { DiscoveryCache, ProviderClient } from '@postern/provider-client';
+import { ClientCredentials } from '@postern/service';
 
 import { Directory } from '../directory.ts';
 import { RevocationConfig } from '../revocation-config.ts';
-import { VaultSecrets } from './vault-secrets.ts';
 
 /** A client at a provider, and the words by which that provider refuses our credentials. */
 export interface RevokingClient {
@@ -20,12 +19,12 @@ export class ProviderClients {
   readonly #discoveryCache = new DiscoveryCache();
   readonly #config: RevocationConfig;
   readonly #directory: Directory;
-  readonly #secrets: VaultSecrets;
+  readonly #credentials: ClientCredentials;
 
-  constructor(config: RevocationConfig, directory: Directory, secrets: VaultSecrets) {
+  constructor(config: RevocationConfig, directory: Directory, credentials: ClientCredentials) {
     this.#config = config;
     this.#directory = directory;
-    this.#secrets = secrets;
+    this.#credentials = credentials;
   }
 
   /** @throws {PosternError} `registration.*`, `provider.*`, `request.malformed`, what the vault answers */
@@ -35,14 +34,10 @@ export class ProviderClients {
     const client = new ProviderClient({
       provider,
       registration,
-      clientSecret: await this.#secretOf(registration),
+      credentials: await this.#credentials.of(registration),
       allowLoopback: this.#config.allowLoopbackProviders,
       discoveryCache: this.#discoveryCache,
     });
     return { client, clientRejectedWords: provider.errorWords.clientRejected };
-  }
-
-  async #secretOf({ tenantId, registrationId, tokenEndpointAuthMethod }: Registration) {
-    return tokenEndpointAuthMethod === 'none' ? null : await this.#secrets.clientSecret(tenantId, registrationId);
   }
 }

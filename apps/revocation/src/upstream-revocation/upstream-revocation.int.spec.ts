@@ -6,7 +6,7 @@ import { newId, operations, PosternError, type Operation } from '@postern/contra
 import { pkcePair, randomToken, Secret } from '@postern/crypto';
 import { callOperation, createOperator, serverOperatorConfig } from '@postern/nats';
 import { loadCatalog, providerOf } from '@postern/provider-catalog';
-import { ProviderClient } from '@postern/provider-client';
+import { heldClientSecret, ProviderClient } from '@postern/provider-client';
 import { describeWithServer, startNatsServer, type NatsServer } from '@postern/servers';
 import { Clock, Logger, Metrics, startService, type RunningService } from '@postern/service';
 import {
@@ -93,7 +93,7 @@ await describeWithServer('nats-server', 'what is owed after a connection has end
         tokenEndpointAuthMethod: 'client_secret_basic',
         parameters: { issuer: acme.issuer },
       },
-      clientSecret: Secret.from(app.clientSecret ?? ''),
+      credentials: heldClientSecret(Secret.from(app.clientSecret ?? '')),
       allowLoopback: true,
     });
   }

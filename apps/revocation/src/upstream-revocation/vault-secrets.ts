@@ -32,13 +32,6 @@ export class VaultSecrets {
     };
   }
 
-  /** @throws {PosternError} what the vault answers */
-  async clientSecret(tenantId: string, registrationId: string): Promise<Secret> {
-    const request = { tenant_id: tenantId, registration_id: registrationId };
-    const { sealed_secret: sealed } = await this.operations.call(operations.releaseClientSecret, as, request);
-    return this.#open(sealed, (text) => Secret.from(text));
-  }
-
   /** Shreds the key of a deleted connection; a repeat is harmless. @throws {PosternError} what the vault answers */
   async shredKey(tenantId: string, connectionId: string): Promise<void> {
     const request = { tenant_id: tenantId, connection_id: connectionId };

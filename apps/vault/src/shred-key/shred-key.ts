@@ -7,6 +7,7 @@ import { callingApp, commitOrigin, Serves } from '@postern/service';
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
 import { DataKeys } from '../data-keys.ts';
+import { OwnedSecrets } from '../owned-secrets.ts';
 import { PendingCredentials } from '../pending-credentials.ts';
 import { VaultDatabase } from '../vault-database.ts';
 
@@ -21,6 +22,7 @@ export class ShredKey {
     private readonly connections: Connections,
     private readonly credentials: Credentials,
     private readonly pending: PendingCredentials,
+    private readonly secrets: OwnedSecrets,
     private readonly dataKeys: DataKeys,
   ) {}
 
@@ -37,6 +39,7 @@ export class ShredKey {
       await this.dataKeys.shred(em, key);
       await this.credentials.removeAll(em, owner);
       await this.pending.remove(em, owner);
+      await this.secrets.removeAll(em, key);
     });
     this.dataKeys.forget(key);
     this.credentials.forget(owner);

@@ -377,63 +377,6 @@ describe('a data key', () => {
   });
 });
 
-describe('a client secret', () => {
-  const registrationOf = ({ tenantId, registrationId }: Customer) => ({
-    tenant_id: tenantId,
-    registration_id: registrationId,
-  });
-  const store = (of: Customer, secret: string) =>
-    world.call('administrator', operations.storeClientSecret, {
-      ...registrationOf(of),
-      sealed_secret: world.sealTo('vault', secret),
-    });
-  const release = (app: 'refresh' | 'revocation' | 'authorization', of: Customer) =>
-    world.call(app, operations.releaseClientSecret, registrationOf(of));
-
-  test('is sealed to the app that asks, in the version that the registration names', async () => {
-    const of = await world.customer();
-    expect(await store(of, 'one')).toEqual({ secret_version: 1 });
-    expect(await store(of, 'one')).toEqual({ secret_version: 1 });
-    await world.admin(of.tenantId, domain.registrationEvolver, of.registrationId, (s) =>
-      domain.storeRegistrationSecret({ secretVersion: 1 }, s),
-    );
-    expect(await store(of, 'two')).toEqual({ secret_version: 2 });
-    for (const app of ['authorization', 'refresh', 'revocation'] as const) {
-      const { sealed_secret, secret_version } = await release(app, of);
-      expect({ secret: world.openAs(app, sealed_secret), secret_version }).toEqual({
-        secret: 'one',
-        secret_version: 1,
-      });
-    }
-    await world.admin(of.tenantId, domain.registrationEvolver, of.registrationId, (s) =>
-      domain.storeRegistrationSecret({ secretVersion: 2 }, s),
-    );
-    const { sealed_secret } = await release('refresh', of);
-    expect(world.openAs('refresh', sealed_secret)).toBe('two');
-  });
-
-  test('of a disabled registration is given to revocation alone', async () => {
-    const of = await world.customer();
-    await store(of, 'one');
-    await world.admin(of.tenantId, domain.registrationEvolver, of.registrationId, (s) =>
-      domain.disableRegistration({ reason: null }, s),
-    );
-    expect(await codeOf(release('refresh', of))).toBe('registration.disabled');
-    const { sealed_secret } = await release('revocation', of);
-    expect(world.openAs('revocation', sealed_secret)).toBe('one');
-  });
-
-  test('of a registration that does not exist, or that has none, is refused', async () => {
-    const of = await world.customer();
-    expect(await codeOf(release('refresh', of))).toBe('vault.credential_missing');
-    expect(await codeOf(release('refresh', { ...of, registrationId: newId('registration') }))).toBe(
-      'registration.not_found',
-    );
-    expect(await codeOf(release('refresh', { ...of, tenantId: newId('tenant') }))).toBe('registration.not_found');
-    expect(await codeOf(store(of, ''))).toBe('request.malformed');
-  });
-});
-
 describe('a ciphertext', () => {
   /** Overwrites one row's ciphertext with another's, as whoever owns the database could, and opens it anew. */
   async function swapped(

@@ -1,15 +1,21 @@
+import { PosternError } from '@postern/contracts';
+
 import { adminEvent, alike, createOnce, requireBegun, requireEnabled, type AdminDataOf } from '../admin-events.ts';
 import { sorted, type Registration, type RegistrationEvent } from './registration.ts';
 
 /**
  * @returns no events when it exists in these words.
- * @throws {PosternError} `registration.exists` in other words
+ * @throws {PosternError} `registration.exists` in other words; `request.malformed` when it authenticates by
+ *   assertions and nobody said for whom they are, or the other way round
  */
 export function createRegistration(
   command: AdminDataOf<'RegistrationCreated'>,
   state: Registration,
 ): RegistrationEvent[] {
-  const { providerId, displayName, clientId, tokenEndpointAuthMethod, scopes } = command;
+  const { providerId, displayName, clientId, tokenEndpointAuthMethod, scopes, assertionAudience } = command;
+  if ((tokenEndpointAuthMethod === 'private_key_jwt') !== (assertionAudience !== undefined)) {
+    throw new PosternError('request.malformed', 'private_key_jwt goes with an audience, and an audience with it.');
+  }
   const data = {
     providerId,
     displayName,
@@ -17,6 +23,7 @@ export function createRegistration(
     tokenEndpointAuthMethod,
     parameters: sorted(command.parameters),
     scopes,
+    ...(assertionAudience !== undefined && { assertionAudience }),
   };
   const existing = {
     providerId: state.providerId,
@@ -25,24 +32,59 @@ export function createRegistration(
     tokenEndpointAuthMethod: state.tokenEndpointAuthMethod,
     parameters: state.parameters,
     scopes: state.scopes,
+    ...(state.assertionAudience !== null && { assertionAudience: state.assertionAudience }),
   };
   const event = adminEvent('RegistrationCreated', data);
   return createOnce('registration', state, { same: alike(existing, data), event });
 }
 
+/** A secret of which the vault has a new version. */
+export interface StoreRegistrationSecret extends Omit<AdminDataOf<'RegistrationSecretStored'>, 'previousEndsAtMs'> {
+  /** How long the one before it stays usable: 0 when it must not be used again, null until it is retired. */
+  readonly overlapMs: number | null;
+  readonly nowMs: number;
+}
+
 /**
- * Records that the vault holds the client secret under this version.
+ * Puts a secret that the vault holds into use.
+ *
+ * The one before it may go on for a while: a provider takes both during a rotation, but not from the same instant on
+ * as we do.
  *
  * @returns no events when this version or a newer one is known.
  * @throws {PosternError} `registration.not_found`, `registration.disabled`
  */
 export function storeRegistrationSecret(
-  { secretVersion }: AdminDataOf<'RegistrationSecretStored'>,
+  { kind, secretVersion, publicJwk, overlapMs, nowMs }: StoreRegistrationSecret,
   state: Registration,
 ): RegistrationEvent[] {
   requireEnabled('registration', state);
-  if (secretVersion <= (state.secretVersion ?? 0)) return [];
-  return [adminEvent('RegistrationSecretStored', { secretVersion })];
+  if (secretVersion <= (inUse(state, kind)?.version ?? 0)) return [];
+  const previousEndsAtMs = overlapMs === null ? null : nowMs + overlapMs;
+  return [adminEvent('RegistrationSecretStored', { kind, secretVersion, previousEndsAtMs, publicJwk })];
+}
+
+/**
+ * Ends an older secret before its time.
+ *
+ * @returns no events when it is not known, or not any more.
+ * @throws {PosternError} `registration.not_found`; `registration.secret_in_use` for the newest one, without which
+ *   nothing could be refreshed: unless the registration is disabled, and nothing is.
+ */
+export function retireRegistrationSecret(
+  { kind, secretVersion }: AdminDataOf<'RegistrationSecretRetired'>,
+  state: Registration,
+): RegistrationEvent[] {
+  requireBegun('registration', state);
+  if (!state.secrets.some((one) => one.kind === kind && one.version === secretVersion)) return [];
+  if (inUse(state, kind)?.version === secretVersion && !state.disabled) {
+    throw new PosternError('registration.secret_in_use', 'This secret is the one in use.');
+  }
+  return [adminEvent('RegistrationSecretRetired', { kind, secretVersion })];
+}
+
+function inUse({ secrets }: Registration, kind: StoreRegistrationSecret['kind']) {
+  return secrets.find((one) => one.kind === kind);
 }
 
 /**

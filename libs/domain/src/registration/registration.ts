@@ -1,9 +1,20 @@
-import type { AdminEvent } from '@postern/contracts';
+import { limits, type AdminEvent, type RegistrationSecretKind } from '@postern/contracts';
 
 import { adminEvolve, type AdminDataOf, type AdminState } from '../admin-events.ts';
 import type { Evolver } from '../evolver.ts';
 
-/** Our client at a provider. Its secret is with the vault; here stands its version alone. @source RFC 7591 §1.2 */
+/** A secret that the vault holds; here stands all that anybody else may know of it. */
+export interface RegistrationSecret {
+  readonly kind: RegistrationSecretKind;
+  readonly version: number;
+  readonly storedAtMs: number;
+  /** Null while nothing ends it. */
+  readonly endsAtMs: number | null;
+  /** Of a private key alone. */
+  readonly publicJwk: AdminDataOf<'RegistrationSecretStored'>['publicJwk'];
+}
+
+/** Our client at a provider. Its secrets are with the vault. @source RFC 7591 §1.2 */
 export interface Registration extends AdminState {
   readonly exists: boolean;
   readonly tenantId: string;
@@ -15,14 +26,17 @@ export interface Registration extends AdminState {
   /** Values for the provider file's parameters, in the order of their names. */
   readonly parameters: Readonly<Record<string, string>>;
   readonly scopes: string[];
+  /** The `aud` of its client assertions; null where it does not authenticate by them. */
+  readonly assertionAudience: string | null;
   readonly createdAtMs: number;
-  readonly secretVersion: number | null;
+  /** Those of one kind newest first: the first is the one in use, the others are what it replaced. */
+  readonly secrets: readonly RegistrationSecret[];
   readonly disabled: boolean;
 }
 
 export type RegistrationEvent = Extract<
   AdminEvent,
-  { type: 'RegistrationCreated' | 'RegistrationSecretStored' | 'RegistrationDisabled' }
+  { type: 'RegistrationCreated' | 'RegistrationSecretStored' | 'RegistrationSecretRetired' | 'RegistrationDisabled' }
 >;
 
 const noRegistration: Registration = Object.freeze({
@@ -35,8 +49,9 @@ const noRegistration: Registration = Object.freeze({
   tokenEndpointAuthMethod: 'none',
   parameters: {},
   scopes: [],
+  assertionAudience: null,
   createdAtMs: 0,
-  secretVersion: null,
+  secrets: [],
   disabled: false,
 });
 
@@ -45,10 +60,41 @@ export function sorted(record: Readonly<Record<string, string>>): Record<string,
   return Object.fromEntries(Object.entries(record).toSorted(([one], [other]) => (one < other ? -1 : 1)));
 }
 
+/** The secrets of a kind that may be used now, the one in use first, then those that it replaced. */
+export function secretsInUse(
+  { secrets }: Pick<Registration, 'secrets'>,
+  { kind, nowMs }: { kind: RegistrationSecretKind; nowMs: number },
+): RegistrationSecret[] {
+  return secrets.filter((one) => one.kind === kind && (one.endsAtMs === null || one.endsAtMs > nowMs));
+}
+
+function withSecret(
+  { secrets }: Registration,
+  { kind, secretVersion, previousEndsAtMs, publicJwk }: AdminDataOf<'RegistrationSecretStored'>,
+  atMs: number,
+): RegistrationSecret[] {
+  const previous = secretsInUse({ secrets }, { kind, nowMs: atMs }).map((one) => ({
+    ...one,
+    endsAtMs: earlier(one.endsAtMs, previousEndsAtMs),
+  }));
+  const stored = { kind, version: secretVersion, storedAtMs: atMs, endsAtMs: null, publicJwk: sortedJwk(publicJwk) };
+  const ofKind = secretsInUse({ secrets: [stored, ...previous] }, { kind, nowMs: atMs });
+  return [...secrets.filter((one) => one.kind !== kind), ...ofKind.slice(0, limits.secretsInUseMax)];
+}
+
+function sortedJwk(jwk: RegistrationSecret['publicJwk']): RegistrationSecret['publicJwk'] {
+  return jwk === null ? null : (sorted({ ...jwk }) as typeof jwk);
+}
+
+function earlier(one: number | null, other: number | null): number | null {
+  if (one === null || other === null) return one ?? other;
+  return Math.min(one, other);
+}
+
 /** The fold of a client registration's events. */
 export const registrationEvolver: Evolver<Registration, RegistrationEvent> = Object.freeze({
   kind: 'registration',
-  stateVersion: 1,
+  stateVersion: 2,
   initialState: noRegistration,
   evolve: adminEvolve<Registration, RegistrationEvent['type']>('RegistrationCreated', {
     RegistrationCreated: (state, data, { tenantId, aggregateId, atMs }) => ({
@@ -62,11 +108,16 @@ export const registrationEvolver: Evolver<Registration, RegistrationEvent> = Obj
       tokenEndpointAuthMethod: data.tokenEndpointAuthMethod,
       parameters: sorted(data.parameters),
       scopes: data.scopes,
+      assertionAudience: data.assertionAudience ?? null,
       createdAtMs: atMs,
     }),
-    RegistrationSecretStored: (state, { secretVersion }) => ({
+    RegistrationSecretStored: (state, data, { atMs }) => {
+      const known = state.secrets.find(({ kind }) => kind === data.kind)?.version ?? 0;
+      return data.secretVersion <= known ? state : { ...state, secrets: withSecret(state, data, atMs) };
+    },
+    RegistrationSecretRetired: (state, { kind, secretVersion }) => ({
       ...state,
-      secretVersion: Math.max(secretVersion, state.secretVersion ?? 0),
+      secrets: state.secrets.filter((one) => one.kind !== kind || one.version !== secretVersion),
     }),
     RegistrationDisabled: (state) => ({ ...state, disabled: true }),
   }),

@@ -32,6 +32,15 @@ export const admin = {
       scopes: ['contacts.read', 'offline_access'],
       ...data,
     }),
-  registrationSecretStored: (secretVersion = 1) => adminEvent('RegistrationSecretStored', { secretVersion }),
+  registrationSecretStored: (data: Partial<AdminDataOf<'RegistrationSecretStored'>> = {}) =>
+    adminEvent('RegistrationSecretStored', {
+      kind: 'client_secret',
+      secretVersion: 1,
+      previousEndsAtMs: null,
+      publicJwk: null,
+      ...data,
+    }),
+  registrationSecretRetired: (data: Partial<AdminDataOf<'RegistrationSecretRetired'>> = {}) =>
+    adminEvent('RegistrationSecretRetired', { kind: 'client_secret', secretVersion: 1, ...data }),
   registrationDisabled: () => adminEvent('RegistrationDisabled', { reason: null }),
 };

@@ -8,12 +8,14 @@ import type { AcmeStore } from './acme-store.ts';
 export interface AcmeClientRegistration {
   readonly redirectUris: readonly string[];
   readonly clientName?: string;
-  readonly tokenEndpointAuthMethod?: 'client_secret_basic' | 'client_secret_post' | 'none';
+  readonly tokenEndpointAuthMethod?: 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt' | 'none';
   readonly clientId?: string;
   readonly clientSecret?: string;
+  /** With `private_key_jwt`: the public keys of the app. @source RFC 7591 §2 */
+  readonly jwks?: { readonly keys: readonly object[] };
 }
 
-/** A registered app's credentials; a public client (`none`) has no secret. */
+/** A registered app's credentials; a public client (`none`) and one that signs have no secret. */
 export interface AcmeClient {
   readonly clientId: string;
   readonly clientSecret?: string;
@@ -28,7 +30,9 @@ export async function addClient(
   const method = registration.tokenEndpointAuthMethod ?? 'client_secret_basic';
   const clientId = registration.clientId ?? `app_${randomBytes(8).toString('hex')}`;
   const clientSecret =
-    method === 'none' ? undefined : (registration.clientSecret ?? randomBytes(32).toString('base64url'));
+    method === 'none' || method === 'private_key_jwt'
+      ? undefined
+      : (registration.clientSecret ?? randomBytes(32).toString('base64url'));
 
   const clients = store.adapter('Client');
   await clients.upsert(clientId, {
@@ -39,6 +43,7 @@ export async function addClient(
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
     token_endpoint_auth_method: method,
+    ...(registration.jwks && { jwks: registration.jwks }),
   });
   await provider.Client.find(clientId).catch(async (error: unknown) => {
     await clients.destroy(clientId);

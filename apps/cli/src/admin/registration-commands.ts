@@ -1,0 +1,211 @@
+import { readFileSync } from 'node:fs';
+
+import {
+  assertId,
+  JwsAlgorithm,
+  limits,
+  PosternError,
+  newId,
+  RegistrationSecretKind,
+  TokenEndpointAuthMethod,
+} from '@postern/contracts';
+import { Secret } from '@postern/crypto';
+import { disableRegistration, registrationEvolver } from '@postern/domain';
+import type { Command } from 'commander';
+import type { z } from 'zod';
+
+import type { PlainRun, RunCommand, SessionRun } from '../run-command.ts';
+import { decideAdmin } from './decide.ts';
+import {
+  createClientRegistration,
+  jwksOf,
+  redirectUriOf,
+  retireSecret,
+  storePrivateKey,
+  storeSecret,
+} from './registrations.ts';
+import { factLines, gather, list, text } from './shown.ts';
+
+type Options = PlainRun['options'];
+
+/** `postern registrations …`: our clients at providers, and what they authenticate with. */
+export function registrationCommands(registrations: Command, run: RunCommand): void {
+  registrations
+    .command('reserve')
+    .description('an id and its redirect URI, for providers that want the URI before they give a client id')
+    .action(
+      run.withSession(async ({ session, printer }) => {
+        const id = newId('registration');
+        const shown = { registration_id: id, redirect_uri: redirectUriOf(session, id) };
+        printer.result(shown, () => factLines(shown));
+      }),
+    );
+  withSecretOptions(registrations.command('create'))
+    .description('our client at a provider; enter the redirect URI (and the keys) it prints at the provider')
+    .requiredOption('--provider <id>', 'see: postern providers list')
+    .requiredOption('--name <name>', 'what end users read')
+    .requiredOption('--client-id <id>')
+    .option('--id <registration>', 'an id from: postern registrations reserve')
+    .option('--auth-method <method>', TokenEndpointAuthMethod.options.join(', '), 'client_secret_basic')
+    .option('--audience <url>', 'for whom client assertions are; the provider’s issuer when absent')
+    .option('--parameter <name=value>', 'a parameter of the provider, such as issuer (may be repeated)', gather, [])
+    .option('--scope <scope>', 'a scope it may ask for (may be repeated)', gather, [])
+    .action(run.withSession(create));
+  withSecretOptions(registrations.command('rotate <registration>'))
+    .description('a new secret or key, in use at once; the one before it stays usable for the overlap')
+    .option('--overlap <seconds>', 'how long both are usable; 0 when the old one is known to others')
+    .action(run.withSession(rotate));
+  registrations
+    .command('retire <registration>')
+    .description('ends an older secret or key before its overlap is over, and deletes it')
+    .requiredOption('--kind <kind>', RegistrationSecretKind.options.join(', '))
+    .requiredOption('--secret-version <version>', 'see: postern registrations show', Number)
+    .action(
+      run.withSession(async ({ session, tenantId, args: [registrationId = ''], options, printer }) => {
+        const kind = oneOf(RegistrationSecretKind, options, { name: 'kind', flag: '--kind' });
+        const secretVersion = Number(options['secretVersion']);
+        await retireSecret(session, { tenantId, registrationId, kind, secretVersion });
+        printer.result({ kind, secret_version: secretVersion }, () => [
+          `${kind} ${secretVersion} is not used any more`,
+        ]);
+      }),
+    );
+  registrations.command('list').action(run.withSession((given) => list(given, registrationEvolver)));
+  registrations.command('show <registration>').action(run.withSession(show));
+  registrations.command('disable <registration>').action(
+    run.withSession(async ({ session, tenantId, args: [id = ''], printer }) => {
+      const state = await decideAdmin(session, { evolver: registrationEvolver, tenantId, id }, (before) =>
+        disableRegistration({ reason: null }, before),
+      );
+      printer.result(state, () => [`${id} is disabled`]);
+    }),
+  );
+}
+
+function withSecretOptions(command: Command): Command {
+  return command
+    .option('--client-secret-file <file>', 'a file with the client secret, or - for standard input')
+    .option('--webhook-secret-file <file>', 'a file with the secret that the provider signs webhooks with')
+    .option('--private-key-file <file>', 'a private key (PEM or JWK) that the provider knows already')
+    .option('--make-private-key [algorithm]', `the vault makes one: ${JwsAlgorithm.options.join(', ')} (ES256)`);
+}
+
+async function create({ session, tenantId, options, printer }: SessionRun): Promise<void> {
+  const method = oneOf(TokenEndpointAuthMethod, options, { name: 'authMethod', flag: '--auth-method' });
+  const given = secretsOf(options);
+  const created = await createClientRegistration(session, {
+    tenantId,
+    registrationId: options['id'] === undefined ? undefined : assertId('registration', text(options, 'id')),
+    providerId: text(options, 'provider'),
+    displayName: text(options, 'name'),
+    clientId: text(options, 'clientId'),
+    tokenEndpointAuthMethod: method,
+    parameters: parametersOf(options['parameter'] as string[]),
+    scopes: options['scope'] as string[],
+    assertionAudience: options['audience'] === undefined ? undefined : text(options, 'audience'),
+  });
+  const { registrationId, redirectUri } = created;
+  const key = given.key ?? (method === 'private_key_jwt' ? 'ES256' : undefined);
+  const stored = await store({ session, tenantId }, { registrationId, given: { ...given, key } });
+  const shown = { registration_id: registrationId, redirect_uri: redirectUri, ...stored };
+  printer.result(shown, () => factLines(shown));
+}
+
+async function rotate({ session, tenantId, args: [registrationId = ''], options, printer }: SessionRun): Promise<void> {
+  const given = secretsOf(options);
+  if (Object.values(given).every((one) => one === undefined)) {
+    throw new PosternError('request.malformed', 'Name what is new: a secret, or a private key.');
+  }
+  const overlapMs = overlapMsOf(options);
+  const shown = await store({ session, tenantId }, { registrationId, given, overlapMs });
+  printer.result(shown, () => factLines(shown));
+}
+
+async function show({ session, tenantId, args: [id = ''], printer }: SessionRun): Promise<void> {
+  const { state, revision } = await session.repository(registrationEvolver).load({ tenantId, id });
+  if (revision === 0) throw new PosternError('registration.not_found', `${id} is not there.`);
+  const shown = { ...state, redirectUri: redirectUriOf(session, id), jwks: jwksOf(state, Date.now()) };
+  printer.result(shown, () => factLines(shown));
+}
+
+interface GivenSecrets {
+  readonly clientSecret: Secret | undefined;
+  readonly webhookSecret: Secret | undefined;
+  readonly key: Secret | z.infer<typeof JwsAlgorithm> | undefined;
+}
+
+/** Stores what was given; tells the versions, and the keys that the provider must be shown. */
+async function store(
+  { session, tenantId }: Pick<SessionRun, 'session' | 'tenantId'>,
+  { registrationId, given, ...overlap }: { registrationId: string; given: GivenSecrets; overlapMs?: number },
+): Promise<Record<string, unknown>> {
+  const { clientSecret, webhookSecret, key } = given;
+  const rotation = { tenantId, registrationId, ...overlap };
+  const shown: Record<string, unknown> = {};
+  if (clientSecret !== undefined) {
+    shown['secret_version'] = await storeSecret(session, { ...rotation, kind: 'client_secret', secret: clientSecret });
+  }
+  if (webhookSecret !== undefined) {
+    const version = await storeSecret(session, { ...rotation, kind: 'webhook_secret', secret: webhookSecret });
+    shown['webhook_secret_version'] = version;
+  }
+  if (key !== undefined) {
+    shown['private_key_version'] = (await storePrivateKey(session, { ...rotation, key })).secretVersion;
+    const { state } = await session.repository(registrationEvolver).load({ tenantId, id: registrationId });
+    shown['jwks'] = jwksOf(state, Date.now());
+  }
+  return shown;
+}
+
+/** Read before anything is made: a file that is not there must leave nothing behind. */
+function secretsOf(options: Options): GivenSecrets {
+  const file = secretIn(options, 'privateKeyFile');
+  const made = options['makePrivateKey'];
+  if (file !== undefined && made !== undefined) {
+    throw new PosternError('request.malformed', 'A private key is either made or given.');
+  }
+  const algorithm = made === true ? { makePrivateKey: 'ES256' } : options;
+  return {
+    clientSecret: secretIn(options, 'clientSecretFile'),
+    webhookSecret: secretIn(options, 'webhookSecretFile'),
+    key:
+      made === undefined
+        ? file
+        : oneOf(JwsAlgorithm, algorithm, { name: 'makePrivateKey', flag: '--make-private-key' }),
+  };
+}
+
+function secretIn(options: Options, name: string): Secret | undefined {
+  const file = options[name];
+  if (typeof file !== 'string') return undefined;
+  const secret = readFileSync(file === '-' ? 0 : file, 'utf8').trim();
+  if (secret === '') throw new PosternError('request.malformed', 'The secret is empty.');
+  return Secret.from(secret);
+}
+
+function overlapMsOf({ overlap }: Options): number {
+  if (overlap === undefined) return limits.secretOverlapMs;
+  const overlapMs = Number(overlap) * 1000;
+  if (Number.isInteger(overlapMs) && overlapMs >= 0 && overlapMs <= limits.secretOverlapMsMax) return overlapMs;
+  throw new PosternError('request.malformed', `--overlap takes 0 to ${limits.secretOverlapMsMax / 1000} seconds.`);
+}
+
+function oneOf<T extends string>(
+  schema: z.ZodEnum<Record<T, T>>,
+  options: Options,
+  { name, flag }: { name: string; flag: string },
+): T {
+  const parsed = schema.safeParse(options[name]);
+  if (parsed.success) return parsed.data as T;
+  throw new PosternError('request.malformed', `${flag} takes one of ${schema.options.join(', ')}.`);
+}
+
+function parametersOf(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=');
+      if (at < 1) throw new PosternError('request.malformed', `--parameter takes name=value, not ${pair}.`);
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
+}

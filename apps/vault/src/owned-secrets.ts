@@ -1,0 +1,107 @@
+import { UniqueConstraintViolationException } from '@mikro-orm/core';
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { Injectable } from '@nestjs/common';
+import { PosternError, type RegistrationSecretKind } from '@postern/contracts';
+import { constantTimeEqual, zero } from '@postern/crypto';
+import { openCredential, sealCredential, type CredentialBinding } from '@postern/keyring';
+
+import { DataKeys } from './data-keys.ts';
+import { OwnedSecretTable, type OwnedSecretRow } from './tables.ts';
+import { VaultDatabase } from './vault-database.ts';
+
+/** Whose secret, and which: a registration has some of each kind, a connection its DPoP key. */
+export interface SecretPlace {
+  readonly tenantId: string;
+  readonly providerId: string;
+  readonly ownerId: string;
+  readonly kind: RegistrationSecretKind | 'dpop_key';
+}
+
+/** Secrets beside tokens, in versions. Which of them counts is for the log to say, and never for this table. */
+@Injectable()
+export class OwnedSecrets {
+  readonly #database: VaultDatabase;
+  readonly #dataKeys: DataKeys;
+
+  constructor(database: VaultDatabase, dataKeys: DataKeys) {
+    this.#database = database;
+    this.#dataKeys = dataKeys;
+  }
+
+  /**
+   * Stores a secret as the next version; the newest one stored again keeps its number.
+   *
+   * @throws {PosternError} `log.conflict` when another was stored at the same moment; what {@link DataKeys} throws.
+   */
+  async insertNext(place: SecretPlace, secret: Uint8Array): Promise<number> {
+    const newest = await this.#find(place);
+    if (newest !== undefined) {
+      const known = await this.#open(place, newest);
+      try {
+        if (constantTimeEqual(known, secret)) return newest.version;
+      } finally {
+        zero(known);
+      }
+    }
+    const version = (newest?.version ?? 0) + 1;
+    if (await this.insert(place, { version, secret })) return version;
+    throw new PosternError('log.conflict', 'Another secret was stored at the same moment.');
+  }
+
+  /** Stores this version of a secret. @returns false when there is one already, which stays as it is. */
+  async insert(place: SecretPlace, { version, secret }: { version: number; secret: Uint8Array }): Promise<boolean> {
+    const { tenantId, ownerId, kind } = place;
+    const ciphertext = await this.#dataKeys.useOrMake({ tenantId, ownerId }, (dataKey) =>
+      sealCredential({ dataKey, binding: bindingOf(place, version), plaintext: secret }),
+    );
+    const row = { tenantId, ownerId, kind, version, ciphertext, createdAt: new Date() };
+    try {
+      await this.#database.inTenant(tenantId, (em) => em.insert(OwnedSecretTable, row));
+      return true;
+    } catch (error) {
+      if (!(error instanceof UniqueConstraintViolationException)) throw error;
+      return false;
+    }
+  }
+
+  /** A version of a secret. Zero it after use. @throws {PosternError} `vault.credential_missing` */
+  async open(place: SecretPlace, version: number): Promise<Buffer> {
+    const row = await this.#find(place, version);
+    if (row === undefined) throw new PosternError('vault.credential_missing', 'The vault does not hold this secret.');
+    return await this.#open(place, row);
+  }
+
+  /** Deletes the versions of a secret below this one, but for those that are kept. @returns how many there were. */
+  async removeOlder(place: SecretPlace, { than, but }: { than: number; but: readonly number[] }): Promise<number> {
+    const { tenantId, ownerId, kind } = place;
+    const version = { $lt: than, $nin: [...but] };
+    return await this.#database.inTenant(tenantId, (em) =>
+      em.nativeDelete(OwnedSecretTable, { tenantId, ownerId, kind, version }),
+    );
+  }
+
+  /** Takes all secrets of an owner away, within the caller's transaction. */
+  async removeAll(em: EntityManager, { tenantId, ownerId }: Pick<SecretPlace, 'tenantId' | 'ownerId'>): Promise<void> {
+    await em.nativeDelete(OwnedSecretTable, { tenantId, ownerId });
+  }
+
+  /** The row of this version, or the newest. */
+  async #find({ tenantId, ownerId, kind }: SecretPlace, version?: number): Promise<OwnedSecretRow | undefined> {
+    const where = { tenantId, ownerId, kind, ...(version === undefined ? {} : { version }) };
+    const row = await this.#database.inTenant(tenantId, (em) =>
+      em.findOne(OwnedSecretTable, where, { orderBy: { version: 'desc' } }),
+    );
+    return row ?? undefined;
+  }
+
+  async #open(place: SecretPlace, { version, ciphertext }: OwnedSecretRow): Promise<Buffer> {
+    const { tenantId, ownerId } = place;
+    return await this.#dataKeys.use({ tenantId, ownerId }, (dataKey) =>
+      openCredential({ dataKey, binding: bindingOf(place, version), sealed: ciphertext }),
+    );
+  }
+}
+
+function bindingOf({ tenantId, providerId, ownerId, kind }: SecretPlace, version: number): CredentialBinding {
+  return { tenantId, providerId, ownerId, credentialVersion: version, kind };
+}
