@@ -6,7 +6,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 const root = new URL('..', import.meta.url).pathname;
 const results = join(root, 'node_modules/.cache/test-results');
@@ -50,13 +50,20 @@ if (forNx.every((arg) => !/^(--projects|-p)\b/.test(arg) || arg.includes('nats')
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const skippedNames = [];
+const failedNames = [];
 for (const file of readdirSync(results)) {
   const report = JSON.parse(readFileSync(join(results, file), 'utf8'));
   totals.passed += report.numPassedTests;
   totals.failed += report.numFailedTests + report.numRuntimeErrorTestSuites;
   totals.skipped += report.numPendingTests;
-  for (const suite of report.testResults) {
-    for (const { status, fullName } of suite.assertionResults) if (status === 'pending') skippedNames.push(fullName);
+  for (const { name, status: outcome, assertionResults } of report.testResults) {
+    const spec = relative(root, name);
+    for (const { status, fullName } of assertionResults) {
+      if (status === 'pending') skippedNames.push(fullName);
+      if (status === 'failed') failedNames.push(`${spec}: ${fullName}`);
+    }
+    // It did not come to its first test, or broke beside them.
+    if (outcome === 'failed' && assertionResults.every(({ status }) => status !== 'failed')) failedNames.push(spec);
   }
 }
 if (rounds > 0) {
@@ -71,6 +78,7 @@ const broken = checks.filter(({ ok }) => !ok);
 if (broken.length > 0 && totals.failed === 0) totals.failed = broken.length;
 
 for (const name of skippedNames) console.log(`skipped: ${name}`);
+for (const name of failedNames) console.log(`failed: ${name}`);
 if (broken.length > 0) console.log(`failed: ${broken.map(({ name }) => name).join(', ')}`);
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
