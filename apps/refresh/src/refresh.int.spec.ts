@@ -55,7 +55,7 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
 
   beforeAll(async () => {
     const bundle = await createOperator();
-    const config = { operatorMode: serverOperatorConfig(bundle), extra: 'authorization { timeout: 30 }' };
+    const config = { operatorMode: serverOperatorConfig(bundle) };
     server = await startNatsServer({ dataDir: join(folder, 'nats'), config });
     acme = await startAcme({ accessTokenTtlS: 3_600 });
     world = await World.create(server.url, bundle, folder);

@@ -12,7 +12,7 @@ describe('the nats-server configuration', () => {
   });
 
   test('a client of a busy machine has time to say who it is', () => {
-    expect(natsServerConfig(places)).toMatch(/^authorization \{ timeout: 20 \}$/m);
+    expect(natsServerConfig(places)).toMatch(/^authorization \{ timeout: 30 \}$/m);
   });
 
   test('a node routes to the others of its cluster, not to itself', () => {

@@ -40,7 +40,7 @@ export interface NatsServerConfigOptions {
   readonly extra?: string;
 }
 
-const authenticationTimeoutS = 20;
+const authenticationTimeoutS = 30;
 
 function quoted(text: string): string {
   if (/[\p{Cc}"\\]/u.test(text)) {

@@ -13,9 +13,6 @@ import { watchStore } from './watch-store.ts';
 /** Room for every stream's own limit; a disk with less is watched by nats-server itself. */
 const fileStoreBytesMax = 32 * 1024 ** 3;
 
-/** A busy machine may need more than the two seconds that nats-server gives a client to authenticate. */
-const extra = 'authorization { timeout: 30 }';
-
 export interface RunningBus {
   readonly url: string;
   readonly monitorUrl: string;
@@ -44,7 +41,7 @@ export async function startBus(
   const start = async () => {
     // Read anew: users of platforms may have been ended since.
     const operatorMode = serverOperatorConfig(readOperator(folder));
-    const config = { operatorMode, serverName: 'postern', fileStoreBytesMax, extra };
+    const config = { operatorMode, serverName: 'postern', fileStoreBytesMax };
     server = await startNatsServer({ dataDir: folder.natsDir, ...ports, config });
     ports = { port: server.port, monitorPort: server.monitorPort };
     return server;
