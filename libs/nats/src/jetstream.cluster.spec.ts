@@ -5,6 +5,7 @@ import { startTcpProxy, waitFor, type NatsNode } from '@postern/testing';
 import type { Bus } from './bus.ts';
 import { checkDurability } from './check-server.ts';
 import { JetStreamEventLog } from './jetstream-event-log.ts';
+import { patiently, patientLog } from './spec-support/patient-log.ts';
 import { PosternCluster } from './spec-support/postern-cluster.ts';
 import { race } from './spec-support/race.ts';
 import { recordingBus } from './spec-support/recording-bus.ts';
@@ -37,7 +38,7 @@ function request(subject: string, expectedPosition: number): AppendRequest {
 
 async function storedOn(log: JetStreamEventLog, subject: string): Promise<string[]> {
   const stored: string[] = [];
-  for await (const { headers } of log.read({ filter: subject })) stored.push(headers['Nats-Msg-Id'] ?? '');
+  for await (const { headers } of patientLog(log).read({ filter: subject })) stored.push(headers['Nats-Msg-Id'] ?? '');
   return stored;
 }
 
@@ -49,8 +50,8 @@ eventLogContract('the log on a cluster of three', async () => {
   const proxy = await startTcpProxy({ targetPort: first.port });
   const direct = await nats.as('revocation', second.url);
   return {
-    log: logOn(await nats.as('revocation', `nats://127.0.0.1:${proxy.port}`)),
-    otherLog: logOn(direct),
+    log: patientLog(logOn(await nats.as('revocation', `nats://127.0.0.1:${proxy.port}`))),
+    otherLog: patientLog(logOn(direct)),
     put: async ({ subject, payload, headers }) => {
       const answer = await direct.connection.request(subject, payload, {
         headers: natsHeaders(headers),
@@ -152,7 +153,7 @@ describe('on a cluster of three', () => {
       describe: 'a replica that is behind',
     });
     const { first, position, second, stands } = found;
-    expect((await atReplica.last(first.subject, { fromLeader: true }))?.position).toBe(stands.position);
+    expect((await patientLog(atReplica).last(first.subject, { fromLeader: true }))?.position).toBe(stands.position);
     await expect(atReplica.append(request(first.subject, position))).rejects.toMatchObject({ code: 'log.conflict' });
     expect(await storedOn(atLeader, first.subject)).toEqual([first.messageId, second.messageId]);
   });
@@ -160,7 +161,7 @@ describe('on a cluster of three', () => {
   describe('under load', () => {
     let logs: JetStreamEventLog[];
     let load: AppendLoad;
-    let followed: Followed[];
+    let followed: Followed[] = [];
     beforeAll(async () => {
       await nats.whole();
       logs = await Promise.all(nats.cluster.nodes.map(logAt));
@@ -198,7 +199,7 @@ describe('on a cluster of three', () => {
 
     test('nothing acknowledged was lost, every chain is whole, and no follower missed or repeated a commit', async () => {
       await load.stop();
-      const [log] = logs as [JetStreamEventLog];
+      const log = patientLog(logs[0] as JetStreamEventLog);
       const { commits, lastPosition } = await load.verify(log);
       expect(commits).toBeGreaterThanOrEqual(load.acknowledged);
       const stands: number[] = [];
@@ -219,7 +220,7 @@ async function oldState(atLeader: JetStreamEventLog, atReplica: JetStreamEventLo
   replica.slowDown(500);
   const second = request(first.subject, position);
   const stands = await atLeader.append(second);
-  const seen = await atReplica.last(first.subject);
+  const seen = await patientLog(atReplica).last(first.subject);
   replica.slowDown(0);
   return seen?.position === position ? { first, position, second, stands } : undefined;
 }
@@ -231,16 +232,18 @@ interface Followed {
 
 /** Follows the whole log: of all commits it counts only what the load's writers signed. */
 async function follow(log: JetStreamEventLog, { reader }: AppendLoad): Promise<Followed> {
-  const seen: LogEntry[] = [];
-  const follower = new Follower({
-    log,
-    reader,
-    filter: subjects.allConnections,
-    from: 'start',
-    onEntry: (entry) => seen.push(entry),
+  return await patiently(async () => {
+    const seen: LogEntry[] = [];
+    const follower = new Follower({
+      log,
+      reader,
+      filter: subjects.allConnections,
+      from: 'start',
+      onEntry: (entry) => seen.push(entry),
+    });
+    await follower.start();
+    return { follower, seen };
   });
-  await follower.start();
-  return { follower, seen };
 }
 
 /** The others have stored what it cannot see: it must know that before this is older than its limit. */
