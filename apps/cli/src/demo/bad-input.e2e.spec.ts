@@ -247,7 +247,7 @@ await describeWithServer('nats-server', 'bad input', () => {
         });
         expect(back.searchParams.get('error')).toBe('access_denied');
         const denied = await complete(http, String(next.body['session_id']), { code: 'x', end_user: endUser });
-        expect(seen(denied)).toEqual([409, 'session.denied']);
+        expect(seen(denied)).toEqual([400, 'session.code_invalid']);
 
         // Pages for strangers are all alike.
         const pages = await Promise.all(

@@ -27,7 +27,7 @@ beforeAll(async () => {
   world = await VaultWorld.open(places);
   owner = new MikroORM({ clientUrl: ownerUrl, entities: [], discovery: { warnWhenNoEntities: false } });
   await world.startVault();
-}, 120_000);
+}, 240_000);
 
 afterAll(async () => {
   await owner?.close(true);

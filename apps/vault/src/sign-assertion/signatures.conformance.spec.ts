@@ -34,7 +34,7 @@ beforeAll(async () => {
   const places = { natsUrl: nats.url, bundle, ownerUrl: postgres.urlOf('signatures'), serviceRole: 'vault_signatures' };
   world = await VaultWorld.open({ ...places, folder: `${folder}/world` });
   await world.startVault();
-}, 120_000);
+}, 240_000);
 
 afterAll(async () => {
   await world?.close();
