@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { adminCommands } from './admin/commands.ts';
 import { auditCommands } from './audit/commands.ts';
 import { connectionCommands } from './connections/commands.ts';
+import { keyringOption, type KeyringChoice } from './data-folder/keyring-choice.ts';
 import { demoCommand } from './demo/command.ts';
 import { doctorCommand } from './doctor/command.ts';
 import { eventCommands } from './events/commands.ts';
@@ -36,6 +37,7 @@ export function createProgram(): Command {
     .option('--port <port>', 'the one port; 0 for a free one', String(defaultPort))
     .option('--host <host>', 'the address to listen on', '127.0.0.1')
     .option('--public-url <url>', 'what browsers and platforms use')
+    .addOption(keyringOption())
     .option('--identity-ttl <seconds>', 'how long a service’s user of the bus lives before its successor', ttlOf)
     .action(
       run.plain(async ({ printer, globals, options }) => {
@@ -46,6 +48,7 @@ export function createProgram(): Command {
             port: Number(options['port']),
             host: String(options['host']),
             publicUrl: options['publicUrl'] as string | undefined,
+            keyring: options['keyring'] as KeyringChoice | undefined,
             identityTtlMs: options['identityTtl'] as number | undefined,
           },
           printer,
