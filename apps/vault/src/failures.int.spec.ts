@@ -109,9 +109,13 @@ await describeWithServer('vault', 'when what the vault stands on fails', () => {
     return { status: answer.status, checks };
   }
 
-  async function untilCheck(name: string, wanted: RegExp): Promise<void> {
+  async function untilCheck(name: string, wanted: RegExp, push = async (): Promise<void> => undefined): Promise<void> {
     let last = '';
-    await waitFor(async () => wanted.test((last = (await readiness()).checks[name] ?? '')), {
+    const isWanted = async () => {
+      await push();
+      return wanted.test((last = (await readiness()).checks[name] ?? ''));
+    };
+    await waitFor(isWanted, {
       timeoutMs: patienceMs,
       describe: () => `${name}: ${last}`,
     });
@@ -204,7 +208,7 @@ await describeWithServer('vault', 'when what the vault stands on fails', () => {
       });
       vault = await world.startVault({ ...transit(access), POSTERN_LOG_LEVEL: 'info' }, { logDestination });
       const expired = /secret id is wrong, expired or used up\. Put a new one into .*-secret-id/;
-      await untilCheck('key_service', expired);
+      await untilCheck('key_service', expired, () => keys.tidySecretIds());
       const told = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
       expect(told).toContainEqual(
         expect.objectContaining({ level: 'warn', kind: 'transit', reason: expect.stringMatching(expired) }),

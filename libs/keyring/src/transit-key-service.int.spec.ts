@@ -184,7 +184,11 @@ await describeWithServer('vault', 'transit on a real Vault', () => {
       const access = world.vault.access(role);
       const one = await opening(access);
       await untilReady(one);
-      await waitFor(async () => !(await one.status()).ready, { timeoutMs: patienceMs, describe: 'it never expired' });
+      const isExpired = async () => {
+        await world.vault.tidySecretIds();
+        return !(await one.status()).ready;
+      };
+      await waitFor(isExpired, { timeoutMs: patienceMs, describe: 'it never expired' });
       expect(await reason(one)).toMatch(/secret id is wrong, expired or used up/);
       await world.vault.root({ method: 'POST', path: `auth/approle/role/${name}`, body: { secret_id_ttl: '1h' } });
       writeFileSync(access.secretIdFile, await world.vault.newSecretId(name));
