@@ -29,7 +29,11 @@ export function createProgram(): Command {
     .option('--data <dir>', 'the data folder of a `postern up`')
     .option('--tenant <id>', 'the tenant; the first one when absent')
     .option('--json', 'machine-readable output')
-    .showHelpAfterError('(postern --help shows what there is)');
+    .showHelpAfterError('(postern --help shows what there is)')
+    // Before the commands are made: each takes it from here.
+    .exitOverride((problem) => {
+      process.exit(problem.exitCode === 0 ? exitCodes.done : exitCodes.usage);
+    });
 
   program
     .command('up')
@@ -73,10 +77,6 @@ export function createProgram(): Command {
   connectionCommands(program, run);
   eventCommands(program, run);
   auditCommands(program, run);
-
-  program.exitOverride((problem) => {
-    process.exit(problem.exitCode === 0 ? exitCodes.done : exitCodes.usage);
-  });
   return program;
 }
 

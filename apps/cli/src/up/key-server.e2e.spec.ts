@@ -21,9 +21,9 @@ interface Ran {
   readonly stderr: string;
 }
 
-function postern(...args: string[]): Promise<Ran> {
+function postern(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [command, ...args], (error, stdout, stderr) => {
+    execFile(process.execPath, [command, ...args], { env: { ...process.env, ...env } }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr });
     });
   });
@@ -75,7 +75,7 @@ await describeWithServer('vault', 'postern up --keyring vault', () => {
         ready: true,
         keyVersions: { oldest: 1, latest: 1 },
       });
-      const made = await postern('tenants', 'create', '--name', 'Second', '--data', folder.root, '--json');
+      const made = await postern(['tenants', 'create', '--name', 'Second', '--data', folder.root, '--json']);
       const { tenant_id: second } = JSON.parse(made.stdout) as { tenant_id: string };
       expect(await statusOf(second)).toMatchObject({ ready: true, keyVersions: { oldest: 1, latest: 1 } });
       for (const identity of ['vault', 'provisioner'] as const) {
@@ -84,6 +84,23 @@ await describeWithServer('vault', 'postern up --keyring vault', () => {
         }
       }
       expect(existsSync(folder.keyringFile)).toBe(false);
+
+      // A Vault elsewhere, by the variables of production.
+      const elsewhere = {
+        POSTERN_KEYRING: 'transit',
+        POSTERN_KEYRING_VAULT_URL: 'https://127.0.0.1:9',
+        POSTERN_KEYRING_VAULT_ROLE_ID_FILE: folder.roleIdFile('provisioner'),
+      };
+      const secretId = { POSTERN_KEYRING_VAULT_SECRET_ID_FILE: folder.secretIdFile('provisioner') };
+      const create = ['tenants', 'create', '--name', 'Third', '--data', folder.root];
+      expect(await postern(create, { ...elsewhere, ...secretId })).toMatchObject({
+        code: 3,
+        stderr: expect.stringMatching(/key_service_unavailable: .*127\.0\.0\.1:9 does not answer \(ECONNREFUSED\)/),
+      });
+      expect(await postern(create, elsewhere)).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(/POSTERN_KEYRING_VAULT_SECRET_ID_FILE is not set/),
+      });
 
       const before = pidOf('vault-server');
       process.kill(before, 'SIGKILL');
@@ -104,10 +121,10 @@ await describeWithServer('vault', 'postern up --keyring vault', () => {
     'the data folder remembers: another keyring is refused in words, none is the same',
     async () => {
       await stack?.stop();
-      const refused = await postern('up', '--keyring', 'local', '--data', folder.root, '--port', '0', '--json');
-      expect([refused.code, refused.stdout + refused.stderr]).toEqual([
-        1,
-        expect.stringMatching(/begun with --keyring vault/),
+      const refused = await postern(['up', '--keyring', 'local', '--data', folder.root, '--port', '0']);
+      expect([refused.code, refused.stderr]).toEqual([
+        2,
+        expect.stringMatching(/config\.invalid: .*begun with --keyring vault/),
       ]);
       const error: unknown = await startStack({
         folder,
@@ -119,7 +136,7 @@ await describeWithServer('vault', 'postern up --keyring vault', () => {
       expect(isPosternError(error) && error.code).toBe('config.invalid');
       await start();
       expect(await keyServiceCheck()).toBe('ok');
-      expect((await postern('up', '--keyring', 'paper')).code).toBe(2);
+      expect((await postern(['up', '--keyring', 'paper'])).code).toBe(2);
     },
     stackMs,
   );
