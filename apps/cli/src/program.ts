@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { adminCommands } from './admin/commands.ts';
 import { auditCommands } from './audit/commands.ts';
 import { connectionCommands } from './connections/commands.ts';
+import { keyringOption, type KeyringChoice } from './data-folder/keyring-choice.ts';
 import { demoCommand } from './demo/command.ts';
 import { doctorCommand } from './doctor/command.ts';
 import { eventCommands } from './events/commands.ts';
@@ -28,7 +29,11 @@ export function createProgram(): Command {
     .option('--data <dir>', 'the data folder of a `postern up`')
     .option('--tenant <id>', 'the tenant; the first one when absent')
     .option('--json', 'machine-readable output')
-    .showHelpAfterError('(postern --help shows what there is)');
+    .showHelpAfterError('(postern --help shows what there is)')
+    // Before the commands are made: each takes it from here.
+    .exitOverride((problem) => {
+      process.exit(problem.exitCode === 0 ? exitCodes.done : exitCodes.usage);
+    });
 
   program
     .command('up')
@@ -36,6 +41,7 @@ export function createProgram(): Command {
     .option('--port <port>', 'the one port; 0 for a free one', String(defaultPort))
     .option('--host <host>', 'the address to listen on', '127.0.0.1')
     .option('--public-url <url>', 'what browsers and platforms use')
+    .addOption(keyringOption())
     .option('--identity-ttl <seconds>', 'how long a service’s user of the bus lives before its successor', ttlOf)
     .action(
       run.plain(async ({ printer, globals, options }) => {
@@ -46,6 +52,7 @@ export function createProgram(): Command {
             port: Number(options['port']),
             host: String(options['host']),
             publicUrl: options['publicUrl'] as string | undefined,
+            keyring: options['keyring'] as KeyringChoice | undefined,
             identityTtlMs: options['identityTtl'] as number | undefined,
           },
           printer,
@@ -70,10 +77,6 @@ export function createProgram(): Command {
   connectionCommands(program, run);
   eventCommands(program, run);
   auditCommands(program, run);
-
-  program.exitOverride((problem) => {
-    process.exit(problem.exitCode === 0 ? exitCodes.done : exitCodes.usage);
-  });
   return program;
 }
 

@@ -6,6 +6,7 @@ import type { KeyService } from '@postern/keyring';
 import { LRUCache } from 'lru-cache';
 
 import { DataKeyTable } from './tables.ts';
+import { VaultConfig } from './vault-config.ts';
 import { VaultDatabase } from './vault-database.ts';
 import { vaultLimits } from './vault-limits.ts';
 
@@ -31,13 +32,14 @@ export class DataKeys implements OnApplicationShutdown {
   readonly #keyService: KeyService;
   readonly #loading = new Map<string, Promise<void>>();
   readonly #sweep: NodeJS.Timeout;
-  readonly #cache = new LRUCache<string, Buffer>({
-    max: vaultLimits.dataKeysCachedMax,
-    ttl: vaultLimits.dataKeyCachedMsMax,
-    dispose: zero,
-  });
+  readonly #cache: LRUCache<string, Buffer>;
 
-  constructor(database: VaultDatabase, holder: KeyServiceHolder) {
+  constructor(config: VaultConfig, database: VaultDatabase, holder: KeyServiceHolder) {
+    this.#cache = new LRUCache<string, Buffer>({
+      max: vaultLimits.dataKeysCachedMax,
+      ttl: config.dataKeyCachedMs,
+      dispose: zero,
+    });
     this.#database = database;
     this.#keyService = holder.keyService;
     this.#sweep = setInterval(() => this.#cache.purgeStale(), vaultLimits.cacheSweepIntervalMs).unref();

@@ -29,7 +29,7 @@ import {
   type RequestInput,
 } from '@postern/nats';
 import { migrateDatabase } from '@postern/persistence';
-import { startService, type RunningService } from '@postern/service';
+import { startService, type RunningService, type StartOptions } from '@postern/service';
 
 import { vaultGrants, vaultMigrations, vaultSchema, vaultService } from './index.ts';
 
@@ -95,8 +95,9 @@ export class VaultWorld {
   }
 
   /** A vault of its own, as `postern serve vault` would start it. */
-  async startVault(env: Readonly<Record<string, string>> = {}): Promise<RunningService> {
-    const vault = await startService(vaultService, { ...this.#vaultEnv(), ...env }, { checkReplies: true });
+  async startVault(env: Readonly<Record<string, string>> = {}, options: StartOptions = {}): Promise<RunningService> {
+    const settings = { checkReplies: true, ...options };
+    const vault = await startService(vaultService, { ...this.#vaultEnv(), ...env }, settings);
     this.#vaults.push(vault);
     return vault;
   }

@@ -1,7 +1,6 @@
 import { Module } from '@nestjs/common';
 import { connectionEvolver, upcast } from '@postern/domain';
 import { CommitReader } from '@postern/event-log';
-import { localKeyService } from '@postern/keyring';
 import { EventLogs, ServiceKeys } from '@postern/service';
 
 import { ConfirmPosition } from './confirm-position/confirm-position.ts';
@@ -11,6 +10,8 @@ import { Credentials } from './credentials.ts';
 import { DataKeys, KeyServiceHolder } from './data-keys.ts';
 import { Directory } from './directory.ts';
 import { FindCredential } from './find-credential/find-credential.ts';
+import { KeyServiceWatch } from './key-service-watch.ts';
+import { configuredKeyService } from './key-services.ts';
 import { LeaseRecords } from './lease/lease-records.ts';
 import { LeaseToken } from './lease/lease-token.ts';
 import { RefreshAsker } from './lease/refresh-asker.ts';
@@ -48,8 +49,7 @@ const connections = {
 const keyService = {
   provide: KeyServiceHolder,
   inject: [VaultConfig],
-  useFactory: async ({ keyringKeyFile, keyringPassphrase }: VaultConfig) =>
-    new KeyServiceHolder(await localKeyService({ keyFile: keyringKeyFile, passphrase: keyringPassphrase })),
+  useFactory: async (config: VaultConfig) => new KeyServiceHolder(await configuredKeyService(config)),
 };
 
 /** The vault: Nest gives it lifecycle, and stands in no request's way. */
@@ -58,6 +58,7 @@ const keyService = {
     VaultDatabase,
     connections,
     keyService,
+    KeyServiceWatch,
     ConnectionFeed,
     Directory,
     DataKeys,

@@ -12,3 +12,8 @@ export {
 export { localKeyService } from './local-key-service.ts';
 export type { KeyAdministration, RetireBefore } from './key-administration.ts';
 export { argon2Lanes, argon2MemoryKiB, argon2Passes, passphraseCharactersMin } from './passphrase.ts';
+export { transitKeyAdministration } from './transit-key-administration.ts';
+export { transitKeyService } from './transit-key-service.ts';
+export { transitLimits } from './transit-limits.ts';
+export type { VaultPlace } from './vault-client.ts';
+export type { VaultAccess } from './vault-session.ts';

@@ -14,15 +14,16 @@ const othersBits = 0o077;
  */
 export async function readPrivateFile(path: string, bytesMax: number): Promise<string> {
   const file = await open(path, 'r').catch((cause: unknown) => {
-    throw new PosternError('config.invalid', `The key file ${path} cannot be read.`, { cause });
+    throw new PosternError('config.invalid', `The file ${path} cannot be read.`, { cause });
   });
   try {
     const stats = await file.stat();
     if (!stats.isFile()) throw new PosternError('config.invalid', `${path} is not a file.`);
     if ((stats.mode & othersBits) !== 0) {
-      throw new PosternError('config.invalid', `Others may use the key file ${path}: run chmod 600 on it.`);
+      throw new PosternError('config.invalid', `Others may use the file ${path}: run chmod 600 on it.`);
     }
-    if (stats.size > bytesMax) throw new PosternError('config.invalid', `${path} is too large for a key file.`);
+    if (stats.size > bytesMax)
+      throw new PosternError('config.invalid', `${path} is too large for a key or a credential.`);
     return await file.readFile('utf8');
   } finally {
     await file.close();

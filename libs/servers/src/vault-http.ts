@@ -12,7 +12,7 @@ export interface VaultAddress {
 }
 
 export interface VaultCall {
-  readonly method: 'GET' | 'PUT' | 'POST' | 'LIST';
+  readonly method: 'GET' | 'PUT' | 'POST' | 'LIST' | 'DELETE';
   /** Below `/v1/`. */
   readonly path: string;
   readonly token?: string;

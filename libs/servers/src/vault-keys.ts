@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PosternError } from '@postern/contracts';
-import type { AppRole, VaultKeys } from './vault-setup.ts';
+import type { AppRoles, VaultKeys } from './vault-setup.ts';
 
 /** What is kept beside Vault's data so that it can be opened again: for one machine, not for production. */
 export interface StoredKeys extends VaultKeys {
-  readonly role?: AppRole;
+  readonly roles?: AppRoles;
 }
 
 /** Where Vault's files stand in its data folder. */

@@ -1,24 +1,24 @@
 import { callVault, demandVault } from './vault-http.ts';
 import type { VaultAddress } from './vault-http.ts';
+import { vaultProvisionerPolicy, vaultServicePolicy } from './vault-policies.ts';
 
-const policyName = 'postern-transit';
-const roleName = 'postern';
-const tokenTtl = '1h';
+const tokenTtl = '15m';
+const tokenTtlMax = '4h';
 
-/**
- * What Postern's vault service may do: use and rotate transit keys. Not export, back up or delete them, and
- * nothing outside transit, its own token included.
- */
-const policy = ['encrypt', 'decrypt', 'rewrap', 'datakey', 'hmac', 'verify', 'keys']
-  .map((area) => `path "transit/${area}/*" { capabilities = ["create", "read", "update", "list"] }`)
-  .concat('path "transit/keys" { capabilities = ["list"] }')
-  .join('\n');
+const roles = {
+  service: { name: 'postern-vault', policy: vaultServicePolicy },
+  provisioner: { name: 'postern-provisioner', policy: vaultProvisionerPolicy },
+} as const;
+type RoleName = keyof typeof roles;
 
-/** The credentials of the one role, for `auth/approle/login`. */
+/** The credentials of a role, for `auth/approle/login`. */
 export interface AppRole {
   readonly roleId: string;
   readonly secretId: string;
 }
+
+/** Who logs in: the vault service, and whoever provisions. */
+export type AppRoles = Readonly<Record<RoleName, AppRole>>;
 
 /** Vault's two secrets of birth. */
 export interface VaultKeys {
@@ -63,27 +63,41 @@ export async function isActive(at: VaultAddress): Promise<boolean> {
 }
 
 /**
- * Enables transit and AppRole, and writes the one policy and the one role. May be repeated.
+ * Enables transit and AppRole, and writes the policies and roles as they are today. May be repeated.
  *
- * @returns the role's id and a new secret id.
+ * @param known the roles of an earlier time keep their credentials.
  */
-export async function setUpTransit(at: AdminAddress): Promise<AppRole> {
-  const { token } = at;
+export async function setUpTransit(at: AdminAddress, known?: AppRoles): Promise<AppRoles> {
   await enable(at, 'mounts', 'transit');
   await enable(at, 'auth', 'approle');
-  await demandVault(at, { method: 'PUT', path: `sys/policies/acl/${policyName}`, token, body: { policy } });
-  const role = {
-    token_policies: [policyName],
+  await writeRole(at, 'service');
+  await writeRole(at, 'provisioner');
+  return known ?? { service: await credentialsOf(at, 'service'), provisioner: await credentialsOf(at, 'provisioner') };
+}
+
+async function writeRole(at: AdminAddress, role: RoleName): Promise<void> {
+  const { token } = at;
+  const { name, policy } = roles[role];
+  await demandVault(at, { method: 'PUT', path: `sys/policies/acl/${name}`, token, body: { policy } });
+  const body = {
+    token_policies: [name],
     token_no_default_policy: true,
     token_ttl: tokenTtl,
-    token_max_ttl: tokenTtl,
+    token_max_ttl: tokenTtlMax,
   };
-  const path = `auth/approle/role/${roleName}`;
-  await demandVault(at, { method: 'POST', path, token, body: role });
-  const id = await demandVault(at, { method: 'GET', path: `${path}/role-id`, token });
-  const secret = await demandVault(at, { method: 'POST', path: `${path}/secret-id`, token });
+  await demandVault(at, { method: 'POST', path: rolePath(role), token, body });
+}
+
+async function credentialsOf(at: AdminAddress, role: RoleName): Promise<AppRole> {
+  const { token } = at;
+  const id = await demandVault(at, { method: 'GET', path: `${rolePath(role)}/role-id`, token });
+  const secret = await demandVault(at, { method: 'POST', path: `${rolePath(role)}/secret-id`, token });
   return {
     roleId: (id['data'] as { role_id: string }).role_id,
     secretId: (secret['data'] as { secret_id: string }).secret_id,
   };
+}
+
+function rolePath(role: RoleName): string {
+  return `auth/approle/role/${roles[role].name}`;
 }

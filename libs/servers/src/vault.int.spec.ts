@@ -34,39 +34,53 @@ const onFiles = (more: { port?: number } = {}): VaultOptions => ({
 const address = ({ url, caCertPath }: VaultServer): VaultAddress =>
   caCertPath === undefined ? { url } : { url, ca: readFileSync(caCertPath, 'utf8') };
 
-/** A token of the role, as Postern's vault service gets it. */
-async function login(server: VaultServer): Promise<string> {
-  const body = { role_id: server.roleId, secret_id: server.secretId };
+/** A token of a role, as Postern's vault service gets it. */
+async function login(server: VaultServer, role: 'service' | 'provisioner' = 'service'): Promise<string> {
+  const { roleId, secretId } = server.roles[role];
+  const body = { role_id: roleId, secret_id: secretId };
   const answer = await callVault(address(server), { method: 'POST', path: 'auth/approle/login', body });
   return (answer.body['auth'] as { client_token: string }).client_token;
 }
 
-async function transit(server: VaultServer, token: string): Promise<VaultAnswer> {
-  const at = address(server);
-  await callVault(at, { method: 'POST', path: 'transit/keys/ten_1', token, body: {} });
-  return callVault(at, { method: 'POST', path: 'transit/datakey/wrapped/ten_1', token, body: {} });
+async function makeKey(server: VaultServer): Promise<VaultAnswer> {
+  const token = await login(server, 'provisioner');
+  const body = { type: 'aes256-gcm96' };
+  return callVault(address(server), { method: 'POST', path: 'transit/keys/ten_1', token, body });
+}
+
+async function dataKey(server: VaultServer, token: string): Promise<VaultAnswer> {
+  return callVault(address(server), { method: 'POST', path: 'transit/datakey/plaintext/ten_1', token, body: {} });
 }
 
 await describeWithServer('vault', 'startVault', () => {
   test('dev mode has transit and its role, and leaves no folder', async () => {
     const server = await start({ mode: 'dev' });
     expect(server.caCertPath).toBeUndefined();
-    expect(await transit(server, await login(server))).toMatchObject({ status: 200 });
+    await makeKey(server);
+    expect(await dataKey(server, await login(server))).toMatchObject({ status: 200 });
     await server.seal();
-    expect(await transit(server, server.rootToken)).toMatchObject({ status: 503 });
+    expect(await dataKey(server, server.rootToken)).toMatchObject({ status: 503 });
     await server.unseal();
-    expect(await transit(server, server.rootToken)).toMatchObject({ status: 200 });
+    expect(await dataKey(server, server.rootToken)).toMatchObject({ status: 200 });
   });
 
-  test('the role may use transit and nothing else', async () => {
+  test('the roles may use, or provision, transit keys and nothing else', async () => {
     const server = await start(onFiles());
+    expect((await makeKey(server)).status).toBeLessThan(300);
     const token = await login(server);
-    expect(await transit(server, token)).toMatchObject({ status: 200 });
-    for (const path of ['sys/mounts', 'sys/policies/acl/postern-transit', 'auth/token/lookup-self', 'cubbyhole/x']) {
-      expect(await callVault(address(server), { method: 'GET', path, token })).toMatchObject({ status: 403 });
+    expect(await dataKey(server, token)).toMatchObject({ status: 200 });
+    for (const role of ['service', 'provisioner'] as const) {
+      const held = await login(server, role);
+      for (const path of [
+        'sys/mounts',
+        'sys/policies/acl/postern-vault',
+        'cubbyhole/x',
+        'transit/export/encryption-key/ten_1',
+      ]) {
+        const call = { method: 'GET', path, token: held } as const;
+        expect([path, (await callVault(address(server), call)).status]).toEqual([path, 403]);
+      }
     }
-    const exportKey = { method: 'GET', path: 'transit/export/encryption-key/ten_1', token } as const;
-    expect(await callVault(address(server), exportKey)).toMatchObject({ status: 403 });
   });
 
   test('speaks TLS with a certificate of its own and nothing else', async () => {
@@ -88,13 +102,14 @@ await describeWithServer('vault', 'startVault', () => {
     expect(readFileSync(join(folder, 'vault', 'vault.log'), 'utf8')).not.toMatch(/hvs\./);
   });
 
-  test('starts again on the same data after SIGKILL, with the same role', async () => {
+  test('starts again on the same data after SIGKILL, with the same roles', async () => {
     const first = await start(onFiles());
-    const made = await transit(first, await login(first));
+    await makeKey(first);
+    const made = await dataKey(first, await login(first));
     const { ciphertext } = made.body['data'] as { ciphertext: string };
     await first.kill();
     const second = await start(onFiles({ port: first.port }));
-    expect(second).toMatchObject({ url: first.url, roleId: first.roleId, secretId: first.secretId });
+    expect(second).toMatchObject({ url: first.url, roles: first.roles });
     const token = await login(second);
     const open = { method: 'POST', path: 'transit/decrypt/ten_1', token, body: { ciphertext } } as const;
     expect(await callVault(address(second), open)).toMatchObject({ status: 200 });

@@ -14,7 +14,7 @@ import type { VaultAddress } from './vault-http.ts';
 import { prepareStorage, readKeys, vaultPlaces, writeKeys } from './vault-keys.ts';
 import type { StoredKeys } from './vault-keys.ts';
 import { initialise, isActive, sealVault, setUpTransit, unsealVault } from './vault-setup.ts';
-import type { AppRole } from './vault-setup.ts';
+import type { AppRoles } from './vault-setup.ts';
 import { ensureTls } from './vault-tls.ts';
 import type { TlsFiles } from './vault-tls.ts';
 
@@ -42,12 +42,13 @@ export interface VaultServerOptions extends VaultCommonOptions {
 
 export type VaultOptions = VaultDevOptions | VaultServerOptions;
 
-/** A running Vault: unsealed, transit at `transit/`, and a role that may use transit and nothing else. */
-export interface VaultServer extends ManagedProcess, AppRole {
+/** A running Vault: unsealed, transit at `transit/`, a role that may use its keys and one that may provision them. */
+export interface VaultServer extends ManagedProcess {
   readonly url: string;
   readonly port: number;
   /** The certificate to trust; undefined in dev mode, which speaks plain HTTP on 127.0.0.1. */
   readonly caCertPath: string | undefined;
+  readonly roles: AppRoles;
   /** May do everything: for tests and set-up only. */
   readonly rootToken: string;
   readonly program: FoundProgram;
@@ -70,7 +71,7 @@ interface Parts {
   readonly port: number;
   readonly caCertPath: string | undefined;
   readonly rootToken: string;
-  readonly role: AppRole;
+  readonly roles: AppRoles;
   readonly unsealKey: () => string;
   readonly program: FoundProgram;
 }
@@ -80,14 +81,14 @@ async function untilActive(at: VaultAddress): Promise<void> {
   while (!(await isActive(at))) await delay(activePollMs);
 }
 
-function assemble({ child, at, port, caCertPath, rootToken, role, unsealKey, program }: Parts): VaultServer {
+function assemble({ child, at, port, caCertPath, rootToken, roles, unsealKey, program }: Parts): VaultServer {
   return {
     ...child,
     url: at.url,
     port,
     caCertPath,
     rootToken,
-    ...role,
+    roles,
     program,
     seal: () => sealVault({ ...at, token: rootToken }),
     unseal: async () => {
@@ -131,8 +132,8 @@ async function startDev(options: VaultDevOptions, program: FoundProgram): Promis
   });
   const at = { url: `http://127.0.0.1:${port}` };
   const unsealKey = (): string => devUnsealKey(join(folder, 'vault.log'));
-  const role = await orKill(child, () => setUpTransit({ ...at, token: rootToken }));
-  return assemble({ child, at, port, caCertPath: undefined, rootToken, role, unsealKey, program });
+  const roles = await orKill(child, () => setUpTransit({ ...at, token: rootToken }));
+  return assemble({ child, at, port, caCertPath: undefined, rootToken, roles, unsealKey, program });
 }
 
 function serverConfig(dataDir: string, port: number, { certPath, keyPath }: TlsFiles): string {
@@ -170,16 +171,15 @@ function serverPlan(dataDir: string, port: number, tls: TlsFiles, program: Found
   };
 }
 
-/** Initialises a new Vault, opens it, and sees to its role. */
+/** Initialises a new Vault, opens it, and sees to its roles. */
 async function open(dataDir: string, at: VaultAddress): Promise<Required<StoredKeys>> {
   const made = await initialise(at);
   if (made) writeKeys(dataDir, made);
   const keys = readKeys(dataDir) as StoredKeys;
   await unsealVault(at, keys.unsealKey);
   await untilActive(at);
-  if (keys.role) return { ...keys, role: keys.role };
-  const complete = { ...keys, role: await setUpTransit({ ...at, token: keys.rootToken }) };
-  writeKeys(dataDir, complete);
+  const complete = { ...keys, roles: await setUpTransit({ ...at, token: keys.rootToken }, keys.roles) };
+  if (!keys.roles) writeKeys(dataDir, complete);
   return complete;
 }
 
@@ -200,8 +200,8 @@ async function startOnFiles(options: VaultServerOptions, program: FoundProgram):
   });
   const caCertPath = (tls as unknown as TlsFiles).caPath;
   const at = { url: `https://127.0.0.1:${port}`, ca: readFileSync(caCertPath, 'utf8') };
-  const { rootToken, role, unsealKey } = await orKill(child, () => open(dataDir, at));
-  return assemble({ child, at, port, caCertPath, rootToken, role, unsealKey: () => unsealKey, program });
+  const { rootToken, roles, unsealKey } = await orKill(child, () => open(dataDir, at));
+  return assemble({ child, at, port, caCertPath, rootToken, roles, unsealKey: () => unsealKey, program });
 }
 
 /** A server whose set-up fails is not left running. */

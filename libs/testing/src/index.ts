@@ -21,5 +21,7 @@ export { startPlatformSite } from './platform-site.ts';
 export type { PlatformSite, PlatformVisit } from './platform-site.ts';
 export { startTcpProxy } from './tcp-proxy.ts';
 export type { LossEffect, TcpProxy } from './tcp-proxy.ts';
+export { TestVault } from './test-vault.ts';
+export type { TestVaultAccess } from './test-vault.ts';
 export { waitFor } from './wait-for.ts';
 export type { WaitOptions } from './wait-for.ts';

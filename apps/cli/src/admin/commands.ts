@@ -13,6 +13,7 @@ import {
 import type { Command } from 'commander';
 
 import { writePrivate } from '../data-folder/files.ts';
+import { ensureTenantKey } from '../data-folder/key-administration.ts';
 import { table } from '../output/printer.ts';
 import type { RunCommand, SessionRun } from '../run-command.ts';
 import { decideAdmin } from './decide.ts';
@@ -36,6 +37,8 @@ function tenantCommands(tenants: Command, run: RunCommand): void {
     .action(
       run.withSession(async ({ session, options, printer }) => {
         const tenantId = newId('tenant');
+        // The key first: a tenant without one could hold nothing, a key without a tenant harms nobody.
+        await ensureTenantKey(session.folder, tenantId, session.keyServerUrl);
         await decideAdmin(session, { evolver: tenantEvolver, tenantId, id: tenantId }, (state) =>
           createTenant({ name: text(options, 'name') }, state),
         );

@@ -43,7 +43,7 @@ await describeWithServer('nats-server', 'platforms’ users of the bus', () => {
 
   beforeAll(async () => {
     folder = await dataFolder(root);
-    await ensureKeys(folder);
+    await ensureKeys(folder, 'local');
     bus = await startBus(folder, { identityTtlMs, onProblem: (sentence) => problems.push(sentence) });
     session = await open();
   });

@@ -13,6 +13,7 @@ import {
 import { createKeyFile } from '@postern/keyring';
 
 import { readOrCreate, writePrivate } from './files.ts';
+import type { KeyringChoice } from './keyring-choice.ts';
 import { keyringPassphrase } from './keyring-passphrase.ts';
 import type { DataFolder } from './paths.ts';
 
@@ -24,9 +25,10 @@ const recipients: readonly IdentityName[] = ['vault', 'authorization', 'refresh'
  * Makes every key that is not there yet and pins the public ones in the trust bundle. The key file is encrypted where
  * POSTERN_KEYRING_PASSPHRASE_FILE names a passphrase.
  *
+ * @param keyring with `vault` there is no key file: its keys are in the key server.
  * @effect files of mode 0600 in the data folder; keys that exist stay.
  */
-export async function ensureKeys(folder: DataFolder): Promise<TrustBundle> {
+export async function ensureKeys(folder: DataFolder, keyring: KeyringChoice): Promise<TrustBundle> {
   const bundle: TrustBundle = { writers: {}, recipients: {} };
   for (const identity of identityNames) {
     if (signers.includes(identity)) {
@@ -42,7 +44,7 @@ export async function ensureKeys(folder: DataFolder): Promise<TrustBundle> {
   for (const name of ['cookie', 'digest', 'token', 'database-password'] as const) {
     readOrCreate(folder.secretFile(name), () => randomToken(32));
   }
-  if (!existsSync(folder.keyringFile)) {
+  if (keyring === 'local' && !existsSync(folder.keyringFile)) {
     mkdirSync(dirname(folder.keyringFile), { recursive: true, mode: 0o700 });
     await createKeyFile({ keyFile: folder.keyringFile, passphrase: keyringPassphrase() });
   }

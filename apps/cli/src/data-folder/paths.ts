@@ -10,14 +10,22 @@ export interface DataFolder {
   readonly operatorFile: string;
   readonly trustFile: string;
   readonly keyringFile: string;
+  /** What this folder was begun with: `local` or `vault`. */
+  readonly keyringChoiceFile: string;
   readonly supervisorFile: string;
   readonly administratorFile: string;
   readonly natsDir: string;
   readonly postgresDir: string;
+  /** HashiCorp Vault's own folder, with --keyring vault. */
+  readonly keyServerDir: string;
+  readonly keyServerCaFile: string;
   readonly logDir: string;
   credsFile(identity: IdentityName): string;
   signingKeyFile(identity: IdentityName): string;
   sealingKeyFile(identity: IdentityName): string;
+  /** An AppRole of HashiCorp Vault. */
+  roleIdFile(identity: 'vault' | 'provisioner'): string;
+  secretIdFile(identity: 'vault' | 'provisioner'): string;
   secretFile(name: 'cookie' | 'digest' | 'token' | 'database-url' | 'database-password'): string;
 }
 
@@ -34,14 +42,19 @@ function dataFolderAt(root: string): DataFolder {
     operatorFile: join(root, 'operator.json'),
     trustFile: join(root, 'trust.json'),
     keyringFile: join(root, 'keyring', 'keyring.key'),
+    keyringChoiceFile: join(root, 'keyring', 'choice'),
     supervisorFile: join(root, 'supervisor.json'),
     administratorFile: join(root, 'administrator.json'),
     natsDir: join(root, 'nats'),
     postgresDir: join(root, 'postgres'),
+    keyServerDir: join(root, 'vault-server'),
+    keyServerCaFile: join(root, 'vault-server', 'tls', 'ca.pem'),
     logDir: join(root, 'logs'),
     credsFile: (identity) => identityFile(identity, 'nats.creds'),
     signingKeyFile: (identity) => identityFile(identity, 'signing.jwk'),
     sealingKeyFile: (identity) => identityFile(identity, 'sealing.jwk'),
+    roleIdFile: (identity) => identityFile(identity, 'vault-role-id'),
+    secretIdFile: (identity) => identityFile(identity, 'vault-secret-id'),
     secretFile: (name) => join(root, 'secrets', name),
   };
 }

@@ -1,4 +1,4 @@
-import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -71,6 +71,7 @@ async function canariesOf(world: World, { tokens, cookies }: Heard, passphrase: 
       { name: 'the client secret', value: world.acmeClientSecret.reveal() },
       { name: 'the platform’s client secret', value: world.platformSecret?.reveal() ?? '' },
       { name: 'the platform’s NATS seed', value: /\n(SU[A-Z2-7]+)\n/.exec(credsText)?.[1] ?? '' },
+      ...keyServerCanaries(world),
     ],
     fingerprints: new Set(
       tokenCalls.flatMap(({ presentedRefreshToken: a, issuedRefreshToken: b }) =>
@@ -81,68 +82,96 @@ async function canariesOf(world: World, { tokens, cookies }: Heard, passphrase: 
   };
 }
 
+/** Vault's own secrets, where there is a Vault. */
+function keyServerCanaries({ dataRoot }: World): { name: string; value: string }[] {
+  const path = join(dataRoot, 'data/vault-server/keys.json');
+  if (!existsSync(path)) return [];
+  const { unsealKey, rootToken, roles } = JSON.parse(readFileSync(path, 'utf8')) as {
+    unsealKey: string;
+    rootToken: string;
+    roles: Record<string, { secretId: string }>;
+  };
+  return [
+    { name: 'the unseal key', value: unsealKey },
+    { name: 'the root token', value: rootToken },
+    ...Object.values(roles).map(({ secretId }) => ({ name: 'a secret id', value: secretId })),
+  ];
+}
+
+/** What the secrets of this story were wrapped by. */
+function keyringInUse({ dataRoot }: World): string {
+  const keyFile = join(dataRoot, 'data/keyring/keyring.key');
+  if (!existsSync(keyFile)) return existsSync(join(dataRoot, 'data/vault-server/storage')) ? 'vault' : 'none';
+  return readFileSync(keyFile, 'utf8').includes('argon2id') ? 'a file under a passphrase' : 'a file';
+}
+
 /** Files whose purpose is to hold a secret, all of mode 0600. */
 const mayHold = (path: string) =>
-  /^data\/(secrets|identities|keyring)\/|^data\/operator\.json$|^data\/postgres\/password$|^platform\.creds$/.test(
+  /^data\/(secrets|identities|keyring)\/|^data\/vault-server\/keys\.json$|^data\/operator\.json$|^data\/postgres\/password$|^platform\.creds$/.test(
     path,
   );
 
-await describeWithServer('nats-server', 'the whole story', () => {
-  test(
-    'leaves no secret in any store, log line, trace or refusal; a planted one is found',
-    async () => {
-      const collector = await traceCollector();
-      const originalFetch = globalThis.fetch;
-      const passphrase = randomToken(32);
-      const elsewhere = temporaryDataDir('postern-passphrase-');
-      const passphraseFile = join(elsewhere, 'passphrase');
-      writeFileSync(passphraseFile, passphrase, { mode: 0o600 });
-      process.env['POSTERN_KEYRING_PASSPHRASE_FILE'] = passphraseFile;
-      process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.url;
-      process.env['POSTERN_LOG_LEVEL'] = 'trace';
-      try {
-        await withWorld(
-          () => undefined,
-          async (world) => {
-            const heard = listenToAnswers(world);
-            for (const step of story) await step.run(world);
-            const canaries = await canariesOf(world, heard, passphrase);
-            expect([canaries.literals.length > 8, canaries.fingerprints.size > 2, canaries.challenges.size]).toEqual([
-              true,
-              true,
-              2,
-            ]);
-            expect(canaries.literals.filter(({ value }) => value.length < 8)).toEqual([]);
+for (const [server, keyring] of [
+  ['nats-server', 'local'],
+  ['vault', 'vault'],
+] as const) {
+  await describeWithServer(server, `the whole story with --keyring ${keyring}`, () => {
+    test(
+      'leaves no secret in any store, log line, trace or refusal; a planted one is found',
+      async () => {
+        const collector = await traceCollector();
+        const originalFetch = globalThis.fetch;
+        const passphrase = randomToken(32);
+        const elsewhere = temporaryDataDir('postern-passphrase-');
+        const passphraseFile = join(elsewhere, 'passphrase');
+        writeFileSync(passphraseFile, passphrase, { mode: 0o600 });
+        if (keyring === 'local') process.env['POSTERN_KEYRING_PASSPHRASE_FILE'] = passphraseFile;
+        process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.url;
+        process.env['POSTERN_LOG_LEVEL'] = 'trace';
+        try {
+          await withWorld(
+            () => undefined,
+            async (world) => {
+              const heard = listenToAnswers(world);
+              for (const step of story) await step.run(world);
+              const canaries = await canariesOf(world, heard, passphrase);
+              expect([canaries.literals.length > 8, canaries.fingerprints.size > 2, canaries.challenges.size]).toEqual([
+                true,
+                true,
+                2,
+              ]);
+              expect(canaries.literals.filter(({ value }) => value.length < 8)).toEqual([]);
 
-            // It is in use: the master keys are encrypted under it.
-            expect(readFileSync(join(world.dataRoot, 'data/keyring/keyring.key'), 'utf8')).toContain('argon2id');
+              expect(keyringInUse(world)).toBe(keyring === 'local' ? 'a file under a passphrase' : 'vault');
 
-            const clean = scanFolder(world.dataRoot, canaries, mayHold);
-            expect(clean.hits).toEqual([]);
-            expect(heard.cookies.filter(Boolean).length).toBeGreaterThan(1);
-            expect(clean.files).toBeGreaterThan(100);
-            expect(heard.refusals.length).toBeGreaterThan(1);
-            expect(heard.refusals.flatMap((text) => scanText('a refusal', text, canaries))).toEqual([]);
-            expect(collector.received().length).toBeGreaterThan(10_000);
-            expect(scanText('traces', collector.received(), canaries)).toEqual([]);
+              const clean = scanFolder(world.dataRoot, canaries, mayHold);
+              expect(clean.hits).toEqual([]);
+              expect(heard.cookies.filter(Boolean).length).toBeGreaterThan(1);
+              expect(clean.files).toBeGreaterThan(100);
+              expect(heard.refusals.length).toBeGreaterThan(1);
+              expect(heard.refusals.flatMap((text) => scanText('a refusal', text, canaries))).toEqual([]);
+              expect(collector.received().length).toBeGreaterThan(10_000);
+              expect(scanText('traces', collector.received(), canaries)).toEqual([]);
 
-            const log = join(world.dataRoot, 'data/logs/vault.log');
-            appendFileSync(log, `{"msg":"oops ${heard.tokens.at(-1)} ${passphrase}"}\n`);
-            expect(scanFolder(world.dataRoot, canaries, mayHold).hits).toEqual([
-              { place: log, what: 'an access token' },
-              { place: log, what: 'the passphrase' },
-            ]);
-          },
-        );
-      } finally {
-        globalThis.fetch = originalFetch;
-        delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
-        delete process.env['POSTERN_LOG_LEVEL'];
-        delete process.env['POSTERN_KEYRING_PASSPHRASE_FILE'];
-        rmSync(elsewhere, { recursive: true, force: true });
-        collector.close();
-      }
-    },
-    wholeTimeoutMs,
-  );
-});
+              const log = join(world.dataRoot, 'data/logs/vault.log');
+              appendFileSync(log, `{"msg":"oops ${heard.tokens.at(-1)} ${passphrase}"}\n`);
+              expect(scanFolder(world.dataRoot, canaries, mayHold).hits).toEqual([
+                { place: log, what: 'an access token' },
+                { place: log, what: 'the passphrase' },
+              ]);
+            },
+            { keyring },
+          );
+        } finally {
+          globalThis.fetch = originalFetch;
+          delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
+          delete process.env['POSTERN_LOG_LEVEL'];
+          delete process.env['POSTERN_KEYRING_PASSPHRASE_FILE'];
+          rmSync(elsewhere, { recursive: true, force: true });
+          collector.close();
+        }
+      },
+      wholeTimeoutMs,
+    );
+  });
+}

@@ -48,7 +48,7 @@ export interface World {
 }
 
 /** What may differ from world to world. */
-export interface WorldOptions extends Pick<StackOptions, 'storeRoomBytesMin'> {
+export interface WorldOptions extends Pick<StackOptions, 'storeRoomBytesMin' | 'keyring'> {
   /** Changes the data folder before anything is in it. @returns takes that back, when nothing runs there any more. */
   readonly prepare?: (folder: DataFolder) => () => Promise<void>;
 }

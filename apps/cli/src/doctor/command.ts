@@ -3,6 +3,7 @@ import { findNatsServer, findVault, type FoundProgram } from '@postern/servers';
 import type { ConfigClass, ServiceDefinition } from '@postern/service';
 import type { Command } from 'commander';
 
+import { keyringOf } from '../data-folder/keyring-choice.ts';
 import { readOperator } from '../data-folder/operator.ts';
 import { dataFolder, type DataFolder } from '../data-folder/paths.ts';
 import { exitCodes } from '../output/exit-code.ts';
@@ -32,7 +33,7 @@ export function doctorCommand(program: Command, run: RunCommand): void {
         const findings = [
           node(),
           await programFinding('nats-server', findNatsServer, true),
-          await programFinding('vault', findVault, false),
+          await programFinding('vault', findVault, keyringOf(folder) === 'vault'),
           await running(() => readSupervisorFile(folder).services),
           await acknowledgements(folder),
         ];

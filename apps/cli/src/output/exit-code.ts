@@ -9,6 +9,7 @@ const unreachable = new Set([
   'log.unavailable',
   'service.not_ready',
   'servers.not_found',
+  'vault.key_service_unavailable',
 ]);
 
 /** The exit code that an error means to a script. */

@@ -1,4 +1,4 @@
-import { isPosternError, problemOf, toPosternError } from '@postern/contracts';
+import { isPosternError, problemOf, toPosternError, type PosternError } from '@postern/contracts';
 
 /** How a command answers: a table for people, or JSON that stays as documented. */
 export interface Printer {
@@ -24,7 +24,12 @@ export function createPrinter({ json }: { json: boolean }): Printer {
 function sentence(error: unknown): string {
   if (!isPosternError(error))
     return paint('31', error instanceof Error ? (error.stack ?? error.message) : String(error));
-  return `${paint('31', error.code)}: ${error.message}\n  ${error.row.advice}`;
+  return `${paint('31', error.code)}: ${error.message}${reasonFor(error)}\n  ${error.row.advice}`;
+}
+
+/** Why a key service cannot be asked names places, so it stands in the cause: for an operator, not for a platform. */
+function reasonFor({ code, cause }: PosternError): string {
+  return code === 'vault.key_service_unavailable' && cause instanceof Error ? ` ${cause.message}.` : '';
 }
 
 /** Paints text with an ANSI code where a terminal reads it and NO_COLOR is not set. */

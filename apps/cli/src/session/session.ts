@@ -31,6 +31,7 @@ export interface Session {
   readonly reader: CommitReader;
   readonly natsUrl: string;
   readonly publicUrl: string;
+  readonly keyServerUrl: string | undefined;
   readonly defaultTenantId: string;
   readonly actor: Actor;
   readonly correlationId: string;
@@ -46,6 +47,7 @@ export interface SessionPlace {
   readonly natsUrl: string;
   readonly publicUrl: string;
   readonly tenantId: string;
+  readonly keyServerUrl?: string | undefined;
 }
 
 /** Opens a session on a data folder whose `postern up` runs, or at a place that the caller knows. */
@@ -74,6 +76,7 @@ export async function openSession(
     reader,
     natsUrl: place.natsUrl,
     publicUrl: place.publicUrl,
+    keyServerUrl: place.keyServerUrl,
     defaultTenantId: place.tenantId,
     actor: { type: 'administrator' },
     correlationId,

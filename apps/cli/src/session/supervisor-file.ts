@@ -13,6 +13,8 @@ export const SupervisorFile = z.object({
   publicUrl: z.string(),
   /** The tenant that the first start created. */
   tenantId: z.string(),
+  /** Where HashiCorp Vault is, with --keyring vault. */
+  keyServerUrl: z.string().optional(),
   services: z.record(z.string(), z.number().int()),
 });
 export type SupervisorFile = z.infer<typeof SupervisorFile>;

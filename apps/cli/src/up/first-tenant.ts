@@ -5,6 +5,7 @@ import { newId } from '@postern/contracts';
 import { administratorEvolver, createAdministrator, createTenant, tenantEvolver } from '@postern/domain';
 
 import { readJsonFile, writePrivate } from '../data-folder/files.ts';
+import { ensureTenantKey } from '../data-folder/key-administration.ts';
 import type { DataFolder } from '../data-folder/paths.ts';
 import { openSession } from '../session/session.ts';
 
@@ -22,7 +23,7 @@ const AdministratorFile = z.object({
  */
 export async function ensureFirstTenant(
   folder: DataFolder,
-  place: { natsUrl: string; publicUrl: string },
+  { keyServerUrl, ...place }: { natsUrl: string; publicUrl: string; keyServerUrl: string | undefined },
 ): Promise<string> {
   if (!existsSync(folder.administratorFile)) {
     const fresh = {
@@ -35,6 +36,7 @@ export async function ensureFirstTenant(
   const { tenant_id: tenantId, administrator_id: administratorId } = AdministratorFile.parse(
     readJsonFile(folder.administratorFile),
   );
+  await ensureTenantKey(folder, tenantId, keyServerUrl);
   const session = await openSession(folder, { ...place, tenantId });
   try {
     const { actor, correlationId } = session;

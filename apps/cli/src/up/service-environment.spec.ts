@@ -3,17 +3,19 @@ import { appNames } from '@postern/contracts';
 import { dataFolder } from '../data-folder/paths.ts';
 import { serviceEnvironment } from './service-environment.ts';
 
+const aKeyServer = 'https://127.0.0.1:8200';
+
 afterEach(() => {
   delete process.env['POSTERN_KEYRING_PASSPHRASE_FILE'];
 });
 
-const environments = async () => {
+const environments = async (keyServerUrl?: string) => {
   const folder = await dataFolder('/tmp/postern-nowhere');
-  const where = { natsUrl: 'nats://127.0.0.1:4222', publicUrl: 'http://127.0.0.1:7420', httpPort: 7421 };
+  const where = { natsUrl: 'nats://127.0.0.1:4222', publicUrl: 'http://127.0.0.1:7420', httpPort: 7421, keyServerUrl };
   return new Map(appNames.map((app) => [app, serviceEnvironment(app, { folder, ...where })]));
 };
-const appsTold = async (variable: string) =>
-  [...(await environments())].filter(([, env]) => env[variable] !== undefined).map(([app]) => app);
+const appsTold = async (variable: string, keyServerUrl?: string) =>
+  [...(await environments(keyServerUrl))].filter(([, env]) => env[variable] !== undefined).map(([app]) => app);
 
 test('the passphrase of the key file is named to the vault, and to nobody else', async () => {
   expect(await appsTold('POSTERN_KEYRING_PASSPHRASE_FILE')).toEqual([]);
@@ -25,4 +27,18 @@ test('a key is named to the one app that holds it', async () => {
   expect(await appsTold('POSTERN_DATABASE_URL_FILE')).toEqual(['vault']);
   expect(await appsTold('POSTERN_TOKEN_KEY_FILE')).toEqual(['gateway']);
   expect(await appsTold('POSTERN_COOKIE_KEY_FILE')).toEqual(['authorization']);
+});
+
+test.each([undefined, aKeyServer])("the role at the key server %s is the vault's alone", async (keyServerUrl) => {
+  for (const [app, environment] of await environments(keyServerUrl)) {
+    const text = JSON.stringify(environment);
+    expect([app, /KEYRING|keyring|vault-role-id|vault-secret-id/.test(text)]).toEqual([app, app === 'vault']);
+    expect(text).not.toContain('identities/provisioner');
+  }
+});
+
+test('with a key server the vault is told of no key file, without one of no key server', async () => {
+  expect(await appsTold('POSTERN_KEYRING_VAULT_URL')).toEqual([]);
+  expect(await appsTold('POSTERN_KEYRING_VAULT_SECRET_ID_FILE', aKeyServer)).toEqual(['vault']);
+  expect(await appsTold('POSTERN_KEYRING_KEY_FILE', aKeyServer)).toEqual([]);
 });

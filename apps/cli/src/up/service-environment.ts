@@ -8,19 +8,30 @@ export interface ServiceEnvironmentOptions {
   readonly natsUrl: string;
   readonly publicUrl: string;
   readonly httpPort: number;
+  /** Where HashiCorp Vault is; the key file of the data folder is the keyring when absent. */
+  readonly keyServerUrl: string | undefined;
 }
 
 const signing: readonly AppName[] = ['authorization', 'vault', 'refresh', 'revocation'];
 const sealing: readonly AppName[] = ['authorization', 'vault', 'refresh', 'revocation', 'gateway'];
 
-function ownKeys(app: AppName, folder: DataFolder): Record<string, string> {
+function keyring(folder: DataFolder, keyServerUrl: string | undefined): Record<string, string> {
+  if (keyServerUrl === undefined) {
+    return { POSTERN_KEYRING: 'local', POSTERN_KEYRING_KEY_FILE: folder.keyringFile, ...keyringPassphraseFile() };
+  }
+  return {
+    POSTERN_KEYRING: 'transit',
+    POSTERN_KEYRING_VAULT_URL: keyServerUrl,
+    POSTERN_KEYRING_VAULT_CA_FILE: folder.keyServerCaFile,
+    POSTERN_KEYRING_VAULT_ROLE_ID_FILE: folder.roleIdFile('vault'),
+    POSTERN_KEYRING_VAULT_SECRET_ID_FILE: folder.secretIdFile('vault'),
+  };
+}
+
+function ownKeys(app: AppName, { folder, keyServerUrl }: ServiceEnvironmentOptions): Record<string, string> {
   switch (app) {
     case 'vault':
-      return {
-        POSTERN_DATABASE_URL_FILE: folder.secretFile('database-url'),
-        POSTERN_KEYRING: 'local',
-        POSTERN_KEYRING_KEY_FILE: folder.keyringFile,
-      };
+      return { POSTERN_DATABASE_URL_FILE: folder.secretFile('database-url'), ...keyring(folder, keyServerUrl) };
     case 'authorization':
       return {
         POSTERN_COOKIE_KEY_FILE: folder.secretFile('cookie'),
@@ -53,10 +64,9 @@ export function serviceEnvironment(app: AppName, options: ServiceEnvironmentOpti
     POSTERN_TRUST_FILE: folder.trustFile,
     ...(signing.includes(app) && { POSTERN_SIGNING_KEY_FILE: folder.signingKeyFile(app) }),
     ...(sealing.includes(app) && { POSTERN_SEALING_KEY_FILE: folder.sealingKeyFile(app) }),
-    ...(app === 'vault' && keyringPassphraseFile()),
     POSTERN_HTTP_HOST: '127.0.0.1',
     POSTERN_HTTP_PORT: String(httpPort),
     POSTERN_PUBLIC_URL: publicUrl,
-    ...ownKeys(app, folder),
+    ...ownKeys(app, options),
   };
 }

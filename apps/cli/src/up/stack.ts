@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import { appNames, type AppName } from '@postern/contracts';
 import { freePort } from '@postern/servers';
 
+import { chooseKeyring, type KeyringChoice } from '../data-folder/keyring-choice.ts';
 import { ensureKeys } from '../data-folder/keys.ts';
 import { identityTtlMs as defaultTtlMs } from '../data-folder/operator.ts';
 import type { DataFolder } from '../data-folder/paths.ts';
@@ -12,6 +13,7 @@ import { keepRunning, type KeptProcess } from './keep-running.ts';
 import { startReverseProxy } from './reverse-proxy.ts';
 import { startBus } from './start-bus.ts';
 import { startDatabase } from './start-database.ts';
+import { startKeyServer } from './start-key-server.ts';
 import { isReady, startService } from './start-service.ts';
 
 export interface StackOptions {
@@ -20,6 +22,8 @@ export interface StackOptions {
   readonly port: number;
   /** What browsers and platforms use; the address of the one port when absent. */
   readonly publicUrl?: string | undefined;
+  /** Who holds the key-encryption keys; what the data folder was begun with when absent. */
+  readonly keyring?: KeyringChoice | undefined;
   /** How long the services' users of the bus live; an hour when absent. */
   readonly identityTtlMs?: number | undefined;
   /** How much room nats-server must have to be started again after a full disk; 64 MiB when absent. */
@@ -72,15 +76,16 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 async function start(options: StackOptions, running: Running): Promise<Stack> {
   const { folder, host, onProgress } = options;
   makePassable(folder.root);
-  await ensureKeys(folder);
-  onProgress('starting nats-server and PostgreSQL');
-  const bus = await startServers(options, running);
+  const keyring = chooseKeyring(folder, options.keyring);
+  await ensureKeys(folder, keyring);
+  onProgress(`starting nats-server and PostgreSQL${keyring === 'vault' ? ' and HashiCorp Vault' : ''}`);
+  const { bus, keyServerUrl } = await startServers({ ...options, keyring }, running);
   const ports = await servicePorts();
   const port = options.port === 0 ? await freePort() : options.port;
   const publicUrl = options.publicUrl ?? `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
-  const tenantId = await ensureFirstTenant(folder, { natsUrl: bus.url, publicUrl });
+  const tenantId = await ensureFirstTenant(folder, { natsUrl: bus.url, publicUrl, keyServerUrl });
   onProgress(`starting ${appNames.join(', ')}`);
-  await startServices({ folder, natsUrl: bus.url, publicUrl, ports, onProgress, running });
+  await startServices({ folder, natsUrl: bus.url, publicUrl, keyServerUrl, ports, onProgress, running });
   const proxy = await startReverseProxy({ host, port, portOf: (app) => ports[app], readiness: readinessOf(ports) });
   running.stopPort = () => proxy.stop();
   writeSupervisorFile(folder, {
@@ -89,6 +94,7 @@ async function start(options: StackOptions, running: Running): Promise<Stack> {
     natsMonitorUrl: bus.monitorUrl,
     publicUrl,
     tenantId,
+    keyServerUrl,
     services: ports,
   });
   return {
@@ -100,16 +106,19 @@ async function start(options: StackOptions, running: Running): Promise<Stack> {
   };
 }
 
-/** Waits for both even when one fails, so that nothing that did start is left behind. */
+/** Waits for all even when one fails, so that nothing that did start is left behind. */
 async function startServers(options: StackOptions, running: Running) {
-  const { folder, onProgress, identityTtlMs = defaultTtlMs, storeRoomBytesMin: roomBytesMin } = options;
+  const { folder, keyring, onProgress, identityTtlMs = defaultTtlMs, storeRoomBytesMin: roomBytesMin } = options;
   const bus = startBus(folder, { identityTtlMs, roomBytesMin, onProblem: onProgress }).then(
     (one) => (running.servers.push(one.kept), one),
   );
   const database = startDatabase(folder, onProgress).then((one) => running.servers.push(one.kept));
-  await Promise.allSettled([bus, database]);
+  const keyServer = keyring === 'vault' ? startKeyServer(folder, onProgress) : undefined;
+  const keptKeyServer = keyServer?.then((one) => running.servers.push(one.kept));
+  await Promise.allSettled([bus, database, keptKeyServer]);
   await database;
-  return await bus;
+  await keptKeyServer;
+  return { bus: await bus, keyServerUrl: (await keyServer)?.url };
 }
 
 /** Others may pass through to what is theirs (PostgreSQL runs as its own user under root), and list nothing. */
@@ -128,6 +137,7 @@ async function startServices(options: {
   readonly folder: DataFolder;
   readonly natsUrl: string;
   readonly publicUrl: string;
+  readonly keyServerUrl: string | undefined;
   readonly ports: Record<AppName, number>;
   readonly onProgress: (sentence: string) => void;
   readonly running: Running;

@@ -1,4 +1,5 @@
 import type { Printer } from '../output/printer.ts';
+import type { KeyringChoice } from '../data-folder/keyring-choice.ts';
 import { dataFolder } from '../data-folder/paths.ts';
 import { startStack, type Stack } from './stack.ts';
 
@@ -7,6 +8,7 @@ export interface UpOptions {
   readonly port: number;
   readonly host: string;
   readonly publicUrl?: string | undefined;
+  readonly keyring?: KeyringChoice | undefined;
   readonly identityTtlMs?: number | undefined;
 }
 
