@@ -156,10 +156,7 @@ describe('a lease where a refresh ends the token of before', () => {
   const leadMs = 60 * secondMs;
   const graceMs = 10 * secondMs;
   const plannedMs = tokenEndsMs - leadMs;
-  const ended = (cut: { leadMs: number; graceMs: number }) => [
-    ...exchanging,
-    the.authorized({ endedByRefresh: cut }),
-  ];
+  const ended = (cut: { leadMs: number; graceMs: number }) => [...exchanging, the.authorized({ endedByRefresh: cut })];
   const ending = ended({ leadMs, graceMs: 0 });
   const until = (history: readonly ConnectionEvent[], nowMs = whileItLives) => {
     const decision = ask(history, { nowMs });
@@ -170,9 +167,9 @@ describe('a lease where a refresh ends the token of before', () => {
     expect(until(ending)).toBe(plannedMs);
     expect(until(ended({ leadMs, graceMs }))).toBe(plannedMs + graceMs);
     expect(until(ended({ leadMs, graceMs: 600 * secondMs }))).toBe(tokenEndsMs);
-    expect(until([...exchanging, the.authorized({ endedByRefresh: { leadMs, graceMs: 0 }, hasRefreshToken: false })])).toBe(
-      tokenEndsMs,
-    );
+    expect(
+      until([...exchanging, the.authorized({ endedByRefresh: { leadMs, graceMs: 0 }, hasRefreshToken: false })]),
+    ).toBe(tokenEndsMs);
   });
 
   test('a long lead takes no more than its share of a short life', () => {
@@ -196,7 +193,12 @@ describe('a lease where a refresh ends the token of before', () => {
   test('who wants it longer gets a refresh, if that gives longer', () => {
     const minTtlMs = plannedMs - whileItLives + secondMs;
     expect(ask(ending, { minTtlMs }).kind).toBe('refresh');
-    const refreshed = [...ending, the.claimed(), the.released(), the.refreshed({ accessTokenExpiresAtMs: tokenEndsMs })];
+    const refreshed = [
+      ...ending,
+      the.claimed(),
+      the.released(),
+      the.refreshed({ accessTokenExpiresAtMs: tokenEndsMs }),
+    ];
     expect(codeOf(() => ask(refreshed, { minTtlMs: 3_599 * secondMs }))).toBe('lease.ttl_unavailable');
   });
 });
