@@ -41,14 +41,19 @@ describe('the access token', () => {
 
   test('is refreshed before its end, by no more than the lead and no more than its share of its life', () => {
     fc.assert(
-      fc.property(lives, fc.integer({ min: 1, max: 7_200 }), fc.integer({ min: 1, max: 99 }), (lifeMs, leadS, version) => {
-        const endsAtMs = boughtMs + lifeMs;
-        const { atMs, clock } = planned({ accessTokenExpiresAtMs: endsAtMs, version }, { leadS }) ?? { atMs: 0 };
-        const leadMs = Math.floor(Math.min(leadS * 1_000, lifeMs * refreshLeadShareMax));
-        expect(clock).toBe('access_token');
-        expect(endsAtMs - atMs).toBeLessThanOrEqual(leadMs);
-        expect(endsAtMs - atMs).toBeGreaterThanOrEqual(Math.floor(leadMs * (1 - scheduleLimits.jitterShareMax)));
-      }),
+      fc.property(
+        lives,
+        fc.integer({ min: 1, max: 7_200 }),
+        fc.integer({ min: 1, max: 99 }),
+        (lifeMs, leadS, version) => {
+          const endsAtMs = boughtMs + lifeMs;
+          const { atMs, clock } = planned({ accessTokenExpiresAtMs: endsAtMs, version }, { leadS }) ?? { atMs: 0 };
+          const leadMs = Math.floor(Math.min(leadS * 1_000, lifeMs * refreshLeadShareMax));
+          expect(clock).toBe('access_token');
+          expect(endsAtMs - atMs).toBeLessThanOrEqual(leadMs);
+          expect(endsAtMs - atMs).toBeGreaterThanOrEqual(Math.floor(leadMs * (1 - scheduleLimits.jitterShareMax)));
+        },
+      ),
     );
   });
 
