@@ -64,7 +64,8 @@ export function noticesOf({
 /** A refresh ended an access token that somebody may still hold: whoever holds a lease must ask again. */
 function endsLivingToken(events: LogEntry['commit']['events'], before: Connection, atMs: number): boolean {
   const { credential } = before;
-  if (credential?.endedByRefresh === undefined || !events.some(({ type }) => type === 'AccessTokenRefreshed')) return false;
+  if (credential?.endedByRefresh === undefined || !events.some(({ type }) => type === 'AccessTokenRefreshed'))
+    return false;
   const endsAtMs = credential.accessTokenExpiresAtMs;
   return endsAtMs === null || endsAtMs > atMs + credential.endedByRefresh.graceMs;
 }
