@@ -9,6 +9,7 @@ import { doctorCommand } from './doctor/command.ts';
 import { eventCommands } from './events/commands.ts';
 import { exitCodes } from './output/exit-code.ts';
 import { providerCommands } from './providers/commands.ts';
+import { refreshCommands } from './refresh/commands.ts';
 import { createRunCommand } from './run-command.ts';
 
 const defaultPort = 7420;
@@ -75,6 +76,7 @@ export function createProgram(): Command {
   providerCommands(program, run);
   adminCommands(program, run);
   connectionCommands(program, run);
+  refreshCommands(program, run);
   eventCommands(program, run);
   auditCommands(program, run);
   return program;

@@ -26,6 +26,8 @@ export class RefreshConfig extends defineConfig(
     allowLoopbackProviders: flag().default(false),
     /** How long a claim lives. */
     claimTimeoutMs: duration({ minMs: 1_000, maxMs: 600_000 }).default(limits.claimTimeoutMs),
+    /** About how often the schedules are compared with the log. */
+    reconcileIntervalMs: duration({ minMs: 1_000, maxMs: 24 * 3_600_000 }).default(refreshLimits.reconcileIntervalMs),
     /** The provider's time for one call. */
     providerTimeoutMs: duration({ minMs: 100, maxMs: 300_000 }).default(limits.providerTimeoutMs),
   },

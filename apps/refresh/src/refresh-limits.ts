@@ -15,6 +15,8 @@ export const refreshLimits = Object.freeze({
   /** How often one due message may take over a dead claim and try again before it is put back. */
   stepsPerDueMax: 4,
   putBackMs: 1_000,
+  /** About how often the schedules are compared with the log. */
+  reconcileIntervalMs: 5 * 60_000,
   /** A token call may have to fetch the provider's metadata first. */
   providerCallsPerRefreshMax: 2,
   /** The pause after a failure; it grows with the time for which refreshing has been failing. */

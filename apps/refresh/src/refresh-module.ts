@@ -1,4 +1,5 @@
 import { Module } from '@nestjs/common';
+import { loadCatalog } from '@postern/provider-catalog';
 import type { ServiceDefinition } from '@postern/service';
 
 import { ClaimWatch } from './claim/claim-watch.ts';
@@ -7,24 +8,39 @@ import { TakeOver } from './claim/take-over.ts';
 import { ConnectionFeed } from './connection-feed.ts';
 import { Connections } from './connections.ts';
 import { DueMessages } from './due/due-messages.ts';
+import { ScheduledDue } from './due/scheduled-due.ts';
 import { WorkDue } from './due/work-due.ts';
+import { Reconciler } from './reconcile/reconciler.ts';
+import { Survey } from './reconcile/survey.ts';
+import { TellStatus } from './reconcile/tell-status.ts';
 import { RefreshConfig } from './refresh-config.ts';
 import { RefreshConnection } from './request/refresh-connection.ts';
 import { RefreshFlights } from './request/refresh-flights.ts';
+import { KeepSchedule } from './schedule/keep-schedule.ts';
+import { Plans } from './schedule/plans.ts';
+import { ScheduleCommits } from './schedule/schedule-commits.ts';
+import { Schedules } from './schedule/schedules.ts';
 import { KeepBought } from './spend/keep-bought.ts';
 import { OutcomeLog } from './spend/outcome-log.ts';
 import { ProviderClients } from './spend/provider-clients.ts';
 import { ReleasedTokens } from './spend/released-tokens.ts';
 import { SpendClaim } from './spend/spend-claim.ts';
 
-/** Spends refresh tokens, one claim at a time. */
+/** Spends refresh tokens, one claim at a time, when they are due. */
 @Module({
-  controllers: [WorkDue],
+  controllers: [WorkDue, ScheduleCommits],
   providers: [
     Connections,
     ClaimWatch,
     ConnectionFeed,
     DueMessages,
+    { provide: Plans, useFactory: () => new Plans(loadCatalog()) },
+    Schedules,
+    KeepSchedule,
+    ScheduledDue,
+    Survey,
+    Reconciler,
+    TellStatus,
     RefreshFlights,
     RefreshConnection,
     TakeClaim,

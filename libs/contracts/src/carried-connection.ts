@@ -24,6 +24,14 @@ const PastSession = z.strictObject({
   ended: z.enum(['completed', 'denied', 'superseded', 'revoked']),
 });
 
+/** What is known, when an authorization is given, of a provider whose refresh ends the access token of before. */
+export const EndedByRefresh = z.strictObject({
+  /** The schedule refreshes no earlier than this before the access token's end. */
+  leadMs: z.number().int().nonnegative(),
+  /** How long the access token lives on after that. */
+  graceMs: z.number().int().nonnegative(),
+});
+
 const Credential = z.strictObject({
   version: CredentialVersion,
   grantedScopes: z.array(z.string()),
@@ -33,6 +41,8 @@ const Credential = z.strictObject({
   authorizedAtMs: TimeMs,
   refreshedAtMs: TimeMs.nullable(),
   boughtBy: z.union([SessionId, ClaimId]),
+  endedByRefresh: EndedByRefresh.optional(),
+  authorizationEndsAtMs: TimeMs.optional(),
 });
 
 const Claim = z.strictObject({
@@ -53,8 +63,8 @@ const Health = z.strictObject({
  * A connection's whole state, as the opening of an epoch carries it: every field in the state's own order, so that
  * what is restored is the same byte for byte, and none besides.
  *
- * It is the data of an event, which is for ever: when the state's shape changes, `EpochOpened` rises by a version and
- * an upcaster lifts what older openings carry. Lengths are bounded by the commit's.
+ * It is the data of an event, which is for ever: when the state's shape changes otherwise than by an optional field,
+ * `EpochOpened` rises by a version and an upcaster lifts what older openings carry. Lengths are bounded by the commit's.
  */
 export const CarriedConnection = z.strictObject({
   tenantId: TenantId,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { CarriedAuthorization, CarriedConnection } from './carried-connection.ts';
+import { CarriedAuthorization, CarriedConnection, EndedByRefresh } from './carried-connection.ts';
 import { ClaimId, PlatformId, RegistrationId, SessionId } from './ids.ts';
 import { limits } from './limits.ts';
 import { Scopes, TimeMs } from './wire.ts';
@@ -24,6 +24,8 @@ const Granted = z.object({
   hasRefreshToken: z.boolean(),
   /** Keyed digest of the provider's account; null where the provider names none. */
   accountDigest: Digest.nullable(),
+  /** Only where a refresh ends the access token of before, or may. */
+  endedByRefresh: EndedByRefresh.optional(),
 });
 
 /** Why the end user must authorize again. */
@@ -152,6 +154,12 @@ export const connectionEvents = Object.freeze({
     writer: 'refresh',
     summary: 'Only the end user can help.',
     data: z.object({ cause: ReauthorizationCause, evidence: ProviderWords.nullable() }),
+  },
+  AuthorizationExpiring: {
+    version: 1,
+    writer: 'refresh',
+    summary: 'The provider ends this authorization at a known time, however often it is refreshed; its owner is told.',
+    data: z.object({ endsAtMs: TimeMs }),
   },
   ConnectionRevoked: {
     version: 1,

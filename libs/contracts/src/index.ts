@@ -80,6 +80,7 @@ export {
   type IdKind,
 } from './ids.ts';
 export { limits } from './limits.ts';
+export { RefreshStatus } from './refresh-status.ts';
 export { Notification, NotificationType, notificationTypes } from './notifications.ts';
 export {
   administratorToken,

@@ -10,6 +10,8 @@ export const notificationTypes = [
   'connection.revoked',
   'connection.deleted',
   'connection.health_changed',
+  'connection.authorization_expiring',
+  'lease.superseded',
 ] as const;
 export const NotificationType = z.enum(notificationTypes);
 export type NotificationType = z.infer<typeof NotificationType>;

@@ -14,6 +14,7 @@ import {
 } from './ids.ts';
 import { Freshness } from './freshness.ts';
 import { limits } from './limits.ts';
+import { RefreshStatus } from './refresh-status.ts';
 import { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
 import {
   CompactJwe,
@@ -221,6 +222,14 @@ export const operations = Object.freeze({
       credential_version: z.number().int(),
       freshness: Freshness,
     }),
+  }),
+  refreshStatus: operation('refresh.status', {
+    owner: 'refresh',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Tells how refreshing goes over all connections: what is due, late or failing, and what was mended.',
+    request: z.strictObject({}),
+    reply: RefreshStatus,
   }),
   revokeConnection: operation('connections.revoke', {
     owner: 'revocation',

@@ -17,6 +17,8 @@ interface StreamRights {
   readonly append?: readonly string[];
   /** Reads a stream in order and by subject. */
   readonly follow?: readonly StreamKey[];
+  /** Reads single messages, without a consumer. */
+  readonly peek?: readonly StreamKey[];
   /** Works off a durable consumer made by the provisioner. */
   readonly work?: readonly ConsumerKey[];
   /** May manage streams: the provisioner alone, at deploy time. */
@@ -32,7 +34,8 @@ export const streamRights: Readonly<Record<IdentityName, StreamRights>> = Object
   refresh: {
     append: [appendConnections, 'refresh.due.*.*', 'refresh.schedule.*.*'],
     follow: ['connections', 'admin'],
-    work: ['refreshWorker'],
+    peek: ['refresh'],
+    work: ['refreshWorker', 'refreshScheduler'],
   },
   revocation: {
     append: [appendConnections],
@@ -162,6 +165,7 @@ export function identityPermissions(identity: IdentityName): Permissions {
       ...(rights.append ?? []),
       ...streamsStoodOn(identity).map((key) => `$JS.API.STREAM.INFO.${streams[key].name}`),
       ...(rights.follow ?? []).flatMap(followSubjects),
+      ...(rights.peek ?? []).map((key) => `$JS.API.DIRECT.GET.${streams[key].name}`),
       ...(rights.work ?? []).flatMap(workSubjects),
       ...callSubjects(identity),
       ...discoverySubjects(identity),

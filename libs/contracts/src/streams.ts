@@ -26,7 +26,8 @@ export interface ConsumerSpec {
   readonly ackWaitMs: number;
   readonly maxAckPending: number;
   readonly maxDeliver: number;
-  readonly deliverPolicy: 'all' | 'new';
+  /** `last_per_subject`: what stands when the consumer is made is told once an aggregate, not commit by commit. */
+  readonly deliverPolicy: 'all' | 'new' | 'last_per_subject';
 }
 
 const dayMs = 86_400_000;
@@ -95,6 +96,15 @@ export const consumers = Object.freeze({
     maxAckPending: 256,
     maxDeliver: -1,
     deliverPolicy: 'all',
+  },
+  refreshScheduler: {
+    stream: 'CONNECTIONS',
+    name: 'refresh-scheduler',
+    filterSubject: 'connection.>',
+    ackWaitMs: 30_000,
+    maxAckPending: 1_024,
+    maxDeliver: -1,
+    deliverPolicy: 'last_per_subject',
   },
   ownerNotices: {
     stream: 'CONNECTIONS',

@@ -41,6 +41,16 @@ export {
   type RefreshOutcomeFate,
 } from './connection/refresh-outcome.ts';
 export {
+  announceAuthorizationEnd,
+  boughtAtMs,
+  earliestRefreshAtMs,
+  refreshLeadShareMax,
+  reliableUntilMs,
+  type AnnounceAuthorizationEnd,
+} from './connection/refresh-plan.ts';
+export {
+  hasEnded,
+  nextAttemptAtMs,
   requireReauthorization,
   startRefresh,
   type RequireReauthorization,

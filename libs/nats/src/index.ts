@@ -14,6 +14,7 @@ export { checkStreams } from './check-streams.ts';
 export { systemClocks, type ClockReading, type Clocks } from './clock-reading.ts';
 export { instancesOf, type ServiceInstance } from './instances.ts';
 export { JetStreamEventLog, type JetStreamEventLogOptions } from './jetstream-event-log.ts';
+export { lastMessages } from './last-messages.ts';
 export { JetStreamWorker, type JetStreamWorkerOptions, type WorkMessage } from './jetstream-worker.ts';
 export { endpoint, type Call, type Endpoint } from './operation-endpoint.ts';
 export {

@@ -173,7 +173,10 @@ describe('a service', () => {
           expect([subject, await mayRequest(bus, subject, '{}')]).toEqual([subject, false]);
         }
       }
-      const owners = { 'refresh-worker': 'refresh', 'audit-notices': 'audit', 'revocation-upstream': 'revocation' };
+      const owners = {
+        ...{ 'refresh-worker': 'refresh', 'refresh-scheduler': 'refresh' },
+        ...{ 'audit-notices': 'audit', 'revocation-upstream': 'revocation' },
+      };
       for (const { stream, name } of Object.values(consumers)) {
         const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`;
         expect([subject, await mayRequest(bus, subject, '{"no_wait":true}')]).toEqual([

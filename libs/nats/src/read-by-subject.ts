@@ -61,7 +61,11 @@ function batch(source: SubjectSource, subject: string, seq: number): AsyncIterab
   return answersTo(source, { seq, next_by_subj: subject, batch: batchMessagesMax });
 }
 
-async function* answersTo({ bus, stream }: SubjectSource, query: object): AsyncIterable<StoredMessage> {
+/** Direct gets in one request. An empty message would be taken for the end of the answer. */
+export async function* answersTo(
+  { bus, stream }: Pick<SubjectSource, 'bus' | 'stream'>,
+  query: object,
+): AsyncIterable<StoredMessage> {
   const request = JSON.stringify(query);
   try {
     const answers = await bus.connection.requestMany(`$JS.API.DIRECT.GET.${stream}`, request, {

@@ -75,6 +75,12 @@ function sameValue(wanted: unknown, found: unknown): boolean {
   return JSON.stringify(wanted.map(String).toSorted()) === JSON.stringify(found.map(String).toSorted());
 }
 
+const deliverPolicies = {
+  all: DeliverPolicy.All,
+  new: DeliverPolicy.New,
+  last_per_subject: DeliverPolicy.LastPerSubject,
+} as const;
+
 /** The configuration of a durable consumer. */
 export function consumerConfigOf(spec: ConsumerSpec) {
   return {
@@ -85,7 +91,7 @@ export function consumerConfigOf(spec: ConsumerSpec) {
     ack_wait: spec.ackWaitMs * nanosPerMs,
     max_ack_pending: spec.maxAckPending,
     max_deliver: spec.maxDeliver,
-    deliver_policy: spec.deliverPolicy === 'new' ? DeliverPolicy.New : DeliverPolicy.All,
+    deliver_policy: deliverPolicies[spec.deliverPolicy],
   } satisfies Partial<ConsumerConfig>;
 }
 

@@ -38,7 +38,31 @@ describe('the catalog', () => {
       rotation: 'unknown',
       reuseGraceS: 0,
       endsAccessToken: true,
+      endedAccessTokenGraceS: 0,
+      leadS: 60,
+      idleTtlS: null,
+      absoluteTtlS: null,
     });
+  });
+
+  test('a refresh comes early where that costs nothing, and late where it does', () => {
+    const text = textOf('xero.yaml');
+    const leadS = (change: (yaml: string) => string) => parseProviderFile(change(text), 'xero.yaml').refresh.leadS;
+    expect(leadS((yaml) => yaml)).toBe(300);
+    const ends = (yaml: string) => yaml.replace(/(refresh_ends_access_token:\n {4}value: )false/, '$1true');
+    expect(leadS(ends)).toBe(60);
+    const fact = (name: string, value: string) => (yaml: string) =>
+      yaml.replace('  idle_ttl_s:', `  ${name}:\n    value: ${value}\n    evidence: unverified\n  idle_ttl_s:`);
+    expect(leadS((yaml) => fact('ended_access_token_grace_s', '600')(ends(yaml)))).toBe(300);
+    expect(leadS(fact('early_refresh_penalized', 'true'))).toBe(60);
+    expect(leadS(fact('refresh_lead_s', '17'))).toBe(17);
+  });
+
+  test('the clocks of refresh tokens are facts like any other', () => {
+    expect(providerOf(catalog, 'greenhouse').refresh).toMatchObject({ idleTtlS: 86_400 });
+    expect(providerOf(catalog, 'xero').refresh).toMatchObject({ idleTtlS: 5_184_000, absoluteTtlS: null });
+    expect(providerOf(catalog, 'asana').refresh.leadS).toBe(60);
+    expect(providerOf(catalog, 'google').facts['refresh_token.idle_ttl_s']).toMatchObject({ evidence: 'unverified' });
   });
 
   test('a provider is frozen to its leaves', () => {

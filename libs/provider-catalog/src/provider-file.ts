@@ -69,6 +69,16 @@ export const ProviderFile = z
       reuse_grace_s: factOf(z.number().int().nonnegative()),
       /** Unknown counts as true: nobody refreshes early for nothing. */
       refresh_ends_access_token: factOf(z.boolean().nullable()),
+      /** How long the access token of before lives on where a refresh ends it; 0 when not said. */
+      ended_access_token_grace_s: factOf(z.number().int().nonnegative()).optional(),
+      /** How long before the access token's end to refresh; not said: `leadOf` in provider.ts. */
+      refresh_lead_s: factOf(Seconds).optional(),
+      /** Does the provider count a refresh long before the end against us? Not said: no. */
+      early_refresh_penalized: factOf(z.boolean()).optional(),
+      /** A refresh token that is not used for so long ends; null or not said: nothing is known of such an end. */
+      idle_ttl_s: factOf(Seconds.nullable()).optional(),
+      /** However often it is refreshed, an authorization ends so long after it was given; null or not said: unknown. */
+      absolute_ttl_s: factOf(Seconds.nullable()).optional(),
     }),
     /** The `error` values by which this provider says that a refresh token, or our client, is not accepted. */
     error_words: z.strictObject({

@@ -43,7 +43,20 @@ export interface RefreshPolicy {
   /** Within this time a spent refresh token may be sent again; 0: never. */
   readonly reuseGraceS: number;
   readonly endsAccessToken: boolean;
+  /** How long the access token of before lives on after a refresh that ends it. */
+  readonly endedAccessTokenGraceS: number;
+  /** How long before the access token's end to refresh. */
+  readonly leadS: number;
+  /** A refresh token that rests for so long ends; null: not known to. */
+  readonly idleTtlS: number | null;
+  /** The authorization ends so long after it was given; null: not known to. */
+  readonly absoluteTtlS: number | null;
 }
+
+/** How long before its end an access token is refreshed, where the file does not say. */
+const leadDefaultS = 300;
+/** The same, where refreshing early costs something: the provider's goodwill, or the access token of before. */
+const leadCostlyS = 60;
 
 /** Lifts a checked file to what code uses. */
 export function providerFrom(file: ProviderFile): Provider {
@@ -58,12 +71,7 @@ export function providerFrom(file: ProviderFile): Provider {
     scopeSeparator: file.scope_separator.value,
     authorizationParameters: file.authorization_parameters?.value ?? {},
     accessTokenDefaultTtlS: file.access_token.default_ttl_s.value,
-    refresh: {
-      issued: file.refresh_token.issued.value,
-      rotation: file.refresh_token.rotation.value,
-      reuseGraceS: file.refresh_token.reuse_grace_s.value,
-      endsAccessToken: file.refresh_token.refresh_ends_access_token.value ?? true,
-    },
+    refresh: refreshPolicyFrom(file.refresh_token),
     errorWords: {
       refreshRejected: file.error_words.refresh_rejected.value,
       clientRejected: file.error_words.client_rejected.value,
@@ -71,6 +79,27 @@ export function providerFrom(file: ProviderFile): Provider {
     account: file.account.value,
     facts: Object.fromEntries(factsOf(file)),
   });
+}
+
+function refreshPolicyFrom(token: ProviderFile['refresh_token']): RefreshPolicy {
+  return {
+    issued: token.issued.value,
+    rotation: token.rotation.value,
+    reuseGraceS: token.reuse_grace_s.value,
+    endsAccessToken: token.refresh_ends_access_token.value ?? true,
+    endedAccessTokenGraceS: token.ended_access_token_grace_s?.value ?? 0,
+    leadS: leadOf(token),
+    idleTtlS: token.idle_ttl_s?.value ?? null,
+    absoluteTtlS: token.absolute_ttl_s?.value ?? null,
+  };
+}
+
+/** A refresh that leaves the old access token alive for longer than the lead takes nothing from anybody. */
+function leadOf(token: ProviderFile['refresh_token']): number {
+  if (token.refresh_lead_s !== undefined) return token.refresh_lead_s.value;
+  const ends = token.refresh_ends_access_token.value ?? true;
+  const costly = ends && (token.ended_access_token_grace_s?.value ?? 0) < leadDefaultS;
+  return costly || token.early_refresh_penalized?.value === true ? leadCostlyS : leadDefaultS;
 }
 
 function endpointsFrom({ endpoints }: ProviderFile): ProviderEndpoints | null {

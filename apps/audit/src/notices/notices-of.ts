@@ -9,7 +9,15 @@ const told: Readonly<Record<string, NotificationType>> = Object.freeze({
   ReauthorizationRequired: 'connection.reauthorization_required',
   ConnectionRevoked: 'connection.revoked',
   DeletionRequested: 'connection.deleted',
+  AuthorizationExpiring: 'connection.authorization_expiring',
 });
+
+/** Who asks for a re-authorization is told where it begins. */
+const helpedByEndUser: ReadonlySet<NotificationType> = new Set([
+  'connection.reauthorization_required',
+  'connection.revoked',
+  'connection.authorization_expiring',
+]);
 
 /**
  * What the owner of a connection hears of one decision: at most one notification a type.
@@ -35,7 +43,8 @@ export function noticesOf({
     const notice = told[type];
     if (notice !== undefined && !types.has(notice)) types.set(notice, data);
   }
-  if (before.health.status !== after.health.status && after.authorization === 'authorized' && types.size === 0) {
+  if (endsLivingToken(commit.events, before, Date.parse(commit.at))) types.set('lease.superseded', {});
+  if (before.health.status !== after.health.status && after.authorization === 'authorized' && !hasNews(types)) {
     types.set('connection.health_changed', { cause: after.health.reason });
   }
   return [...types].map(([type, data]) => ({
@@ -48,9 +57,22 @@ export function noticesOf({
     health: labelOf(after),
     cause: textOf(data['cause']),
     evidence: textOf(data['evidence']),
-    reauthorize_url:
-      type === 'connection.reauthorization_required' || type === 'connection.revoked' ? reauthorizeUrl : null,
+    reauthorize_url: helpedByEndUser.has(type) ? reauthorizeUrl : null,
   }));
+}
+
+/** A refresh ended an access token that somebody may still hold: whoever holds a lease must ask again. */
+function endsLivingToken(events: LogEntry['commit']['events'], before: Connection, atMs: number): boolean {
+  const { credential } = before;
+  if (credential?.endedByRefresh === undefined || !events.some(({ type }) => type === 'AccessTokenRefreshed'))
+    return false;
+  const endsAtMs = credential.accessTokenExpiresAtMs;
+  return endsAtMs === null || endsAtMs > atMs + credential.endedByRefresh.graceMs;
+}
+
+/** A change of health is told by what caused it, if that is told; a lease that is superseded says nothing of health. */
+function hasNews(types: ReadonlyMap<NotificationType, unknown>): boolean {
+  return [...types.keys()].some((type) => type !== 'lease.superseded');
 }
 
 const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null);

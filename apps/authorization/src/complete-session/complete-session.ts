@@ -9,6 +9,7 @@ import { authorizationLimits } from '../authorization-limits.ts';
 import { openCompletionCode, type CompletionCode } from '../browser/completion-code.ts';
 import { Digests } from '../digests.ts';
 import { Directory } from '../directory/directory.ts';
+import { ProviderClients } from '../providers/provider-clients.ts';
 import { Connections } from '../sessions/connections.ts';
 import { SessionIndex } from '../sessions/session-index.ts';
 
@@ -24,6 +25,7 @@ export class CompleteSession {
   readonly #digests: Digests;
   readonly #operations: OperationsClient;
   readonly #clock: Clock;
+  readonly #providers: ProviderClients;
 
   constructor(
     config: AuthorizationConfig,
@@ -33,6 +35,7 @@ export class CompleteSession {
     digests: Digests,
     operationsClient: OperationsClient,
     clock: Clock,
+    providers: ProviderClients,
   ) {
     this.#config = config;
     this.#directory = directory;
@@ -41,6 +44,7 @@ export class CompleteSession {
     this.#digests = digests;
     this.#operations = operationsClient;
     this.#clock = clock;
+    this.#providers = providers;
   }
 
   @Serves(operations.completeSession)
@@ -69,8 +73,10 @@ export class CompleteSession {
       try {
         return await this.#connections.execute(
           { tenantId: code.tenantId, id: code.connectionId },
-          (connection, { nowMs }) =>
-            completeAuthorization({ ...completion, ...promoted, accountDigest: code.accountDigest, nowMs }, connection),
+          (connection, { nowMs }) => {
+            const known = { ...completion, ...promoted, ...this.#endedByRefresh(connection) };
+            return completeAuthorization({ ...known, accountDigest: code.accountDigest, nowMs }, connection);
+          },
           { actor: { type: 'platform', id: platformId }, fromLeader: true, ...commitOrigin() },
         );
       } catch (error) {
@@ -78,6 +84,13 @@ export class CompleteSession {
         if (!stale || attempt >= authorizationLimits.promoteAttemptsMax) throw error;
       }
     }
+  }
+
+  /** The vault, which knows no catalog, ends leases by what is recorded here. */
+  #endedByRefresh({ providerId }: Connection) {
+    const policy = this.#providers.refreshPolicyOf(providerId);
+    if (policy?.endsAccessToken !== true) return {};
+    return { endedByRefresh: { leadMs: policy.leadS * 1_000, graceMs: policy.endedAccessTokenGraceS * 1_000 } };
   }
 
   /**

@@ -26,6 +26,11 @@ export class ProviderClients {
     return providerOf(this.#catalog, registration.providerId);
   }
 
+  /** What is known of refreshing there, for the event that records an authorization. */
+  refreshPolicyOf(providerId: string): Provider['refresh'] | undefined {
+    return this.#catalog.get(providerId)?.refresh;
+  }
+
   /** The one redirect URI of a registration; exact, so that answers cannot be mixed up. @source RFC 9700 §2.1, §4.4 */
   redirectUri({ registrationId }: Registration): string {
     return `${this.#publicUrl}/oauth/callback/${registrationId}`;

@@ -1,7 +1,7 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { newId } from '@postern/contracts';
+import { newId, operations, type EventView } from '@postern/contracts';
 import { acmeAccounts, acmeRevokeApp, waitFor } from '@postern/testing';
 import { agentEvolver, createAgent } from '@postern/domain';
 
@@ -20,13 +20,18 @@ export interface Step {
 
 const parallelRequests = 100;
 const longTtlS = 600;
+/** Too short to be kept ahead of its end: refreshed when it is asked for. */
+const endingTtlS = 2;
 
 /** The eight steps of one connection's whole life. */
 export const story: readonly Step[] = [
   { title: 'a platform is created and gets its token and its NATS credentials', run: createPlatform },
   { title: 'Ada connects her Acme account: PKCE, consent, callback, completion', run: connect },
   { title: 'the platform leases the token over NATS and over HTTP, and Acme accepts it', run: lease },
-  { title: `the token expires; ${parallelRequests} requests from two processes refresh it once`, run: refreshOnce },
+  {
+    title: `refreshed before its end, unasked; once ended, ${parallelRequests} requests refresh it once`,
+    run: refresh,
+  },
   { title: 'Ada revokes the app at Acme; the next refresh finds out', run: findRevocation },
   { title: 'Ada authorizes again, in place', run: reauthorize },
   { title: 'the platform disconnects: Acme is told, requests are refused', run: disconnect },
@@ -113,6 +118,34 @@ async function lease(world: World): Promise<Proof> {
     },
   };
 }
+
+async function refresh(world: World): Promise<Proof> {
+  return { ...(await refreshUnasked(world)), ...(await refreshOnce(world)) };
+}
+
+/** Nobody asks: the schedule is all that moves. It leaves a token that is too short-lived to be scheduled again. */
+async function refreshUnasked(world: World): Promise<Proof> {
+  await world.acme.setAccessTokenTtl(endingTtlS);
+  const { events, last, before } = await waitFor(
+    async () => {
+      const request = { connection_id: world.connectionId };
+      const told = await world.session.call(operations.listEvents, world.tenantId, request);
+      const bought = told.events.filter(({ data }) => typeof data['accessTokenExpiresAtMs'] === 'number');
+      const [older, newest] = bought.slice(-2);
+      if (older === undefined || newest === undefined) return undefined;
+      const livesMs = endOf(newest) - Date.parse(newest.at);
+      return livesMs <= endingTtlS * 1_000 ? { events: told.events, last: newest, before: older } : undefined;
+    },
+    { timeoutMs: 30_000, describe: 'nothing was refreshed unasked' },
+  );
+  const aheadMs = endOf(before) - Date.parse(last.at);
+  expectThat('the token was refreshed before its end', aheadMs > 0, { aheadMs });
+  const claim = events.findLast(({ type }) => type === 'RefreshStarted');
+  expectThat('it was the schedule that did it', claim?.data['reason'] === 'scheduled', claim);
+  return { unasked: `refreshed ${aheadMs} ms before its end` };
+}
+
+const endOf = ({ data }: EventView) => Number(data['accessTokenExpiresAtMs']);
 
 async function refreshOnce(world: World): Promise<Proof> {
   const expired = await waitFor(

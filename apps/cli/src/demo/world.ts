@@ -20,8 +20,8 @@ import { openSession, type Session } from '../session/session.ts';
 import { startStack, type Stack, type StackOptions } from '../up/stack.ts';
 import { PlatformHttp, type Listener, type PlatformOnBus } from './platform-client.ts';
 
-/** Long enough to be leased in peace, short enough to be waited for. */
-export const accessTokenTtlS = 8;
+/** Long enough to be leased in peace and refreshed ahead of its end, short enough to be waited for. */
+export const accessTokenTtlS = 12;
 export const endUser = 'user-4711';
 export const scopes = ['openid', 'offline_access', 'contacts:read'];
 

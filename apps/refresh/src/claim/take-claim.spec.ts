@@ -8,5 +8,7 @@ test('a request hurries once: after an attempt has failed since, it waits like e
   expect(reasonOf(due, { state: failing, position: 7 })).toBe('requested');
   expect(reasonOf(due, { state: failing, position: 9 })).toBe('retry');
   expect(reasonOf(due, { state: stateOf(connected), position: 9 })).toBe('requested');
+  expect(reasonOf({ ...due, reason: 'scheduled' }, { state: failing, position: 7 })).toBe('retry');
+  expect(reasonOf({ ...due, reason: 'scheduled' }, { state: stateOf(connected), position: 9 })).toBe('scheduled');
   expect(reasonOf({ ...due, reason: 'expired' }, { state: failing, position: 7 })).toBe('expired');
 });

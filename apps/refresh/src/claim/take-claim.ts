@@ -73,12 +73,12 @@ export class TakeClaim {
 
 /**
  * A request overrides the back-off once: after an attempt has failed since it was made, it waits like everyone. So a
- * due message that is delivered again never hurries twice.
+ * due message that is delivered again never hurries twice. What is scheduled after a failure is its retry.
  */
 export function reasonOf(
   { reason, position }: Due,
   loaded: Pick<Loaded<Connection>, 'state' | 'position'>,
 ): StartRefresh['reason'] {
-  const hasFailedSince = loaded.position > position && loaded.state.health.status === 'degraded';
-  return hasFailedSince ? 'retry' : reason;
+  const failing = loaded.state.health.status === 'degraded';
+  return failing && (reason === 'scheduled' || loaded.position > position) ? 'retry' : reason;
 }

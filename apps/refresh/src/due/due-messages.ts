@@ -19,6 +19,8 @@ export interface Due {
   readonly credentialVersion: number;
   /** The connection's position when this was decided. */
   readonly position: number;
+  /** The planned time; only where it was planned. */
+  readonly dueAtMs?: number | undefined;
 }
 
 /** Puts due messages onto REFRESH: one a connection at a time, whoever asks and however often. */
@@ -35,8 +37,9 @@ export class DueMessages {
    *
    * @effect May be repeated. @throws {PosternError} `log.unavailable`, `log.outcome_unknown`
    */
-  async publish({ tenantId, connectionId, reason, credentialVersion, position }: Due): Promise<void> {
-    const payload: RefreshDue = { reason, credential_version: credentialVersion, position };
+  async publish({ tenantId, connectionId, reason, credentialVersion, position, dueAtMs }: Due): Promise<void> {
+    const planned = dueAtMs === undefined ? {} : { due_at_ms: dueAtMs };
+    const payload: RefreshDue = { reason, credential_version: credentialVersion, position, ...planned };
     try {
       await publishMessage(this.#bus, {
         stream: streams.refresh.name,
@@ -53,12 +56,13 @@ export class DueMessages {
 
 /** Reads a due message. @throws {PosternError} `request.malformed` */
 export function readDue(subject: string, payload: unknown): Due {
-  const { reason, credential_version: credentialVersion, position } = parseRequest(RefreshDue, payload);
+  const due = parseRequest(RefreshDue, payload);
+  const { reason, credential_version: credentialVersion, position, due_at_ms: dueAtMs } = due;
   const [stream, kind, tenantId = '', connectionId = '', ...rest] = subject.split('.');
   if (stream !== 'refresh' || kind !== 'due' || rest.length > 0) {
     throw new PosternError('request.malformed', 'This is no subject of a due refresh.');
   }
   assertId('tenant', tenantId);
   assertId('connection', connectionId);
-  return { tenantId, connectionId, reason, credentialVersion, position };
+  return { tenantId, connectionId, reason, credentialVersion, position, dueAtMs };
 }

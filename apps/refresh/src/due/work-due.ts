@@ -1,38 +1,66 @@
 import { Controller } from '@nestjs/common';
 import type { WorkMessage } from '@postern/nats';
-import { Works } from '@postern/service';
+import { Clock, Metrics, Works, type Histogram } from '@postern/service';
 
 import { ClaimWatch } from '../claim/claim-watch.ts';
 import { TakeClaim, type Taken } from '../claim/take-claim.ts';
 import { TakeOver } from '../claim/take-over.ts';
 import { refreshLimits } from '../refresh-limits.ts';
+import { KeepSchedule } from '../schedule/keep-schedule.ts';
 import { SpendClaim } from '../spend/spend-claim.ts';
-import { readDue } from './due-messages.ts';
+import { readDue, type Due } from './due-messages.ts';
+import { ScheduledDue } from './scheduled-due.ts';
+
+/** Seconds: from in time to an outage's backlog. */
+const lagBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600];
 
 /**
  * Works off due messages. Each is acknowledged only when its outcome stands in the log, or when there is nothing to
- * do; delivered again at any point, it decides on the newest state.
+ * do and a schedule stands for what will be; delivered again at any point, it decides on the newest state.
  */
 @Controller()
 export class WorkDue {
+  readonly #lagSeconds: Histogram;
+
   constructor(
     private readonly claims: TakeClaim,
     private readonly watch: ClaimWatch,
     private readonly takeOver: TakeOver,
     private readonly spending: SpendClaim,
-  ) {}
+    private readonly scheduled: ScheduledDue,
+    private readonly keeper: KeepSchedule,
+    private readonly clock: Clock,
+    metrics: Metrics,
+  ) {
+    const help = 'From the planned time of a refresh to its claim';
+    this.#lagSeconds = metrics.histogram('postern_refresh_due_lag_seconds', help, lagBuckets);
+  }
 
   @Works('refreshWorker', { concurrencyMax: refreshLimits.workConcurrencyMax })
   async due(payload: unknown, message: WorkMessage): Promise<void> {
     const due = readDue(message.subject, payload);
+    const ripeness = due.reason === 'scheduled' ? await this.scheduled.ripeness(due, message) : 'refresh';
+    if (ripeness === 'refresh') await this.#refresh(due, message);
+    else if (ripeness === 'nothing') await this.#nothing(due);
+  }
+
+  async #refresh(due: Due, message: WorkMessage): Promise<void> {
     for (let step = 1; step <= refreshLimits.stepsPerDueMax; step += 1) {
       const taken = await this.claims.take(due);
-      if (taken.kind === 'nothing') return;
-      if (taken.kind === 'claimed') return await this.spending.spend(taken.held, message);
+      if (taken.kind === 'nothing') return await this.#nothing(due);
+      if (taken.kind === 'claimed') {
+        if (due.dueAtMs !== undefined) this.#lagSeconds.observe((this.clock.nowMs() - due.dueAtMs) / 1_000);
+        return await this.spending.spend(taken.held, message);
+      }
       if (this.#mustWait(taken, message)) return;
       await this.takeOver.end(due, taken.claim);
     }
     message.nak(refreshLimits.putBackMs);
+  }
+
+  /** The message is acknowledged after this, and may have been all that would have woken anybody. */
+  async #nothing({ tenantId, connectionId: id }: Due): Promise<void> {
+    await this.keeper.ensure({ tenantId, id });
   }
 
   /** A live claim: acknowledging the message could remove the only wake-up, so it is put back until the claim ends. */

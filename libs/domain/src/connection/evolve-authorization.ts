@@ -64,6 +64,7 @@ function authorized(state: Connection, data: DataOf<'ConnectionAuthorized'>, { a
       authorizedAtMs: atMs,
       refreshedAtMs: null,
       boughtBy: data.sessionId,
+      ...(data.endedByRefresh === undefined ? {} : { endedByRefresh: data.endedByRefresh }),
     },
     claim: null,
     interrupted: null,

@@ -11,7 +11,8 @@ type RefreshEventType =
   | 'RefreshFailed'
   | 'RefreshRejected'
   | 'RefreshInterrupted'
-  | 'ReauthorizationRequired';
+  | 'ReauthorizationRequired'
+  | 'AuthorizationExpiring';
 
 /** How many interrupted claims of one version are remembered: the first and its one retry. */
 const interruptedClaimsMax = 2;
@@ -86,6 +87,10 @@ export const refreshEvolvers: Evolvers<RefreshEventType> = {
     health: degraded(state, atMs, { reason: error, nextAttemptAtMs: null }),
   }),
   RefreshInterrupted: interrupted,
+  AuthorizationExpiring: (state, { endsAtMs }) =>
+    state.credential === null
+      ? state
+      : { ...state, credential: { ...state.credential, authorizationEndsAtMs: endsAtMs } },
   ReauthorizationRequired: (state, { cause, evidence }) =>
     state.authorization === 'authorized'
       ? { ...state, authorization: 'reauthorization_required', reauthorizationCause: cause, evidence }

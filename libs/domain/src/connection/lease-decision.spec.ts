@@ -20,6 +20,7 @@ import { codeOf, refusalOf, secondMs } from '../spec-support/given.ts';
 import type { ConnectionEvent } from '@postern/contracts';
 import { requireOwnedBy } from './guards.ts';
 import { leaseDecision, type LeaseQuestion } from './lease-decision.ts';
+import { refreshLeadShareMax } from './refresh-plan.ts';
 
 const ask = (history: readonly ConnectionEvent[], more: Partial<LeaseQuestion> = {}) =>
   leaseDecision(stateOf(history), { ...owner, nowMs: whileItLives, ...more });
@@ -148,5 +149,56 @@ describe('a lease and the end of the token', () => {
   test('a token that never lives that long is not refreshed in vain', () => {
     const refreshed = [...released, the.refreshed()];
     expect(codeOf(() => ask(refreshed, { minTtlMs: 86_400 * secondMs }))).toBe('lease.ttl_unavailable');
+  });
+});
+
+describe('a lease where a refresh ends the token of before', () => {
+  const leadMs = 60 * secondMs;
+  const graceMs = 10 * secondMs;
+  const plannedMs = tokenEndsMs - leadMs;
+  const ended = (cut: { leadMs: number; graceMs: number }) => [...exchanging, the.authorized({ endedByRefresh: cut })];
+  const ending = ended({ leadMs, graceMs: 0 });
+  const until = (history: readonly ConnectionEvent[], nowMs = whileItLives) => {
+    const decision = ask(history, { nowMs });
+    return decision.kind === 'grant' ? decision.expiresAtMs : decision.kind;
+  };
+
+  test('ends with the planned refresh, or what that leaves of the token', () => {
+    expect(until(ending)).toBe(plannedMs);
+    expect(until(ended({ leadMs, graceMs }))).toBe(plannedMs + graceMs);
+    expect(until(ended({ leadMs, graceMs: 600 * secondMs }))).toBe(tokenEndsMs);
+    expect(
+      until([...exchanging, the.authorized({ endedByRefresh: { leadMs, graceMs: 0 }, hasRefreshToken: false })]),
+    ).toBe(tokenEndsMs);
+  });
+
+  test('a long lead takes no more than its share of a short life', () => {
+    const history = ended({ leadMs: 86_400 * secondMs, graceMs: 0 });
+    const lifeMs = tokenEndsMs - (stateOf(history).credential?.authorizedAtMs ?? 0);
+    expect(until(history)).toBe(tokenEndsMs - lifeMs * refreshLeadShareMax);
+  });
+
+  test('while a refresh is due or under way it is short, and never past the end', () => {
+    expect(until(ending, plannedMs + secondMs)).toBe(plannedMs + 6 * secondMs);
+    expect(until([...ending, the.claimed({ reason: 'requested' })])).toBe(whileItLives + 5 * secondMs);
+    expect(until(ending, tokenEndsMs - secondMs)).toBe(tokenEndsMs);
+  });
+
+  test('after a refresh that failed it ends with the next attempt', () => {
+    const nextAttemptAtMs = plannedMs + 30 * secondMs;
+    const failed = [...ending, the.claimed(), the.released(), the.failed({ nextAttemptAtMs })];
+    expect(until(failed, plannedMs + secondMs)).toBe(nextAttemptAtMs);
+  });
+
+  test('who wants it longer gets a refresh, if that gives longer', () => {
+    const minTtlMs = plannedMs - whileItLives + secondMs;
+    expect(ask(ending, { minTtlMs }).kind).toBe('refresh');
+    const refreshed = [
+      ...ending,
+      the.claimed(),
+      the.released(),
+      the.refreshed({ accessTokenExpiresAtMs: tokenEndsMs }),
+    ];
+    expect(codeOf(() => ask(refreshed, { minTtlMs: 3_599 * secondMs }))).toBe('lease.ttl_unavailable');
   });
 });

@@ -2,6 +2,7 @@ import { limits, PosternError, type ErrorDetails } from '@postern/contracts';
 
 import { freshnessOf } from './freshness.ts';
 import { requireExisting, requireUsable } from './guards.ts';
+import { reliableUntilMs } from './refresh-plan.ts';
 import { hasEnded, nextAttemptAtMs, requireAttemptAllowed } from './refresh.ts';
 import type { Connection, Credential } from './state.ts';
 
@@ -21,7 +22,7 @@ export type LeaseDecision =
   | {
       readonly kind: 'grant';
       readonly credentialVersion: number;
-      /** Null where the provider names no end. */
+      /** How long to rely on it; null where the provider names no end. */
       readonly expiresAtMs: number | null;
       readonly grantedScopes: string[];
       /** The token is near its end and may be refreshed: ask for it in the background. */
@@ -33,8 +34,9 @@ export type LeaseDecision =
 /**
  * May this platform have the access token now?
  *
- * A valid token is served whatever happens to its refreshing; an ended one never. The answer holds for the state it
- * was asked of, so it is asked again before a token leaves.
+ * A valid token is served whatever happens to its refreshing; an ended one never. Where a refresh ends the token of
+ * before, a lease ends with the planned refresh. The answer holds for the state it was asked of, so it is asked again
+ * before a token leaves.
  *
  * @throws {PosternError} `connection.not_found` also for another tenant's or platform's; `connection.deleted`,
  *   `.revoked`, `.suspended`, `.reauthorization_required`, `.not_authorized`; `lease.scope_missing` with
@@ -61,22 +63,36 @@ function decideLease(state: Connection, question: LeaseQuestion): LeaseDecision 
     if (state.claim === null) requireAttemptAllowed(state, 'expired', nowMs);
     return { kind: 'refresh', credentialVersion: credential.version };
   }
-  if (!livesFor(credential, question.minTtlMs ?? 0, nowMs)) {
+  const leasedUntilMs = leaseEndsAtMs(state, credential, nowMs);
+  if (!livesFor(leasedUntilMs, question.minTtlMs ?? 0, nowMs)) {
     requireLongerPossible(state, credential, question);
     return { kind: 'refresh', credentialVersion: credential.version };
   }
-  const nearItsEnd = !livesFor(credential, limits.refreshLeadMs, nowMs);
+  const nearItsEnd = !livesFor(credential.accessTokenExpiresAtMs, limits.refreshLeadMs, nowMs);
   return {
     kind: 'grant',
     credentialVersion: credential.version,
-    expiresAtMs: credential.accessTokenExpiresAtMs,
+    expiresAtMs: leasedUntilMs,
     grantedScopes: credential.grantedScopes,
     refreshSoon: nearItsEnd && state.claim === null && mayRefresh(state, credential, nowMs),
   };
 }
 
-function livesFor({ accessTokenExpiresAtMs }: Credential, durationMs: number, nowMs: number): boolean {
-  return accessTokenExpiresAtMs === null || accessTokenExpiresAtMs - nowMs >= durationMs;
+function livesFor(untilMs: number | null, durationMs: number, nowMs: number): boolean {
+  return untilMs === null || untilMs - nowMs >= durationMs;
+}
+
+/**
+ * To the planned refresh where that ends the token; a moment, while a refresh is due or under way; to the next attempt,
+ * after one that failed.
+ */
+function leaseEndsAtMs({ health, claim }: Connection, credential: Credential, nowMs: number): number | null {
+  const { accessTokenExpiresAtMs: endsAtMs, endedByRefresh } = credential;
+  const plannedMs = reliableUntilMs(credential);
+  if (endsAtMs === null || plannedMs === null || endedByRefresh === undefined) return endsAtMs;
+  const retryMs = (health.nextAttemptAtMs ?? 0) + endedByRefresh.graceMs;
+  const untilMs = claim === null ? Math.max(plannedMs, retryMs) : nowMs + endedByRefresh.graceMs;
+  return Math.min(endsAtMs, Math.max(untilMs, nowMs + limits.refreshLeadMs));
 }
 
 function mayRefresh(state: Connection, credential: Credential, nowMs: number): boolean {
@@ -90,7 +106,7 @@ function requireLongerPossible(
   { nowMs, minTtlMs = 0 }: LeaseQuestion,
 ): void {
   const { refreshedAtMs } = credential;
-  const tooShortByNature = refreshedAtMs !== null && !livesFor(credential, minTtlMs, refreshedAtMs);
+  const tooShortByNature = refreshedAtMs !== null && !livesFor(reliableUntilMs(credential), minTtlMs, refreshedAtMs);
   if (!tooShortByNature && (state.claim !== null || mayRefresh(state, credential, nowMs))) return;
   throw new PosternError('lease.ttl_unavailable', 'The token ends before that, and no longer one can be had now.');
 }

@@ -1,3 +1,5 @@
+import type { DataOf } from './events.ts';
+
 /**
  * A connection's state has four axes: authorization × claim × suspension × health. What people see (`labelOf`) is
  * derived from them.
@@ -83,6 +85,10 @@ export interface Credential {
   readonly refreshedAtMs: number | null;
   /** The session or claim that brought it. */
   readonly boughtBy: string;
+  /** Only where a refresh ends the access token of before, or may: leases then end with the planned refresh. */
+  readonly endedByRefresh?: DataOf<'ConnectionAuthorized'>['endedByRefresh'];
+  /** Only once the owner was told that the provider ends the authorization then, whatever we do. */
+  readonly authorizationEndsAtMs?: number | undefined;
 }
 
 /** The right to spend the refresh token of one credential version, once. */

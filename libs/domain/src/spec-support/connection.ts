@@ -91,6 +91,8 @@ export const the = {
     connectionEvent('RefreshInterrupted', { claimId: clm(1), credentialVersion: 1, ...data }),
   reauthorizationRequired: (data: Partial<DataOf<'ReauthorizationRequired'>> = {}) =>
     connectionEvent('ReauthorizationRequired', { cause: 'refresh_rejected', evidence: 'invalid_grant', ...data }),
+  expiring: (data: Partial<DataOf<'AuthorizationExpiring'>> = {}) =>
+    connectionEvent('AuthorizationExpiring', { endsAtMs: tokenEndsMs + 1_000_000 * secondMs, ...data }),
   revoked: (data: Partial<DataOf<'ConnectionRevoked'>> = {}) =>
     connectionEvent('ConnectionRevoked', { cause: 'requested_by_platform', reason: null, ...data }),
   upstreamRevoked: (data: Partial<DataOf<'UpstreamRevocationCompleted'>> = {}) =>

@@ -7,6 +7,7 @@ import { requestDeletion, shredKey } from '../connection/delete.ts';
 import { connectionEvolver } from '../connection/evolve.ts';
 import { leaseDecision, type LeaseDecision } from '../connection/lease-decision.ts';
 import { recordRefreshed, recordRefreshFailed, recordRefreshRejected } from '../connection/refresh-outcome.ts';
+import { announceAuthorizationEnd } from '../connection/refresh-plan.ts';
 import { requireReauthorization, startRefresh } from '../connection/refresh.ts';
 import { recordUpstreamRevocationFailed, recordUpstreamRevoked, revokeConnection } from '../connection/revoke.ts';
 import { completeAuthorization, denyAuthorization, startCodeExchange } from '../connection/session.ts';
@@ -88,11 +89,14 @@ const acts = {
         credentialVersion: (s.credential?.version ?? 0) + version,
         accessTokenExpiresAtMs: flag ? nowMs + tokenLifeMs : null,
         hasRefreshToken: n !== 3,
+        ...(n === 2 && { endedByRefresh: { leadMs: 20_000, graceMs: 0 } }),
         nowMs,
         ...granted,
       },
       s,
     ),
+  announce: (s: Connection, { nowMs, version }: Act) =>
+    announceAuthorizationEnd({ endsAtMs: nowMs + 100_000, credentialVersion: version }, s),
   claim: (s: Connection, { n, nowMs, flag }: Act) =>
     startRefresh({ claimId: clm(n), claimTimeoutMs, reason: flag ? 'expired' : 'requested', nowMs }, s),
   release: (s: Connection, { n, nowMs }: Act) => releaseRefreshToken({ claimId: clm(n), nowMs }, s),

@@ -14,7 +14,7 @@ import {
   type StreamKey,
 } from '@postern/contracts';
 
-import { appenders, callers, followers, lookers, servers, workers } from './expected-rights.ts';
+import { appenders, callers, followers, lookers, peekers, servers, workers } from './expected-rights.ts';
 
 /** Somebody on the bus: an identity of CORE, or a platform in PLATFORMS. */
 export type Party =
@@ -77,7 +77,6 @@ function streamApi(stream: StreamKey): Probe[] {
   const [pattern] = streams[stream].subjects;
   const literals = [
     `STREAM.MSG.GET.${name}`,
-    `DIRECT.GET.${name}`,
     `DIRECT.GET.${name}.${literal(pattern)}`,
     `CONSUMER.CREATE.${name}.${own}`,
     `CONSUMER.CREATE.${name}.${own}.${literal(pattern)}`,
@@ -93,6 +92,7 @@ function streamApi(stream: StreamKey): Probe[] {
   return [
     { subject: `$JS.API.STREAM.INFO.${name}`, may: orProvisioner(lookers[stream]) },
     ...literals.map((api) => ({ subject: `$JS.API.${api}`, may: follower })),
+    { subject: `$JS.API.DIRECT.GET.${name}`, may: orProvisioner([...followers[stream], ...(peekers[stream] ?? [])]) },
     ...forbidden.map((api) => ({ subject: `$JS.API.${api}`, may: provisioner })),
     { subject: `$JS.ACK.${name}.${own}.1.1.1.0.0`, may: nobody },
     { subject: `$JS.FC.${name}.${own}.x`, may: nobody },

@@ -33,8 +33,14 @@ export const lookers: Readonly<Record<StreamKey, readonly IdentityName[]>> = {
   notifications: ['audit'],
 };
 
+/** Who reads single messages of a stream that it does not follow. */
+export const peekers: Readonly<Partial<Record<StreamKey, readonly IdentityName[]>>> = {
+  refresh: ['refresh'],
+};
+
 export const workers: Readonly<Record<ConsumerKey, IdentityName>> = {
   refreshWorker: 'refresh',
+  refreshScheduler: 'refresh',
   ownerNotices: 'audit',
   upstreamRevocation: 'revocation',
 };
@@ -47,6 +53,7 @@ export const callers: Readonly<Record<OperationKey, readonly Caller[]>> = {
   completeSession: platforms,
   reauthorize: platforms,
   refreshConnection: [...platforms, 'vault'],
+  refreshStatus: ['administrator'],
   revokeConnection: platforms,
   suspendConnection: platforms,
   resumeConnection: platforms,
@@ -78,6 +85,7 @@ export const servers: Readonly<Record<OperationKey, IdentityName>> = {
   completeSession: 'authorization',
   reauthorize: 'authorization',
   refreshConnection: 'refresh',
+  refreshStatus: 'refresh',
   revokeConnection: 'revocation',
   suspendConnection: 'revocation',
   resumeConnection: 'revocation',

@@ -1,0 +1,46 @@
+import type { RefreshStatus } from '@postern/contracts';
+
+import { table } from '../output/printer.ts';
+
+const reasonsShownMax = 3;
+
+/** One screen: how many are due and late, who fails and why, what was mended. */
+export function statusLines(status: RefreshStatus): string[] {
+  const { surveyed_at: surveyedAt, instance, mended } = status;
+  if (surveyedAt === null) return [`${instance} has not finished its first survey yet; ask again in a while`];
+  return [
+    ...table([
+      ['refreshing', `surveyed at ${surveyedAt} by ${instance} in ${status.survey_ms} ms`],
+      ['connections', String(status.connections)],
+      ['scheduled', `${status.scheduled}, the next one at ${status.next_due_at ?? '-'}`],
+      ['due', String(status.due)],
+      ['late', String(status.late)],
+      ['without a schedule', String(status.unscheduled)],
+      [
+        'mended since start',
+        Object.entries(mended)
+          .map(([fault, count]) => `${count} ${fault}`)
+          .join(', '),
+      ],
+    ]),
+    '',
+    ...failingLines(status.failing),
+  ];
+}
+
+function failingLines(failing: RefreshStatus['failing']): string[] {
+  if (failing.length === 0) return ['no provider is failing'];
+  return table([
+    ['FAILING AT', 'CONNECTIONS', 'SINCE', 'NEXT ATTEMPT', 'REASONS'],
+    ...failing.map(({ provider, connections, since, next_attempt_at: next, reasons }) => [
+      provider,
+      String(connections),
+      since ?? '-',
+      next ?? '-',
+      reasons
+        .slice(0, reasonsShownMax)
+        .map(({ reason, connections: count }) => `${reason} (${count})`)
+        .join(', '),
+    ]),
+  ]);
+}

@@ -1,0 +1,108 @@
+import type { ConnectionEvent } from '@postern/contracts';
+import { connectionEvolver, type Connection } from '@postern/domain';
+import type { Catalog } from '@postern/provider-catalog';
+
+import { Plans } from '../schedule/plans.ts';
+import {
+  afterItsEnd,
+  claimId,
+  connected,
+  connectionId,
+  stateOf,
+  tenantId,
+  the,
+  tokenEndsMs,
+  whileItLives,
+} from '../spec-support/states.ts';
+import { ScheduledDue } from './scheduled-due.ts';
+
+const daysMs = 86_400_000;
+const yearlong = { leadS: 60, idleTtlS: null, absoluteTtlS: 365 * 86_400 };
+const endless = { leadS: 60, idleTtlS: null, absoluteTtlS: null };
+
+/** A scheduled message that comes at this time, about a connection with this history. */
+async function arrive(
+  events: readonly ConnectionEvent[],
+  { nowMs, dueAtMs = nowMs, policy = endless }: { nowMs: number; dueAtMs?: number; policy?: object },
+) {
+  const put: number[] = [];
+  const written: ConnectionEvent[] = [];
+  let state = stateOf(events);
+  const connections = {
+    load: async () => ({ state }),
+    execute: async (_ref: unknown, decide: (current: Connection) => ConnectionEvent[]) => {
+      const decided = decide(state);
+      written.push(...decided);
+      const meta = { tenantId, aggregateId: connectionId, atMs: nowMs, actor: { type: 'service' as const } };
+      for (const event of decided) state = connectionEvolver.evolve(state, event, meta);
+      return { state };
+    },
+  };
+  const plans = new Plans(new Map([['openid-connect', { refresh: policy }]]) as unknown as Catalog);
+  const due = new ScheduledDue(
+    connections as never,
+    plans,
+    { nowMs: () => nowMs } as never,
+    {
+      debug: () => undefined,
+    } as never,
+  );
+  const message = { nak: (ms?: number) => void put.push(ms ?? 0) };
+  const ripeness = await due.ripeness(
+    { tenantId, connectionId, reason: 'scheduled', credentialVersion: 1, position: 1, dueAtMs },
+    message,
+  );
+  return { ripeness, put, written: written.map(({ type }) => type), state };
+}
+
+describe('a scheduled message', () => {
+  test('at its time is a refresh', async () => {
+    expect(await arrive(connected, { nowMs: tokenEndsMs - 30_000 })).toMatchObject({ ripeness: 'refresh', put: [] });
+  });
+
+  test('of a plan that has changed is none', async () => {
+    expect(await arrive(connected, { nowMs: whileItLives })).toMatchObject({ ripeness: 'nothing', put: [] });
+    expect(await arrive([...connected, the.revoked], { nowMs: afterItsEnd })).toMatchObject({ ripeness: 'nothing' });
+  });
+
+  test('by a clock that is ahead of ours waits, a minute at most, and refreshes nothing early', async () => {
+    const early = { nowMs: whileItLives, dueAtMs: tokenEndsMs - 60_000 };
+    expect(await arrive(connected, early)).toMatchObject({ ripeness: 'waits', put: [60_000] });
+    const alittle = { nowMs: tokenEndsMs - 50_000, dueAtMs: tokenEndsMs - 45_000 };
+    expect(await arrive(connected, alittle)).toMatchObject({ ripeness: 'refresh', put: [] });
+  });
+
+  test('for a retry waits to the instant: before it nothing may be tried', async () => {
+    const failing = [...connected, the.claimed(), the.failed(afterItsEnd + 700)];
+    const early = { nowMs: afterItsEnd, dueAtMs: afterItsEnd + 700 };
+    expect(await arrive(failing, early)).toMatchObject({ ripeness: 'waits', put: [700] });
+    expect(await arrive(failing, { nowMs: afterItsEnd + 700 })).toMatchObject({ ripeness: 'refresh' });
+  });
+
+  test('that finds a claim is left to whoever watches claims', async () => {
+    const claimed = [...connected, the.claimed({ claimId })];
+    expect(await arrive(claimed, { nowMs: whileItLives })).toMatchObject({ ripeness: 'refresh' });
+  });
+});
+
+describe('the end of an authorization', () => {
+  const tokenless = [the.started, the.exchanging, the.authorized({ accessTokenExpiresAtMs: null })];
+  const noticeMs = whileItLives + 351 * daysMs;
+
+  test('is told when its time has come, and costs no refresh', async () => {
+    const told = await arrive(tokenless, { nowMs: noticeMs, policy: yearlong });
+    expect(told).toMatchObject({ ripeness: 'nothing', written: ['AuthorizationExpiring'] });
+    expect(told.state.credential?.authorizationEndsAtMs).toBe(whileItLives + 365 * daysMs);
+  });
+
+  test('is not told before', async () => {
+    const before = await arrive(tokenless, { nowMs: noticeMs - daysMs, policy: yearlong });
+    expect(before).toMatchObject({ ripeness: 'nothing', written: [] });
+  });
+
+  test('does not hold up a refresh that is due as well', async () => {
+    const both = [the.started, the.exchanging, the.authorized({ accessTokenExpiresAtMs: noticeMs + 61_000 })];
+    const due = await arrive(both, { nowMs: noticeMs + 60_500, policy: yearlong });
+    expect(due).toMatchObject({ ripeness: 'refresh', written: ['AuthorizationExpiring'] });
+  });
+});

@@ -1,0 +1,136 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { timestampOf, type RefreshStatus } from '@postern/contracts';
+import { Clock, Logger, Metrics, ServiceIdentity, type Counter, type OnServiceReady } from '@postern/service';
+
+import { RefreshConfig } from '../refresh-config.ts';
+import { KeepSchedule } from '../schedule/keep-schedule.ts';
+import type { ScheduleFault } from '../schedule/schedule-fault.ts';
+import { scheduleLimits } from '../schedule/schedule-limits.ts';
+import { SurveyFindings } from './survey-findings.ts';
+import { Survey, type Suspect } from './survey.ts';
+
+/** What was found, and when. */
+interface Surveyed {
+  readonly findings: SurveyFindings;
+  readonly atMs: number;
+  readonly tookMs: number;
+}
+
+/**
+ * Compares the log with the schedules and mends, at the start and by and by: REFRESH may have been wiped, a schedule
+ * lost, a clock set. What the log says is what counts; REFRESH can be made again from it.
+ */
+@Injectable()
+export class Reconciler implements OnServiceReady, OnApplicationShutdown {
+  readonly #stopping = new AbortController();
+  readonly #mended: Record<ScheduleFault, number> = { missing: 0, moved: 0, stray: 0, overdue: 0 };
+  readonly #mendedTotal: Counter;
+  #last: Surveyed | undefined;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly config: RefreshConfig,
+    private readonly survey: Survey,
+    private readonly keeper: KeepSchedule,
+    private readonly clock: Clock,
+    private readonly identity: ServiceIdentity,
+    private readonly logger: Logger,
+    metrics: Metrics,
+  ) {
+    this.#mendedTotal = metrics.counter('postern_refresh_schedules_mended_total', 'Schedules that did not fit the log');
+    const counted = (read: (findings: SurveyFindings) => number) => () =>
+      this.#last === undefined ? 0 : read(this.#last.findings);
+    metrics.gauge(
+      'postern_refresh_due',
+      'Connections due when last surveyed',
+      counted(({ due }) => due),
+    );
+    metrics.gauge(
+      'postern_refresh_late',
+      'Connections due for a while when last surveyed',
+      counted(({ late }) => late),
+    );
+  }
+
+  onServiceReady(): void {
+    this.#running = this.#byAndBy();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+  }
+
+  /**
+   * Mends what does not fit, everywhere, once.
+   *
+   * @returns how many were mended. @throws {PosternError} `log.*`; what was mended by then stays mended.
+   */
+  async reconcile(): Promise<number> {
+    const before = this.#mendedCount();
+    const { findings, tookMs } = await this.#look(async (ref) => {
+      const fault = await this.keeper.mend(ref);
+      if (fault === undefined) return;
+      this.#mended[fault] += 1;
+      this.#mendedTotal.add(1, { fault });
+      const { tenantId, id: connectionId } = ref;
+      this.logger.debug('a schedule was mended', { tenantId, connectionId, fault });
+    });
+    const mended = this.#mendedCount() - before;
+    const { connections, scheduled, late } = findings;
+    const words = { connections, scheduled, late, mended, tookMs, since_start: this.#mended };
+    if (mended > 0) this.logger.warn('the schedules did not fit the log, and were mended', words);
+    else this.logger.debug('the schedules fit the log', words);
+    return mended;
+  }
+
+  /** How refreshing goes, found anew unless that was done just now or takes too long. @throws {PosternError} `log.*` */
+  async status(): Promise<RefreshStatus> {
+    const isRecent = this.#last !== undefined && this.clock.nowMs() - this.#last.atMs < scheduleLimits.statusAgeMsMax;
+    if (!isRecent) {
+      const looking = this.#look();
+      looking.catch(() => undefined);
+      await Promise.race([looking, delay(scheduleLimits.statusWaitMs, undefined, { ref: false })]);
+    }
+    const { findings, atMs, tookMs } = this.#last ?? { findings: new SurveyFindings(0), atMs: null, tookMs: 0 };
+    return {
+      instance: this.identity.instanceId,
+      surveyed_at: atMs === null ? null : timestampOf(atMs),
+      survey_ms: tookMs,
+      ...findings.told(),
+      mended: { ...this.#mended },
+    };
+  }
+
+  async #look(onSuspect?: Suspect): Promise<Surveyed> {
+    const sinceMs = this.clock.monotonicMs();
+    const findings = await this.survey.run({ signal: this.#stopping.signal, onSuspect });
+    const tookMs = Math.round(this.clock.monotonicMs() - sinceMs);
+    const surveyed = { findings, atMs: this.clock.nowMs(), tookMs };
+    this.#last = surveyed;
+    return surveyed;
+  }
+
+  async #byAndBy(): Promise<void> {
+    const { signal } = this.#stopping;
+    let pauseMs = Math.random() * scheduleLimits.firstReconcileWithinMs;
+    for (;;) {
+      try {
+        await delay(pauseMs, undefined, { signal, ref: false });
+        await this.reconcile();
+      } catch (error) {
+        if (signal.aborted) return;
+        this.logger.error('the schedules could not be compared with the log', { err: error });
+      }
+      // Half of it is chance: several processes do not read the log at the same time.
+      const intervalMs = this.config.reconcileIntervalMs * (0.5 + Math.random());
+      pauseMs = Math.max(intervalMs, (this.#last?.tookMs ?? 0) * scheduleLimits.reconcileTimeShare);
+    }
+  }
+
+  #mendedCount(): number {
+    return Object.values(this.#mended).reduce((sum, count) => sum + count, 0);
+  }
+}

@@ -1,0 +1,99 @@
+import { Injectable } from '@nestjs/common';
+import { subjects } from '@postern/contracts';
+import { connectionEvolver, type Connection } from '@postern/domain';
+import { CommitReader, type AggregateRef, type StoredMessage } from '@postern/event-log';
+import { Clock, EventLogs, Logger } from '@postern/service';
+
+import { Connections } from '../connections.ts';
+import type { PlannedDue } from '../schedule/plan-refresh.ts';
+import { Plans } from '../schedule/plans.ts';
+import { faultOf } from '../schedule/schedule-fault.ts';
+import { scheduleLimits } from '../schedule/schedule-limits.ts';
+import { Schedules } from '../schedule/schedules.ts';
+import { SurveyFindings } from './survey-findings.ts';
+
+/** A connection whose schedule does not seem to fit; to be looked at once more before anything is mended. */
+export type Suspect = (ref: AggregateRef) => Promise<void>;
+
+export interface SurveyOptions {
+  readonly onSuspect?: Suspect | undefined;
+  /** Ends it with an error. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Seen {
+  readonly ref: AggregateRef;
+  readonly state: Connection;
+  readonly plan: PlannedDue | undefined;
+  /** Of its last commit. */
+  readonly atMs: number;
+}
+
+/**
+ * Compares every connection of the log with what stands for it on REFRESH, in batches: the log is read once, by the
+ * last message of each subject, and memory holds one batch.
+ */
+@Injectable()
+export class Survey {
+  constructor(
+    private readonly logs: EventLogs,
+    private readonly reader: CommitReader,
+    private readonly connections: Connections,
+    private readonly plans: Plans,
+    private readonly schedules: Schedules,
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+  ) {}
+
+  /** @throws {PosternError} `log.*` */
+  async run({ onSuspect, signal }: SurveyOptions = {}): Promise<SurveyFindings> {
+    const findings = new SurveyFindings(this.clock.nowMs());
+    let batch: Seen[] = [];
+    let toldMs = this.clock.monotonicMs();
+    for await (const message of this.logs.connections.read({ filter: subjects.allConnections, lastPerSubject: true })) {
+      signal?.throwIfAborted();
+      const seen = await this.#seen(message);
+      if (seen !== undefined) batch.push(seen);
+      if (batch.length < scheduleLimits.compareBatch) continue;
+      await this.#compare(batch, findings, onSuspect);
+      batch = [];
+      if (this.clock.monotonicMs() - toldMs < scheduleLimits.progressEveryMs) continue;
+      toldMs = this.clock.monotonicMs();
+      const { connections, unscheduled } = findings;
+      this.logger.info('comparing the log with the schedules', { connections, unscheduled });
+    }
+    await this.#compare(batch, findings, onSuspect);
+    return findings;
+  }
+
+  /** The carried state is believed here: what looks wrong is proven before anything is done about it. */
+  async #seen(message: StoredMessage): Promise<Seen | undefined> {
+    const [, , tenantId = '', id = ''] = message.subject.split('.');
+    const ref = { tenantId, id };
+    const read = this.reader.read(message);
+    const isReadable = read.kind === 'commit' && read.entry.commit.stateVersion === connectionEvolver.stateVersion;
+    try {
+      const { state, atMs } = isReadable
+        ? { state: read.entry.commit.state as Connection, atMs: Date.parse(read.entry.commit.at) }
+        : await this.connections.load(ref, { fromLeader: true });
+      // A connection that moved stands under its next epoch's subject, too.
+      if (state.authorization === 'moved' || state.authorization === 'none') return undefined;
+      return { ref, state, plan: this.plans.of(state), atMs };
+    } catch (error) {
+      this.logger.warn('a connection cannot be read, and is left out', { subject: message.subject, err: error });
+      return undefined;
+    }
+  }
+
+  async #compare(batch: readonly Seen[], findings: SurveyFindings, onSuspect: Suspect | undefined): Promise<void> {
+    const standing = await this.schedules.standing(batch.map(({ ref }) => ref));
+    const nowMs = this.clock.nowMs();
+    for (const [index, { ref, state, plan, atMs }] of batch.entries()) {
+      const stands = standing[index];
+      const isSettling = nowMs - atMs < scheduleLimits.settlingMs && nowMs >= atMs;
+      const fault = stands === undefined || isSettling ? undefined : faultOf(plan, stands, nowMs);
+      findings.add(state, plan, { fits: fault === undefined });
+      if (fault !== undefined) await onSuspect?.(ref);
+    }
+  }
+}

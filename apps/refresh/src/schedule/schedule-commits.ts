@@ -1,0 +1,46 @@
+import { Controller } from '@nestjs/common';
+import type { ConnectionEventType } from '@postern/contracts';
+import { CommitReader } from '@postern/event-log';
+import type { WorkMessage } from '@postern/nats';
+import { Works } from '@postern/service';
+
+import { KeepSchedule } from './keep-schedule.ts';
+import { scheduleLimits } from './schedule-limits.ts';
+
+/** What changes when a connection is due. A claim does not: its due message stands until its outcome is written. */
+const changingThePlan: ReadonlySet<string> = new Set<ConnectionEventType>([
+  'ConnectionAuthorized',
+  'ConnectionReauthorized',
+  'AccessTokenRefreshed',
+  'RefreshFailed',
+  'RefreshInterrupted',
+  'ReauthorizationRequired',
+  'AuthorizationExpiring',
+  'ConnectionRevoked',
+  'ConnectionSuspended',
+  'ConnectionResumed',
+  'DeletionRequested',
+  'EpochOpened',
+]);
+
+/**
+ * Turns the log into schedules, from a durable consumer: a crash between a credential and its schedule loses nothing,
+ * however many processes there are, and a redelivery sets the same schedule again.
+ */
+@Controller()
+export class ScheduleCommits {
+  constructor(
+    private readonly reader: CommitReader,
+    private readonly keeper: KeepSchedule,
+  ) {}
+
+  @Works('refreshScheduler', { concurrencyMax: scheduleLimits.workConcurrencyMax })
+  async commit(_payload: unknown, message: WorkMessage): Promise<void> {
+    const read = this.reader.read(message);
+    // What is not a commit is counted and alarmed where the log is followed; it changes no plan.
+    if (read.kind !== 'commit') return;
+    const { commit, position } = read.entry;
+    if (!commit.events.some(({ type }) => changingThePlan.has(type))) return;
+    await this.keeper.set({ tenantId: commit.tenantId, id: commit.aggregateId }, { position });
+  }
+}
