@@ -4,6 +4,7 @@ import { CommitReader } from '@postern/event-log';
 import { localKeyService } from '@postern/keyring';
 import { EventLogs, ServiceKeys } from '@postern/service';
 
+import { CiphertextAlarm } from './ciphertext-alarm.ts';
 import { ConfirmPosition } from './confirm-position/confirm-position.ts';
 import { ConnectionFeed } from './connection-feed.ts';
 import { Connections } from './connections.ts';
@@ -11,6 +12,9 @@ import { Credentials } from './credentials.ts';
 import { DataKeys, KeyServiceHolder } from './data-keys.ts';
 import { Directory } from './directory.ts';
 import { FindCredential } from './find-credential/find-credential.ts';
+import { KeyOperations } from './keys/key-operations.ts';
+import { Rewrap } from './keys/rewrap.ts';
+import { RotateDataKey } from './keys/rotate-data-key.ts';
 import { LeaseRecords } from './lease/lease-records.ts';
 import { LeaseToken } from './lease/lease-token.ts';
 import { RefreshAsker } from './lease/refresh-asker.ts';
@@ -60,6 +64,7 @@ const keyService = {
     keyService,
     ConnectionFeed,
     Directory,
+    CiphertextAlarm,
     DataKeys,
     Credentials,
     PendingCredentials,
@@ -79,6 +84,9 @@ const keyService = {
     SignDpopProof,
     ConfirmPosition,
     ShredKey,
+    RotateDataKey,
+    Rewrap,
+    KeyOperations,
   ],
 })
 export class VaultModule {}

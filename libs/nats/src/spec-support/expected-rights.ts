@@ -70,6 +70,9 @@ export const callers: Readonly<Record<OperationKey, readonly Caller[]>> = {
   signDpopProof: ['authorization', 'refresh', 'revocation'],
   confirmPosition: ['revocation'],
   shredConnectionKey: ['revocation'],
+  keysStatus: ['administrator'],
+  keysRewrap: ['administrator'],
+  keysRetired: ['administrator'],
 };
 
 export const servers: Readonly<Record<OperationKey, IdentityName>> = {
@@ -101,4 +104,7 @@ export const servers: Readonly<Record<OperationKey, IdentityName>> = {
   signDpopProof: 'vault',
   confirmPosition: 'vault',
   shredConnectionKey: 'vault',
+  keysStatus: 'vault',
+  keysRewrap: 'vault',
+  keysRetired: 'vault',
 };
