@@ -6,6 +6,7 @@ import { connectionCommands } from './connections/commands.ts';
 import { demoCommand } from './demo/command.ts';
 import { doctorCommand } from './doctor/command.ts';
 import { eventCommands } from './events/commands.ts';
+import { keyCommands } from './keys/commands.ts';
 import { exitCodes } from './output/exit-code.ts';
 import { providerCommands } from './providers/commands.ts';
 import { createRunCommand } from './run-command.ts';
@@ -28,7 +29,11 @@ export function createProgram(): Command {
     .option('--data <dir>', 'the data folder of a `postern up`')
     .option('--tenant <id>', 'the tenant; the first one when absent')
     .option('--json', 'machine-readable output')
-    .showHelpAfterError('(postern --help shows what there is)');
+    .showHelpAfterError('(postern --help shows what there is)')
+    // Before the commands are made: they take it over.
+    .exitOverride((problem) => {
+      process.exit(problem.exitCode === 0 ? exitCodes.done : exitCodes.usage);
+    });
 
   program
     .command('up')
@@ -70,10 +75,8 @@ export function createProgram(): Command {
   connectionCommands(program, run);
   eventCommands(program, run);
   auditCommands(program, run);
+  keyCommands(program, run);
 
-  program.exitOverride((problem) => {
-    process.exit(problem.exitCode === 0 ? exitCodes.done : exitCodes.usage);
-  });
   return program;
 }
 

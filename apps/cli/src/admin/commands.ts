@@ -13,6 +13,7 @@ import {
 import type { Command } from 'commander';
 
 import { writePrivate } from '../data-folder/files.ts';
+import { openKeyAdministration } from '../data-folder/keyring.ts';
 import { table } from '../output/printer.ts';
 import type { RunCommand, SessionRun } from '../run-command.ts';
 import { decideAdmin } from './decide.ts';
@@ -39,6 +40,7 @@ function tenantCommands(tenants: Command, run: RunCommand): void {
         await decideAdmin(session, { evolver: tenantEvolver, tenantId, id: tenantId }, (state) =>
           createTenant({ name: text(options, 'name') }, state),
         );
+        await openKeyAdministration(session.folder).ensureTenantKey({ tenantId });
         printer.result({ tenant_id: tenantId }, () => [tenantId]);
       }),
     );

@@ -9,6 +9,8 @@ const unreachable = new Set([
   'log.unavailable',
   'service.not_ready',
   'servers.not_found',
+  'vault.key_service_unavailable',
+  'vault.database_unavailable',
 ]);
 
 /** The exit code that an error means to a script. */

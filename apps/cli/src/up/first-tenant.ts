@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { newId } from '@postern/contracts';
 import { administratorEvolver, createAdministrator, createTenant, tenantEvolver } from '@postern/domain';
 
+import { openKeyAdministration } from '../data-folder/keyring.ts';
 import { readJsonFile, writePrivate } from '../data-folder/files.ts';
 import type { DataFolder } from '../data-folder/paths.ts';
 import { openSession } from '../session/session.ts';
@@ -16,7 +17,7 @@ const AdministratorFile = z.object({
 });
 
 /**
- * Creates the first tenant and its first administrator, unless an earlier start did.
+ * Creates the first tenant with its key and its first administrator, unless an earlier start did.
  *
  * The ids are written before they are used: a start that was killed in between goes on with the same ones.
  */
@@ -44,6 +45,7 @@ export async function ensureFirstTenant(
       (state, { loaded }) => (loaded.revision > 0 ? [] : createTenant({ name: 'default' }, state)),
       { actor, correlationId },
     );
+    await openKeyAdministration(folder).ensureTenantKey({ tenantId });
     const administrators = session.repository(administratorEvolver);
     await administrators.execute(
       { tenantId, id: administratorId },

@@ -1,7 +1,14 @@
 import { copyFileSync, rmSync } from 'node:fs';
 
 import { MikroORM } from '@mikro-orm/postgresql';
-import { AccessGroup, newId, operations, type AccessRecord, type KeysRewrapped } from '@postern/contracts';
+import {
+  AccessGroup,
+  newId,
+  operations,
+  PosternError,
+  type AccessRecord,
+  type KeysRewrapped,
+} from '@postern/contracts';
 import * as domain from '@postern/domain';
 import { createOperator, JetStreamEventLog, serverOperatorConfig } from '@postern/nats';
 import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
@@ -368,9 +375,13 @@ describe('the end of a version', () => {
 
   test('and the whole of it is for administrators: the bus carries the questions of nobody else', async () => {
     const request = { tenant_id: customer.tenantId };
-    await expect(world.call('refresh', operations.keysStatus, request)).rejects.toThrow();
-    await expect(world.call('revocation', operations.keysRewrap, { ...request, version: 1 })).rejects.toThrow();
-    await expect(world.call('gateway', operations.keysRetired, { ...request, before_version: 1 })).rejects.toThrow();
+    await expect(world.call('refresh', operations.keysStatus, request)).rejects.toThrow(PosternError);
+    await expect(world.call('revocation', operations.keysRewrap, { ...request, version: 1 })).rejects.toThrow(
+      PosternError,
+    );
+    await expect(world.call('gateway', operations.keysRetired, { ...request, before_version: 1 })).rejects.toThrow(
+      PosternError,
+    );
   });
 });
 
