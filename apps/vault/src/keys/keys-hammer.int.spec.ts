@@ -63,13 +63,9 @@ async function lease({ connectionId }: ConnectionRef): Promise<string> {
     purpose: 'hammer',
     recipient_key: recipient.publicJwk,
   };
-  const { sealed_token } = await callOperation(
-    platform,
-    operations.leaseToken,
-    { tenantId, platformId },
-    request,
-    { timeoutMs: 60_000 },
-  );
+  const { sealed_token } = await callOperation(platform, operations.leaseToken, { tenantId, platformId }, request, {
+    timeoutMs: 60_000,
+  });
   return openJwe(recipient.privateJwk, sealed_token).plaintext.toString('utf8');
 }
 
