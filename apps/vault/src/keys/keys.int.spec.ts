@@ -87,22 +87,25 @@ describe('a rewrap', () => {
     const stale = `${keys.folder}/stale-${keys.customer.tenantId}.json`;
     copyFileSync(`${keys.folder}/world/keyring.json`, stale);
     const lagging = await keys.world.startVault({ POSTERN_KEYRING_KEY_FILE: stale });
-    await keys.world.keyring.rotate(keys.tenant);
-    // Any vault may be asked, and the lagging one refuses: it is asked until one of the others was.
-    while ((await codeOf(keys.step(2))) !== 'nothing was refused')
-      expect((await keys.status()).refused_before).toBeNull();
-    const session = await exchangingSession(keys.world, keys.customer);
-    const store = async () => {
-      const { sessionId } = session;
-      const until = { sessionId, expiresAtMs: Date.now() + 60_000 };
-      await lagging.get(PendingCredentials).insert(await keys.ownerOf(session), until, tokenSetOf('x'));
-    };
-    expect(await codeOf(store())).toBe('vault.key_service_unavailable');
-    expect(await keys.dataKeyOf(session.connectionId)).toBeUndefined();
-    copyFileSync(`${keys.folder}/world/keyring.json`, stale);
-    await store();
-    expect((await keys.dataKeyOf(session.connectionId))?.wrapped_key).toMatch(/^local:v1:2:/);
-    await lagging.stop();
+    try {
+      await keys.world.keyring.rotate(keys.tenant);
+      // Any vault may be asked, and the lagging one refuses: it is asked until one of the others was.
+      while ((await codeOf(keys.step(2))) !== 'nothing was refused')
+        expect((await keys.status()).refused_before).toBeNull();
+      const session = await exchangingSession(keys.world, keys.customer);
+      const store = async () => {
+        const { sessionId } = session;
+        const until = { sessionId, expiresAtMs: Date.now() + 60_000 };
+        await lagging.get(PendingCredentials).insert(await keys.ownerOf(session), until, tokenSetOf('x'));
+      };
+      expect(await codeOf(store())).toBe('vault.key_service_unavailable');
+      expect(await keys.dataKeyOf(session.connectionId)).toBeUndefined();
+      copyFileSync(`${keys.folder}/world/keyring.json`, stale);
+      await store();
+      expect((await keys.dataKeyOf(session.connectionId))?.wrapped_key).toMatch(/^local:v1:2:/);
+    } finally {
+      await lagging.stop();
+    }
   });
 
   test('hides nothing from a lease that was unwrapping the older wrapping as its version went', async () => {
