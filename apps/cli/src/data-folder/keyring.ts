@@ -2,6 +2,7 @@ import { PosternError } from '@postern/contracts';
 import { localKeyAdministration, type LocalKeyAdministration } from '@postern/keyring';
 import { takeLock } from '@postern/servers';
 
+import { keyringPassphrase } from './keyring-passphrase.ts';
 import type { DataFolder } from './paths.ts';
 
 const lockWaitMsMax = 30_000;
@@ -14,6 +15,7 @@ const lockWaitMsMax = 30_000;
 export function openKeyAdministration({ keyringFile }: DataFolder): LocalKeyAdministration {
   return localKeyAdministration({
     keyFile: keyringFile,
+    passphrase: keyringPassphrase(),
     exclusively: async (work) => {
       const lock = await takeLock({ path: `${keyringFile}.lock`, waitMsMax: lockWaitMsMax });
       if (lock === undefined) throw new PosternError('service.not_ready', 'Another command changes the key file.');

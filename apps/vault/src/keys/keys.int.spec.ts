@@ -150,6 +150,12 @@ describe('a rewrap', () => {
 });
 
 describe('a rotation of data keys', () => {
+  /** Which DPoP key the connection has. */
+  async function jktOf({ tenantId: tenant_id, connectionId: connection_id }: ConnectionRef): Promise<string> {
+    const request = { tenant_id, connection_id, htm: 'POST', htu: 'https://provider.example/token' } as const;
+    return (await keys.world.call('refresh', operations.signDpopProof, request)).jkt;
+  }
+
   const rotated = async () => {
     const version = await keys.world.keyring.rotate(keys.tenant);
     const steps = await keys.rewrapped(version, { data_keys: true });
@@ -157,11 +163,12 @@ describe('a rotation of data keys', () => {
     return steps;
   };
 
-  test('seals credentials, pending ones and client secrets under a fresh key', async () => {
+  test('seals credentials, pending ones, client secrets and DPoP keys under a fresh key', async () => {
     const ref = await connected(keys.world, keys.customer);
     const session = await exchangingSession(keys.world, keys.customer, ref.connectionId);
     await storePending(keys.world, session, tokenSetOf('pending'));
     await keys.storeSecret('secret');
+    const proofKey = await jktOf(ref);
     const ciphertexts = 'select access_ciphertext, refresh_ciphertext from vault.credential where connection_id = ?';
     const before = [await keys.dataKeyOf(ref.connectionId), await keys.asAttacker(ciphertexts, [ref.connectionId])];
     expect(await rotated()).toMatchObject([{ total: 2, done: 2, next: null }]);
@@ -177,6 +184,7 @@ describe('a rotation of data keys', () => {
       refreshToken: 'refresh-pending',
     });
     expect(await keys.releaseSecret()).toBe('secret');
+    expect(await jktOf(ref)).toBe(proofKey);
   });
 
   test('leaves nothing that an older copy of the data key opens', async () => {

@@ -1,5 +1,4 @@
 import { operations } from '@postern/contracts';
-import * as domain from '@postern/domain';
 import { Metrics } from '@postern/service';
 
 import {
@@ -161,13 +160,10 @@ describe('what does not open', () => {
     await keys.storeSecret('one');
     await keys.storeSecret('two');
     await keys.asAttacker(
-      `update vault.client_secret set ciphertext =
-        (select ciphertext from vault.client_secret where registration_id = ? and version = 1)
-        where registration_id = ? and version = 2`,
+      `update vault.owned_secret set ciphertext =
+        (select ciphertext from vault.owned_secret where owner_id = ? and version = 1)
+        where owner_id = ? and version = 2`,
       [keys.customer.registrationId, keys.customer.registrationId],
-    );
-    await keys.world.admin(keys.customer.tenantId, domain.registrationEvolver, keys.customer.registrationId, (s) =>
-      domain.storeRegistrationSecret({ secretVersion: 2 }, s),
     );
     expect(await codeOf(keys.releaseSecret())).toBe('vault.ciphertext_invalid');
     expect(await keys.recordsOf(keys.customer.registrationId)).toMatchObject([

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 
 import { MikroORM } from '@mikro-orm/postgresql';
 import { AccessGroup, operations, type AccessRecord, type KeysRewrapped } from '@postern/contracts';
+import * as domain from '@postern/domain';
 import { createOperator, JetStreamEventLog, serverOperatorConfig } from '@postern/nats';
 import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
 import type { RunningService } from '@postern/service';
@@ -92,12 +93,20 @@ export class KeysSpec {
     return found.filter(({ connectionId }) => connectionId === ownerId);
   }
 
+  /** Stores a client secret and puts it into use. */
   async storeSecret(secret: string): Promise<void> {
-    await this.world.call('administrator', operations.storeClientSecret, {
-      tenant_id: this.customer.tenantId,
-      registration_id: this.customer.registrationId,
+    const { tenantId, registrationId } = this.customer;
+    const { secret_version: secretVersion } = await this.world.call('administrator', operations.storeClientSecret, {
+      tenant_id: tenantId,
+      registration_id: registrationId,
       sealed_secret: this.world.sealTo('vault', secret),
     });
+    await this.world.admin(tenantId, domain.registrationEvolver, registrationId, (state) =>
+      domain.storeRegistrationSecret(
+        { kind: 'client_secret', secretVersion, overlapMs: 0, publicJwk: null, nowMs: Date.now() },
+        state,
+      ),
+    );
   }
 
   async releaseSecret(): Promise<string> {
