@@ -7,6 +7,7 @@ import { keyringOption, type KeyringChoice } from './data-folder/keyring-choice.
 import { demoCommand } from './demo/command.ts';
 import { doctorCommand } from './doctor/command.ts';
 import { eventCommands } from './events/commands.ts';
+import { keyCommands } from './keys/commands.ts';
 import { exitCodes } from './output/exit-code.ts';
 import { providerCommands } from './providers/commands.ts';
 import { refreshCommands } from './refresh/commands.ts';
@@ -79,6 +80,8 @@ export function createProgram(): Command {
   refreshCommands(program, run);
   eventCommands(program, run);
   auditCommands(program, run);
+  keyCommands(program, run);
+
   return program;
 }
 

@@ -4,8 +4,17 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { newId, PosternError, type TokenSet } from '@postern/contracts';
 import { LRUCache } from 'lru-cache';
 
-import { DataKeys } from './data-keys.ts';
-import { AccessPart, bindingOf, openJson, RefreshPart, sealJson, type CredentialOwner } from './sealed-token-set.ts';
+import { DataKeys, type SealedRow } from './data-keys.ts';
+import {
+  AccessPart,
+  bindingOf,
+  openJson,
+  RefreshPart,
+  sealJson,
+  type ConnectionRef,
+  type CredentialOwner,
+  type Reseal,
+} from './sealed-token-set.ts';
 import { CredentialTable, type CredentialRow } from './tables.ts';
 import { VaultDatabase } from './vault-database.ts';
 import { vaultLimits } from './vault-limits.ts';
@@ -31,12 +40,17 @@ export interface StoredCredential extends Omit<AccessPart, 'accessToken' | 'toke
   readonly hasRefreshToken: boolean;
 }
 
+/** The sealed access token of a version; a lease needs no more of its row. */
+interface SealedAccess extends SealedRow {
+  readonly sealed: Uint8Array;
+}
+
 /** The credentials of connections: rows, and what they hold when they are opened in their place. */
 @Injectable()
 export class Credentials implements OnApplicationShutdown {
   readonly #database: VaultDatabase;
   readonly #dataKeys: DataKeys;
-  readonly #ciphertexts = new LRUCache<string, Uint8Array>({
+  readonly #ciphertexts = new LRUCache<string, SealedAccess>({
     max: vaultLimits.ciphertextsCachedMax,
     ttl: vaultLimits.ciphertextCachedMsMax,
   });
@@ -47,7 +61,7 @@ export class Credentials implements OnApplicationShutdown {
   }
 
   /** The newest version in the table, recorded in the log or not; 0 for none. */
-  async newestVersion({ tenantId, connectionId }: Pick<CredentialOwner, 'tenantId' | 'connectionId'>): Promise<number> {
+  async newestVersion({ tenantId, connectionId }: ConnectionRef): Promise<number> {
     return await this.#database.inTenant(tenantId, (em) => newestVersionIn(em, { tenantId, connectionId }));
   }
 
@@ -56,11 +70,7 @@ export class Credentials implements OnApplicationShutdown {
     const { tenantId, connectionId } = owner;
     const row = await this.#find(owner, { tenantId, connectionId, boughtBy });
     if (row === null) return undefined;
-    const {
-      accessToken: _token,
-      tokenType: _type,
-      ...rest
-    } = await this.#openAccess(owner, row.version, row.accessCiphertext);
+    const { accessToken: _token, tokenType: _type, ...rest } = await this.#openAccess(owner, row.version);
     const { credentialId, version, refreshCiphertext } = row;
     return { credentialId, version, hasRefreshToken: (refreshCiphertext ?? null) !== null, ...rest };
   }
@@ -77,15 +87,24 @@ export class Credentials implements OnApplicationShutdown {
     const { tenantId, connectionId } = owner;
     const version = newestVersion + 1;
     const credentialId = newId('credential');
-    const sealed = await this.#seal(next, version);
     try {
-      return await this.#database.inTenant(tenantId, async (em) => {
-        if ((await newestVersionIn(em, owner)) !== newestVersion) return undefined;
-        await next.alongside?.(em);
-        const key = { tenantId, connectionId };
-        await em.insert(CredentialTable, { ...key, version, boughtBy, credentialId, ...sealed, createdAt: new Date() });
-        await em.nativeDelete(CredentialTable, { ...key, version: { $lt: currentVersion } });
-        return { credentialId, version };
+      return await this.#dataKeys.store(keyOf(owner), {
+        seal: (dataKey) => sealedParts(dataKey, next, version),
+        insert: async (em, sealed) => {
+          if ((await newestVersionIn(em, owner)) !== newestVersion) return undefined;
+          await next.alongside?.(em);
+          const key = { tenantId, connectionId };
+          await em.insert(CredentialTable, {
+            ...key,
+            version,
+            boughtBy,
+            credentialId,
+            ...sealed,
+            createdAt: new Date(),
+          });
+          await em.nativeDelete(CredentialTable, { ...key, version: { $lt: currentVersion } });
+          return { credentialId, version };
+        },
       });
     } catch (error) {
       if (error instanceof UniqueConstraintViolationException) return undefined;
@@ -95,25 +114,24 @@ export class Credentials implements OnApplicationShutdown {
 
   /** The access token of a version. @throws {PosternError} `vault.credential_missing`, `vault.ciphertext_invalid` */
   async openAccess(owner: CredentialOwner, version: number): Promise<AccessPart> {
-    const name = `${owner.tenantId}/${owner.connectionId}/${version}`;
-    const cached = this.#ciphertexts.get(name);
-    const ciphertext = cached ?? (await this.#row(owner, version)).accessCiphertext;
-    if (cached === undefined) this.#ciphertexts.set(name, ciphertext);
-    return await this.#openAccess(owner, version, ciphertext);
+    return await this.#openAccess(owner, version, { cached: true });
   }
 
   /** The refresh token of a version, or undefined when it has none; throws as `openAccess`. */
   async openRefresh(owner: CredentialOwner, version: number): Promise<RefreshPart | undefined> {
-    const sealed = (await this.#row(owner, version)).refreshCiphertext ?? null;
-    if (sealed === null) return undefined;
     const binding = bindingOf(owner, version, 'refresh_token');
-    return await this.#dataKeys.use(keyOf(owner), (dataKey) =>
-      openJson(dataKey, { binding, sealed, schema: RefreshPart }),
-    );
+    return await this.#dataKeys.use(keyOf(owner), {
+      kind: binding.kind,
+      read: () => this.#row(owner, version),
+      open: (dataKey, { refreshCiphertext }) => {
+        const sealed = refreshCiphertext ?? null;
+        return sealed === null ? undefined : openJson(dataKey, { binding, sealed, schema: RefreshPart });
+      },
+    });
   }
 
   /** Takes away every version, within the caller's transaction; call `forget` once that has ended. */
-  async removeAll(em: EntityManager, { tenantId, connectionId }: CredentialOwner): Promise<void> {
+  async removeAll(em: EntityManager, { tenantId, connectionId }: ConnectionRef): Promise<void> {
     await em.nativeDelete(CredentialTable, { tenantId, connectionId });
   }
 
@@ -126,7 +144,29 @@ export class Credentials implements OnApplicationShutdown {
     await em.nativeDelete(CredentialTable, { tenantId, connectionId, boughtBy });
   }
 
-  forget({ tenantId, connectionId }: CredentialOwner): void {
+  /** Seals every version under the owner's next data key, within the caller's transaction; then call `forget`. */
+  async reseal(
+    em: EntityManager,
+    owner: CredentialOwner,
+    to: { keyGeneration: number; reseal: Reseal },
+  ): Promise<void> {
+    const { tenantId, connectionId } = owner;
+    for (const row of await em.find(CredentialTable, { tenantId, connectionId })) {
+      const { version, accessCiphertext, refreshCiphertext } = row;
+      const refresh = refreshCiphertext ?? null;
+      await em.nativeUpdate(
+        CredentialTable,
+        { tenantId, connectionId, version },
+        {
+          accessCiphertext: to.reseal(bindingOf(owner, version, 'access_token'), accessCiphertext),
+          refreshCiphertext: refresh && to.reseal(bindingOf(owner, version, 'refresh_token'), refresh),
+          keyGeneration: to.keyGeneration,
+        },
+      );
+    }
+  }
+
+  forget({ tenantId, connectionId }: ConnectionRef): void {
     const prefix = `${tenantId}/${connectionId}/`;
     for (const name of this.#ciphertexts.keys()) if (name.startsWith(prefix)) this.#ciphertexts.delete(name);
   }
@@ -135,26 +175,22 @@ export class Credentials implements OnApplicationShutdown {
     this.#ciphertexts.clear();
   }
 
-  async #seal({ owner, tokenSet, refreshTokenRotated }: NextCredential, version: number) {
-    const { refreshToken, ...access } = tokenSet;
-    const { grantedScopes } = access;
-    return await this.#dataKeys.useOrMake(keyOf(owner), (dataKey) => ({
-      accessCiphertext: sealJson(dataKey, bindingOf(owner, version, 'access_token'), {
-        ...access,
-        refreshTokenRotated,
-      }),
-      refreshCiphertext:
-        refreshToken === null
-          ? null
-          : sealJson(dataKey, bindingOf(owner, version, 'refresh_token'), { refreshToken, grantedScopes }),
-    }));
+  async #openAccess(owner: CredentialOwner, version: number, { cached = false } = {}): Promise<AccessPart> {
+    const binding = bindingOf(owner, version, 'access_token');
+    return await this.#dataKeys.use(keyOf(owner), {
+      kind: binding.kind,
+      read: (again) => this.#sealedAccess(owner, version, { cached: cached && !again }),
+      open: (dataKey, { sealed }) => openJson(dataKey, { binding, sealed, schema: AccessPart }),
+    });
   }
 
-  async #openAccess(owner: CredentialOwner, version: number, sealed: Uint8Array): Promise<AccessPart> {
-    const binding = bindingOf(owner, version, 'access_token');
-    return await this.#dataKeys.use(keyOf(owner), (dataKey) =>
-      openJson(dataKey, { binding, sealed, schema: AccessPart }),
-    );
+  async #sealedAccess(owner: CredentialOwner, version: number, { cached }: { cached: boolean }): Promise<SealedAccess> {
+    const name = `${owner.tenantId}/${owner.connectionId}/${version}`;
+    const known = cached ? this.#ciphertexts.get(name) : undefined;
+    if (known !== undefined) return known;
+    const { accessCiphertext: sealed, keyGeneration } = await this.#row(owner, version);
+    this.#ciphertexts.set(name, { sealed, keyGeneration });
+    return { sealed, keyGeneration };
   }
 
   async #row(owner: CredentialOwner, version: number): Promise<CredentialRow> {
@@ -169,14 +205,23 @@ export class Credentials implements OnApplicationShutdown {
   }
 }
 
+function sealedParts(dataKey: Uint8Array, { owner, tokenSet, refreshTokenRotated }: NextCredential, version: number) {
+  const { refreshToken, ...access } = tokenSet;
+  const { grantedScopes } = access;
+  return {
+    accessCiphertext: sealJson(dataKey, bindingOf(owner, version, 'access_token'), { ...access, refreshTokenRotated }),
+    refreshCiphertext:
+      refreshToken === null
+        ? null
+        : sealJson(dataKey, bindingOf(owner, version, 'refresh_token'), { refreshToken, grantedScopes }),
+  };
+}
+
 function keyOf({ tenantId, connectionId }: CredentialOwner) {
   return { tenantId, ownerId: connectionId };
 }
 
-async function newestVersionIn(
-  em: EntityManager,
-  { tenantId, connectionId }: Pick<CredentialOwner, 'tenantId' | 'connectionId'>,
-): Promise<number> {
+async function newestVersionIn(em: EntityManager, { tenantId, connectionId }: ConnectionRef): Promise<number> {
   const newest = await em.findOne(
     CredentialTable,
     { tenantId, connectionId },

@@ -1,10 +1,12 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { PosternError } from '@postern/contracts';
+import { isPosternError, PosternError } from '@postern/contracts';
 import { zero } from '@postern/crypto';
 import type { KeyService } from '@postern/keyring';
 import { LRUCache } from 'lru-cache';
 
+import { CiphertextAlarm } from './ciphertext-alarm.ts';
+import { holds, insertDataKey } from './data-key-rows.ts';
 import { DataKeyTable } from './tables.ts';
 import { VaultConfig } from './vault-config.ts';
 import { VaultDatabase } from './vault-database.ts';
@@ -25,55 +27,96 @@ export class KeyServiceHolder {
   }
 }
 
-/** Data keys: wrapped in the table, unwrapped in memory for a bounded time, wiped when they leave it. */
+/** What is stored sealed, and which of its owner's data keys sealed it. */
+export interface SealedRow {
+  readonly keyGeneration: number;
+}
+
+/** How something sealed is read, and what is done with its data key. */
+export interface Opening<Row extends SealedRow, T> {
+  /** What it is, for the record of one that does not open. */
+  readonly kind: string;
+  /** Asked `again` when the data key was rotated since: then what was read before is old, cached or not. */
+  readonly read: (again: boolean) => Promise<Row>;
+  /** Done when it returns: the key may be wiped at any later moment. */
+  readonly open: (dataKey: Uint8Array, row: Row) => T;
+}
+
+/** How something is sealed, and where it goes. */
+export interface Storing<Sealed, T> {
+  /** Done when it returns: the key may be wiped at any later moment. */
+  readonly seal: (dataKey: Uint8Array) => Sealed;
+  /** Within the transaction that holds the data key to what it was. */
+  readonly insert: (em: EntityManager, sealed: Sealed & SealedRow) => Promise<T>;
+}
+
+interface Held {
+  readonly plaintext: Buffer;
+  readonly generation: number;
+}
+
+/**
+ * Data keys: wrapped in the table, unwrapped in memory for a bounded time, wiped when they leave it.
+ *
+ * An owner's data key is replaced while leases go on (docs/flows/keys.md). What is sealed names its generation, so a
+ * ciphertext and a data key that do not belong together are told apart before anything is tried, and read again.
+ */
 @Injectable()
 export class DataKeys implements OnApplicationShutdown {
   readonly #database: VaultDatabase;
   readonly #keyService: KeyService;
+  readonly #alarm: CiphertextAlarm;
   readonly #loading = new Map<string, Promise<void>>();
   readonly #sweep: NodeJS.Timeout;
-  readonly #cache: LRUCache<string, Buffer>;
+  readonly #cache: LRUCache<string, Held>;
 
-  constructor(config: VaultConfig, database: VaultDatabase, holder: KeyServiceHolder) {
-    this.#cache = new LRUCache<string, Buffer>({
+  constructor(config: VaultConfig, database: VaultDatabase, holder: KeyServiceHolder, alarm: CiphertextAlarm) {
+    this.#cache = new LRUCache<string, Held>({
       max: vaultLimits.dataKeysCachedMax,
       ttl: config.dataKeyCachedMs,
-      dispose: zero,
+      dispose: ({ plaintext }) => zero(plaintext),
     });
     this.#database = database;
     this.#keyService = holder.keyService;
+    this.#alarm = alarm;
     this.#sweep = setInterval(() => this.#cache.purgeStale(), vaultLimits.cacheSweepIntervalMs).unref();
   }
 
   /**
-   * Lends the owner's data key to work that is done when it returns: the key may be wiped at any later moment.
+   * Opens what was sealed under the owner's data key.
    *
-   * @throws {PosternError} `vault.credential_missing` when the owner has none; `vault.key_service_unavailable`,
-   *   `vault.database_unavailable`.
+   * @effect what does not open is recorded and counted.
+   * @throws {PosternError} `vault.credential_missing` when the owner has no key; `vault.ciphertext_invalid`,
+   *   `vault.key_service_unavailable`, `vault.database_unavailable`; whatever `read` throws.
    */
-  async use<T>(owner: KeyOwner, work: (dataKey: Uint8Array) => T): Promise<T> {
-    const name = nameOf(owner);
-    for (;;) {
-      const dataKey = this.#cache.get(name);
-      if (dataKey !== undefined) return work(dataKey);
-      await (this.#loading.get(name) ?? this.#load(name, owner));
+  async use<Row extends SealedRow, T>(owner: KeyOwner, opening: Opening<Row, T>): Promise<T> {
+    try {
+      return await this.#use(owner, opening);
+    } catch (error) {
+      if (isPosternError(error) && error.code === 'vault.ciphertext_invalid') {
+        await this.#alarm.raise({ ...owner, kind: opening.kind });
+      }
+      throw error;
     }
   }
 
   /**
-   * As `use`, and makes a key when the owner has none yet.
+   * Seals under the owner's data key, made when there is none, and stores: both under one data key. Rotated in between,
+   * it is sealed again.
    *
-   * @throws {PosternError} `connection.deleted` when the owner's key was shredded.
+   * @throws {PosternError} `connection.deleted` when the owner's key was shredded; whatever `insert` throws.
    */
-  async useOrMake<T>(owner: KeyOwner, work: (dataKey: Uint8Array) => T): Promise<T> {
-    if (!this.#cache.has(nameOf(owner))) await this.#make(owner);
-    return await this.use(owner, work);
-  }
-
-  /** Takes the key away for ever, within the caller's transaction; call `forget` once that has ended. */
-  async shred(em: EntityManager, { tenantId, ownerId }: KeyOwner): Promise<void> {
-    const row = { tenantId, ownerId, wrappedKey: null, createdAt: new Date() };
-    await em.upsert(DataKeyTable, row, { onConflictAction: 'merge', onConflictMergeFields: ['wrappedKey'] });
+  async store<Sealed extends object, T>(owner: KeyOwner, { seal, insert }: Storing<Sealed, T>): Promise<T> {
+    const name = nameOf(owner);
+    for (let attempt = 1; attempt <= vaultLimits.storeAttemptsMax; attempt += 1) {
+      const sealed = await this.#seal(owner, seal);
+      const stored = await this.#database.inTenant(owner.tenantId, async (em) =>
+        (await holds(em, owner, sealed.keyGeneration)) ? { result: await insert(em, sealed) } : undefined,
+      );
+      if (stored !== undefined) return stored.result;
+      this.#cache.delete(name);
+    }
+    throw new PosternError('log.conflict', 'The data key was rotated again and again while this was stored.');
   }
 
   forget(owner: KeyOwner): void {
@@ -85,29 +128,84 @@ export class DataKeys implements OnApplicationShutdown {
     this.#cache.clear();
   }
 
+  async #use<Row extends SealedRow, T>(owner: KeyOwner, { read, open }: Opening<Row, T>): Promise<T> {
+    const name = nameOf(owner);
+    let row = await read(false);
+    let loadedFor: Row | undefined;
+    for (let attempt = 1; attempt <= vaultLimits.openAttemptsMax; attempt += 1) {
+      const held = this.#cache.get(name);
+      if (held?.generation === row.keyGeneration) return open(held.plaintext, row);
+      if (held !== undefined && held.generation > row.keyGeneration) {
+        row = await read(true);
+        continue;
+      }
+      // Loaded after the row was read, and older than the row says: no transaction has left it so.
+      if (held !== undefined && loadedFor === row) break;
+      const loading = this.#loading.get(name);
+      if (loading === undefined) loadedFor = row;
+      await (loading ?? this.#load(name, owner));
+    }
+    throw new PosternError('vault.ciphertext_invalid', 'A ciphertext names another data key than its owner has.');
+  }
+
+  async #seal<Sealed extends object>(
+    owner: KeyOwner,
+    seal: (dataKey: Uint8Array) => Sealed,
+  ): Promise<Sealed & SealedRow> {
+    const name = nameOf(owner);
+    if (!this.#cache.has(name)) await this.#make(owner);
+    for (;;) {
+      const held = this.#cache.get(name);
+      if (held !== undefined) return { ...seal(held.plaintext), keyGeneration: held.generation };
+      await (this.#loading.get(name) ?? this.#load(name, owner));
+    }
+  }
+
   #load(name: string, owner: KeyOwner): Promise<void> {
     const loading = this.#unwrap(owner)
-      .then((dataKey) => void this.#cache.set(name, dataKey))
+      .then((held) => void this.#cache.set(name, held))
       .finally(() => this.#loading.delete(name));
     this.#loading.set(name, loading);
     return loading;
   }
 
-  async #unwrap({ tenantId, ownerId }: KeyOwner): Promise<Buffer> {
-    const row = await this.#database.inTenant(tenantId, (em) => em.findOne(DataKeyTable, { tenantId, ownerId }));
-    if (row === null) throw new PosternError('vault.credential_missing', 'The vault holds nothing of this owner.');
-    const wrapped = row.wrappedKey ?? null;
-    if (wrapped === null) throw new PosternError('connection.deleted', 'The key of this owner was shredded.');
-    return await this.#keyService.unwrapDataKey({ tenantId, wrapped });
+  /** What is rewrapped while it is being unwrapped is read again: the version that wrapped it may be gone by then. */
+  async #unwrap(owner: KeyOwner): Promise<Held> {
+    const { tenantId } = owner;
+    let tried: string | undefined;
+    for (;;) {
+      const { wrappedKey: wrapped, generation } = await this.#row(owner);
+      try {
+        return { plaintext: await this.#keyService.unwrapDataKey({ tenantId, wrapped }), generation };
+      } catch (error) {
+        if (!isPosternError(error) || error.code !== 'vault.ciphertext_invalid' || wrapped === tried) throw error;
+        tried = wrapped;
+      }
+    }
   }
 
-  async #make({ tenantId, ownerId }: KeyOwner): Promise<void> {
-    const known = await this.#database.inTenant(tenantId, (em) => em.count(DataKeyTable, { tenantId, ownerId }));
-    if (known > 0) return;
-    const { plaintext, wrapped } = await this.#keyService.generateDataKey({ tenantId });
-    zero(plaintext);
-    const row = { tenantId, ownerId, wrappedKey: wrapped, createdAt: new Date() };
-    await this.#database.inTenant(tenantId, (em) => em.upsert(DataKeyTable, row, { onConflictAction: 'ignore' }));
+  async #row({ tenantId, ownerId }: KeyOwner): Promise<{ wrappedKey: string; generation: number }> {
+    const row = await this.#database.inTenant(tenantId, (em) => em.findOne(DataKeyTable, { tenantId, ownerId }));
+    if (row === null) throw new PosternError('vault.credential_missing', 'The vault holds nothing of this owner.');
+    const { generation, wrappedKey } = row;
+    if ((wrappedKey ?? null) === null) {
+      throw new PosternError('connection.deleted', 'The key of this owner was shredded.');
+    }
+    return { wrappedKey: wrappedKey ?? '', generation };
+  }
+
+  /** Asks the key service anew when it was found to wrap by a version that is about to go. */
+  async #make(owner: KeyOwner): Promise<void> {
+    const { tenantId, ownerId } = owner;
+    for (let attempt = 1; attempt <= vaultLimits.storeAttemptsMax; attempt += 1) {
+      const known = await this.#database.inTenant(tenantId, (em) => em.count(DataKeyTable, { tenantId, ownerId }));
+      if (known > 0) return;
+      const { plaintext, wrapped } = await this.#keyService.generateDataKey({ tenantId });
+      zero(plaintext);
+      if (await this.#database.inTenant(tenantId, (em) => insertDataKey(em, owner, wrapped))) return;
+      await this.#keyService.status({ tenantId });
+    }
+    throw new PosternError('vault.key_service_unavailable', 'The key service wraps by a version that is retired.');
   }
 }
 

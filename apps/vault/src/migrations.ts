@@ -52,6 +52,31 @@ export const vaultMigrations: readonly DatabaseMigration[] = Object.freeze([
     ],
   },
   {
+    name: '0002_key_lives',
+    sql: [
+      // Computed from what is wrapped, so that it cannot tell another story, and without an update: that would meet
+      // only the rows that row-level security shows to whoever migrates.
+      `alter table ${vaultSchema}.data_key
+        add column generation integer not null default 1 check (generation > 0),
+        add column wrapped_version integer generated always as
+          ((regexp_match(wrapped_key, '^(local:v1:|vault:v)([0-9]{1,9}):'))[2]::integer) stored,
+        add column made_version integer,
+        add column shredded_at timestamptz,
+        add column shredded_version integer`,
+      `create index data_key_versions on ${vaultSchema}.data_key (tenant_id, wrapped_version, made_version)`,
+      ...['credential', 'pending_credential', 'client_secret'].map(
+        (name) => `alter table ${vaultSchema}.${name} add column key_generation integer not null default 1`,
+      ),
+      ...table(
+        'key_retirement',
+        'before_version integer not null check (before_version > 0)',
+        'began_at timestamptz not null',
+        'gone_at timestamptz',
+        'primary key (tenant_id, before_version)',
+      ),
+    ],
+  },
+  {
     // Client secrets were the only ones. Their ciphertexts name their kind already, so they open where they now stand.
     name: '0003_owned_secrets',
     sql: [

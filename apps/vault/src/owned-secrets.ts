@@ -6,6 +6,7 @@ import { constantTimeEqual, zero } from '@postern/crypto';
 import { openCredential, sealCredential, type CredentialBinding } from '@postern/keyring';
 
 import { DataKeys } from './data-keys.ts';
+import type { Reseal } from './sealed-token-set.ts';
 import { OwnedSecretTable, type OwnedSecretRow } from './tables.ts';
 import { VaultDatabase } from './vault-database.ts';
 
@@ -51,12 +52,16 @@ export class OwnedSecrets {
   /** Stores this version of a secret. @returns false when there is one already, which stays as it is. */
   async insert(place: SecretPlace, { version, secret }: { version: number; secret: Uint8Array }): Promise<boolean> {
     const { tenantId, ownerId, kind } = place;
-    const ciphertext = await this.#dataKeys.useOrMake({ tenantId, ownerId }, (dataKey) =>
-      sealCredential({ dataKey, binding: bindingOf(place, version), plaintext: secret }),
-    );
-    const row = { tenantId, ownerId, kind, version, ciphertext, createdAt: new Date() };
+    const binding = bindingOf(place, version);
     try {
-      await this.#database.inTenant(tenantId, (em) => em.insert(OwnedSecretTable, row));
+      await this.#dataKeys.store(
+        { tenantId, ownerId },
+        {
+          seal: (dataKey) => ({ ciphertext: sealCredential({ dataKey, binding, plaintext: secret }) }),
+          insert: (em, sealed) =>
+            em.insert(OwnedSecretTable, { tenantId, ownerId, kind, version, ...sealed, createdAt: new Date() }),
+        },
+      );
       return true;
     } catch (error) {
       if (!(error instanceof UniqueConstraintViolationException)) throw error;
@@ -85,6 +90,22 @@ export class OwnedSecrets {
     await em.nativeDelete(OwnedSecretTable, { tenantId, ownerId });
   }
 
+  /** Seals all of an owner's under its next data key, within the caller's transaction. */
+  async reseal(
+    em: EntityManager,
+    owner: Omit<SecretPlace, 'kind'>,
+    to: { keyGeneration: number; reseal: Reseal },
+  ): Promise<void> {
+    const { tenantId, ownerId } = owner;
+    for (const { kind, version, ciphertext } of await em.find(OwnedSecretTable, { tenantId, ownerId })) {
+      await em.nativeUpdate(
+        OwnedSecretTable,
+        { tenantId, ownerId, kind, version },
+        { ciphertext: to.reseal(bindingOf({ ...owner, kind }, version), ciphertext), keyGeneration: to.keyGeneration },
+      );
+    }
+  }
+
   /** The row of this version, or the newest. */
   async #find({ tenantId, ownerId, kind }: SecretPlace, version?: number): Promise<OwnedSecretRow | undefined> {
     const where = { tenantId, ownerId, kind, ...(version === undefined ? {} : { version }) };
@@ -94,14 +115,23 @@ export class OwnedSecrets {
     return row ?? undefined;
   }
 
-  async #open(place: SecretPlace, { version, ciphertext }: OwnedSecretRow): Promise<Buffer> {
+  async #open(place: SecretPlace, found: OwnedSecretRow): Promise<Buffer> {
     const { tenantId, ownerId } = place;
-    return await this.#dataKeys.use({ tenantId, ownerId }, (dataKey) =>
-      openCredential({ dataKey, binding: bindingOf(place, version), sealed: ciphertext }),
+    const binding = bindingOf(place, found.version);
+    return await this.#dataKeys.use(
+      { tenantId, ownerId },
+      {
+        kind: binding.kind,
+        read: async (again) => (again ? await this.#find(place, found.version) : found) ?? found,
+        open: (dataKey, { ciphertext }) => openCredential({ dataKey, binding, sealed: ciphertext }),
+      },
     );
   }
 }
 
-function bindingOf({ tenantId, providerId, ownerId, kind }: SecretPlace, version: number): CredentialBinding {
+function bindingOf(
+  { tenantId, providerId, ownerId, kind }: Omit<SecretPlace, 'kind'> & { readonly kind: string },
+  version: number,
+): CredentialBinding {
   return { tenantId, providerId, ownerId, credentialVersion: version, kind };
 }

@@ -3,7 +3,14 @@ import { Injectable } from '@nestjs/common';
 import { newId, TokenSet } from '@postern/contracts';
 
 import { DataKeys } from './data-keys.ts';
-import { bindingOf, openJson, sealJson, type CredentialOwner } from './sealed-token-set.ts';
+import {
+  bindingOf,
+  openJson,
+  sealJson,
+  type ConnectionRef,
+  type CredentialOwner,
+  type Reseal,
+} from './sealed-token-set.ts';
 import { PendingCredentialTable, type PendingCredentialRow } from './tables.ts';
 import { VaultDatabase } from './vault-database.ts';
 
@@ -23,25 +30,34 @@ export class PendingCredentials {
     const { tenantId, connectionId } = owner;
     const { sessionId, expiresAtMs } = session;
     const binding = bindingOf(owner, 0, `pending_token_set/${sessionId}`);
-    const ciphertext = await this.#dataKeys.useOrMake({ tenantId, ownerId: connectionId }, (dataKey) =>
-      sealJson(dataKey, binding, tokenSet),
-    );
     const key = { tenantId, connectionId, sessionId };
-    const row = { ...key, credentialId: newId('credential'), ciphertext, expiresAt: new Date(expiresAtMs) };
-    return await this.#database.inTenant(tenantId, async (em) => {
-      await em.upsert(PendingCredentialTable, row, { onConflictAction: 'ignore' });
-      const stored = await em.findOneOrFail(PendingCredentialTable, key, { refresh: true });
-      return { credentialId: stored.credentialId };
-    });
+    return await this.#dataKeys.store(
+      { tenantId, ownerId: connectionId },
+      {
+        seal: (dataKey) => ({ ciphertext: sealJson(dataKey, binding, tokenSet) }),
+        insert: async (em, sealed) => {
+          const row = { ...key, credentialId: newId('credential'), ...sealed, expiresAt: new Date(expiresAtMs) };
+          await em.upsert(PendingCredentialTable, row, { onConflictAction: 'ignore' });
+          const stored = await em.findOneOrFail(PendingCredentialTable, key, { refresh: true });
+          return { credentialId: stored.credentialId };
+        },
+      },
+    );
   }
 
   /** Opens the token set of a session, if it is there. @throws {PosternError} `vault.ciphertext_invalid` */
   async open(owner: CredentialOwner, sessionId: string): Promise<TokenSet | undefined> {
-    const row = await this.find(owner, sessionId);
-    if (row === null) return undefined;
+    const { tenantId, connectionId } = owner;
+    const found = await this.find(owner, sessionId);
+    if (found === null) return undefined;
     const binding = bindingOf(owner, 0, `pending_token_set/${sessionId}`);
-    return await this.#dataKeys.use({ tenantId: owner.tenantId, ownerId: owner.connectionId }, (dataKey) =>
-      openJson(dataKey, { binding, sealed: row.ciphertext, schema: TokenSet }),
+    return await this.#dataKeys.use(
+      { tenantId, ownerId: connectionId },
+      {
+        kind: binding.kind,
+        read: async (again) => (again ? await this.find(owner, sessionId) : found) ?? found,
+        open: (dataKey, { ciphertext }) => openJson(dataKey, { binding, sealed: ciphertext, schema: TokenSet }),
+      },
     );
   }
 
@@ -51,8 +67,25 @@ export class PendingCredentials {
     );
   }
 
+  /** Seals every one under the owner's next data key, within the caller's transaction. */
+  async reseal(
+    em: EntityManager,
+    owner: CredentialOwner,
+    to: { keyGeneration: number; reseal: Reseal },
+  ): Promise<void> {
+    const { tenantId, connectionId } = owner;
+    for (const { sessionId, ciphertext } of await em.find(PendingCredentialTable, { tenantId, connectionId })) {
+      const binding = bindingOf(owner, 0, `pending_token_set/${sessionId}`);
+      await em.nativeUpdate(
+        PendingCredentialTable,
+        { tenantId, connectionId, sessionId },
+        { ciphertext: to.reseal(binding, ciphertext), keyGeneration: to.keyGeneration },
+      );
+    }
+  }
+
   /** Takes one away, within the caller's transaction. */
-  async remove(em: EntityManager, { tenantId, connectionId }: CredentialOwner, sessionId?: string): Promise<void> {
+  async remove(em: EntityManager, { tenantId, connectionId }: ConnectionRef, sessionId?: string): Promise<void> {
     const where = { tenantId, connectionId, ...(sessionId === undefined ? {} : { sessionId }) };
     await em.nativeDelete(PendingCredentialTable, where);
   }

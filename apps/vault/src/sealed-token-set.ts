@@ -14,10 +14,14 @@ export type AccessPart = z.infer<typeof AccessPart>;
 export const RefreshPart = z.object({ refreshToken: z.string().min(1), grantedScopes: z.array(z.string()) });
 export type RefreshPart = z.infer<typeof RefreshPart>;
 
-/** Where a connection's credential stands; the provider is the log's word, not the table's. */
-export interface CredentialOwner {
+/** Whose credential. */
+export interface ConnectionRef {
   readonly tenantId: string;
   readonly connectionId: string;
+}
+
+/** Where a connection's credential stands; the provider is the log's word, not the table's. */
+export interface CredentialOwner extends ConnectionRef {
   readonly providerId: string;
 }
 
@@ -28,6 +32,9 @@ export function bindingOf(owner: CredentialOwner, credentialVersion: number, kin
   const { tenantId, providerId, connectionId } = owner;
   return { tenantId, providerId, ownerId: connectionId, credentialVersion, kind };
 }
+
+/** Opens a ciphertext in its place and seals it there again, under the owner's next data key. */
+export type Reseal = (binding: CredentialBinding, sealed: Uint8Array) => Buffer;
 
 /** Seals a JSON value in its place. */
 export function sealJson(dataKey: Uint8Array, binding: CredentialBinding, value: object): Buffer {

@@ -16,7 +16,8 @@ import {
 import { generateSealingKey, generateSigningKey, openJwe, sealJwe, type OkpKeyPair } from '@postern/crypto';
 import * as domain from '@postern/domain';
 import { CommitReader, commitSigner, commitVerifier, Repository } from '@postern/event-log';
-import { createKeyFile } from '@postern/keyring';
+import { createKeyFile, localKeyAdministration, type KeyAdministration } from '@postern/keyring';
+import { takeLock } from '@postern/servers';
 import {
   callOperation,
   connectBus,
@@ -108,6 +109,19 @@ export class VaultWorld {
     return Object.assign(new URL(ownerUrl), { username: serviceRole, password: servicePassword }).href;
   }
 
+  /** What whoever provisions does to the tenants' keys; running vaults notice. */
+  get keyring(): KeyAdministration {
+    const keyFile = join(this.places.folder, 'keyring.json');
+    return localKeyAdministration({
+      keyFile,
+      exclusively: async (work) => {
+        const lock = await takeLock({ path: `${keyFile}.lock`, waitMsMax: connectTimeoutMs });
+        if (lock === undefined) throw new Error('another spec holds the key file');
+        return await work().finally(() => lock.release());
+      },
+    });
+  }
+
   connections(identity: Identity): Repository<domain.Connection, ConnectionEvent> {
     return this.#repository(identity, 'connections', domain.connectionEvolver);
   }
@@ -140,6 +154,7 @@ export class VaultWorld {
       parameters: {},
       scopes: ['read', 'write'],
     } as const;
+    await this.keyring.ensureTenantKey({ tenantId });
     await this.admin(tenantId, domain.tenantEvolver, tenantId, (s) => domain.createTenant({ name: 'T' }, s));
     await this.admin(tenantId, domain.platformEvolver, platformId, (s) =>
       domain.createPlatform({ name: 'P', returnUrls: [] }, s),

@@ -11,12 +11,13 @@ import { vaultGrants, vaultSchema, vaultTables } from './tables.ts';
 const [right, other] = [newId('tenant'), newId('tenant')];
 const now = new Date().toISOString();
 const bytes = '\\x01';
+let versions = 0;
 
-/** One row of each table, of one tenant, and the column that an update would change. A new table needs its line here. */
+/** One row of each table, of one tenant, and what an update would change. A new table needs its line here. */
 const rows: Readonly<Record<string, { row: (tenantId: string) => Record<string, unknown>; change: string }>> = {
   data_key: {
     row: (tenantId) => ({ tenant_id: tenantId, owner_id: newId('connection'), wrapped_key: 'w', created_at: now }),
-    change: 'wrapped_key',
+    change: "wrapped_key = wrapped_key || 'x'",
   },
   credential: {
     row: (tenantId) => ({
@@ -28,7 +29,7 @@ const rows: Readonly<Record<string, { row: (tenantId: string) => Record<string, 
       access_ciphertext: bytes,
       created_at: now,
     }),
-    change: 'bought_by',
+    change: "bought_by = bought_by || 'x'",
   },
   pending_credential: {
     row: (tenantId) => ({
@@ -39,7 +40,7 @@ const rows: Readonly<Record<string, { row: (tenantId: string) => Record<string, 
       ciphertext: bytes,
       expires_at: now,
     }),
-    change: 'session_id',
+    change: "session_id = session_id || 'x'",
   },
   owned_secret: {
     row: (tenantId) => ({
@@ -50,7 +51,11 @@ const rows: Readonly<Record<string, { row: (tenantId: string) => Record<string, 
       ciphertext: bytes,
       created_at: now,
     }),
-    change: 'owner_id',
+    change: "owner_id = owner_id || 'x'",
+  },
+  key_retirement: {
+    row: (tenantId) => ({ tenant_id: tenantId, before_version: (versions += 1), began_at: now }),
+    change: 'gone_at = now()',
   },
 };
 
@@ -114,8 +119,7 @@ const probes: Record<string, (em: EntityManager, table: string) => Promise<boole
   select: async (em, table) => (await em.execute(`select * from vault.${table}`)).length > 0,
   insert: async (em, table) => insert(em, table, rows[table]?.row(right) ?? {}).then(() => true),
   update: async (em, table) => {
-    const column = rows[table]?.change ?? '';
-    return (await affected(em, `update vault.${table} set ${column} = ${column} || 'x'`)) > 0;
+    return (await affected(em, `update vault.${table} set ${rows[table]?.change ?? ''}`)) > 0;
   },
   delete: async (em, table) => (await affected(em, `delete from vault.${table}`)) > 0,
 };
@@ -196,6 +200,23 @@ describe('the tenant walls', () => {
         await em.execute(`update vault.${table} set tenant_id = ?`, [other]);
       });
       await expect(moved).rejects.toThrow('row-level security');
+    }
+  });
+
+  test('have the service in front of them: its role owns nothing, steps over nothing, makes nothing', async () => {
+    const flags = `select rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication as strong,
+        exists (select from pg_class where relowner = r.oid) as owns,
+        exists (select from pg_auth_members where member = r.oid) as member
+      from pg_roles r where rolname = 'vault_tables'`;
+    expect(await owner.em.getConnection().execute(flags)).toEqual([{ strong: false, owns: false, member: false }]);
+    for (const sql of [
+      'create table vault.other (a int)',
+      'alter table vault.credential no force row level security',
+      'drop policy tenant_wall on vault.credential',
+      'select * from vault_migrations.migration',
+      `set role ${new URL(postgres.urlOf('tables')).username}`,
+    ]) {
+      await expect(within(service, right, (em) => em.execute(sql))).rejects.toThrow(/permission denied|must be owner/);
     }
   });
 

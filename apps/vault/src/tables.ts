@@ -7,6 +7,9 @@ export const vaultSchema = 'vault';
 /**
  * The data key of a connection or registration, wrapped by the key service. A shredded one leaves its row with no key,
  * so that a late store cannot make a new one.
+ *
+ * Versions are of the tenant's key: the one that wraps now (which the database reads from `wrappedKey` itself), the one
+ * under which the data key was generated, the one that wrapped it last when it was shredded.
  */
 export const DataKeyTable = defineEntity({
   name: 'DataKey',
@@ -15,6 +18,8 @@ export const DataKeyTable = defineEntity({
     tenantId: p.string().primary(),
     ownerId: p.string().primary(),
     wrappedKey: p.string().nullable(),
+    /** Counts the owner's data keys; what is sealed names the one that sealed it. */
+    generation: p.integer(),
     createdAt: p.datetime(),
   },
 });
@@ -38,6 +43,7 @@ export const CredentialTable = defineEntity({
     credentialId: p.string(),
     accessCiphertext: p.blob(),
     refreshCiphertext: p.blob().nullable(),
+    keyGeneration: p.integer(),
     createdAt: p.datetime(),
   },
 });
@@ -53,6 +59,7 @@ export const PendingCredentialTable = defineEntity({
     sessionId: p.string().primary(),
     credentialId: p.string(),
     ciphertext: p.blob(),
+    keyGeneration: p.integer(),
     expiresAt: p.datetime(),
   },
 });
@@ -71,17 +78,43 @@ export const OwnedSecretTable = defineEntity({
     kind: p.string().primary(),
     version: p.integer().primary(),
     ciphertext: p.blob(),
+    keyGeneration: p.integer(),
     createdAt: p.datetime(),
   },
 });
 export type OwnedSecretRow = InferEntity<typeof OwnedSecretTable>;
 
-export const vaultTables = [DataKeyTable, CredentialTable, PendingCredentialTable, OwnedSecretTable];
+/**
+ * The end of versions of a tenant's key before one: from `beganAt` on nothing is wrapped by them any more, from `goneAt`
+ * on their material is gone from the key service.
+ */
+export const KeyRetirementTable = defineEntity({
+  name: 'KeyRetirement',
+  tableName: 'key_retirement',
+  properties: {
+    tenantId: p.string().primary(),
+    beforeVersion: p.integer().primary(),
+    beganAt: p.datetime(),
+    goneAt: p.datetime().nullable(),
+  },
+});
 
-/** All that the vault's role may do: a stored credential is never changed, only replaced by its next version. */
+export const vaultTables = [
+  DataKeyTable,
+  CredentialTable,
+  PendingCredentialTable,
+  OwnedSecretTable,
+  KeyRetirementTable,
+];
+
+/**
+ * All that the vault's role may do. A stored credential is never changed, only replaced by its next version; its
+ * ciphertext is written anew when its data key is rotated.
+ */
 export const vaultGrants: Readonly<Record<string, readonly TablePrivilege[]>> = Object.freeze({
   data_key: ['select', 'insert', 'update'],
-  credential: ['select', 'insert', 'delete'],
-  pending_credential: ['select', 'insert', 'delete'],
-  owned_secret: ['select', 'insert', 'delete'],
+  credential: ['select', 'insert', 'update', 'delete'],
+  pending_credential: ['select', 'insert', 'update', 'delete'],
+  owned_secret: ['select', 'insert', 'update', 'delete'],
+  key_retirement: ['select', 'insert', 'update'],
 });

@@ -13,6 +13,13 @@ export const vaultLimits = Object.freeze({
   keyServiceCheckIntervalMs: 2_000,
   /** How often a store that met another one looks again before it gives up. */
   storeAttemptsMax: 5,
+  /** How often something sealed is read again because its data key was rotated meanwhile. */
+  openAttemptsMax: 10,
+  /** Data keys that one step of a rewrap takes, and owners whose data key one step replaces. */
+  rewrapBatchKeysMax: 200,
+  rotateBatchOwnersMax: 25,
+  /** Data keys that a step has under way at the key service, so that leases find it free. */
+  rewrapInFlightMax: 8,
   /** How long a confirmation of a position may wait for the follower. */
   confirmWaitMs: 4_000,
   /** How long the start waits for the feeds to be proved. */

@@ -3,6 +3,7 @@ import { connectionEvolver, upcast } from '@postern/domain';
 import { CommitReader } from '@postern/event-log';
 import { EventLogs, ServiceKeys } from '@postern/service';
 
+import { CiphertextAlarm } from './ciphertext-alarm.ts';
 import { ConfirmPosition } from './confirm-position/confirm-position.ts';
 import { ConnectionFeed } from './connection-feed.ts';
 import { Connections } from './connections.ts';
@@ -12,6 +13,9 @@ import { Directory } from './directory.ts';
 import { FindCredential } from './find-credential/find-credential.ts';
 import { KeyServiceWatch } from './key-service-watch.ts';
 import { configuredKeyService } from './key-services.ts';
+import { KeyOperations } from './keys/key-operations.ts';
+import { Rewrap } from './keys/rewrap.ts';
+import { RotateDataKey } from './keys/rotate-data-key.ts';
 import { LeaseRecords } from './lease/lease-records.ts';
 import { LeaseToken } from './lease/lease-token.ts';
 import { RefreshAsker } from './lease/refresh-asker.ts';
@@ -61,6 +65,7 @@ const keyService = {
     KeyServiceWatch,
     ConnectionFeed,
     Directory,
+    CiphertextAlarm,
     DataKeys,
     Credentials,
     PendingCredentials,
@@ -80,6 +85,9 @@ const keyService = {
     SignDpopProof,
     ConfirmPosition,
     ShredKey,
+    RotateDataKey,
+    Rewrap,
+    KeyOperations,
   ],
 })
 export class VaultModule {}

@@ -241,6 +241,12 @@ export const errorTable = Object.freeze({
     ...reread,
     ...hidden,
   }),
+  'vault.key_version_in_use': row(
+    409,
+    'That version of the tenant’s key is still in use',
+    'Run: postern keys rotate.',
+    { ...reread, ...hidden },
+  ),
   'vault.key_service_unavailable': row(503, 'The key service cannot be reached', 'Try again after Retry-After.', later),
   'vault.database_unavailable': row(
     503,

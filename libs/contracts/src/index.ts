@@ -109,6 +109,7 @@ export { adminAggregates, currentEpoch, epochOf, inboxPrefix, subjects, type Adm
 export { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
 export { TokenSet } from './token-set.ts';
 export { TrustBundle } from './trust.ts';
+export { KeysRetired, KeysRewrapped, KeysStatus } from './vault-keys.ts';
 export {
   Base64Url,
   CompactJwe,

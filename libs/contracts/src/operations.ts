@@ -17,6 +17,14 @@ import { limits } from './limits.ts';
 import { RefreshStatus } from './refresh-status.ts';
 import { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
 import {
+  KeysRetired,
+  KeysRetiredRequest,
+  KeysRewrapped,
+  KeysRewrapRequest,
+  KeysStatus,
+  KeysStatusRequest,
+} from './vault-keys.ts';
+import {
   CompactJwe,
   CompactJws,
   JwsAlgorithm,
@@ -466,6 +474,30 @@ export const operations = Object.freeze({
     summary: 'Shreds the data key of a connection whose deletion stands in the log, and appends ConnectionKeyShredded.',
     request: z.strictObject({ ...ConnectionKey }),
     reply: z.object({ position: Position }),
+  }),
+  keysStatus: operation('vault.keys.status', {
+    owner: 'vault',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: "Tells which versions of a tenant's key its data keys need, and from when on its shreddings are complete.",
+    request: KeysStatusRequest,
+    reply: KeysStatus,
+  }),
+  keysRewrap: operation('vault.keys.rewrap', {
+    owner: 'vault',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: "Wraps the next batch of a tenant's data keys anew, and tells how far it is; repeats do what is left.",
+    request: KeysRewrapRequest,
+    reply: KeysRewrapped,
+  }),
+  keysRetired: operation('vault.keys.retired', {
+    owner: 'vault',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: "Takes down that versions of a tenant's key are gone from the key service; repeats answer the same.",
+    request: KeysRetiredRequest,
+    reply: KeysRetired,
   }),
 });
 

@@ -1,5 +1,5 @@
 export { openCredential, sealCredential, type CredentialBinding, type CredentialContext } from './credential.ts';
-export { createKeyFile, rotateKeyFile, type KeyFileAccess } from './key-file.ts';
+export { createKeyFile, type KeyFileAccess } from './key-file.ts';
 export {
   dataKeyBytes,
   type DataKey,
@@ -9,7 +9,12 @@ export {
   type UnwrapResult,
   type WrappedDataKey,
 } from './key-service.ts';
-export { localKeyService } from './local-key-service.ts';
+export { keyFileCheckIntervalMs, localKeyService } from './local-key-service.ts';
+export {
+  localKeyAdministration,
+  type LocalKeyAdministration,
+  type LocalKeyAdministrationOptions,
+} from './local-key-administration.ts';
 export type { KeyAdministration, RetireBefore } from './key-administration.ts';
 export { argon2Lanes, argon2MemoryKiB, argon2Passes, passphraseCharactersMin } from './passphrase.ts';
 export { transitKeyAdministration } from './transit-key-administration.ts';

@@ -11,8 +11,8 @@ export interface RetireBefore extends TenantScope {
  * old versions go, or the key itself, could destroy every credential (DESIGN §6).
  *
  * Every method may be repeated: asked again after a crash it finishes what is left. Every method throws
- * {PosternError} `vault.key_service_unavailable` when the service cannot be asked, and `request.malformed` when
- * `tenantId` is no tenant id.
+ * {PosternError} `vault.key_service_unavailable` when the service cannot be asked or, but for `ensureTenantKey` and
+ * `status`, the tenant has no key yet; and `request.malformed` when `tenantId` is no tenant id.
  */
 export interface KeyAdministration {
   /**
@@ -31,7 +31,10 @@ export interface KeyAdministration {
 
   /**
    * Lets versions go for ever: first they do not open any more, then their material is gone (transit
-   * `min_decryption_version`, then `trim`). Whatever is still wrapped by one of them is lost; rewrap before.
+   * `min_decryption_version`, then `trim`). Whatever is still wrapped by one of them is lost; rewrap before. A version
+   * that is not older than the oldest changes nothing.
+   *
+   * @throws {PosternError} `request.malformed` for a version below 1, beyond the latest, or no whole number.
    */
   retireBefore(of: RetireBefore): Promise<void>;
 

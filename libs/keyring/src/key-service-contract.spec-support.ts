@@ -92,7 +92,8 @@ export function keyServiceContract(name: string, start: () => Promise<KeyService
     });
 
     test('closed, it says so and opens nothing', async () => {
-      const { service: closing, stop } = await start();
+      const { service: closing, tenantIds, stop } = await start();
+      const [tenantId] = tenantIds;
       const { wrapped } = await closing.generateDataKey({ tenantId });
       await closing.close();
       expect((await closing.status()).ready).toBe(false);

@@ -18,7 +18,7 @@ export async function decideAdmin<State, Event extends { type: string; version: 
   return state;
 }
 
-/** The aggregates of one kind and tenant, as their newest commits carry them. */
+/** The aggregates of one kind and tenant, or of every tenant (`*`), as their newest commits carry them. */
 export async function listAdmin<State, Event extends { type: string; version: number; data: object }>(
   session: Session,
   { evolver, tenantId }: { evolver: Evolver<State, Event>; tenantId: string },
@@ -27,7 +27,8 @@ export async function listAdmin<State, Event extends { type: string; version: nu
   const found: State[] = [];
   const filter = `admin.${tenantId}.${evolver.kind}.*`;
   for await (const message of session.admin.read({ filter, lastPerSubject: true })) {
-    const { state, revision } = await repository.load({ tenantId, id: message.subject.split('.')[3] ?? '' });
+    const [, owner = '', , id = ''] = message.subject.split('.');
+    const { state, revision } = await repository.load({ tenantId: owner, id });
     if (revision > 0) found.push(state);
   }
   return found;

@@ -1,6 +1,12 @@
 import { PosternError } from '@postern/contracts';
-import { transitKeyAdministration, type KeyAdministration, type VaultAccess } from '@postern/keyring';
+import {
+  transitKeyAdministration,
+  type KeyAdministration,
+  type LocalKeyAdministration,
+  type VaultAccess,
+} from '@postern/keyring';
 
+import { openKeyFile } from './key-file.ts';
 import { keyringOf } from './keyring-choice.ts';
 import type { DataFolder } from './paths.ts';
 
@@ -15,12 +21,7 @@ const variables = {
   namespace: 'POSTERN_KEYRING_VAULT_NAMESPACE',
 } as const;
 
-/**
- * Makes a tenant's key-encryption key where the keyring wants one made. May be repeated.
- *
- * @param keyServerUrl where the data folder's own Vault is, when it has one and it runs.
- * @throws {PosternError} `vault.key_service_unavailable`, and `config.invalid` for variables that are not whole.
- */
+/** Makes a tenant's key-encryption key, as {@link openKeyAdministration} finds its keyring. May be repeated. */
 export async function ensureTenantKey(
   folder: DataFolder,
   tenantId: string,
@@ -29,20 +30,25 @@ export async function ensureTenantKey(
 ): Promise<void> {
   const administration = await openKeyAdministration(folder, keyServerUrl, env);
   try {
-    await administration?.ensureTenantKey({ tenantId });
+    await administration.ensureTenantKey({ tenantId });
   } finally {
-    await administration?.close();
+    await administration.close();
   }
 }
 
-/** Whoever provisions keys where this data folder's keyring is; undefined where a key file needs nobody. */
+/**
+ * Whoever provisions keys where this data folder's keyring is.
+ *
+ * @param keyServerUrl where the data folder's own Vault is, when it has one and it runs.
+ * @throws {PosternError} `vault.key_service_unavailable`, and `config.invalid` for variables that are not whole.
+ */
 export async function openKeyAdministration(
   folder: DataFolder,
   keyServerUrl: string | undefined,
-  env: NodeJS.ProcessEnv,
-): Promise<KeyAdministration | undefined> {
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<KeyAdministration | LocalKeyAdministration> {
   if (env['POSTERN_KEYRING'] === 'transit') return await transitKeyAdministration(accessFrom(env));
-  if (keyringOf(folder) !== 'vault') return undefined;
+  if (keyringOf(folder) !== 'vault') return openKeyFile(folder);
   if (keyServerUrl === undefined) {
     throw new PosternError('vault.key_service_unavailable', 'The Vault of this data folder does not run: postern up.');
   }

@@ -10,6 +10,7 @@ const unreachable = new Set([
   'service.not_ready',
   'servers.not_found',
   'vault.key_service_unavailable',
+  'vault.database_unavailable',
 ]);
 
 /** The exit code that an error means to a script. */

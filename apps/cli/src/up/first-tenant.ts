@@ -17,7 +17,7 @@ const AdministratorFile = z.object({
 });
 
 /**
- * Creates the first tenant and its first administrator, unless an earlier start did.
+ * Creates the first tenant with its key and its first administrator, unless an earlier start did.
  *
  * The ids are written before they are used: a start that was killed in between goes on with the same ones.
  */

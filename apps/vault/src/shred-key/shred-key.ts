@@ -6,6 +6,7 @@ import { callingApp, commitOrigin, Serves } from '@postern/service';
 
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
+import { shredDataKey } from '../data-key-rows.ts';
 import { DataKeys } from '../data-keys.ts';
 import { OwnedSecrets } from '../owned-secrets.ts';
 import { PendingCredentials } from '../pending-credentials.ts';
@@ -36,7 +37,7 @@ export class ShredKey {
     const owner = ownerOf(state);
     const key = { tenantId, ownerId: connectionId };
     await this.database.inTenant(tenantId, async (em) => {
-      await this.dataKeys.shred(em, key);
+      await shredDataKey(em, key);
       await this.credentials.removeAll(em, owner);
       await this.pending.remove(em, owner);
       await this.secrets.removeAll(em, key);

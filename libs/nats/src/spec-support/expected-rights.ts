@@ -77,6 +77,9 @@ export const callers: Readonly<Record<OperationKey, readonly Caller[]>> = {
   signDpopProof: ['authorization', 'refresh', 'revocation'],
   confirmPosition: ['revocation'],
   shredConnectionKey: ['revocation'],
+  keysStatus: ['administrator'],
+  keysRewrap: ['administrator'],
+  keysRetired: ['administrator'],
 };
 
 export const servers: Readonly<Record<OperationKey, IdentityName>> = {
@@ -109,4 +112,7 @@ export const servers: Readonly<Record<OperationKey, IdentityName>> = {
   signDpopProof: 'vault',
   confirmPosition: 'vault',
   shredConnectionKey: 'vault',
+  keysStatus: 'vault',
+  keysRewrap: 'vault',
+  keysRetired: 'vault',
 };

@@ -1,0 +1,25 @@
+import { PosternError } from '@postern/contracts';
+import { localKeyAdministration, type LocalKeyAdministration } from '@postern/keyring';
+import { takeLock } from '@postern/servers';
+
+import { keyringPassphrase } from './keyring-passphrase.ts';
+import type { DataFolder } from './paths.ts';
+
+const lockWaitMsMax = 30_000;
+
+/**
+ * What may change the tenants' keys of a data folder, one command at a time. The vault is not told: it notices.
+ *
+ * @throws {PosternError} from a change, `service.not_ready` while another command holds the key file.
+ */
+export function openKeyFile({ keyringFile }: DataFolder): LocalKeyAdministration {
+  return localKeyAdministration({
+    keyFile: keyringFile,
+    passphrase: keyringPassphrase(),
+    exclusively: async (work) => {
+      const lock = await takeLock({ path: `${keyringFile}.lock`, waitMsMax: lockWaitMsMax });
+      if (lock === undefined) throw new PosternError('service.not_ready', 'Another command changes the key file.');
+      return await work().finally(() => lock.release());
+    },
+  });
+}
