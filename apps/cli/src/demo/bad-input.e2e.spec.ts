@@ -9,7 +9,7 @@ import { PlatformHttp, requestTokens, type HttpAnswer } from './platform-client.
 import { story } from './story.ts';
 import { endUser, goThroughConnect, withWorld, type World } from './world.ts';
 
-const wholeTimeoutMs = 180_000;
+const wholeTimeoutMs = 300_000;
 
 /** A second platform, of the same tenant when none is given: it must see nothing of the first one's. */
 async function stranger(world: World, site: PlatformSite, tenantId = world.tenantId): Promise<PlatformHttp> {
