@@ -28,6 +28,7 @@ import { RegistrationSecrets } from './registration-secrets/registration-secrets
 import { ReleaseRefreshToken } from './release-refresh-token/release-refresh-token.ts';
 import { ReleaseRevokedTokens } from './release-revoked-tokens/release-revoked-tokens.ts';
 import { ShredKey } from './shred-key/shred-key.ts';
+import { Shredder } from './shred-key/shredder.ts';
 import { SignAssertion } from './sign-assertion/sign-assertion.ts';
 import { SignDpopProof } from './sign-dpop-proof/sign-dpop-proof.ts';
 import { StoreCredential } from './store-credential/store-credential.ts';
@@ -84,6 +85,7 @@ const keyService = {
     SignAssertion,
     SignDpopProof,
     ConfirmPosition,
+    Shredder,
     ShredKey,
     RotateDataKey,
     Rewrap,

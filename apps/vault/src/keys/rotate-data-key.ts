@@ -6,12 +6,13 @@ import { openCredential, sealCredential, type KeyService } from '@postern/keyrin
 
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
-import { mayWrap, shredDataKey } from '../data-key-rows.ts';
+import { mayWrap } from '../data-key-rows.ts';
 import { DataKeys, KeyServiceHolder, type KeyOwner } from '../data-keys.ts';
 import { Directory } from '../directory.ts';
 import { OwnedSecrets } from '../owned-secrets.ts';
 import { PendingCredentials } from '../pending-credentials.ts';
 import type { Reseal } from '../sealed-token-set.ts';
+import { Shredder } from '../shred-key/shredder.ts';
 import { VaultDatabase } from '../vault-database.ts';
 import { replaceDataKey, takeAlone, type DueDataKey } from './key-rows.ts';
 
@@ -37,6 +38,7 @@ export class RotateDataKey {
     private readonly credentials: Credentials,
     private readonly pending: PendingCredentials,
     private readonly secrets: OwnedSecrets,
+    private readonly shredder: Shredder,
   ) {
     this.#keyService = holder.keyService;
   }
@@ -50,7 +52,7 @@ export class RotateDataKey {
   async rotate(owner: KeyOwner, { wrapped, generation }: DueDataKey): Promise<void> {
     const { tenantId } = owner;
     const resealAll = await this.#resealing(owner);
-    if (resealAll === undefined) return await this.#shredAgain(owner);
+    if (resealAll === undefined) return await this.shredder.shred({ tenantId, connectionId: owner.ownerId });
     const old = await this.#keyService.unwrapDataKey({ tenantId, wrapped });
     const next = await this.#keyService.generateDataKey({ tenantId });
     const reseal: Reseal = (binding, sealed) => {
@@ -97,17 +99,5 @@ export class RotateDataKey {
       await this.pending.reseal(em, owner, to);
       await this.secrets.reseal(em, { ...owner, ownerId }, to);
     };
-  }
-
-  async #shredAgain(owner: KeyOwner): Promise<void> {
-    const { tenantId, ownerId: connectionId } = owner;
-    await this.database.inTenant(tenantId, async (em) => {
-      await shredDataKey(em, owner);
-      await this.credentials.removeAll(em, { tenantId, connectionId });
-      await this.pending.remove(em, { tenantId, connectionId });
-      await this.secrets.removeAll(em, owner);
-    });
-    this.dataKeys.forget(owner);
-    this.credentials.forget({ tenantId, connectionId });
   }
 }
