@@ -145,17 +145,20 @@ await describeWithServer('vault', 'when what the vault stands on fails', () => {
       await untilLeased(warm);
       await untilLeased(cold);
       await keys.server.seal();
-      forget(cold);
-      const refused = await refusal(lease(cold));
-      expect([refused.code, refused.row.retry, refused.row.status]).toEqual([keysGone, 'later', 503]);
-      expect(refused.message).not.toMatch(/https|sealed/);
-      expect((await lease(warm)).sealed_token).toMatch(/^ey/);
-      await untilCheck('key_service', /sealed/);
-      expect((await readiness()).status).toBe(503);
-      expect((await fetch(`${vault.httpUrl}/healthz`)).status).toBe(200);
-      // Nothing new can be stored either, and it is said in the same way.
-      expect(await codeOf(connected(world, customer))).toBe(keysGone);
-      await keys.server.unseal();
+      try {
+        forget(cold);
+        const refused = await refusal(lease(cold));
+        expect([refused.code, refused.row.retry, refused.row.status]).toEqual([keysGone, 'later', 503]);
+        expect(refused.message).not.toMatch(/https|sealed/);
+        expect((await lease(warm)).sealed_token).toMatch(/^ey/);
+        await untilCheck('key_service', /sealed/);
+        expect((await readiness()).status).toBe(503);
+        expect((await fetch(`${vault.httpUrl}/healthz`)).status).toBe(200);
+        // Nothing new can be stored either, and it is said in the same way.
+        expect(await codeOf(connected(world, customer))).toBe(keysGone);
+      } finally {
+        await keys.server.unseal();
+      }
       await untilLeased(cold);
       await untilCheck('key_service', /^ok$/);
       await untilLeased(await connected(world, customer));

@@ -5,7 +5,6 @@ import { transitLimits } from './transit-limits.ts';
 import {
   isDone,
   keyServiceUnavailable,
-  reasonOf,
   VaultClient,
   wordsOf,
   type VaultAnswer,

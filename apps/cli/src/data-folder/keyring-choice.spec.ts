@@ -12,7 +12,10 @@ beforeEach(async () => {
   root = temporaryDataDir('postern-choice-');
   folder = await dataFolder(join(root, 'data'));
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
+afterEach(() => {
+  delete process.env['POSTERN_KEYRING_PASSPHRASE_FILE'];
+  rmSync(root, { recursive: true, force: true });
+});
 
 const refused = expect.objectContaining({ code: 'config.invalid' });
 
@@ -34,6 +37,13 @@ test('a folder that has a key file and no word about it was begun with it', () =
   writeFileSync(folder.keyringFile, '{}');
   expect(() => chooseKeyring(folder, 'vault')).toThrow(refused);
   expect(chooseKeyring(folder)).toBe('local');
+});
+
+test('a passphrase that would protect nothing is refused', () => {
+  process.env['POSTERN_KEYRING_PASSPHRASE_FILE'] = '/etc/postern/passphrase';
+  expect(() => chooseKeyring(folder, 'vault')).toThrow(refused);
+  expect(keyringOf(folder)).toBeUndefined();
+  expect(chooseKeyring(folder, 'local')).toBe('local');
 });
 
 test('a word that is none is refused', () => {

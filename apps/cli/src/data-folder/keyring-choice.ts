@@ -31,7 +31,8 @@ export function keyringOf(folder: DataFolder): KeyringChoice | undefined {
  * Decides on the keyring of a data folder, once: data keys open with what wrapped them and with nothing else.
  *
  * @param wanted what was asked for; what the folder has, else `local`, when absent.
- * @throws {PosternError} `config.invalid` for another one than the folder was begun with.
+ * @throws {PosternError} `config.invalid` for another one than the folder was begun with, and for a passphrase that
+ *   would protect nothing.
  */
 export function chooseKeyring(folder: DataFolder, wanted?: KeyringChoice): KeyringChoice {
   const begun = keyringOf(folder);
@@ -42,6 +43,11 @@ export function chooseKeyring(folder: DataFolder, wanted?: KeyringChoice): Keyri
       `${folder.root} was begun with --keyring ${begun}, and its credentials open with nothing else. ` +
         `Start it so, or begin another folder with --data.`,
     );
+  }
+  if (choice === 'vault' && (process.env['POSTERN_KEYRING_PASSPHRASE_FILE'] ?? '') !== '') {
+    const sentence =
+      'POSTERN_KEYRING_PASSPHRASE_FILE is for a key file, and with --keyring vault there is none: unset it.';
+    throw new PosternError('config.invalid', sentence);
   }
   writePrivate(folder.keyringChoiceFile, `${choice}\n`);
   return choice;
