@@ -1,7 +1,15 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { newId, TrustBundle, type AdminEvent, type ConnectionEvent, type IdentityName } from '@postern/contracts';
+import {
+  type AdminEvent,
+  type ConnectionEvent,
+  type ConsumerKey,
+  consumers,
+  type IdentityName,
+  newId,
+  TrustBundle,
+} from '@postern/contracts';
 import { generateSealingKey, generateSigningKey } from '@postern/crypto';
 import { connectionEvolver, registrationEvolver, upcast, type Connection, type Registration } from '@postern/domain';
 import { commitSigner, CommitReader, commitVerifier, Repository } from '@postern/event-log';
@@ -130,10 +138,11 @@ export class World {
     return registrationId;
   }
 
-  /** What JetStream says of the durable consumer. */
-  async consumer(): Promise<ConsumerState> {
+  /** What JetStream says of a durable consumer. */
+  async consumer(key: ConsumerKey = 'refreshWorker'): Promise<ConsumerState> {
     const { connection } = await this.bus('provisioner');
-    return (await connection.request('$JS.API.CONSUMER.INFO.REFRESH.refresh-worker')).json();
+    const { stream, name } = consumers[key];
+    return (await connection.request(`$JS.API.CONSUMER.INFO.${stream}.${name}`)).json();
   }
 
   async close(): Promise<void> {
