@@ -39,6 +39,7 @@ export class Credentials implements OnApplicationShutdown {
   readonly #ciphertexts = new LRUCache<string, Uint8Array>({
     max: vaultLimits.ciphertextsCachedMax,
     ttl: vaultLimits.ciphertextCachedMsMax,
+    ttlResolution: vaultLimits.cacheClockMs,
   });
 
   constructor(database: VaultDatabase, dataKeys: DataKeys) {
@@ -95,11 +96,19 @@ export class Credentials implements OnApplicationShutdown {
 
   /** The access token of a version. @throws {PosternError} `vault.credential_missing`, `vault.ciphertext_invalid` */
   async openAccess(owner: CredentialOwner, version: number): Promise<AccessPart> {
-    const name = `${owner.tenantId}/${owner.connectionId}/${version}`;
+    const name = nameOf(owner, version);
     const cached = this.#ciphertexts.get(name);
     const ciphertext = cached ?? (await this.#row(owner, version)).accessCiphertext;
     if (cached === undefined) this.#ciphertexts.set(name, ciphertext);
     return await this.#openAccess(owner, version, ciphertext);
+  }
+
+  /** The same from memory alone; undefined where that does not hold both the ciphertext and its key. */
+  peekAccess(owner: CredentialOwner, version: number): AccessPart | undefined {
+    const sealed = this.#ciphertexts.get(nameOf(owner, version));
+    if (sealed === undefined) return undefined;
+    const binding = bindingOf(owner, version, 'access_token');
+    return this.#dataKeys.peek(keyOf(owner), (dataKey) => openJson(dataKey, { binding, sealed, schema: AccessPart }));
   }
 
   /** The refresh token of a version, or undefined when it has none; throws as `openAccess`. */
@@ -167,6 +176,10 @@ export class Credentials implements OnApplicationShutdown {
   async #find({ tenantId }: CredentialOwner, where: Partial<CredentialRow>): Promise<CredentialRow | null> {
     return await this.#database.inTenant(tenantId, (em) => em.findOne(CredentialTable, where));
   }
+}
+
+function nameOf({ tenantId, connectionId }: CredentialOwner, version: number): string {
+  return `${tenantId}/${connectionId}/${version}`;
 }
 
 function keyOf({ tenantId, connectionId }: CredentialOwner) {

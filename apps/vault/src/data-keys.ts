@@ -34,6 +34,7 @@ export class DataKeys implements OnApplicationShutdown {
   readonly #cache = new LRUCache<string, Buffer>({
     max: vaultLimits.dataKeysCachedMax,
     ttl: vaultLimits.dataKeyCachedMsMax,
+    ttlResolution: vaultLimits.cacheClockMs,
     dispose: zero,
   });
 
@@ -56,6 +57,12 @@ export class DataKeys implements OnApplicationShutdown {
       if (dataKey !== undefined) return work(dataKey);
       await (this.#loading.get(name) ?? this.#load(name, owner));
     }
+  }
+
+  /** As `use`, at once, where the key is in memory; undefined where it is not. */
+  peek<T>(owner: KeyOwner, work: (dataKey: Uint8Array) => T): T | undefined {
+    const dataKey = this.#cache.get(nameOf(owner));
+    return dataKey === undefined ? undefined : work(dataKey);
   }
 
   /**

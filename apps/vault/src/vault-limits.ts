@@ -9,6 +9,8 @@ export const vaultLimits = Object.freeze({
   /** States of connections in memory, kept by the follower. */
   connectionsCachedMax: 50_000,
   cacheSweepIntervalMs: 10_000,
+  /** How often the caches look at the clock. */
+  cacheClockMs: 100,
   /** How often a store that met another one looks again before it gives up. */
   storeAttemptsMax: 5,
   /** How long a confirmation of a position may wait for the follower. */
