@@ -30,6 +30,8 @@ export const X25519PublicJwk = z.object({
   kid: z.string().max(128).optional(),
   use: z.literal('enc').optional(),
   alg: z.literal('ECDH-ES').optional(),
+  /** Whoever sends the private part has told the bus: nothing is sealed to such a key. */
+  d: z.never().optional(),
 });
 export type X25519PublicJwk = z.infer<typeof X25519PublicJwk>;
 
