@@ -57,8 +57,11 @@ async function benchBus(world, { load, echo, route }, tell) {
   await load.ask({ kind: 'each', subject: leases, inFlight: 64, from: 0, to: ids.length });
   const figures = { requestBytes, replyBytes };
   const onBus = (inFlight, more = {}) => ({
-    baseline: () => load.ask({ kind: 'bus', subject: echoes, inFlight, durationMs: roundMs }),
-    ours: () => load.ask({ kind: 'bus', subject: leases, inFlight, durationMs: roundMs, checked: true, ...more }),
+    baseline: () => withCpu(echo.pid, () => load.ask({ kind: 'bus', subject: echoes, inFlight, durationMs: roundMs })),
+    ours: () =>
+      withCpu(vault.process.pid, () =>
+        load.ask({ kind: 'bus', subject: leases, inFlight, durationMs: roundMs, checked: true, ...more }),
+      ),
   });
   for (const inFlight of [1, 64, 256]) {
     tell(`leases, ${inFlight} in flight`);
@@ -116,7 +119,12 @@ async function inTurn({ baseline, ours, warm = true }) {
     figures.baseline.push(await baseline());
   }
   const middle = (answers, name) => median(answers.map((answer) => answer[name]));
-  const of = (answers) => ({ perSecond: middle(answers, 'perSecond'), p50Ms: middle(answers, 'p50Ms') });
+  const of = (answers) => ({
+    perSecond: middle(answers, 'perSecond'),
+    p50Ms: middle(answers, 'p50Ms'),
+    cpuUs: middle(answers, 'cpuUs'),
+    late: answers.reduce((sum, { late }) => sum + late, 0),
+  });
   return { baseline: of(figures.baseline), ours: of(figures.ours) };
 }
 
@@ -146,6 +154,19 @@ async function benchMemory(world, { load }, tell) {
   return figures;
 }
 
+/** What one request costs its responder: time on a processor, whoever else wants the machine. */
+async function withCpu(pid, ask) {
+  const before = cpuUs(pid);
+  const answer = await ask();
+  return { ...answer, cpuUs: (cpuUs(pid) - before) / answer.count };
+}
+
+/** Linux counts in hundredths of a second. */
+function cpuUs(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}
+
 function rssMiB(pid) {
   const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kibibytes) / 1_024;
@@ -166,6 +187,7 @@ function reportOf({ requestBytes, replyBytes, c1, c64, c256, recipients, cold, h
       echo_c1_p50_ms: round(c1.baseline.p50Ms),
       echo_c64_per_s: perSecond(c64.baseline),
       echo_c256_per_s: perSecond(c256.baseline),
+      echo_c64_responder_cpu_us: round(c64.baseline.cpuUs, 0),
       http_route_c64_per_s: perSecond(http.baseline),
       warm_p50_ms: round(cold.baseline.p50Ms),
     },
@@ -174,12 +196,14 @@ function reportOf({ requestBytes, replyBytes, c1, c64, c256, recipients, cold, h
       lease_c1_p50_ms: round(c1.ours.p50Ms),
       lease_c64_per_s: perSecond(c64.ours),
       lease_c64_p50_ms: round(c64.ours.p50Ms),
+      lease_c64_vault_cpu_us: round(c64.ours.cpuUs, 0),
       lease_c256_per_s: perSecond(c256.ours),
       lease_c256_p50_ms: round(c256.ours.p50Ms),
       lease_recipients_per_s: perSecond(recipients.ours),
       http_c64_per_s: perSecond(http.ours),
       cold_p50_ms: round(cold.ours.p50Ms),
       cold_key_service: 'local',
+      late: [c1, c64, c256, recipients, http].reduce((sum, { ours }) => sum + ours.late, 0),
       memory: {
         connections: memory.connections,
         start_to_ready_s: round(memory.readyS, 2),

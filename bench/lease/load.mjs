@@ -52,33 +52,58 @@ async function prepare({ link, ids, agentId }) {
 
 async function drive({ inFlight, durationMs }, send) {
   const times = [];
+  let late = 0;
   const since = performance.now();
   const until = since + durationMs;
   const worker = async () => {
     for (let begun = performance.now(); begun < until; begun = performance.now()) {
-      await send();
-      times.push(performance.now() - begun);
+      if (await inTime(send)) times.push(performance.now() - begun);
+      else late += 1;
     }
   };
   await Promise.all(Array.from({ length: inFlight }, worker));
-  return { perSecond: (times.length * 1_000) / (performance.now() - since), p50Ms: median(times) };
+  return told(times, since, late);
 }
+
+function told(times, since, late) {
+  return {
+    count: times.length,
+    perSecond: (times.length * 1_000) / (performance.now() - since),
+    p50Ms: median(times),
+    late,
+  };
+}
+
+/** A machine that is too slow for a deadline breaks nothing: that is counted. Everything else is an error. */
+async function inTime(send) {
+  try {
+    await send();
+    return true;
+  } catch (error) {
+    if (error instanceof Late || error.name === 'TimeoutError') return false;
+    throw error;
+  }
+}
+
+class Late extends Error {}
 
 /** Once for every connection, and how long each took. */
 async function each({ subject, inFlight = 1, from, to }) {
   const times = [];
   const since = performance.now();
+  let late = 0;
   let next = from;
   const worker = async () => {
     while (next < to) {
       const payload = payloads.one[next++];
       const begun = performance.now();
-      refuseError(await connection.request(subject, payload, { timeout: requestTimeoutMs }));
-      times.push(performance.now() - begun);
+      const send = async () => refuseError(await connection.request(subject, payload, { timeout: requestTimeoutMs }));
+      if (await inTime(send)) times.push(performance.now() - begun);
+      else late += 1;
     }
   };
   await Promise.all(Array.from({ length: inFlight }, worker));
-  return { p50Ms: median(times), perSecond: (times.length * 1_000) / (performance.now() - since) };
+  return told(times, since, late);
 }
 
 async function overBus({ subject, recipients = 'one', checked = false }) {
@@ -90,7 +115,10 @@ async function overBus({ subject, recipients = 'one', checked = false }) {
 
 /** A problem document begins with its type; a lease never does. */
 function refuseError(answer) {
-  if (answer.data[2] === 0x74 && answer.headers?.has('Nats-Service-Error-Code')) throw new Error(answer.string());
+  if (answer.data[2] !== 0x74) return;
+  const status = answer.headers?.get('Nats-Service-Error-Code') ?? '';
+  if (status === '503' || status === '504') throw new Late(answer.string());
+  if (status !== '') throw new Error(answer.string());
 }
 
 function overHttp({ port, token, ids, body }, agent) {
@@ -105,10 +133,15 @@ function overHttp({ port, token, ids, body }, agent) {
       let bytes = 0;
       response.on('data', (chunk) => (bytes += chunk.length));
       response.once('end', () =>
-        response.statusCode === 200 ? resolve(bytes) : reject(new Error(`${path} answered ${response.statusCode}`)),
+        response.statusCode === 200 ? resolve(bytes) : reject(httpError(path, response.statusCode)),
       );
     });
     request.once('error', reject);
     request.end(body);
   });
+}
+
+function httpError(path, status) {
+  const sentence = `${path} answered ${status}`;
+  return status === 503 || status === 504 ? new Late(sentence) : new Error(sentence);
 }
