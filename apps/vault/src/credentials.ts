@@ -98,9 +98,11 @@ export class Credentials implements OnApplicationShutdown {
   async openAccess(owner: CredentialOwner, version: number): Promise<AccessPart> {
     const name = nameOf(owner, version);
     const cached = this.#ciphertexts.get(name);
-    const ciphertext = cached ?? (await this.#row(owner, version)).accessCiphertext;
-    if (cached === undefined) this.#ciphertexts.set(name, ciphertext);
-    return await this.#openAccess(owner, version, ciphertext);
+    if (cached !== undefined) return await this.#openAccess(owner, version, cached);
+    // The key is fetched beside the row: the first lease of a connection waits for both.
+    const [{ accessCiphertext }] = await Promise.all([this.#row(owner, version), this.#dataKeys.fetch(keyOf(owner))]);
+    this.#ciphertexts.set(name, accessCiphertext);
+    return await this.#openAccess(owner, version, accessCiphertext);
   }
 
   /** The same from memory alone; undefined where that does not hold both the ciphertext and its key. */

@@ -59,6 +59,11 @@ export class DataKeys implements OnApplicationShutdown {
     }
   }
 
+  /** Brings the owner's key into memory; throws as `use` does. */
+  async fetch(owner: KeyOwner): Promise<void> {
+    await this.use(owner, () => undefined);
+  }
+
   /** As `use`, at once, where the key is in memory; undefined where it is not. */
   peek<T>(owner: KeyOwner, work: (dataKey: Uint8Array) => T): T | undefined {
     const dataKey = this.#cache.get(nameOf(owner));
