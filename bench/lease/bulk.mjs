@@ -16,7 +16,7 @@ const lifeMs = 86_400_000;
 export const accessToken = 'a'.repeat(128);
 
 /** Connections that can be leased, each authorized by one commit. @returns their ids. */
-export async function makeConnections(world, count, { keyService = undefined, tell = () => undefined } = {}) {
+export async function makeConnections(world, count, { keyService, tell = () => undefined } = {}) {
   const keys = keyService ?? (await localKeyService({ keyFile: world.keyFile }));
   const bus = await busOf(world, 'authorization');
   const database = new pg.Client({ connectionString: world.ownerUrl });

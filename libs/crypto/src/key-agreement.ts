@@ -1,5 +1,5 @@
 import { createHash, diffieHellman, type KeyObject } from 'node:crypto';
-import { decodeBase64url, framed, isRecord, zero } from './bytes.ts';
+import { framed, isRecord, zero } from './bytes.ts';
 import { KeyInvalidError } from './errors.ts';
 import { generateOkp, parseOkpPublic, type OkpKeyPair, type OkpPrivateJwk, type OkpPublicJwk } from './jwk.ts';
 

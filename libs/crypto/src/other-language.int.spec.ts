@@ -19,10 +19,10 @@ interface Answer {
 const hasGo = spawnSync('go', ['version']).status === 0;
 const required = process.env['POSTERN_REQUIRE_SERVERS'] === '1';
 
-if (!hasGo && !required) describe.skip(`${title} (skipped: go was not found)`, tests);
-else describe(title, tests);
+const runs = hasGo || required;
+const suite = runs ? describe : describe.skip;
 
-function tests(): void {
+suite(runs ? title : `${title} (skipped: go was not found)`, () => {
   const folder = mkdtempSync(join(tmpdir(), 'postern-open-jwe-'));
   const binary = join(folder, 'open-jwe');
 
@@ -75,4 +75,4 @@ function tests(): void {
       { plaintext: undefined, refused: true },
     ]);
   });
-}
+});

@@ -48,7 +48,11 @@ describe('a sealer', () => {
     const kids = [undefined, '', '-', '+', 'a', '.a', 'a.', '1.a'].map((kid) => ({ recipient: { ...publicJwk, kid } }));
     const scopes = ['a', 'a.', '.a', 'a.-', '1.a', ''].map((scope) => ({ scope }));
     const parties = [{ apu: 'a', apv: 'b' }, { apu: 'ab' }, { apv: 'ab' }, { apu: 'a.b' }, { apu: '', apv: '' }];
-    const all = [...kids, ...scopes, ...parties].map((more) => ephemeral(more));
+    const together = [
+      { scope: 'a', recipient: { ...publicJwk, kid: 'k.-' } },
+      { scope: 'a.+k', recipient: { ...publicJwk, kid: undefined } },
+    ];
+    const all = [...kids, ...scopes, ...parties, ...together].map((more) => ephemeral(more));
     expect(new Set(all).size).toBe(all.length);
     expect(sealer.size).toBe(all.length);
   });
