@@ -6,7 +6,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 
-const benchmarks = { log: () => import('./log.mjs') };
+const benchmarks = { log: () => import('./log.mjs'), lease: () => import('./lease.mjs') };
 
 const [name = 'log'] = process.argv.slice(2);
 const load = benchmarks[name];

@@ -53,6 +53,7 @@ export class Credentials implements OnApplicationShutdown {
   readonly #ciphertexts = new LRUCache<string, SealedAccess>({
     max: vaultLimits.ciphertextsCachedMax,
     ttl: vaultLimits.ciphertextCachedMsMax,
+    ttlResolution: vaultLimits.cacheClockMs,
   });
 
   constructor(database: VaultDatabase, dataKeys: DataKeys) {
@@ -115,6 +116,16 @@ export class Credentials implements OnApplicationShutdown {
   /** The access token of a version. @throws {PosternError} `vault.credential_missing`, `vault.ciphertext_invalid` */
   async openAccess(owner: CredentialOwner, version: number): Promise<AccessPart> {
     return await this.#openAccess(owner, version, { cached: true });
+  }
+
+  /** The same from memory alone; undefined where that does not hold both the ciphertext and its key. */
+  peekAccess(owner: CredentialOwner, version: number): AccessPart | undefined {
+    const row = this.#ciphertexts.get(nameOf(owner, version));
+    if (row === undefined) return undefined;
+    const binding = bindingOf(owner, version, 'access_token');
+    return this.#dataKeys.peek(keyOf(owner), row, (dataKey) =>
+      openJson(dataKey, { binding, sealed: row.sealed, schema: AccessPart }),
+    );
   }
 
   /** The refresh token of a version, or undefined when it has none; throws as `openAccess`. */
@@ -185,7 +196,7 @@ export class Credentials implements OnApplicationShutdown {
   }
 
   async #sealedAccess(owner: CredentialOwner, version: number, { cached }: { cached: boolean }): Promise<SealedAccess> {
-    const name = `${owner.tenantId}/${owner.connectionId}/${version}`;
+    const name = nameOf(owner, version);
     const known = cached ? this.#ciphertexts.get(name) : undefined;
     if (known !== undefined) return known;
     const { accessCiphertext: sealed, keyGeneration } = await this.#row(owner, version);
@@ -215,6 +226,10 @@ function sealedParts(dataKey: Uint8Array, { owner, tokenSet, refreshTokenRotated
         ? null
         : sealJson(dataKey, bindingOf(owner, version, 'refresh_token'), { refreshToken, grantedScopes }),
   };
+}
+
+function nameOf({ tenantId, connectionId }: CredentialOwner, version: number): string {
+  return `${tenantId}/${connectionId}/${version}`;
 }
 
 function keyOf({ tenantId, connectionId }: CredentialOwner) {

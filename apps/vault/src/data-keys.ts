@@ -74,6 +74,7 @@ export class DataKeys implements OnApplicationShutdown {
     this.#cache = new LRUCache<string, Held>({
       max: vaultLimits.dataKeysCachedMax,
       ttl: config.dataKeyCachedMs,
+      ttlResolution: vaultLimits.cacheClockMs,
       dispose: ({ plaintext }) => zero(plaintext),
     });
     this.#database = database;
@@ -96,6 +97,21 @@ export class DataKeys implements OnApplicationShutdown {
       if (isPosternError(error) && error.code === 'vault.ciphertext_invalid') {
         await this.#alarm.raise({ ...owner, kind: opening.kind });
       }
+      throw error;
+    }
+  }
+
+  /**
+   * Opens at once what is in memory with its data key; undefined where it is not, and where it does not open: `use`
+   * says why, and tells the operator.
+   */
+  peek<Row extends SealedRow, T>(owner: KeyOwner, row: Row, open: (dataKey: Uint8Array) => T): T | undefined {
+    const held = this.#cache.get(nameOf(owner));
+    if (held?.generation !== row.keyGeneration) return undefined;
+    try {
+      return open(held.plaintext);
+    } catch (error) {
+      if (isPosternError(error) && error.code === 'vault.ciphertext_invalid') return undefined;
       throw error;
     }
   }
@@ -130,6 +146,8 @@ export class DataKeys implements OnApplicationShutdown {
 
   async #use<Row extends SealedRow, T>(owner: KeyOwner, { read, open }: Opening<Row, T>): Promise<T> {
     const name = nameOf(owner);
+    // The key is fetched beside the row: what is opened for the first time waits for both at once.
+    if (!this.#cache.has(name) && !this.#loading.has(name)) this.#load(name, owner).catch(() => undefined);
     let row = await read(false);
     let loadedFor: Row | undefined;
     for (let attempt = 1; attempt <= vaultLimits.openAttemptsMax; attempt += 1) {

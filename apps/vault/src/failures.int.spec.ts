@@ -124,7 +124,7 @@ await describeWithServer('vault', 'when what the vault stands on fails', () => {
   /** Drops from memory what a lease of this connection would find there. */
   function forget({ tenantId, connectionId }: ConnectionRef): void {
     vault.get(DataKeys).forget({ tenantId, ownerId: connectionId });
-    vault.get(Credentials).forget({ tenantId, connectionId, providerId: 'acme' });
+    vault.get(Credentials).forget({ tenantId, connectionId });
   }
 
   async function refusal(work: Promise<unknown>): Promise<PosternError> {

@@ -11,6 +11,8 @@ export const vaultLimits = Object.freeze({
   cacheSweepIntervalMs: 10_000,
   /** How often the key service is asked how it is. */
   keyServiceCheckIntervalMs: 2_000,
+  /** How often the caches look at the clock. */
+  cacheClockMs: 100,
   /** How often a store that met another one looks again before it gives up. */
   storeAttemptsMax: 5,
   /** How often something sealed is read again because its data key was rotated meanwhile. */

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { TypeID } from 'typeid-js';
 
 import { assertId, ConnectionId, idPrefixes, isId, newId, type IdKind } from './index.ts';
 
@@ -7,6 +8,19 @@ const kinds = Object.keys(idPrefixes) as IdKind[];
 test.each(kinds)('a new %s id is well-formed and of its own kind only', (kind) => {
   const id = newId(kind);
   expect(kinds.filter((other) => isId(other, id))).toEqual([kind]);
+});
+
+test('an id is what the TypeID library reads as one, of a UUIDv7 made now', () => {
+  const since = Date.now();
+  const ids = Array.from({ length: 1_000 }, () => newId('lease'));
+  const until = Date.now();
+  expect(new Set(ids).size).toBe(ids.length);
+  for (const id of ids) {
+    const uuid = TypeID.fromString(id).toUUID();
+    const madeAtMs = Number.parseInt(uuid.slice(0, 13).replace('-', ''), 16);
+    expect(uuid).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    expect(madeAtMs >= since && madeAtMs <= until).toBe(true);
+  }
 });
 
 test('ids sort by the time they were made', async () => {

@@ -1,4 +1,3 @@
-import { typeid, TypeID } from 'typeid-js';
 import { z } from 'zod';
 
 import { PosternError } from './errors.ts';
@@ -21,11 +20,15 @@ export const idPrefixes = Object.freeze({
 
 export type IdKind = keyof typeof idPrefixes;
 
+const patterns = Object.fromEntries(
+  Object.entries(idPrefixes).map(([kind, prefix]) => [kind, new RegExp(`^${prefix}_[0-7][0-9a-hjkmnp-tv-z]{25}$`)]),
+) as Readonly<Record<IdKind, RegExp>>;
+
 function idSchema<K extends IdKind>(kind: K) {
   const prefix = idPrefixes[kind];
   return z
     .string()
-    .regex(new RegExp(`^${prefix}_[0-7][0-9a-hjkmnp-tv-z]{25}$`), `must be a ${kind} id (${prefix}_…)`)
+    .regex(patterns[kind], `must be a ${kind} id (${prefix}_…)`)
     .meta({ examples: [`${prefix}_01jd0000000000000000000000`] });
 }
 
@@ -42,14 +45,20 @@ export const LeaseId = idSchema('lease');
 export const CommitId = idSchema('commit');
 export const CorrelationId = idSchema('correlation');
 
-/** A new id of a kind, unique and sortable by time. */
+/**
+ * A new id of a kind, unique and sortable by time.
+ *
+ * Made here and not by a library: every lease makes two, and this is where their time would go.
+ *
+ * @source TypeID 0.3, RFC 9562 §5.7 (UUIDv7)
+ */
 export function newId(kind: IdKind): string {
-  return typeid(idPrefixes[kind]).toString();
+  return `${idPrefixes[kind]}_${base32(uuidV7(Date.now()))}`;
 }
 
 /** Is this text a well-formed id of that kind? Ids never hold a subject wildcard or separator. */
 export function isId(kind: IdKind, text: string): boolean {
-  return text.startsWith(`${idPrefixes[kind]}_`) && parses(text);
+  return patterns[kind].test(text);
 }
 
 /** @throws {PosternError} `request.malformed` when the text is no id of that kind. */
@@ -58,11 +67,45 @@ export function assertId(kind: IdKind, text: string): string {
   throw new PosternError('request.malformed', `This is no ${kind} id (${idPrefixes[kind]}_…).`);
 }
 
-function parses(text: string): boolean {
-  try {
-    TypeID.fromString(text);
-    return true;
-  } catch {
-    return false;
+const uuidBytes = 16;
+const uuid = new Uint8Array(uuidBytes);
+/** Random bytes are asked for many at a time. */
+const randomPool = new Uint8Array(256 * uuidBytes);
+let randomPoolAt = randomPool.length;
+
+/** @returns bytes that the next call overwrites. */
+function uuidV7(nowMs: number): Uint8Array {
+  if (randomPoolAt === randomPool.length) {
+    crypto.getRandomValues(randomPool);
+    randomPoolAt = 0;
   }
+  const high = Math.floor(nowMs / 0x1_0000_0000);
+  const low = nowMs % 0x1_0000_0000;
+  for (let index = 6; index < uuidBytes; index += 1) uuid[index] = randomPool[randomPoolAt + index] ?? 0;
+  randomPoolAt += uuidBytes;
+  for (let index = 0; index < 2; index += 1) uuid[index] = high >>> (8 - 8 * index);
+  for (let index = 2; index < 6; index += 1) uuid[index] = low >>> (40 - 8 * index);
+  uuid[6] = 0x70 | ((uuid[6] ?? 0) & 0x0f);
+  uuid[8] = 0x80 | ((uuid[8] ?? 0) & 0x3f);
+  return uuid;
+}
+
+const base32Digits = '0123456789abcdefghjkmnpqrstvwxyz';
+const base32Chars = 26;
+
+/** 128 bits as 26 digits of five, two zero bits in front. @source TypeID 0.3, Crockford's base32 */
+function base32(bytes: Uint8Array): string {
+  let text = '';
+  let bits = 2;
+  let held = 0;
+  for (let index = 0; text.length < base32Chars;) {
+    if (bits < 5) {
+      held = ((held << 8) | (bytes[index] ?? 0)) & 0xfff;
+      index += 1;
+      bits += 8;
+    }
+    bits -= 5;
+    text += base32Digits[(held >>> bits) & 31];
+  }
+  return text;
 }

@@ -7,13 +7,17 @@ export const currentEpoch = 1;
 export const adminAggregates = ['tenant', 'platform', 'agent', 'administrator', 'registration'] as const;
 export type AdminAggregate = (typeof adminAggregates)[number];
 
+const token = /^[A-Za-z0-9_-]+$/;
+
 function tokens(...parts: (string | number)[]): string {
+  let subject = '';
   for (const part of parts) {
-    if (!/^[A-Za-z0-9_-]+$/.test(String(part))) {
+    if (typeof part === 'string' && !token.test(part)) {
       throw new PosternError('request.malformed', 'An id holds a character that no subject may hold.');
     }
+    subject = subject === '' ? `${part}` : `${subject}.${part}`;
   }
-  return parts.join('.');
+  return subject;
 }
 
 interface ConnectionRef {

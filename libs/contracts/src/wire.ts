@@ -30,6 +30,8 @@ export const X25519PublicJwk = z.object({
   kid: z.string().max(128).optional(),
   use: z.literal('enc').optional(),
   alg: z.literal('ECDH-ES').optional(),
+  /** Whoever sends the private part has told the bus: nothing is sealed to such a key. */
+  d: z.never().optional(),
 });
 export type X25519PublicJwk = z.infer<typeof X25519PublicJwk>;
 
@@ -81,7 +83,16 @@ export const CompactJwe = z
   .max(limits.requestBytesMax)
   .regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/, 'must be a compact JWE');
 
+/** The newest spellings: one time is written again and again within its millisecond. */
+const spelled = Array.from({ length: 64 }, () => ({ ms: NaN, text: '' }));
+
 /** The wire's spelling of a time inside. */
 export function timestampOf(ms: number): string {
-  return new Date(ms).toISOString();
+  const slot = spelled[Math.abs(ms) % spelled.length];
+  if (slot === undefined) return new Date(ms).toISOString();
+  if (slot.ms !== ms) {
+    slot.text = new Date(ms).toISOString();
+    slot.ms = ms;
+  }
+  return slot.text;
 }

@@ -1,12 +1,12 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { toBytes, zero, type Bytes } from './bytes.ts';
 import { CiphertextInvalidError, KeyInvalidError } from './errors.ts';
+import { ivBytes, randomIv } from './random.ts';
 
 /** Length of an AES-256 key. */
 export const aeadKeyBytes = 32;
 
 const formatVersion = 1;
-const ivBytes = 12;
 const tagBytes = 16;
 const overheadBytes = 1 + ivBytes + tagBytes;
 
@@ -27,7 +27,7 @@ export interface AeadContext {
  * @source NIST SP 800-38D §8.2.2, §8.3
  */
 export function encryptAead({ key, plaintext, additionalData }: AeadContext & { plaintext: Uint8Array }): Buffer {
-  const iv = randomBytes(ivBytes);
+  const iv = randomIv();
   const cipher = createCipheriv('aes-256-gcm', checkedKey(key), iv, { authTagLength: tagBytes });
   cipher.setAAD(versionedData(additionalData));
   const ciphertext = cipher.update(plaintext);

@@ -13,7 +13,7 @@ const framePrefixBytes = 4;
  */
 export function toBytes(value: Bytes): Buffer {
   if (typeof value !== 'string') return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  if (!value.isWellFormed()) throw new InputInvalidError('text is not well-formed Unicode');
+  if (!value.isWellFormed()) throw notWellFormed();
   return Buffer.from(value, 'utf8');
 }
 
@@ -22,14 +22,28 @@ export function toBytes(value: Bytes): Buffer {
  * big-endian). Without it `('ab', 'c')` and `('a', 'bc')` would bind and digest alike.
  */
 export function framed(...parts: readonly Bytes[]): Buffer {
-  return Buffer.concat(
-    parts.flatMap((part) => {
-      const bytes = toBytes(part);
-      const length = Buffer.alloc(framePrefixBytes);
-      length.writeUInt32BE(bytes.length);
-      return [length, bytes];
-    }),
-  );
+  const lengths = parts.map(byteLengthOf);
+  const bytes = Buffer.allocUnsafe(lengths.reduce((sum, length) => sum + framePrefixBytes + length, 0));
+  let at = 0;
+  for (const [index, part] of parts.entries()) {
+    at = bytes.writeUInt32BE(lengths[index] ?? 0, at);
+    if (typeof part === 'string') at += bytes.write(part, at, 'utf8');
+    else {
+      bytes.set(part, at);
+      at += part.byteLength;
+    }
+  }
+  return bytes;
+}
+
+function byteLengthOf(value: Bytes): number {
+  if (typeof value !== 'string') return value.byteLength;
+  if (!value.isWellFormed()) throw notWellFormed();
+  return Buffer.byteLength(value, 'utf8');
+}
+
+function notWellFormed(): InputInvalidError {
+  return new InputInvalidError('text is not well-formed Unicode');
 }
 
 /**

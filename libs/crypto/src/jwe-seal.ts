@@ -1,10 +1,10 @@
-import { createCipheriv, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createCipheriv, generateKeyPairSync } from 'node:crypto';
 import { toBytes, zero, type Bytes } from './bytes.ts';
 import { InputInvalidError } from './errors.ts';
 import { importPublic } from './jwk.ts';
+import { randomIv } from './random.ts';
 import { concatKdf, parseRecipientKey, sharedSecret, type SealingPublicJwk } from './key-agreement.ts';
 
-const ivBytes = 12;
 const tagBytes = 16;
 
 /** What we say about the encryption itself; a caller's member of such a name would make the header ambiguous. */
@@ -34,7 +34,8 @@ export interface JweContent {
 export interface SealingContext {
   readonly contentKey: Buffer;
   readonly headerStart: string;
-  readonly kid: string | undefined;
+  /** Does it name the recipient's `kid`? */
+  readonly hasKid: boolean;
 }
 
 /**
@@ -72,7 +73,8 @@ export function agreeOn({ recipient, apu, apv }: AgreementParties): SealingConte
     epk: { kty: 'OKP', crv: 'X25519', x: publicKey.export({ format: 'jwk' }).x },
     ...Object.fromEntries(Object.entries(parties).map(([name, bytes]) => [name, bytes.toString('base64url')])),
   };
-  return { contentKey, headerStart: JSON.stringify(header).slice(0, -1), kid };
+  const named = kid === undefined ? header : { ...header, kid };
+  return { contentKey, headerStart: JSON.stringify(named).slice(0, -1), hasKid: kid !== undefined };
 }
 
 /**
@@ -82,19 +84,20 @@ export function agreeOn({ recipient, apu, apv }: AgreementParties): SealingConte
  */
 export function sealIn(context: SealingContext, { plaintext, protectedHeader }: JweContent): string {
   const header = Buffer.from(headerText(context, protectedHeader), 'utf8').toString('base64url');
-  const iv = randomBytes(ivBytes);
+  const iv = randomIv();
   const cipher = createCipheriv('aes-256-gcm', context.contentKey, iv, { authTagLength: tagBytes });
-  cipher.setAAD(Buffer.from(header, 'ascii'));
+  cipher.setAAD(Buffer.from(header, 'latin1'));
   const ciphertext = cipher.update(plaintext).toString('base64url');
   cipher.final();
   return `${header}..${iv.toString('base64url')}.${ciphertext}.${cipher.getAuthTag().toString('base64url')}`;
 }
 
-function headerText({ headerStart, kid }: SealingContext, members: JweContent['protectedHeader'] = {}): string {
+function headerText({ headerStart, hasKid }: SealingContext, members: JweContent['protectedHeader'] = {}): string {
   for (const name of reservedMembers) {
     if (Object.hasOwn(members, name)) throw new InputInvalidError(`the header member ${name} is not the caller's`);
   }
-  const json = JSON.stringify(kid === undefined ? members : { kid, ...members });
+  if (hasKid && Object.hasOwn(members, 'kid')) throw new InputInvalidError('the kid is the recipient’s');
+  const json = JSON.stringify(members);
   if (!json.startsWith('{')) throw new InputInvalidError('a header is a JSON object');
   return json === '{}' ? `${headerStart}}` : `${headerStart},${json.slice(1)}`;
 }

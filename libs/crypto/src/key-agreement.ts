@@ -1,5 +1,5 @@
 import { createHash, diffieHellman, type KeyObject } from 'node:crypto';
-import { decodeBase64url, framed, isRecord, zero } from './bytes.ts';
+import { framed, isRecord, zero } from './bytes.ts';
 import { KeyInvalidError } from './errors.ts';
 import { generateOkp, parseOkpPublic, type OkpKeyPair, type OkpPrivateJwk, type OkpPublicJwk } from './jwk.ts';
 
@@ -41,7 +41,7 @@ export function parseRecipientKey(jwk: unknown): SealingPublicJwk {
   const { use, alg } = isRecord(jwk) ? jwk : {};
   if (use !== undefined && use !== 'enc') throw new KeyInvalidError('a key for another use');
   if (alg !== undefined && alg !== 'ECDH-ES') throw new KeyInvalidError('a key for another algorithm');
-  const point = decodeBase64url(key.x) ?? Buffer.alloc(0);
+  const point = Buffer.from(key.x, 'base64url');
   point[31] = (point[31] ?? 0) & 0x7f;
   if (lowOrderPoints.has(point.toString('hex'))) throw new KeyInvalidError('a point of low order');
   return key;

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomFillSync } from 'node:crypto';
 import { InputInvalidError } from './errors.ts';
 import { Secret } from './secret.ts';
 
@@ -15,6 +15,26 @@ const codeVerifierBytes = 32;
 export function randomToken(bytes = 32): string {
   if (!Number.isSafeInteger(bytes) || bytes < randomTokenBytesMin) throw new InputInvalidError('token is too short');
   return randomBytes(bytes).toString('base64url');
+}
+
+/** Length of the initialization vectors of AES-GCM. @source NIST SP 800-38D §5.2.1.1 @internal */
+export const ivBytes = 12;
+const ivPool = Buffer.allocUnsafe(ivBytes * 512);
+let ivPoolAt = ivPool.length;
+
+/**
+ * A random IV. They are public, so many are asked of the system at a time: asking costs more than an encryption.
+ *
+ * @returns a view of memory that a later call overwrites: use it before anything is awaited.
+ * @internal
+ */
+export function randomIv(): Buffer {
+  if (ivPoolAt === ivPool.length) {
+    randomFillSync(ivPool);
+    ivPoolAt = 0;
+  }
+  ivPoolAt += ivBytes;
+  return ivPool.subarray(ivPoolAt - ivBytes, ivPoolAt);
 }
 
 /**

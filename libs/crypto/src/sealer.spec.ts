@@ -43,6 +43,27 @@ describe('a sealer', () => {
     expect(sealer.size).toBe(6);
   });
 
+  test('takes no two parties for one, however their names are spelled', () => {
+    const { ephemeral, sealer } = setUp();
+    const kids = [undefined, '', '-', '+', 'a', '.a', 'a.', '1.a'].map((kid) => ({ recipient: { ...publicJwk, kid } }));
+    const scopes = ['a', 'a.', '.a', 'a.-', '1.a', ''].map((scope) => ({ scope }));
+    const parties = [{ apu: 'a', apv: 'b' }, { apu: 'ab' }, { apv: 'ab' }, { apu: 'a.b' }, { apu: '', apv: '' }];
+    const together = [
+      { scope: 'a', recipient: { ...publicJwk, kid: 'k.-' } },
+      { scope: 'a.+k', recipient: { ...publicJwk, kid: undefined } },
+    ];
+    const all = [...kids, ...scopes, ...parties, ...together].map((more) => ephemeral(more));
+    expect(new Set(all).size).toBe(all.length);
+    expect(sealer.size).toBe(all.length);
+  });
+
+  test('takes no second kid from its caller', () => {
+    const { seal } = setUp();
+    expect(() => seal({ protectedHeader: { kid: 'other' } })).toThrow(InputInvalidError);
+    const compact = seal({ recipient: { ...publicJwk, kid: undefined }, protectedHeader: { kid: publicJwk.kid } });
+    expect(openJwe(privateJwk, compact).protectedHeader['kid']).toBe(publicJwk.kid);
+  });
+
   test('takes a new ephemeral key when the old one has its age', () => {
     const { clock, ephemeral } = setUp();
     const first = ephemeral();

@@ -73,7 +73,7 @@ export class Sealer {
   seal({ scope, recipient, apu, apv, plaintext, protectedHeader }: SealRequest): string {
     const nowMs = this.#nowMs();
     this.#dropExpired(nowMs);
-    const name = `${recipient.x}.${encoded(recipient.kid)}.${encoded(apu)}.${encoded(apv)}.${scope}`;
+    const name = nameOf(recipient, scope, apu, apv);
     let context = this.#contexts.get(name);
     if (!context || context.seals >= this.#seals) {
       this.#drop(name);
@@ -116,6 +116,12 @@ export class Sealer {
     zero(context.contentKey);
     this.#contexts.delete(name);
   }
+}
+
+/** What comes last may hold anything: all before it has a known length or no dot. */
+function nameOf({ x, kid }: SealRequest['recipient'], scope: string, ...[apu, apv]: (Bytes | undefined)[]): string {
+  const parties = apu === undefined && apv === undefined ? '' : `${encoded(apu)}.${encoded(apv)}`;
+  return `${x}.${parties}.${scope.length}.${scope}.${kid === undefined ? '-' : `+${kid}`}`;
 }
 
 /** A spelling without the dot that separates, so that no two contexts share a name. */

@@ -106,6 +106,11 @@ export class Repository<State, Event extends AnyEvent> {
     return loaded;
   }
 
+  /** The state in memory, where it is: for whoever answers at once or not at all. */
+  peek(ref: AggregateRef): Loaded<State> | undefined {
+    return this.#cache?.get(this.subjectOf(ref));
+  }
+
   /**
    * Loads, decides, appends; decides again when something else was written first.
    *

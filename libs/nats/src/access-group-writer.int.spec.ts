@@ -1,9 +1,11 @@
-import { AccessGroup, newId, subjects, timestampOf, type AccessRecord } from '@postern/contracts';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { AccessGroup, newId, streams, subjects, timestampOf, type AccessRecord } from '@postern/contracts';
 import { startTcpProxy, type TcpProxy } from '@postern/testing';
 
 import { AccessGroupWriter } from './access-group-writer.ts';
 import type { Bus } from './bus.ts';
 import { JetStreamEventLog } from './jetstream-event-log.ts';
+import { provision } from './provision.ts';
 import { PosternBus } from './spec-support/postern-bus.ts';
 
 let nats: PosternBus;
@@ -116,6 +118,20 @@ describe('the access log', () => {
     expect(errors).toEqual(['vault.audit_unavailable']);
     await writer.record(record());
     expect(writer.writer).toBe(`${name}_2`);
+    expect((await groupsOf(writer.writer)).map(({ sequence }) => sequence)).toEqual([1]);
+  });
+
+  test('refuses what nobody stores, and lets go of its name when the log that it knew is gone', async () => {
+    const writer = writerOf({ recordWaitMs: 200 });
+    await writer.record(record());
+    const provisioner = await nats.as('provisioner');
+    const manager = await jetstreamManager(provisioner.connection);
+    await manager.streams.delete(streams.access.name);
+    await expect(writer.record(record())).rejects.toMatchObject({ code: 'vault.audit_unavailable' });
+    await provision(provisioner);
+    await writer.drain();
+    await writer.record(record());
+    expect(writer.writer).toMatch(/_2$/);
     expect((await groupsOf(writer.writer)).map(({ sequence }) => sequence)).toEqual([1]);
   });
 });

@@ -23,9 +23,12 @@ export interface AccessGroupWriterOptions {
   readonly onError?: ((error: PosternError) => void) | undefined;
 }
 
+/** A record that nobody has an answer about yet. */
 interface Waiting {
-  readonly record: AccessRecord;
+  /** As it will stand in its group. */
+  readonly text: string;
   readonly bytes: number;
+  readonly dueMs: number;
   readonly resolve: () => void;
   readonly reject: (error: PosternError) => void;
 }
@@ -38,6 +41,13 @@ const resendPolicy: AppendPolicy = Object.freeze({
 /** After silence the stream's memory of message ids settles what was stored: not beyond half of its window. */
 const silenceMsMax = streams.access.duplicateWindowMs / 2;
 
+/** Bounds of one group, and of what waits for the next. A group waits for nobody: it is what came during the last one. */
+export const accessGroupLimits = Object.freeze({
+  groupRecordsMax: 256,
+  groupBytesMax: limits.commitBytesMax,
+  queuedRecordsMax: 10_000,
+});
+
 /**
  * Records who got what, many records a message, before anything is released.
  *
@@ -46,14 +56,20 @@ const silenceMsMax = streams.access.duplicateWindowMs / 2;
  */
 export class AccessGroupWriter {
   readonly #options: AccessGroupWriterOptions;
-  readonly #queue: Waiting[] = [];
+  readonly #recordWaitMs: number;
+  #queue: Waiting[] = [];
+  /** The group that is being stored. */
+  #group: Waiting[] = [];
   #generation = 1;
   #sequence = 0;
   #position = 0;
   #writing: Promise<void> | undefined;
+  /** One timer for all: who waits longest is refused first. */
+  #deadline: NodeJS.Timeout | undefined;
 
   constructor(options: AccessGroupWriterOptions) {
     this.#options = options;
+    this.#recordWaitMs = options.recordWaitMs ?? limits.leaseRecordWaitMs;
   }
 
   /** The name under which groups stand; it changes when another wrote under it. */
@@ -73,23 +89,34 @@ export class AccessGroupWriter {
    * @throws {PosternError} `vault.audit_unavailable` when it is not by the deadline; it may still become so.
    */
   record(record: AccessRecord): Promise<void> {
-    const { queuedRecordsMax = 10_000, recordWaitMs = limits.leaseRecordWaitMs } = this.#options;
+    const { queuedRecordsMax = accessGroupLimits.queuedRecordsMax } = this.#options;
     if (this.#queue.length >= queuedRecordsMax) return Promise.reject(unavailable('Too many records wait.'));
+    const text = JSON.stringify(record);
+    const dueMs = performance.now() + this.#recordWaitMs;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(unavailable(`It was not durable in ${recordWaitMs} ms.`)), recordWaitMs);
-      this.#queue.push({
-        record,
-        bytes: Buffer.byteLength(JSON.stringify(record)),
-        resolve: () => (clearTimeout(timer), resolve()),
-        reject: (error) => (clearTimeout(timer), reject(error)),
-      });
+      this.#queue.push({ text, bytes: Buffer.byteLength(text), dueMs, resolve, reject });
       this.#writing ??= this.#write();
+      this.#deadline ??= setTimeout(() => this.#refuseLate(), this.#recordWaitMs);
     });
   }
 
   /** Resolves when nothing waits any more. */
   async drain(): Promise<void> {
     while (this.#writing !== undefined) await this.#writing;
+    clearTimeout(this.#deadline);
+    this.#deadline = undefined;
+  }
+
+  /** What was refused stays where it is, and is stored when that is possible: rejecting it twice changes nothing. */
+  #refuseLate(): void {
+    const nowMs = performance.now();
+    let nextDueMs = Infinity;
+    for (const { dueMs, reject } of [...this.#group, ...this.#queue]) {
+      if (dueMs <= nowMs) reject(unavailable(`It was not durable in ${this.#recordWaitMs} ms.`));
+      else nextDueMs = Math.min(nextDueMs, dueMs);
+    }
+    this.#deadline =
+      nextDueMs === Infinity ? undefined : setTimeout(() => this.#refuseLate(), Math.ceil(nextDueMs - nowMs));
   }
 
   /** Never rejects. */
@@ -97,22 +124,24 @@ export class AccessGroupWriter {
     // A turn later, so that records made together go together.
     await Promise.resolve();
     while (this.#queue.length > 0) {
-      const group = this.#takeGroup();
+      this.#group = this.#takeGroup();
       try {
-        await this.#store(group.map(({ record }) => record));
-        for (const { resolve } of group) resolve();
+        await this.#store(this.#group);
+        for (const { resolve } of this.#group) resolve();
       } catch (error) {
         const failure = unavailable('The access log did not take the group.', error);
-        for (const { reject } of group) reject(failure);
+        for (const { reject } of this.#group) reject(failure);
         this.#options.onError?.(failure);
       }
     }
+    this.#group = [];
     // In the same turn as the last look at the queue: a record made later begins anew, and none is left lying.
     this.#writing = undefined;
   }
 
   #takeGroup(): Waiting[] {
-    const { groupRecordsMax = 256, groupBytesMax = limits.commitBytesMax } = this.#options;
+    const { groupRecordsMax = accessGroupLimits.groupRecordsMax, groupBytesMax = accessGroupLimits.groupBytesMax } =
+      this.#options;
     let bytes = 0;
     let count = 0;
     for (const waiting of this.#queue) {
@@ -120,7 +149,10 @@ export class AccessGroupWriter {
       if (count > 0 && (count >= groupRecordsMax || bytes > groupBytesMax)) break;
       count += 1;
     }
-    return this.#queue.splice(0, count);
+    if (count < this.#queue.length) return this.#queue.splice(0, count);
+    const all = this.#queue;
+    this.#queue = [];
+    return all;
   }
 
   /**
@@ -129,15 +161,15 @@ export class AccessGroupWriter {
    *
    * @throws {PosternError} `log.conflict` when the name has to be given up.
    */
-  async #store(records: readonly AccessRecord[]): Promise<void> {
+  async #store(records: readonly Waiting[]): Promise<void> {
     const { bus, service, ackTimeoutMs = limits.leaseRecordWaitMs } = this.#options;
     const { writer } = this;
-    const group: AccessGroup = { writer, sequence: this.#sequence + 1, records: [...records] };
+    const sequence = this.#sequence + 1;
     const request = {
       stream: streams.access.name,
       subject: subjects.access({ service, writer }),
-      payload: Buffer.from(JSON.stringify(group)),
-      messageId: `${writer}.${group.sequence}`,
+      payload: Buffer.from(groupText({ writer, sequence }, records)),
+      messageId: `${writer}.${sequence}`,
       ackTimeoutMs,
     };
     let silentSinceMs = Infinity;
@@ -145,7 +177,7 @@ export class AccessGroupWriter {
       const heard = silentSinceMs === Infinity;
       const outcome = await sendOnce(bus, { ...request, expectedPosition: heard ? this.#position : undefined });
       if (outcome.kind === 'stored' || (outcome.kind === 'duplicate' && !heard)) {
-        this.#sequence = group.sequence;
+        this.#sequence = sequence;
         this.#position = outcome.position ?? this.#position;
         return;
       }
@@ -163,6 +195,11 @@ export class AccessGroupWriter {
     this.#position = 0;
     return error;
   }
+}
+
+/** An `AccessGroup`, of records that are text already. */
+function groupText(head: Omit<AccessGroup, 'records'>, records: readonly Waiting[]): string {
+  return `${JSON.stringify(head).slice(0, -1)},"records":[${records.map(({ text }) => text).join(',')}]}`;
 }
 
 function unavailable(message: string, cause?: unknown): PosternError {

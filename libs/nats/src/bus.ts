@@ -229,6 +229,8 @@ async function dial(options: BusOptions): Promise<Link> {
       reconnectJitter: 100,
       pingInterval: 10_000,
       maxPingOut: 2,
+      // A stack for every request, in case that it fails: what fails here becomes a coded error with its own.
+      noAsyncTraces: true,
       ...(creds === undefined ? {} : { authenticator }),
     });
     return { connection, credsInUse: () => inUse, waiting: new Set() };

@@ -1,4 +1,4 @@
-export { AccessGroupWriter, type AccessGroupWriterOptions } from './access-group-writer.ts';
+export { accessGroupLimits, AccessGroupWriter, type AccessGroupWriterOptions } from './access-group-writer.ts';
 export { Bus, connectBus, type BusOptions, type BusStatus } from './bus.ts';
 export { callHeaders } from './call-headers.ts';
 export {

@@ -48,6 +48,9 @@ export async function lastUntil(
   untilPosition: number,
 ): Promise<StoredMessage | undefined> {
   if (untilPosition < 1) return undefined;
+  // Most that are asked about have none before: searching for it, the server would walk through its whole log.
+  const first = await source.next(1);
+  if (first === undefined || first.position > untilPosition) return undefined;
   let found: StoredMessage | undefined;
   for await (const message of answersTo(source, { multi_last: [subject], up_to_seq: untilPosition })) found = message;
   for (;;) {

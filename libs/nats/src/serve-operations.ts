@@ -17,7 +17,7 @@ import type { Bus } from './bus.ts';
 import { callHeaders, correlationIdOf } from './call-headers.ts';
 import type { Call, Endpoint } from './operation-endpoint.ts';
 import { importReplyPrefix, mayAnswerTo } from './reply-subject.ts';
-import { headerRecord, natsHeaders } from './stored-message.ts';
+import { checkedHeaders, headerRecord } from './stored-message.ts';
 
 export interface ServeOptions {
   /** The app; also the queue group, so that one of its instances answers. */
@@ -59,8 +59,10 @@ export async function serveOperations(bus: Bus, options: ServeOptions): Promise<
 class Serving implements ServedOperations {
   readonly #bus: Bus;
   readonly #options: ServeOptions;
-  readonly #inFlight = new Set<Promise<void>>();
   readonly #ended = Promise.withResolvers<Error | undefined>();
+  #inFlight = 0;
+  /** Tells who waits that nothing is in flight. */
+  #onIdle: () => void = () => undefined;
   #service: Service | undefined;
   #stopListening: () => void = () => undefined;
   #stopping = false;
@@ -75,7 +77,7 @@ class Serving implements ServedOperations {
   }
 
   get inFlight(): number {
-    return this.#inFlight.size;
+    return this.#inFlight;
   }
 
   get stopped(): Promise<Error | undefined> {
@@ -92,7 +94,7 @@ class Serving implements ServedOperations {
     this.#stopping = true;
     this.#stopListening();
     await this.#service?.stop();
-    while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
+    if (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     await this.#bus.connection.flush().catch(() => undefined);
   }
 
@@ -124,55 +126,62 @@ class Serving implements ServedOperations {
       queue: operation.broadcast === true ? '' : this.#options.name,
       metadata: { summary: operation.summary },
       handler: (error, message) => {
-        if (error !== null) return;
-        const answering = answer(message, endpoint, this.#options).finally(() => this.#inFlight.delete(answering));
-        this.#inFlight.add(answering);
+        if (error === null) void this.#answer(message, endpoint);
       },
     });
   }
-}
 
-/** Never rejects. */
-async function answer(message: ServiceMsg, { operation, handler }: Endpoint, options: ServeOptions): Promise<void> {
-  const { subject } = message;
-  const headers = headerRecord(message.headers);
-  const correlationId = correlationIdOf(headers[callHeaders.correlationId]);
-  const caller = callerOf(operation, subject);
-  if (!mayAnswerTo(message.reply ?? '', operation, caller)) {
-    const refused = new PosternError(
-      'bus.reply_refused',
-      `No answer goes to the reply subject of a call to ${subject}.`,
-    );
-    options.onError?.(refused, { subject, correlationId });
-    return;
-  }
-  const respond = (body: unknown, more: Readonly<Record<string, string>> = {}) =>
-    message.respond(JSON.stringify(body), {
-      headers: natsHeaders({ ...more, [callHeaders.correlationId]: correlationId }),
-    });
-  const stopBeating = headers[callHeaders.beat] === undefined ? undefined : beat(message);
-  try {
-    assertCaller(operation, caller);
-    const request = parseRequest(operation.request, jsonOf(message.data));
-    const call: Call = { caller, subject, correlationId, headers, bytes: message.data.byteLength };
-    const reply = await handler(request as never, call);
-    respond(options.checkReplies === true ? operation.reply.parse(reply) : reply);
-  } catch (thrown) {
-    const error = toPosternError(thrown);
-    if (error.row.status >= 500) options.onError?.(error, { subject, correlationId });
-    const codes = { [callHeaders.error]: error.code, [callHeaders.errorCode]: String(error.row.status) };
-    respondQuietly(() => respond(problemOf(error, correlationId), codes));
-  } finally {
-    stopBeating?.();
+  /** Never rejects. */
+  async #answer(message: ServiceMsg, { operation, handler }: Endpoint): Promise<void> {
+    const { subject } = message;
+    const headers = headerRecord(message.headers);
+    const correlationId = correlationIdOf(headers[callHeaders.correlationId]);
+    const caller = callerOf(operation, subject);
+    if (!mayAnswerTo(message.reply ?? '', operation, caller)) {
+      const sentence = `No answer goes to the reply subject of a call to ${subject}.`;
+      this.#options.onError?.(new PosternError('bus.reply_refused', sentence), { subject, correlationId });
+      return;
+    }
+    const stopBeating = headers[callHeaders.beat] === undefined ? undefined : beat(message);
+    this.#inFlight += 1;
+    try {
+      assertCaller(operation, caller);
+      const request = parseRequest(operation.request, jsonOf(message.data));
+      const call: Call = { caller, subject, correlationId, headers, bytes: message.data.byteLength };
+      const reply = await handler(request as never, call);
+      const body = this.#options.checkReplies === true ? operation.reply.parse(reply) : reply;
+      respond(message, body, { [callHeaders.correlationId]: correlationId });
+    } catch (thrown) {
+      const error = toPosternError(thrown);
+      if (error.row.status >= 500) this.#options.onError?.(error, { subject, correlationId });
+      refuse(message, error, correlationId);
+    } finally {
+      stopBeating?.();
+      this.#inFlight -= 1;
+      if (this.#inFlight === 0) this.#onIdle();
+    }
   }
 }
 
 /** Tells the caller now and then that it is worked on. An import takes one reply a request, so a platform gets none. */
 function beat(message: ServiceMsg): () => void {
   if (message.reply?.startsWith(importReplyPrefix) === true) return () => undefined;
-  const headers = natsHeaders({ [callHeaders.beat]: '1' });
+  const headers = checkedHeaders({ [callHeaders.beat]: '1' });
   const timer = setInterval(() => respondQuietly(() => message.respond(undefined, { headers })), limits.callBeatMs);
   return () => clearInterval(timer);
+}
+
+function respond(message: ServiceMsg, body: unknown, headers: Readonly<Record<string, string>>): void {
+  message.respond(JSON.stringify(body), { headers: checkedHeaders(headers) });
+}
+
+function refuse(message: ServiceMsg, error: PosternError, correlationId: string): void {
+  const codes = {
+    [callHeaders.correlationId]: correlationId,
+    [callHeaders.error]: error.code,
+    [callHeaders.errorCode]: String(error.row.status),
+  };
+  respondQuietly(() => respond(message, problemOf(error, correlationId), codes));
 }
 
 /** A closed connection takes no answer; the caller learns it by its own. */
@@ -194,12 +203,14 @@ function assertCaller(operation: Operation, caller: CallerOf): void {
   if (!wellFormed) throw new PosternError('request.malformed', 'The subject names no caller of this operation.');
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 function jsonOf(data: Uint8Array): unknown {
   if (data.byteLength > limits.requestBytesMax) {
     throw new PosternError('request.too_large', `A request has at most ${limits.requestBytesMax} bytes.`);
   }
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data)) as unknown;
+    return JSON.parse(utf8.decode(data)) as unknown;
   } catch {
     throw new PosternError('request.malformed', 'The request is no JSON.');
   }

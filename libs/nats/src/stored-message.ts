@@ -1,7 +1,7 @@
 import type { StoredMessage } from '@postern/event-log';
 import type { JsMsg, StoredMsg } from '@nats-io/jetstream';
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
-import { headers as makeHeaders } from '@nats-io/nats-core';
+import { headers as makeHeaders, MsgHdrsImpl } from '@nats-io/nats-core';
 
 import { clientBlock, headerBlock, type HeaderRecord } from './header-block.ts';
 
@@ -14,6 +14,11 @@ export function natsHeaders(record: Readonly<Record<string, string>>): MsgHdrs {
   const headers = makeHeaders();
   for (const [name, value] of Object.entries(record)) headers.set(name, value);
   return headers;
+}
+
+/** The same for what was checked already: our own names and words, nothing of a caller's that may hold a line break. */
+export function checkedHeaders(record: Readonly<Record<string, string>>): MsgHdrs {
+  return MsgHdrsImpl.fromRecord(Object.fromEntries(Object.entries(record).map(([name, value]) => [name, [value]])));
 }
 
 /** A message as a consumer delivers it. */

@@ -1,12 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService, MetadataScanner } from '@nestjs/core';
+import { context } from '@opentelemetry/api';
 import { PosternError, type AppName, type Operation } from '@postern/contracts';
 import type { Call, Endpoint } from '@postern/nats';
 import { Logger } from './logger.ts';
 import { Metrics } from './metrics.ts';
 import { reportError } from './report-error.ts';
 import { servedBy } from './serves.ts';
-import { withArrival } from './telemetry.ts';
+import { beginArrival, failSpan } from './telemetry.ts';
 
 type Method = (request: unknown, call: Call) => Promise<unknown>;
 
@@ -53,29 +54,31 @@ export class DiscoveredEndpoints {
   }
 
   #endpoint(operation: Operation, run: Method): Endpoint {
-    const seconds = this.#metrics.histogram('postern_operation_seconds', 'Time to answer an operation of the bus');
+    const { name } = operation;
+    const observe = this.#metrics
+      .histogram('postern_operation_seconds', 'Time to answer an operation of the bus')
+      .observer({ operation: name });
     const handler = async (request: unknown, call: Call): Promise<unknown> => {
       const startedMs = performance.now();
-      const arrival = { name: operation.name, headers: call.headers, correlationId: call.correlationId };
+      const { headers, correlationId } = call;
+      const arrival = beginArrival({ name, headers, correlationId, kind: 'request' });
       try {
-        return await withArrival({ ...arrival, kind: 'request' }, () =>
-          this.#logged(operation, () => run(request, call)),
-        );
+        return await context.with(arrival.context, run, undefined, request, call);
+      } catch (error) {
+        context.with(arrival.context, () => this.#failed(name, error));
+        failSpan(arrival.span, error);
+        throw error;
       } finally {
-        seconds.observe((performance.now() - startedMs) / 1000, { operation: operation.name });
+        arrival.span.end();
+        observe((performance.now() - startedMs) / 1000);
       }
     };
     return { operation, handler } as Endpoint;
   }
 
-  async #logged<T>(operation: Operation, run: () => Promise<T>): Promise<T> {
-    try {
-      return await run();
-    } catch (error) {
-      const coded = this.#metrics.counter('postern_operation_errors_total', 'Operations that ended in an error');
-      coded.add(1, { operation: operation.name, code: reportError(this.#logger, `${operation.name} failed`, error) });
-      throw error;
-    }
+  #failed(operation: string, error: unknown): void {
+    const coded = this.#metrics.counter('postern_operation_errors_total', 'Operations that ended in an error');
+    coded.add(1, { operation, code: reportError(this.#logger, `${operation} failed`, error) });
   }
 }
 

@@ -27,23 +27,45 @@ export class Counter {
   }
 }
 
+interface Series {
+  readonly labels: Labels;
+  readonly counts: number[];
+  sum: number;
+  count: number;
+}
+
 /** Times or sizes, counted in buckets whose upper bounds are given. */
 export class Histogram {
   readonly #bounds: readonly number[];
-  readonly #series = new Map<string, { labels: Labels; counts: number[]; sum: number; count: number }>();
+  readonly #series = new Map<string, Series>();
 
   constructor(bounds: readonly number[]) {
     this.#bounds = bounds;
   }
 
   observe(value: number, labels: Labels = {}): void {
+    this.#count(this.#seriesOf(labels), value);
+  }
+
+  /** The same with the labels given once: for what is observed with every request. */
+  observer(labels: Labels): (value: number) => void {
+    let series: Series | undefined;
+    return (value) => this.#count((series ??= this.#seriesOf(labels)), value);
+  }
+
+  #seriesOf(labels: Labels): Series {
     const key = labelText(labels);
     const series = this.#series.get(key) ?? { labels, counts: this.#bounds.map(() => 0), sum: 0, count: 0 };
     this.#series.set(key, series);
+    return series;
+  }
+
+  #count(series: Series, value: number): void {
     series.sum += value;
     series.count += 1;
-    const bucket = this.#bounds.findIndex((bound) => value <= bound);
-    if (bucket >= 0) series.counts[bucket] = (series.counts[bucket] ?? 0) + 1;
+    let bucket = 0;
+    while (bucket < this.#bounds.length && value > (this.#bounds[bucket] ?? 0)) bucket += 1;
+    if (bucket < this.#bounds.length) series.counts[bucket] = (series.counts[bucket] ?? 0) + 1;
   }
 
   /** @internal */

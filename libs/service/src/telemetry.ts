@@ -78,10 +78,16 @@ export interface ArrivalScope {
 /** Begins the span of something that arrived; what runs in its context carries its trace and correlation ids. */
 export function beginArrival({ name, headers, kind, attributes, ...given }: Arrival): ArrivalScope {
   const id = acceptCorrelationId(given.correlationId ?? headerOf(headers, correlationHeader));
-  const parent = withCorrelationId(propagation.extract(ROOT_CONTEXT, headers, headerGetter), id);
+  const parent = withCorrelationId(callerContext(headers), id);
   const spanKind = kind === 'request' ? SpanKind.SERVER : SpanKind.CONSUMER;
   const span = tracer().startSpan(name, { kind: spanKind, attributes: attributes ?? {} }, parent);
   return { span, context: trace.setSpan(parent, span), correlationId: id };
+}
+
+/** What a caller says of its trace; most say nothing, and then nothing is looked for. */
+function callerContext(headers: IncomingHeaders): Context {
+  for (const _name in headers) return propagation.extract(ROOT_CONTEXT, headers, headerGetter);
+  return ROOT_CONTEXT;
 }
 
 /** Runs the handling of something that arrived inside its span. */

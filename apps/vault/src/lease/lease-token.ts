@@ -88,12 +88,14 @@ export class LeaseToken implements OnApplicationShutdown {
     const { state, grant, position } = await this.#granted(attempt);
     const owner = ownerOf(state);
     const { credentialVersion, expiresAtMs, grantedScopes } = grant;
-    const { accessToken, tokenType } = await this.credentials.openAccess(owner, credentialVersion);
+    const { accessToken, tokenType } =
+      this.credentials.peekAccess(owner, credentialVersion) ??
+      (await this.credentials.openAccess(owner, credentialVersion));
     const { connectionId } = owner;
     const seal = { leaseId, tenantId, connectionId, credentialVersion, expiresAtMs, recipient };
     const sealedToken = sealLease(this.#sealer, seal, accessToken);
-    await this.records.record({ ...recordOf(attempt, this.clock, position), outcome: 'granted', credentialVersion });
-    const now = await this.#stillGranted(attempt);
+    await this.records.record(this.#recordOf(attempt, { position, credentialVersion, code: null }));
+    const now = this.#stillGranted(attempt, this.#fromMemory(attempt) ?? (await this.#decide(attempt)));
     if (grant.refreshSoon) void this.refreshes.ask({ tenantId, platformId, connectionId, credentialVersion });
     return {
       lease_id: leaseId,
@@ -106,8 +108,8 @@ export class LeaseToken implements OnApplicationShutdown {
   }
 
   /** Decides; where a refresh is needed, asks for it and decides once more. */
-  async #granted(attempt: Attempt): Promise<{ state: Connection; grant: Grant; position: number }> {
-    const first = await this.#decide(attempt);
+  async #granted(attempt: Attempt): Promise<Decided & { readonly grant: Grant }> {
+    const first = this.#fromMemory(attempt) ?? (await this.#decide(attempt));
     if (first.decision.kind === 'grant') return { ...first, grant: first.decision };
     const { tenantId, platformId, request } = attempt;
     const { credentialVersion } = first.decision;
@@ -120,6 +122,20 @@ export class LeaseToken implements OnApplicationShutdown {
     const second = await this.#decide(attempt, { fromLeader: failure !== undefined });
     if (second.decision.kind === 'grant') return { ...second, grant: second.decision };
     throw this.#refreshUnavailable(second.state, failure);
+  }
+
+  /** What memory allows, at once; undefined where it knows nothing, or refuses: it may lag behind what is allowed by now. */
+  #fromMemory(attempt: Attempt): Decided | undefined {
+    this.feed.assertFresh();
+    const loaded = this.connections.peek({ tenantId: attempt.tenantId, id: attempt.request.connection_id });
+    if (loaded === undefined) return undefined;
+    try {
+      const position = Math.max(this.feed.position, loaded.position);
+      return { state: loaded.state, decision: this.#decisionOn(loaded.state, attempt), position };
+    } catch (error) {
+      if (isPosternError(error)) return undefined;
+      throw error;
+    }
   }
 
   /** A refusal on a state from memory is decided again on the leader's: memory may lag behind what is allowed by now. */
@@ -151,10 +167,8 @@ export class LeaseToken implements OnApplicationShutdown {
   }
 
   /** After the record, before the reply: whatever was revoked meanwhile is refused. */
-  async #stillGranted(attempt: Attempt): Promise<Connection> {
-    const { tenantId, platformId, request } = attempt;
+  #stillGranted({ tenantId, platformId, request }: Attempt, { state, decision }: Decided): Connection {
     this.directory.requireAgent({ tenantId, platformId, agentId: request.agent_id });
-    const { state, decision } = await this.#decide(attempt);
     if (decision.kind === 'grant') return state;
     throw this.#refreshUnavailable(state, undefined);
   }
@@ -174,29 +188,32 @@ export class LeaseToken implements OnApplicationShutdown {
   /** A refusal stands whether or not it could be recorded: nothing was given. */
   async #recordRefusal(attempt: Attempt, { code }: PosternError): Promise<void> {
     if (code === 'vault.audit_unavailable') return;
-    const record = { ...recordOf(attempt, this.clock, this.feed.position), outcome: 'refused', code } as const;
+    const record = this.#recordOf(attempt, { position: this.feed.position, credentialVersion: null, code });
     try {
       await this.records.record(record);
     } catch (error) {
       this.logger.error('a refused lease could not be recorded', { leaseId: attempt.leaseId, code, err: error });
     }
   }
-}
 
-function recordOf({ leaseId, request, ...attempt }: Attempt, clock: Clock, position: number): AccessRecord {
-  return {
-    leaseId,
-    at: timestampOf(clock.nowMs()),
-    tenantId: attempt.tenantId,
-    platformId: attempt.platformId,
-    agentId: request.agent_id,
-    connectionId: request.connection_id,
-    purpose: request.purpose,
-    scopes: request.scopes ?? null,
-    outcome: 'refused',
-    code: null,
-    credentialVersion: null,
-    position,
-    correlationId: attempt.correlationId,
-  };
+  #recordOf(
+    { leaseId, tenantId, platformId, correlationId, request }: Attempt,
+    { code, credentialVersion, position }: Pick<AccessRecord, 'code' | 'credentialVersion' | 'position'>,
+  ): AccessRecord {
+    return {
+      leaseId,
+      at: timestampOf(this.clock.nowMs()),
+      tenantId,
+      platformId,
+      agentId: request.agent_id,
+      connectionId: request.connection_id,
+      purpose: request.purpose,
+      scopes: request.scopes ?? null,
+      outcome: code === null ? 'granted' : 'refused',
+      code,
+      credentialVersion,
+      position,
+      correlationId,
+    };
+  }
 }

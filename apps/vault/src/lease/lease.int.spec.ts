@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { jetstreamManager } from '@nats-io/jetstream';
 import {
   AccessGroup,
+  limits,
   newId,
   operations,
   PosternError,
@@ -85,6 +86,11 @@ function requestFor(connectionId: string, more: Partial<LeaseRequest> = {}): Lea
   const { agentId } = customer;
   const purpose = 'sync contacts';
   return { connection_id: connectionId, agent_id: agentId, purpose, recipient_key: recipient.publicJwk, ...more };
+}
+
+/** A key of these bytes. */
+function keyOf(hex: string) {
+  return { kty: 'OKP', crv: 'X25519', x: Buffer.from(hex, 'hex').toString('base64url') } as const;
 }
 
 async function lease(
@@ -259,9 +265,43 @@ describe('no lease is given', () => {
       'request.malformed',
       async () => lease(await fresh(), { recipient_key: { kty: 'OKP', crv: 'Ed25519', x: 'A'.repeat(43) } as never }),
     ],
+    [
+      'to a low-order key in its other spelling',
+      'lease.recipient_key_invalid',
+      async () => lease(await fresh(), { recipient_key: keyOf(`${'00'.repeat(31)}80`) }),
+    ],
+    [
+      'to a key whose last character says more than its bytes',
+      'lease.recipient_key_invalid',
+      async () => lease(await fresh(), { recipient_key: { kty: 'OKP', crv: 'X25519', x: `${'C'.repeat(42)}D` } }),
+    ],
+    [
+      'to a key that is too short',
+      'request.malformed',
+      async () => lease(await fresh(), { recipient_key: keyOf('09'.repeat(31)) }),
+    ],
+    [
+      'to a key whose private part was sent along',
+      'request.malformed',
+      async () => lease(await fresh(), { recipient_key: generateSealingKey().privateJwk as never }),
+    ],
     ['with fields that nobody knows', 'request.malformed', async () => lease(await fresh(), { scope: 'x' } as never)],
     ['for a negative time', 'request.malformed', async () => lease(await fresh(), { min_ttl_s: -1 })],
+    [
+      'for a time that is no number of seconds',
+      'request.malformed',
+      async () => lease(await fresh(), { min_ttl_s: 0.5 }),
+    ],
+    ['for longer than any token lives', 'request.malformed', async () => lease(await fresh(), { min_ttl_s: 1e300 })],
     ['for an id with a wildcard', 'request.malformed', () => lease('con_>')],
+    ['for an id of another kind', 'request.malformed', () => lease(newId('agent'))],
+    ['to an agent with a wildcard', 'request.malformed', async () => lease(await fresh(), { agent_id: 'agt_*' })],
+    ['without a purpose', 'request.malformed', async () => lease(await fresh(), { purpose: '' })],
+    [
+      'over the size limit',
+      'request.too_large',
+      async () => lease(await fresh(), { purpose: 'x'.repeat(limits.requestBytesMax) }),
+    ],
   ];
 
   test.each(refusals)('%s: %s', async (_name, code, ask) => {

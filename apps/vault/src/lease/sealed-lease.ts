@@ -1,5 +1,5 @@
 import { PosternError, type X25519PublicJwk } from '@postern/contracts';
-import { KeyInvalidError, parseRecipientKey, Sealer, type SealingPublicJwk } from '@postern/crypto';
+import { KeyInvalidError, parseRecipientKey, zero, type Sealer, type SealingPublicJwk } from '@postern/crypto';
 
 /** What a sealed access token says about itself, readable and authenticated. */
 export interface LeaseSeal {
@@ -28,11 +28,12 @@ export function recipientOf(jwk: X25519PublicJwk): SealingPublicJwk {
  */
 export function sealLease(sealer: Sealer, seal: LeaseSeal, accessToken: string): string {
   const { leaseId, tenantId, connectionId, credentialVersion, expiresAtMs, recipient } = seal;
-  const exp = expiresAtMs === null ? {} : { exp: Math.floor(expiresAtMs / 1000) };
-  return sealer.seal({
-    scope: tenantId,
-    recipient,
-    plaintext: Buffer.from(accessToken, 'utf8'),
-    protectedHeader: { cty: 'text/plain', lse: leaseId, con: connectionId, ver: credentialVersion, ...exp },
-  });
+  const bound = { cty: 'text/plain', lse: leaseId, con: connectionId, ver: credentialVersion };
+  const protectedHeader = expiresAtMs === null ? bound : { ...bound, exp: Math.floor(expiresAtMs / 1000) };
+  const plaintext = Buffer.from(accessToken, 'utf8');
+  try {
+    return sealer.seal({ scope: tenantId, recipient, plaintext, protectedHeader });
+  } finally {
+    zero(plaintext);
+  }
 }

@@ -1,0 +1,44 @@
+/** A part of a benchmark in a process of its own, asked over IPC. */
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** Starts one of the files beside this one. @returns `ask(job)`, which resolves with the answer, and `end()`. */
+export function startPart(file) {
+  const child = fork(fileURLToPath(new URL(file, import.meta.url)), [], { execArgv: [] });
+  const waiting = [];
+  let ended;
+  child.on('message', ({ answer, error }) => {
+    const { resolve, reject } = waiting.shift();
+    if (error === undefined) resolve(answer);
+    else reject(new Error(`${file}: ${error}`));
+  });
+  child.once('exit', (code) => {
+    ended = new Error(`${file} ended with ${code}`);
+    for (const { reject } of waiting.splice(0)) reject(ended);
+  });
+  return {
+    pid: child.pid,
+    ask: (job) =>
+      new Promise((resolve, reject) => {
+        if (ended !== undefined) return reject(ended);
+        waiting.push({ resolve, reject });
+        child.send(job);
+      }),
+    end: () => child.kill('SIGKILL'),
+  };
+}
+
+/** The other side: answers each job in its turn. */
+export function serveJobs(handle) {
+  let turn = Promise.resolve();
+  process.on('disconnect', () => process.exit(0));
+  process.on('message', (job) => {
+    turn = turn.then(async () => {
+      try {
+        process.send({ answer: await handle(job) });
+      } catch (error) {
+        process.send({ error: error instanceof Error ? error.stack : String(error) });
+      }
+    });
+  });
+}
