@@ -133,7 +133,9 @@ export class Repository<State, Event extends AnyEvent> {
       if (done !== undefined) return done;
     }
     for (let attempt = 1; attempt <= this.#conflictPolicy.attemptsMax; attempt += 1) {
-      const loaded = await this.#read(subject, { fromLeader: options.fromLeader === true || attempt > 1, prove: true });
+      // After memory, or a race, the newest counts: a replica may be as old as what was just not believed.
+      const fromLeader = options.fromLeader === true || cached !== undefined || attempt > 1;
+      const loaded = await this.#read(subject, { fromLeader, prove: true });
       const done = await this.#attempt(ref, loaded, { decide, options, final: true });
       if (done !== undefined) return done;
       await delay(retryDelayMs(this.#conflictPolicy, attempt));

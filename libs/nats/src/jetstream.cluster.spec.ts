@@ -8,7 +8,7 @@ import { JetStreamEventLog } from './jetstream-event-log.ts';
 import { patiently, patientLog } from './spec-support/patient-log.ts';
 import { PosternCluster } from './spec-support/postern-cluster.ts';
 import { race } from './spec-support/race.ts';
-import { recordingBus } from './spec-support/recording-bus.ts';
+import { recordingBus, type Heard } from './spec-support/recording-bus.ts';
 import { natsHeaders } from './stored-message.ts';
 import { identityCreds } from './user-credentials.ts';
 
@@ -104,30 +104,36 @@ describe('on a cluster of three', () => {
       return { log: logOn(bus), heard };
     };
 
+    // Whether the loser looks before the winner stands is a race of its own, so it may take several.
     test('an append that meets another one under way (10164) waits until it sees which stands', async () => {
       const [one, other] = [await recording(), await recording()];
-      const subject = newSubject();
-      const results = await Promise.allSettled([
-        one.log.append(request(subject, 0)),
-        other.log.append(request(subject, 0)),
-      ]);
-      expect(results.map(codeOf).toSorted()).toEqual(['log.conflict', 'stored']);
-      const loser = results[0].status === 'rejected' ? one : other;
+      const meeting = async () => {
+        for (const { heard } of [one, other]) heard.length = 0;
+        const subject = newSubject();
+        const sent = [one, other].map(({ log }) => log.append(request(subject, 0)));
+        const results = await Promise.allSettled(sent);
+        expect(results.map(codeOf).toSorted()).toEqual(['log.conflict', 'stored']);
+        const heard = [...(results[0]?.status === 'rejected' ? one : other).heard];
+        expect(heard.at(-1)).toBe('found');
+        expect(await storedOn(one.log, subject)).toHaveLength(1);
+        return sawNothingYet(heard, 10164);
+      };
       // The leader still shows the old head: what is under way is not there yet, and may never be.
-      expect(loser.heard.slice(0, 2)).toEqual([10164, 'nothing']);
-      expect(loser.heard.at(-1)).toBe('found');
-      expect(await storedOn(one.log, subject)).toHaveLength(1);
+      await waitFor(meeting, { timeoutMs: 120_000, describe: 'a loser that looks while the winner is under way' });
     });
 
     test('the same commit sent twice at once (10158) is stored once, and both hear of it', async () => {
       const [one, other] = [await recording(), await recording()];
-      const commit = request(newSubject(), 0);
-      const [first, second] = await Promise.all([one.log.append(commit), other.log.append(commit)]);
-      expect(first.position).toBe(second.position);
-      expect(first.duplicate).not.toBe(second.duplicate);
-      const later = first.duplicate ? one : other;
-      expect(later.heard.slice(0, 2)).toEqual([10158, 'nothing']);
-      expect(await storedOn(one.log, commit.subject)).toEqual([commit.messageId]);
+      const meeting = async () => {
+        for (const { heard } of [one, other]) heard.length = 0;
+        const commit = request(newSubject(), 0);
+        const [first, second] = await Promise.all([one.log.append(commit), other.log.append(commit)]);
+        expect(first.position).toBe(second.position);
+        expect(await storedOn(one.log, commit.subject)).toEqual([commit.messageId]);
+        if (first.duplicate === second.duplicate) return false;
+        return sawNothingYet((first.duplicate ? one : other).heard, 10158);
+      };
+      await waitFor(meeting, { timeoutMs: 120_000, describe: 'a second sending while the first is under way' });
     });
 
     test('an append behind what stands (10071) is a conflict, unless it is what stands', async () => {
@@ -211,6 +217,8 @@ describe('on a cluster of three', () => {
     });
   });
 });
+
+const sawNothingYet = ([code, looked]: readonly Heard[], wanted: number) => code === wanted && looked === 'nothing';
 
 /** Appends twice, and reads at a replica that hears of the second append late: what stood there, if it gave the first. */
 async function oldState(atLeader: JetStreamEventLog, atReplica: JetStreamEventLog, replica: NatsNode) {
