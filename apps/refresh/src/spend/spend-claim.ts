@@ -101,8 +101,8 @@ export class SpendClaim {
       case 'client_rejected': {
         const { error, errorDescription, httpStatus } = answer;
         const words = { ...idsOf(held), registrationId: held.registrationId, error, errorDescription, httpStatus };
-        this.logger.error('the provider refuses our client credentials: correct the client registration', words);
-        return await this.outcomes.failed(held, { ...nothingSpent, error, httpStatus }, stillWorking);
+        this.logger.error('the provider refuses our client: correct the client registration', words);
+        return await this.outcomes.failed(held, { ...nothingSpent, error, errorDescription, httpStatus }, stillWorking);
       }
       case 'failed': {
         const mayHaveBeenProcessed = answer.mayHaveBeenProcessed && client.mayRotate;
@@ -117,11 +117,8 @@ export class SpendClaim {
     const level = error.row.retry === 'never' ? 'error' : 'warn';
     this.logger[level]('a refresh token was not spent', { ...idsOf(held), code: error.code, err: error });
     const pauseMsMin = isOurs(error) ? refreshLimits.ownRetryDelayMsMin : undefined;
-    await this.outcomes.failed(
-      held,
-      { ...nothingSpent, pauseMsMin, error: error.code, httpStatus: null },
-      stillWorking,
-    );
+    const failure = { ...nothingSpent, pauseMsMin, error: error.code, errorDescription: null, httpStatus: null };
+    await this.outcomes.failed(held, failure, stillWorking);
   }
 }
 
