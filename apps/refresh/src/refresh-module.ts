@@ -8,6 +8,7 @@ import { ConnectionFeed } from './connection-feed.ts';
 import { Connections } from './connections.ts';
 import { DueMessages } from './due/due-messages.ts';
 import { WorkDue } from './due/work-due.ts';
+import { Pace } from './pace/pace.ts';
 import { RefreshConfig } from './refresh-config.ts';
 import { RefreshConnection } from './request/refresh-connection.ts';
 import { RefreshFlights } from './request/refresh-flights.ts';
@@ -25,6 +26,7 @@ import { SpendClaim } from './spend/spend-claim.ts';
     ClaimWatch,
     ConnectionFeed,
     DueMessages,
+    Pace,
     RefreshFlights,
     RefreshConnection,
     TakeClaim,
