@@ -16,7 +16,7 @@ import { Pace } from './pace.ts';
 
 const { workConcurrencyMax, workPrefetchMax } = refreshLimits;
 /** Far more than one process has seats, asks for at a time, and than once could be delivered without being settled. */
-const backlog = 600;
+const backlog = 200;
 const shareMax = 24;
 
 await describeWithServer('nats-server', 'a long queue of one tenant on a real work queue', () => {
