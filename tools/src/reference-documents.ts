@@ -8,6 +8,7 @@ import {
   openApiDocument,
   platformPermissions,
 } from '@postern/contracts';
+import { generalAnswers, loadCatalog, type AnswerRow } from '@postern/provider-catalog';
 
 const version = '0.1.0';
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
@@ -46,6 +47,31 @@ function permissions(): string {
   return `# Permissions on the bus\n\nGenerated from \`libs/contracts/src/permissions.ts\` by \`npm run docs\`. What is not listed is refused by the server.\n\n${sections.join('\n\n')}\n`;
 }
 
+const answersHead = '| HTTP | where | words | means | spent? | why |\n| --- | --- | --- | --- | --- | --- |';
+
+function answerRow({ httpStatus: [first, last], member, words, match, means, mayBeSpent, why }: AnswerRow): string {
+  const status = first === last ? `${first}` : `${first}–${last}`;
+  const where = member === null ? '' : `\`${member}\`${match === 'contains' ? ' contains' : ''}`;
+  const said = words.map((word) => `\`${cell(word)}\``).join(', ');
+  return `| ${status} | ${where} | ${said} | ${means} | ${mayBeSpent ? 'perhaps' : 'no'} | ${cell(why)} |`;
+}
+
+function providerAnswers(): string {
+  const intro = `# What token endpoints answer
+
+Generated from the provider files of \`libs/provider-catalog\` by \`npm run docs\`. An answer without tokens is weighed by the
+provider's own rows, then by the general rule; the first row that fits decides.
+
+- \`rejected\`: the code or refresh token is dead; only the end user can help.
+- \`ours_to_mend\`: our client or its configuration; an operator is alarmed, and no end user is asked for anything.
+- \`passes\`: trouble that says nothing of either; tried again. "Spent?" says whether a one-time token may count as spent.`;
+  const own = [...loadCatalog().values()]
+    .filter(({ answers }) => answers.length > 0)
+    .map(({ name, answers }) => `## ${name}\n\n${answersHead}\n${answers.map(answerRow).join('\n')}`);
+  const general = `## The general rule\n\n${answersHead}\n${generalAnswers.map(answerRow).join('\n')}`;
+  return `${[intro, general, ...own].join('\n\n')}\n`;
+}
+
 /** Every generated document by its file name below docs/reference/. */
 export function referenceDocuments(): Readonly<Record<string, string>> {
   return {
@@ -54,5 +80,6 @@ export function referenceDocuments(): Readonly<Record<string, string>> {
     'errors.md': errors(),
     'events.md': events(),
     'permissions.md': permissions(),
+    'provider-answers.md': providerAnswers(),
   };
 }

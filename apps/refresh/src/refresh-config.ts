@@ -1,5 +1,5 @@
 import { limits } from '@postern/contracts';
-import { assertLimits, defineConfig, duration, flag } from '@postern/service';
+import { assertLimits, defineConfig, duration, flag, integer } from '@postern/service';
 
 import { refreshLimits } from './refresh-limits.ts';
 
@@ -30,6 +30,8 @@ export class RefreshConfig extends defineConfig(
     reconcileIntervalMs: duration({ minMs: 1_000, maxMs: 24 * 3_600_000 }).default(refreshLimits.reconcileIntervalMs),
     /** The provider's time for one call. */
     providerTimeoutMs: duration({ minMs: 100, maxMs: 300_000 }).default(limits.providerTimeoutMs),
+    /** At most so many token calls a second for one client registration, from this process. */
+    providerCallsPerSecond: integer({ min: 1, max: 10_000 }).default(refreshLimits.providerCallsPerSecond),
   },
   [{ variable: 'POSTERN_CLAIM_TIMEOUT', broken: brokenTimes }],
 ) {}

@@ -2,6 +2,10 @@
 export const refreshLimits = Object.freeze({
   /** How many due messages one process works on at a time. */
   workConcurrencyMax: 32,
+  /** How many it asks for at a time: most of a long queue is put back as quickly as it comes. */
+  workPrefetchMax: 128,
+  /** At most so many token calls for one client registration, unless configured otherwise. */
+  providerCallsPerSecond: 500,
   /** States of connections in memory, kept by the follower. */
   connectionsCachedMax: 50_000,
   /** Longer than any claim lives: how far back the log is read for claims that stand. */

@@ -10,6 +10,7 @@ import { Connections } from './connections.ts';
 import { DueMessages } from './due/due-messages.ts';
 import { ScheduledDue } from './due/scheduled-due.ts';
 import { WorkDue } from './due/work-due.ts';
+import { Pace } from './pace/pace.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { Survey } from './reconcile/survey.ts';
 import { TellStatus } from './reconcile/tell-status.ts';
@@ -41,6 +42,7 @@ import { SpendClaim } from './spend/spend-claim.ts';
     Survey,
     Reconciler,
     TellStatus,
+    Pace,
     RefreshFlights,
     RefreshConnection,
     TakeClaim,

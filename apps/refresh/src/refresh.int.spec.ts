@@ -15,11 +15,13 @@ import { Secret } from '@postern/crypto';
 import { callOperation, createOperator, publishMessage, serverOperatorConfig } from '@postern/nats';
 import type { ProviderClient } from '@postern/provider-client';
 import { describeWithServer, startNatsServer, type NatsServer } from '@postern/servers';
-import { startService, type RunningService } from '@postern/service';
+import { Metrics, startService, type RunningService } from '@postern/service';
 import { startAcme, tokenFingerprint, waitFor, type Acme } from '@postern/testing';
 
 import { TakeClaim } from './claim/take-claim.ts';
 import { refreshService } from './index.ts';
+import { Pace } from './pace/pace.ts';
+import type { Answer } from './pace/provider-pace.ts';
 import { acmeScopes, AcmeConnections } from './spec-support/acme-connections.ts';
 import { VaultDouble } from './spec-support/vault-double.ts';
 import { World } from './spec-support/world.ts';
@@ -209,6 +211,44 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     const alarms = lines.filter((line) => line.includes('correct the client registration'));
     expect(alarms).toEqual([expect.stringContaining('"level":"error"')]);
     expect(await ask(connectionId)).toMatchObject({ credential_version: 2 });
+  });
+
+  test('while its provider is left alone nothing is claimed, callers hear so at once, and when it is back it goes on', async () => {
+    const [connectionId, other] = [await connect({ lives: false }), await connect({ lives: false })];
+    const { registrationId } = connections;
+    const registration = { registrationId, providerId: 'openid-connect' };
+    const paces = services.map((service) => service.get(Pace));
+    const hear = (answer: Answer) => paces.forEach((pace) => pace.heard(registrationId, answer));
+    for (const pace of paces) {
+      const turn = pace.turn(registration);
+      if (turn.kind === 'permit') turn.end({ called: true });
+    }
+    const before = refreshCalls().length;
+    hear({
+      ...{ kind: 'failed', error: 'slow_down', errorDescription: null, httpStatus: 429 },
+      ...{ retryAfterMs: 60_000, mayHaveBeenProcessed: false },
+    });
+    const refusal = { code: 'refresh.unavailable', details: { retry_after_s: expect.any(Number) } };
+    await expect(ask(connectionId, 1)).rejects.toMatchObject(refusal);
+    await publishMessage(await world.bus('refresh'), {
+      stream: 'REFRESH',
+      subject: subjects.refreshDue({ tenantId: world.tenantId, connectionId }),
+      payload: { reason: 'scheduled', credential_version: 1, position: 1 },
+    });
+    const numbers = () => services.map((service) => service.get(Metrics).text()).join('');
+    await waitFor(() => numbers().includes('postern_refresh_put_back_total{why="breaker"}'), {
+      describe: 'the due message to be put back',
+    });
+    expect(numbers()).toContain('postern_refresh_breakers_open{provider="openid-connect"} 1');
+    expect(paces[0]?.readings()).toEqual([
+      expect.objectContaining({ ...registration, breaker: 'open', lastError: 'slow_down' }),
+    ]);
+    expect(await afterAuthorization(connectionId)).toEqual([]);
+    expect(refreshCalls()).toHaveLength(before);
+    const { connection } = await world.bus('provisioner');
+    await connection.request('$JS.API.STREAM.PURGE.REFRESH');
+    hear({ ...{ kind: 'rejected', error: 'invalid_grant', errorDescription: null, httpStatus: 400 } });
+    expect(await ask(other, 1)).toMatchObject({ credential_version: 2 });
   });
 
   test('tokens bought for a connection that was revoked meanwhile are revoked at the provider', async () => {

@@ -120,6 +120,17 @@ export const connectionEvents = Object.freeze({
     summary: 'The provider replaced the refresh token.',
     data: z.object({ claimId: ClaimId, credentialVersion: CredentialVersion }),
   },
+  ScopeDriftDetected: {
+    version: 1,
+    writer: 'refresh',
+    summary: 'A refresh brought other scopes than the ones held before, though nobody asked for that.',
+    data: z.object({
+      claimId: ClaimId,
+      credentialVersion: CredentialVersion,
+      lostScopes: Scopes,
+      gainedScopes: Scopes,
+    }),
+  },
   RefreshFailed: {
     version: 1,
     writer: 'refresh',
@@ -127,6 +138,8 @@ export const connectionEvents = Object.freeze({
     data: z.object({
       claimId: ClaimId,
       error: ProviderWords,
+      /** Absent where nobody said more. */
+      errorDescription: ProviderWords.optional(),
       httpStatus: z.number().int().nullable(),
       nextAttemptAtMs: TimeMs,
     }),

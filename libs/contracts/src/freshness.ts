@@ -12,6 +12,8 @@ export const Freshness = z.object({
   last_refreshed_at: Timestamp.nullable(),
   last_used_ok_at: Timestamp.nullable(),
   refresh_failing_since: Timestamp.nullable(),
+  /** When a failing refresh is tried next. */
+  next_attempt_at: Timestamp.nullable(),
   /** True when the answer may be older than the newest state. */
   stale: z.boolean(),
   reason: z.string().nullable(),

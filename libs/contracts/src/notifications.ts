@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { ConnectionId, TenantId } from './ids.ts';
-import { Timestamp } from './wire.ts';
+import { Scopes, Timestamp } from './wire.ts';
 
 /** What platforms and people hear. Each type enters with the issue that sends it. */
 export const notificationTypes = [
@@ -12,6 +12,7 @@ export const notificationTypes = [
   'connection.health_changed',
   'connection.authorization_expiring',
   'lease.superseded',
+  'scope.drift_detected',
 ] as const;
 export const NotificationType = z.enum(notificationTypes);
 export type NotificationType = z.infer<typeof NotificationType>;
@@ -28,5 +29,9 @@ export const Notification = z.object({
   cause: z.string().nullable(),
   evidence: z.string().nullable(),
   reauthorize_url: z.string().nullable(),
+  /** With `connection.health_changed`: when refreshing is tried next; absent when it works again. */
+  next_attempt_at: Timestamp.optional(),
+  /** With `scope.drift_detected`: what the connection may do now, and what changed. */
+  scopes: z.object({ granted: Scopes, lost: Scopes, gained: Scopes }).optional(),
 });
 export type Notification = z.infer<typeof Notification>;

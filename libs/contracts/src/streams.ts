@@ -93,7 +93,8 @@ export const consumers = Object.freeze({
     name: 'refresh-worker',
     filterSubject: 'refresh.due.*.*',
     ackWaitMs: limits.refreshAckWaitMs,
-    maxAckPending: 256,
+    /** What is put back counts here, and one tenant's backlog must not hold back the others. */
+    maxAckPending: 1_048_576,
     maxDeliver: -1,
     deliverPolicy: 'all',
   },

@@ -39,7 +39,7 @@ const historyBefore: Record<string, ReturnType<typeof the.claimed>[]> = {
 const claimedBefore = [...exchanging, the.authorized(), the.claimed()];
 
 /** Told to people and kept in the log; the state does not remember it. */
-const withoutEffect: readonly string[] = ['RefreshTokenRotated'];
+const withoutEffect: readonly string[] = ['RefreshTokenRotated', 'ScopeDriftDetected'];
 
 const adminBefore: Record<Exclude<AggregateKind, 'connection'>, unknown> = {
   tenant: admin.tenantCreated(),

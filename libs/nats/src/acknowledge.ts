@@ -30,7 +30,7 @@ export async function acknowledge(bus: Bus, reply: string, word: string): Promis
 
 export const done = '+ACK';
 
-/** Deliver it again after a while. */
+/** Deliver it again after a while; the server takes a fraction of a nanosecond for no delay at all. */
 export function putBack(delayMs: number | undefined): string {
-  return delayMs === undefined ? '-NAK' : `-NAK ${JSON.stringify({ delay: nanos(delayMs) })}`;
+  return delayMs === undefined ? '-NAK' : `-NAK ${JSON.stringify({ delay: nanos(Math.ceil(delayMs)) })}`;
 }

@@ -34,6 +34,11 @@ export interface JetStreamWorkerOptions {
   /** How many messages are worked on at a time. */
   readonly concurrencyMax: number;
   /**
+   * How many are asked for at a time; as many as are worked on when absent. More is for a handler that settles most of
+   * them at once, since those that wait in memory count as delivered.
+   */
+  readonly prefetchMax?: number | undefined;
+  /**
    * When it returns without having settled the message, the message is acknowledged; when it throws, the error's row
    * decides (ack, nak with delay, term).
    */
@@ -90,7 +95,7 @@ export class JetStreamWorker {
         name,
       );
       return await consumer.consume({
-        max_messages: this.#options.concurrencyMax,
+        max_messages: this.#options.prefetchMax ?? this.#options.concurrencyMax,
         expires: 10_000,
         idle_heartbeat: 1_000,
       });

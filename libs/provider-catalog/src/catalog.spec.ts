@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 import { PosternError } from '@postern/contracts';
+import { parse, stringify } from 'yaml';
 
 import { loadCatalog, parseProviderFile, providerOf, providersDir, resolveProvider } from './index.ts';
 
@@ -80,6 +81,20 @@ describe('the catalog', () => {
 
 describe('a provider file', () => {
   const valid = textOf('zendesk.yaml');
+  const withAnswer = (more: object) => {
+    const file = parse(textOf('slack.yaml')) as { answers: { value: object }[] };
+    return stringify({ ...file, answers: file.answers.map((row) => ({ ...row, value: { ...row.value, ...more } })) });
+  };
+  const withLifetime = (value: string) =>
+    valid.replace('access_token:\n', `access_token:\n  expires_in: { value: ${value}, evidence: unverified }\n`);
+
+  test('says how lifetimes are written, and which of its answers mean what', () => {
+    const { expiresIn } = parseProviderFile(withLifetime('{ unit: ms, max_s: 86400 }'), 'zendesk.yaml');
+    expect(expiresIn).toEqual({ unit: 'ms', maxS: 86_400 });
+    const provider = parseProviderFile(withAnswer({ http_status: 418 }), 'slack.yaml');
+    expect(new Set(provider.answers.map(({ httpStatus }) => httpStatus[0]))).toEqual(new Set([418]));
+    expect(provider.facts['answers.0']).toMatchObject({ evidence: 'unverified', value: { means: 'rejected' } });
+  });
 
   test.each([
     ['a name that is not its id', valid, 'other.yaml'],
@@ -92,6 +107,12 @@ describe('a provider file', () => {
     ['a parameter in a path', valid.replace('/oauth/tokens', '/{subdomain}/tokens'), 'zendesk.yaml'],
     ['a parameter that is not declared', valid.replaceAll('{subdomain}', '{account}'), 'zendesk.yaml'],
     ['documented without a source', valid.replaceAll(/ {2,}source: .*\n/g, ''), 'zendesk.yaml'],
+    ['an answer that is judged with a 5xx', withAnswer({ http_status: 500 }), 'slack.yaml'],
+    ['an answer without words', withAnswer({ words: [] }), 'slack.yaml'],
+    ['an answer that means nothing we know', withAnswer({ means: 'perhaps' }), 'slack.yaml'],
+    ['an answer without evidence', valid.replace('account:', 'answers: [{ value: {} }]\n\naccount:'), 'zendesk.yaml'],
+    ['a lifetime in minutes', withLifetime('{ unit: min, max_s: 60 }'), 'zendesk.yaml'],
+    ['a lifetime without an end', withLifetime('{ unit: ms }'), 'zendesk.yaml'],
     ['neither discovery nor endpoints', valid.replace(/endpoints:\n(?: .*\n)+/, ''), 'zendesk.yaml'],
   ])('is refused with %s', (_what, text, name) => {
     expect(codeOf(() => parseProviderFile(text, name))).toBe('provider.invalid');

@@ -1,3 +1,11 @@
+export {
+  classifyAnswer,
+  generalAnswers,
+  type AnswerMeaning,
+  type AnswerRow,
+  type Classified,
+  type TokenAnswer,
+} from './answer-table.ts';
 export { Evidence, type Fact } from './fact.ts';
 export { loadCatalog, parseProviderFile, providerOf, providersDir, type Catalog } from './load-catalog.ts';
 export { ProviderFile } from './provider-file.ts';

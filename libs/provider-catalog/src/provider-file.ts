@@ -10,7 +10,33 @@ const UrlTemplate = z
   .regex(/^https:\/\/[^\s"'<>\\^`|#]+$/, 'must be an https URL without fragment');
 
 const Seconds = z.number().int().positive();
-const Words = z.array(z.string().min(1).max(128)).max(32);
+const Words = z.array(z.string().min(1).max(128)).min(1).max(32);
+
+/**
+ * An answer of the token endpoint that means something else here than by the general rule (`answer-table.ts`).
+ *
+ * A 5xx proves nothing anywhere, so no row can speak about one.
+ */
+const Answer = z.strictObject({
+  http_status: z.number().int().min(200).max(499),
+  /** The member of the body in which the words stand; it holds a text, or a list of texts. */
+  member: z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9_]{0,63}$/)
+    .default('error'),
+  words: Words,
+  match: z.enum(['exact', 'contains']).default('exact'),
+  means: z.enum(['rejected', 'ours_to_mend', 'passes']),
+  /** Whether a one-time token may count as spent, where it passes. */
+  may_be_spent: z.boolean().default(false),
+});
+
+/** How a lifetime is written in the answer, where that is known. */
+const ExpiresIn = z.strictObject({
+  unit: z.enum(['s', 'ms']),
+  /** No access token lives longer here: a larger number is not believed, and the default counts. */
+  max_s: Seconds,
+});
 
 /**
  * What a client registration must bring for a provider that is not the same for everybody.
@@ -58,8 +84,11 @@ export const ProviderFile = z
     /** Sent with every authorization request, beside what OAuth asks for. */
     authorization_parameters: factOf(z.record(z.string().max(64), z.string().max(256))).optional(),
     access_token: z.strictObject({
-      /** Used only where the answer has no `expires_in`; null when nothing is known. */
+      /** Used only where the answer has no `expires_in` that could be used; null when nothing is known. */
       default_ttl_s: factOf(Seconds.nullable()),
+      expires_in: factOf(ExpiresIn).optional(),
+      /** Names under which the answer's `token_type` hides a plain bearer token. @source RFC 6750 */
+      bearer_token_types: factOf(z.array(z.string().min(1).max(32)).min(1).max(8)).optional(),
     }),
     refresh_token: z.strictObject({
       issued: factOf(z.enum(['always', 'never', 'depends'])),
@@ -80,11 +109,8 @@ export const ProviderFile = z
       /** However often it is refreshed, an authorization ends so long after it was given; null or not said: unknown. */
       absolute_ttl_s: factOf(Seconds.nullable()).optional(),
     }),
-    /** The `error` values by which this provider says that a refresh token, or our client, is not accepted. */
-    error_words: z.strictObject({
-      refresh_rejected: factOf(Words.min(1)),
-      client_rejected: factOf(Words.min(1)),
-    }),
+    /** This provider's own answers; what stands in none of these rows is weighed by the general rule. */
+    answers: z.array(factOf(Answer)).max(32).default([]),
     /** Where the account's identity is found after an authorization. */
     account: factOf(z.enum(['id_token_sub', 'none'])),
   })

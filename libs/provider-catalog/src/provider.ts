@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { TokenEndpointAuthMethod } from '@postern/contracts';
 
+import type { AnswerRow } from './answer-table.ts';
 import type { Fact } from './fact.ts';
 import type { ProviderFile } from './provider-file.ts';
 
@@ -16,8 +17,13 @@ export interface Provider {
   readonly scopeSeparator: ' ' | ',';
   readonly authorizationParameters: Readonly<Record<string, string>>;
   readonly accessTokenDefaultTtlS: number | null;
+  /** How lifetimes are written here; null where nothing is known: seconds, as the standard has it. */
+  readonly expiresIn: { readonly unit: 's' | 'ms'; readonly maxS: number } | null;
+  /** In lower case, beside `bearer`. */
+  readonly bearerTokenTypes: readonly string[];
   readonly refresh: RefreshPolicy;
-  readonly errorWords: { readonly refreshRejected: readonly string[]; readonly clientRejected: readonly string[] };
+  /** The provider's own rows, above the general rule. */
+  readonly answers: readonly AnswerRow[];
   readonly account: 'id_token_sub' | 'none';
   /** Every judged statement of the file by its dotted name, for people who ask how we know. */
   readonly facts: Readonly<Record<string, Fact<unknown>>>;
@@ -71,11 +77,10 @@ export function providerFrom(file: ProviderFile): Provider {
     scopeSeparator: file.scope_separator.value,
     authorizationParameters: file.authorization_parameters?.value ?? {},
     accessTokenDefaultTtlS: file.access_token.default_ttl_s.value,
+    expiresIn: expiresInFrom(file),
+    bearerTokenTypes: (file.access_token.bearer_token_types?.value ?? []).map((type) => type.toLowerCase()),
     refresh: refreshPolicyFrom(file.refresh_token),
-    errorWords: {
-      refreshRejected: file.error_words.refresh_rejected.value,
-      clientRejected: file.error_words.client_rejected.value,
-    },
+    answers: file.answers.map(answerFrom),
     account: file.account.value,
     facts: Object.fromEntries(factsOf(file)),
   });
@@ -112,9 +117,18 @@ function endpointsFrom({ endpoints }: ProviderFile): ProviderEndpoints | null {
   };
 }
 
+function expiresInFrom({ access_token: { expires_in: fact } }: ProviderFile): Provider['expiresIn'] {
+  return fact === undefined ? null : { unit: fact.value.unit, maxS: fact.value.max_s };
+}
+
+function answerFrom({ value, note, evidence }: ProviderFile['answers'][number]): AnswerRow {
+  const { http_status: httpStatus, member, words, match, means, may_be_spent: mayBeSpent } = value;
+  return { httpStatus: [httpStatus, httpStatus], member, words, match, means, mayBeSpent, why: note ?? evidence };
+}
+
 function factsOf(node: object, path = ''): [string, Fact<unknown>][] {
   return Object.entries(node).flatMap(([name, value]: [string, unknown]): [string, Fact<unknown>][] => {
-    if (value === null || typeof value !== 'object' || Array.isArray(value)) return [];
+    if (value === null || typeof value !== 'object') return [];
     return isFact(value) ? [[`${path}${name}`, value]] : factsOf(value, `${path}${name}.`);
   });
 }

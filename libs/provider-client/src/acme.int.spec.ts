@@ -147,6 +147,7 @@ describe('against a real authorization server', () => {
     expect(outcome).toEqual({
       kind: 'failed',
       error: 'temporarily_unavailable',
+      errorDescription: null,
       httpStatus: 503,
       retryAfterMs: null,
       mayHaveBeenProcessed: false,

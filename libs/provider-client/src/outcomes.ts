@@ -9,12 +9,12 @@ export interface Rejected {
   readonly httpStatus: number;
 }
 
-/** The provider said no to us, the client: the grant may be as alive as ever. */
+/** The provider said no to us, the client, or cannot be asked as we are configured: the grant may be as alive as ever. */
 export interface ClientRejected {
   readonly kind: 'client_rejected';
   readonly error: string;
   readonly errorDescription: string | null;
-  readonly httpStatus: number;
+  readonly httpStatus: number | null;
 }
 
 /** No verdict: the network, the provider's own trouble, or an answer that is none. */
@@ -22,6 +22,7 @@ export interface Failed {
   readonly kind: 'failed';
   /** The provider's `error`, or ours: `timeout`, `unreachable`, `interrupted`, `redirected`, `too_large`, … */
   readonly error: string;
+  readonly errorDescription: string | null;
   readonly httpStatus: number | null;
   /** What the provider asked for with `Retry-After`, at most {@link retryAfterMsMax}. */
   readonly retryAfterMs: number | null;

@@ -1,5 +1,5 @@
 import { limits, PosternError } from '@postern/contracts';
-import type { Secret } from '@postern/crypto';
+import { Secret } from '@postern/crypto';
 import {
   resolveProvider,
   type Provider,
@@ -23,7 +23,7 @@ import { callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './me
 import type { Exchanged, IntrospectOutcome, Refreshed, Refusal, RevokeOutcome } from './outcomes.ts';
 import { ProviderCallError } from './provider-call-error.ts';
 import { failureOf, refusalOf, withoutVerdict } from './refusal.ts';
-import { tokenSetFrom, withoutNulls } from './token-answer.ts';
+import { callsItselfJson, standardAnswer, tokenSetFrom, tokensIn, withoutNullMembers } from './token-answer.ts';
 
 /** Our client at a provider, as ADMIN has it. */
 export interface ClientRegistration {
@@ -229,7 +229,11 @@ export class ProviderClient {
         });
       },
       read: async (server, response) => {
-        const answer = await oauth.processIntrospectionResponse(server, this.#client, await withoutNulls(response));
+        const answer = await oauth.processIntrospectionResponse(
+          server,
+          this.#client,
+          await withoutNullMembers(response),
+        );
         if (!answer.active) return { kind: 'inactive' as const };
         return {
           kind: 'active' as const,
@@ -243,8 +247,18 @@ export class ProviderClient {
     return withoutVerdict(outcome, 'introspection_unsupported');
   }
 
+  /** A token endpoint may say no with any status; what brings no tokens is weighed as a refusal. */
   #tokenCall<T extends Answer>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
-    return this.#call({ ...call, read: async (server, response) => call.read(server, await withoutNulls(response)) });
+    return this.#call({
+      ...call,
+      read: async (server, response) => {
+        const { status, headers } = response;
+        const tokens = callsItselfJson(response) ? tokensIn(await response.text()) : undefined;
+        if (tokens === undefined) return undefined;
+        const standard = JSON.stringify(standardAnswer(tokens, this.#provider));
+        return call.read(server, new Response(standard, { status, headers }));
+      },
+    });
   }
 
   /**
@@ -268,15 +282,14 @@ export class ProviderClient {
     { credential, timeoutMs }: { credential: ClientCredential | null; timeoutMs: number },
   ): Promise<T | Refusal> {
     const authentication = clientAuthentication(this.#method, credential);
+    const hidden = credential === null ? [] : formsOf(this.#client.client_id, credential);
     try {
       const server = await this.#server();
       const response = await request({ server, authentication, http: this.#http(timeoutMs) });
-      if (response.status !== 200) {
-        const { errorWords } = this.#provider;
-        const hidden = credential === null ? secrets : [...secrets, secretOf(credential)];
-        return await refusalOf({ response, errorWords, secrets: hidden, nowMs: this.#nowMs() });
-      }
-      return await read(server, response);
+      const answer = response.status === 200 ? await read(server, response.clone()) : undefined;
+      if (answer !== undefined) return answer;
+      const { answers: rows } = this.#provider;
+      return await refusalOf({ response, rows, secrets: [...secrets, ...hidden], nowMs: this.#nowMs() });
     } catch (error) {
       return failureOf(callErrorFrom(error));
     }
@@ -322,10 +335,18 @@ interface AuthenticatedCall<T extends Answer> {
     readonly authentication: oauth.ClientAuth;
     readonly http: GuardedHttp;
   }) => Promise<Response>;
-  readonly read: (server: oauth.AuthorizationServer, response: Response) => Promise<T>;
+  /** Nothing when the answer is none: it is weighed as a refusal then. */
+  readonly read: (server: oauth.AuthorizationServer, response: Response) => Promise<T | undefined>;
 }
 
 function accountFrom(answer: oauth.TokenEndpointResponse): Exchanged['account'] {
   const claims = oauth.getValidatedIdTokenClaims(answer);
   return claims === undefined ? null : { issuer: claims.iss, subject: claims.sub };
+}
+
+/** A credential as it is, and as a header carries it: a server that repeats a request repeats that. @source RFC 6749 §2.3.1 */
+function formsOf(clientId: string, credential: ClientCredential): Secret[] {
+  const secret = secretOf(credential);
+  const pair = [clientId, secret.reveal()].map(encodeURIComponent).join(':');
+  return [secret, Secret.from(Buffer.from(pair, 'utf8').toString('base64'))];
 }

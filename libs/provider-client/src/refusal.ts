@@ -1,54 +1,53 @@
-import type { Provider } from '@postern/provider-catalog';
+import { classifyAnswer, type AnswerRow } from '@postern/provider-catalog';
 import type { Secret } from '@postern/crypto';
 
-import { retryAfterMsMax, type Failed, type Refusal, type RevokeOutcome } from './outcomes.ts';
+import { retryAfterMsMax, type ClientRejected, type Failed, type Refusal, type RevokeOutcome } from './outcomes.ts';
 import type { ProviderCallError } from './provider-call-error.ts';
 import { providerWords } from './provider-words.ts';
+import { callsItselfJson } from './token-answer.ts';
 
 interface RefusalInput {
   readonly response: Response;
-  readonly errorWords: Provider['errorWords'];
+  /** The provider's own rows, above the general rule. */
+  readonly rows: readonly AnswerRow[];
   readonly secrets: readonly Secret[];
   readonly nowMs: number;
 }
 
 /**
- * Weighs an answer that is not a success.
- *
- * Only a 4xx that names one of the provider's own words for it is a verdict on the grant or on our client. A 429, a
- * 5xx, a page of a proxy in between, an `error` nobody announced: all of these are trouble that passes, and taking
- * one of them for a dead grant would send an end user to authorize again for nothing.
+ * Weighs an answer that brings no tokens, by the provider's table and the general rule below it.
  *
  * @source RFC 6749 §5.2
  */
-export async function refusalOf({ response, errorWords, secrets, nowMs }: RefusalInput): Promise<Refusal> {
-  const { status } = response;
-  const { error, errorDescription } = providerWords(await jsonOf(response), secrets);
-  const verdict = status >= 400 && status < 500 && status !== 408 && status !== 429;
-  if (verdict && error !== null && errorWords.refreshRejected.includes(error)) {
-    return { kind: 'rejected', error, errorDescription, httpStatus: status };
-  }
-  if (verdict && ((error !== null && errorWords.clientRejected.includes(error)) || status === 401)) {
-    return { kind: 'client_rejected', error: error ?? 'http_401', errorDescription, httpStatus: status };
-  }
+export async function refusalOf({ response, rows, secrets, nowMs }: RefusalInput): Promise<Refusal> {
+  const { status: httpStatus } = response;
+  const body = await jsonOf(response);
+  const { row, words } = classifyAnswer({ httpStatus, body }, rows);
+  const { error: said, errorDescription } = providerWords(body, words, secrets);
+  const error = said ?? (httpStatus < 300 ? 'invalid_answer' : `http_${httpStatus}`);
+  if (row.means === 'rejected') return { kind: 'rejected', error, errorDescription, httpStatus };
+  if (row.means === 'ours_to_mend') return { kind: 'client_rejected', error, errorDescription, httpStatus };
   return {
     kind: 'failed',
-    error: error ?? `http_${status}`,
-    httpStatus: status,
+    error,
+    errorDescription,
+    httpStatus,
     retryAfterMs: retryAfterMsOf(response.headers.get('retry-after'), nowMs),
-    mayHaveBeenProcessed: status >= 500 && status !== 503,
+    mayHaveBeenProcessed: row.mayBeSpent,
   };
 }
 
+/** What no provider can mend: where it is sent to, by a registration or by metadata. */
+const misconfigured: ReadonlySet<string> = new Set(['insecure_url', 'metadata_incomplete']);
+
 /** A call that has no answer, as an outcome. */
-export function failureOf(error: ProviderCallError): Failed {
-  return {
-    kind: 'failed',
-    error: error.reason,
-    httpStatus: error.httpStatus,
-    retryAfterMs: null,
-    mayHaveBeenProcessed: error.mayHaveBeenProcessed,
-  };
+export function failureOf({
+  reason: error,
+  httpStatus,
+  mayHaveBeenProcessed,
+}: ProviderCallError): Failed | ClientRejected {
+  if (misconfigured.has(error)) return { kind: 'client_rejected', error, errorDescription: null, httpStatus };
+  return { kind: 'failed', error, errorDescription: null, httpStatus, retryAfterMs: null, mayHaveBeenProcessed };
 }
 
 /** @source RFC 9110 §10.2.3 */
@@ -60,7 +59,7 @@ export function retryAfterMsOf(header: string | null, nowMs: number): number | n
 
 async function jsonOf(response: Response): Promise<unknown> {
   try {
-    return await response.json();
+    return callsItselfJson(response) ? await response.json() : undefined;
   } catch {
     return undefined;
   }
@@ -68,15 +67,12 @@ async function jsonOf(response: Response): Promise<unknown> {
 
 /** A refusal where there is no grant to judge: only whether to try again. */
 export function withoutVerdict(outcome: Refusal, unsupported: string): Extract<RevokeOutcome, { kind: 'failed' }> {
-  if (outcome.kind !== 'failed') {
-    const { error, httpStatus } = outcome;
-    return { kind: 'failed', error, httpStatus, retryable: false, retryAfterMs: null };
-  }
-  const { error, httpStatus, retryAfterMs } = outcome;
+  const { error, httpStatus } = outcome;
   if (error === 'metadata_incomplete') {
     return { kind: 'failed', error: unsupported, httpStatus: null, retryable: false, retryAfterMs: null };
   }
+  if (outcome.kind !== 'failed') return { kind: 'failed', error, httpStatus, retryable: false, retryAfterMs: null };
   const final =
     httpStatus !== null && httpStatus >= 400 && httpStatus < 500 && httpStatus !== 408 && httpStatus !== 429;
-  return { kind: 'failed', error, httpStatus, retryable: !final && error !== 'insecure_url', retryAfterMs };
+  return { kind: 'failed', error, httpStatus, retryable: !final, retryAfterMs: outcome.retryAfterMs };
 }

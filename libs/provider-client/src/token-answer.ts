@@ -37,13 +37,20 @@ export function tokenSetFrom({ answer, ...context }: TokenAnswer): TokenSet {
   return parsed.data;
 }
 
-/** Scopes as this provider separates them; what is no scope is left out rather than losing the token over it. */
-function scopesFrom(scope: string | undefined, { provider, scopesOtherwise }: Omit<TokenAnswer, 'answer'>): string[] {
-  if (scope === undefined) return [...scopesOtherwise];
+/**
+ * Scopes as this provider separates them; what is no scope is left out rather than losing the token over it.
+ *
+ * A scope that is absent, or names nothing, says that nothing changed.
+ *
+ * @source RFC 6749 §5.1
+ */
+function scopesFrom(
+  scope: string | undefined,
+  { provider, scopesOtherwise }: Pick<TokenAnswer, 'provider' | 'scopesOtherwise'>,
+): string[] {
   const separator = provider.scopeSeparator === ',' ? /[\s,]+/ : /\s+/;
-  return [...new Set(scope.split(separator))]
-    .filter((text) => Scope.safeParse(text).success)
-    .slice(0, limits.scopesMax);
+  const named = [...new Set((scope ?? '').split(separator))].filter((text) => Scope.safeParse(text).success);
+  return named.length === 0 ? [...scopesOtherwise] : named.slice(0, limits.scopesMax);
 }
 
 function expiresAtMs(expiresInS: number | null, sentAtMs: number): number | null {
@@ -52,22 +59,75 @@ function expiresAtMs(expiresInS: number | null, sentAtMs: number): number | null
 }
 
 /**
+ * An answer of a token endpoint in the standard's own form, where what it means is beyond doubt.
+ *
+ * Refusing an answer over its form loses the only copy of a rotated refresh token, so a sloppy spelling is mended:
+ * members that are `null`, a list of scopes, a lifetime as text, a missing token type. What would change the meaning
+ * (another token type, an ID token that is none) is left for the checks that follow.
+ *
+ * @param body a JSON object
+ */
+export function standardAnswer(body: object, provider: Provider): Record<string, unknown> {
+  const { token_type: type = 'bearer', expires_in: expiresIn, scope, ...rest } = withoutNulls(body);
+  const lifetimeS = lifetimeSOf(expiresIn, provider);
+  const scopes: unknown = Array.isArray(scope) ? scope.join(' ') : scope;
+  const isBearer = typeof type === 'string' && provider.bearerTokenTypes.includes(type.toLowerCase());
+  return {
+    ...rest,
+    token_type: isBearer ? 'bearer' : type,
+    ...(lifetimeS !== null && { expires_in: lifetimeS }),
+    ...(typeof scopes === 'string' && { scope: scopes }),
+  };
+}
+
+/**
+ * The lifetime in seconds, in the unit that the provider's file names.
+ *
+ * @returns null, so that the file's default counts, for what is no lifetime and for what is longer than any token of
+ *   this provider lives: a token refreshed early costs a call, one believed too long costs failing ones.
+ */
+function lifetimeSOf(expiresIn: unknown, { expiresIn: known }: Provider): number | null {
+  const number = typeof expiresIn === 'string' && expiresIn.trim() !== '' ? Number(expiresIn) : expiresIn;
+  if (typeof number !== 'number' || !Number.isFinite(number) || number <= 0) return null;
+  const seconds = known?.unit === 'ms' ? number / 1000 : number;
+  return known !== null && seconds > known.maxS ? null : seconds;
+}
+
+function withoutNulls(body: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+}
+
+/**
  * Takes members that are `null` out of a JSON answer: several providers write them where the standard leaves them out.
  *
  * @returns the answer itself when it is no JSON object.
  */
-export async function withoutNulls(response: Response): Promise<Response> {
+export async function withoutNullMembers(response: Response): Promise<Response> {
   const text = await response.text();
   const { status, headers } = response;
-  return new Response(cleaned(text), { status, headers });
+  const body = objectIn(text);
+  return new Response(body === undefined ? text : JSON.stringify(withoutNulls(body)), { status, headers });
 }
 
-function cleaned(text: string): string {
+/**
+ * Is this answer meant to be JSON? A page of a proxy in between, whatever stands in it, brings neither tokens nor a
+ * verdict.
+ */
+export function callsItselfJson({ headers }: Response): boolean {
+  return /json|javascript/i.test(headers.get('content-type') ?? '');
+}
+
+/** The tokens in an answer, as its JSON object; undefined where it brings none. */
+export function tokensIn(text: string): object | undefined {
+  const body = objectIn(text);
+  return body !== undefined && 'access_token' in body && typeof body.access_token === 'string' ? body : undefined;
+}
+
+function objectIn(text: string): object | undefined {
   try {
     const body: unknown = JSON.parse(text);
-    if (typeof body !== 'object' || body === null || Array.isArray(body)) return text;
-    return JSON.stringify(Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null)));
+    return typeof body === 'object' && body !== null && !Array.isArray(body) ? body : undefined;
   } catch {
-    return text;
+    return undefined;
   }
 }

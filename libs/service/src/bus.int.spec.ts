@@ -45,6 +45,7 @@ const freshness = {
   last_refreshed_at: null,
   last_used_ok_at: null,
   refresh_failing_since: null,
+  next_attempt_at: null,
   stale: false,
   reason: null,
 } as const;

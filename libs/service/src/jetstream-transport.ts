@@ -15,6 +15,11 @@ export interface JetStreamTransportOptions {
   readonly metrics: Metrics;
 }
 
+interface WorkExtras {
+  readonly concurrencyMax?: number;
+  readonly prefetchMax?: number;
+}
+
 /**
  * Nest's transport over JetStream: one worker per durable consumer that a `@Works` method names.
  *
@@ -56,11 +61,13 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
   }
 
   #worker(pattern: string): JetStreamWorker {
-    const { concurrencyMax } = (this.messageHandlers.get(pattern)?.extras ?? {}) as { concurrencyMax?: number };
+    const extras: WorkExtras = this.messageHandlers.get(pattern)?.extras ?? {};
+    const { concurrencyMax = 1, prefetchMax = concurrencyMax } = extras;
     return new JetStreamWorker({
       bus: this.#options.bus,
       consumer: pattern as ConsumerKey,
-      concurrencyMax: concurrencyMax ?? 1,
+      concurrencyMax,
+      prefetchMax,
       handle: (message) => this.#handle(pattern, settleOnce(message)),
       onError: (error) => this.#options.logger.warn(`${pattern}: the worker met an error`, { err: error }),
     });

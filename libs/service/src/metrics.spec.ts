@@ -7,6 +7,7 @@ test('numbers are told in the text format of Prometheus', () => {
   leases.add(2, { outcome: 'granted' });
   leases.add(1, { outcome: 'a "quoted"\nword' });
   metrics.gauge('postern_feed_age_ms', 'Age of the feed', () => 12);
+  metrics.gauge('postern_open', 'Open by provider', () => [[{ provider: 'slack' }, 2]]);
   const times = metrics.histogram('postern_seconds', 'Time', [0.1, 1]);
   for (const seconds of [0.05, 0.1, 0.5, 3]) times.observe(seconds, { op: 'x' });
   expect(metrics.text()).toBe(
@@ -18,6 +19,9 @@ test('numbers are told in the text format of Prometheus', () => {
       '# HELP postern_feed_age_ms Age of the feed',
       '# TYPE postern_feed_age_ms gauge',
       'postern_feed_age_ms 12',
+      '# HELP postern_open Open by provider',
+      '# TYPE postern_open gauge',
+      'postern_open{provider="slack"} 2',
       '# HELP postern_seconds Time',
       '# TYPE postern_seconds histogram',
       'postern_seconds_bucket{le="0.1",op="x"} 2',

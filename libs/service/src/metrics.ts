@@ -108,9 +108,14 @@ export class Metrics {
     );
   }
 
-  /** A number that is asked for when it is told. */
-  gauge(name: string, help: string, read: () => number): void {
-    this.#metrics.set(name, { name, help, type: 'gauge', lines: () => [`${name} ${read()}`] });
+  /** A number, or one a series, that is asked for when it is told. */
+  gauge(name: string, help: string, read: () => number | Iterable<readonly [Labels, number]>): void {
+    const lines = () => {
+      const told = read();
+      const series = typeof told === 'number' ? [[{}, told] as const] : [...told];
+      return series.map(([labels, value]) => `${name}${labelText(labels)} ${value}`);
+    };
+    this.#metrics.set(name, { name, help, type: 'gauge', lines });
   }
 
   histogram(name: string, help: string, bounds: readonly number[] = secondsBuckets): Histogram {

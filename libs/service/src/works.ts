@@ -23,7 +23,10 @@ type WorkHandler = (payload: unknown, message: WorkMessage) => Promise<void>;
  * Returning acknowledges the message. A PosternError acknowledges, puts back or gives up as its row of the error
  * table says; anything else puts the message back. A method that settles the message itself has the last word.
  */
-export function Works(consumer: ConsumerKey, { concurrencyMax = 16 }: { concurrencyMax?: number } = {}) {
+export function Works(
+  consumer: ConsumerKey,
+  { concurrencyMax = 16, prefetchMax = concurrencyMax }: { concurrencyMax?: number; prefetchMax?: number } = {},
+) {
   return <H extends WorkHandler>(
     target: object,
     key: string | symbol,
@@ -31,7 +34,10 @@ export function Works(consumer: ConsumerKey, { concurrencyMax = 16 }: { concurre
   ): void => {
     Payload()(target, key, 0);
     Ctx()(target, key, 1);
-    const pattern = EventPattern(consumer as string, jetStreamTransportId, { concurrencyMax }) as MethodDecorator;
+    const pattern = EventPattern(consumer as string, jetStreamTransportId, {
+      concurrencyMax,
+      prefetchMax,
+    }) as MethodDecorator;
     applyDecorators(pattern, UseFilters(new WorkErrorFilter()))(target, key, descriptor as PropertyDescriptor);
   };
 }

@@ -1,4 +1,4 @@
-import type { Notification, NotificationType } from '@postern/contracts';
+import { timestampOf, type Notification, type NotificationType } from '@postern/contracts';
 import { labelOf, type Connection } from '@postern/domain';
 import type { LogEntry } from '@postern/event-log';
 
@@ -10,6 +10,7 @@ const told: Readonly<Record<string, NotificationType>> = Object.freeze({
   ConnectionRevoked: 'connection.revoked',
   DeletionRequested: 'connection.deleted',
   AuthorizationExpiring: 'connection.authorization_expiring',
+  ScopeDriftDetected: 'scope.drift_detected',
 });
 
 /** Who asks for a re-authorization is told where it begins. */
@@ -19,10 +20,21 @@ const helpedByEndUser: ReadonlySet<NotificationType> = new Set([
   'connection.authorization_expiring',
 ]);
 
+/** They say more about the health than its change would: whoever hears one of them needs to hear nothing else of it. */
+const tellHealth: ReadonlySet<string> = new Set<NotificationType>([
+  'connection.authorized',
+  'connection.reauthorization_required',
+  'connection.revoked',
+  'connection.deleted',
+]);
+
+type Data = Readonly<Record<string, unknown>>;
+
 /**
  * What the owner of a connection hears of one decision: at most one notification a type.
  *
- * Its id is made of the commit's, so that a redelivered commit never tells twice.
+ * An incident is told when it begins and when it is over, and not at each attempt between. Ids are made of the
+ * commit's, so that a redelivered commit never tells twice.
  *
  * @param before the state before this commit, which tells the first failure from the second
  */
@@ -38,15 +50,14 @@ export function noticesOf({
   readonly reauthorizeUrl: string;
 }): Notification[] {
   const { commit } = entry;
-  const types = new Map<NotificationType, Readonly<Record<string, unknown>>>();
+  const types = new Map<NotificationType, Data>();
   for (const { type, data } of commit.events) {
     const notice = told[type];
     if (notice !== undefined && !types.has(notice)) types.set(notice, data);
   }
   if (endsLivingToken(commit.events, before, Date.parse(commit.at))) types.set('lease.superseded', {});
-  if (before.health.status !== after.health.status && after.authorization === 'authorized' && !hasNews(types)) {
-    types.set('connection.health_changed', { cause: after.health.reason });
-  }
+  const isTold = [...types.keys()].some((type) => tellHealth.has(type));
+  if (!isTold && hasTurned(before, after)) types.set('connection.health_changed', { cause: after.health.reason });
   return [...types].map(([type, data]) => ({
     id: `${commit.commitId}.${type}`,
     type,
@@ -58,6 +69,7 @@ export function noticesOf({
     cause: textOf(data['cause']),
     evidence: textOf(data['evidence']),
     reauthorize_url: helpedByEndUser.has(type) ? reauthorizeUrl : null,
+    ...particulars(type, data, after),
   }));
 }
 
@@ -70,9 +82,28 @@ function endsLivingToken(events: LogEntry['commit']['events'], before: Connectio
   return endsAtMs === null || endsAtMs > atMs + credential.endedByRefresh.graceMs;
 }
 
-/** A change of health is told by what caused it, if that is told; a lease that is superseded says nothing of health. */
-function hasNews(types: ReadonlyMap<NotificationType, unknown>): boolean {
-  return [...types.keys()].some((type) => type !== 'lease.superseded');
+/** An incident began, or is over. A connection that opens a new epoch brings its incident along. */
+function hasTurned(before: Connection, after: Connection): boolean {
+  return (
+    before.authorization !== 'none' &&
+    after.authorization === 'authorized' &&
+    before.health.status !== after.health.status
+  );
+}
+
+function particulars(
+  type: NotificationType,
+  data: Data,
+  { health, credential }: Connection,
+): Pick<Notification, 'next_attempt_at' | 'scopes'> {
+  if (type === 'connection.health_changed' && health.nextAttemptAtMs !== null) {
+    return { next_attempt_at: timestampOf(health.nextAttemptAtMs) };
+  }
+  if (type !== 'scope.drift_detected') return {};
+  const granted = credential?.grantedScopes ?? [];
+  return { scopes: { granted, lost: textsOf(data['lostScopes']), gained: textsOf(data['gainedScopes']) } };
 }
 
 const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null);
+const textsOf = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((text) => typeof text === 'string') : [];

@@ -102,9 +102,8 @@ export class Arrival {
   }
 
   async #failed(sent: SentState, session: OpenSession, outcome: Refusal): Promise<URL> {
-    const { error, httpStatus } = outcome;
+    const { error, errorDescription, httpStatus } = outcome;
     this.#logger.warn('a code was not exchanged', { sessionId: sent.sessionId, kind: outcome.kind, error, httpStatus });
-    const errorDescription = outcome.kind === 'failed' ? null : outcome.errorDescription;
     await this.#deny(sent, { stage: 'exchange', error, errorDescription });
     return backTo(session.returnUrl, { session_id: sent.sessionId, error: exchangeFailed });
   }

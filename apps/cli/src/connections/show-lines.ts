@@ -21,6 +21,7 @@ export function showLines(view: ConnectionView, events: readonly EventView[]): s
       ['access token ends', freshness.credential_expires_at ?? 'unknown'],
       ['last refreshed', freshness.last_refreshed_at ?? 'never'],
       ['failing since', freshness.refresh_failing_since ?? '-'],
+      ['next attempt', freshness.next_attempt_at ?? '-'],
       ['revision', `${view.revision} at position ${view.position}`],
     ]),
     '',

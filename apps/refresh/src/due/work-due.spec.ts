@@ -6,8 +6,23 @@ import { WorkDue } from './work-due.ts';
 const payload = { reason: 'expired', credential_version: 1, position: 1 };
 const standing = { kind: 'standing', subject: 's', claim: { claimId }, atMs: 0 };
 
+interface Situation {
+  readonly remainingMs?: number;
+  readonly inHand?: boolean;
+  readonly ripeness?: string;
+  readonly seat?: object;
+  readonly turn?: object;
+  /** The claim that stands as far as this process knows. */
+  readonly known?: object;
+}
+const called = '{"called":true}';
+const notCalled = '{"called":false}';
+
 /** A worker before whom these claims stand, one after the other. */
-function worker(taken: readonly object[], { remainingMs = 0, inHand = false, ripeness = 'refresh' } = {}) {
+function worker(
+  taken: readonly object[],
+  { remainingMs = 0, inHand = false, ripeness = 'refresh', ...pace }: Situation = {},
+) {
   const done: string[] = [];
   const left = [...taken];
   const work = new WorkDue(
@@ -17,6 +32,11 @@ function worker(taken: readonly object[], { remainingMs = 0, inHand = false, rip
     { isInHand: () => inHand, spend: async () => void done.push('spent') } as never,
     { ripeness: async () => ripeness } as never,
     { ensure: async () => void done.push('schedule ensured') } as never,
+    { load: async () => ({ state: { claim: pace.known ?? null } }) } as never,
+    {
+      seat: () => pace.seat ?? { kind: 'seat', leave: () => void done.push('seat left') },
+      turn: () => pace.turn ?? { kind: 'permit', end: (how: object) => void done.push(JSON.stringify(how)) },
+    } as never,
     new Clock(),
     new Metrics(),
   );
@@ -28,48 +48,90 @@ function worker(taken: readonly object[], { remainingMs = 0, inHand = false, rip
 test('a live claim puts the message back until the claim ends', async () => {
   const { done, run } = worker([standing], { remainingMs: 1_234.5 });
   await run();
-  expect(done).toEqual(['put back for 1235']);
+  expect(done).toEqual([notCalled, 'put back for 1235', 'seat left']);
 });
 
 test('a claim that is over is taken over, and the next claim spent', async () => {
   const { done, run } = worker([standing, { kind: 'claimed', held: {} }]);
   await run();
-  expect(done).toEqual(['taken over', 'spent']);
+  expect(done).toEqual([notCalled, 'taken over', 'spent', called, 'seat left']);
 });
 
 test('a claim on which this very process still works is not taken over, however old', async () => {
   const { done, run } = worker([standing], { inHand: true });
   await run();
-  expect(done).toEqual(['put back for 1000']);
+  expect(done).toEqual([notCalled, 'put back for 1000', 'seat left']);
 });
 
 test('claims that never end put the message back in the end', async () => {
   const { done, run } = worker([]);
   await run();
-  expect(done.at(-1)).toBe('put back for 1000');
+  expect(done.slice(-2)).toEqual(['put back for 1000', 'seat left']);
   expect(done.filter((what) => what === 'taken over')).toHaveLength(4);
 });
 
 test('before a message is acknowledged for which nothing was done, a schedule is made to stand', async () => {
   const { done, run } = worker([{ kind: 'nothing' }]);
   await run();
-  expect(done).toEqual(['schedule ensured']);
+  expect(done).toEqual([notCalled, 'schedule ensured', 'seat left']);
 });
 
 test.each([
-  ['whose time has come is refreshed', 'refresh', ['spent']],
+  ['whose time has come is refreshed', 'refresh', ['spent', called]],
   ['that was put back is left alone', 'waits', []],
   ['whose time is another one is scheduled anew', 'nothing', ['schedule ensured']],
 ])('a scheduled message %s', async (_name, ripeness, expected) => {
   const { done, run } = worker([{ kind: 'claimed', held: {} }], { ripeness });
   await run({ reason: 'scheduled' });
-  expect(done).toEqual(expected);
+  expect(done).toEqual([...expected, 'seat left']);
+});
+
+describe('the pace', () => {
+  const putBack = { kind: 'put_back', delayMs: 77 };
+
+  test('without a seat nothing is looked at', async () => {
+    const { done, run } = worker([{ kind: 'claimed', held: {} }], { seat: putBack });
+    await run();
+    expect(done).toEqual(['put back for 77']);
+  });
+
+  test('what the provider does not take now is put back before it is claimed', async () => {
+    const { done, run } = worker([{ kind: 'claimed', held: {} }], { turn: putBack });
+    await run();
+    expect(done).toEqual(['put back for 77', 'seat left']);
+  });
+
+  test('a claim that stands is looked after, whatever the provider does', async () => {
+    const { done, run } = worker([standing, { kind: 'nothing' }], { turn: putBack, known: { claimId } });
+    await run();
+    expect(done).toEqual(['taken over', 'schedule ensured', 'seat left']);
+  });
+
+  test('what turns out to need nothing gives its turn back', async () => {
+    const { done, run } = worker([{ kind: 'nothing' }]);
+    await run();
+    expect(done).toEqual([notCalled, 'schedule ensured', 'seat left']);
+  });
+
+  test('a failure leaves no seat taken and no turn pending', async () => {
+    const broken = {
+      kind: 'claimed',
+      get held(): never {
+        throw new Error('broken');
+      },
+    };
+    const { done, run } = worker([broken]);
+    await expect(run()).rejects.toThrow('broken');
+    expect(done).toEqual([called, 'seat left']);
+  });
 });
 
 test.each([
   ['another subject', 'refresh.schedule.x.y', payload],
   ['a payload that does not fit', `refresh.due.${tenantId}.${connectionId}`, { reason: 'whim' }],
 ])('%s is refused, and given up', async (_name, subject, wrong) => {
-  const work = new WorkDue(...(Array(8).fill({ histogram: () => undefined }) as ConstructorParameters<typeof WorkDue>));
+  const work = new WorkDue(
+    ...(Array(10).fill({ histogram: () => undefined }) as ConstructorParameters<typeof WorkDue>),
+  );
   await expect(work.due(wrong, { subject } as never)).rejects.toMatchObject({ code: 'request.malformed' });
 });

@@ -5,11 +5,15 @@ import { Clock, Metrics, Works, type Histogram } from '@postern/service';
 import { ClaimWatch } from '../claim/claim-watch.ts';
 import { TakeClaim, type Taken } from '../claim/take-claim.ts';
 import { TakeOver } from '../claim/take-over.ts';
+import { Connections } from '../connections.ts';
+import { Pace, type Permit } from '../pace/pace.ts';
 import { refreshLimits } from '../refresh-limits.ts';
 import { KeepSchedule } from '../schedule/keep-schedule.ts';
 import { SpendClaim } from '../spend/spend-claim.ts';
 import { readDue, type Due } from './due-messages.ts';
 import { ScheduledDue } from './scheduled-due.ts';
+
+const unpaced: Permit = { kind: 'permit', end: () => undefined };
 
 /** Seconds: from in time to an outage's backlog. */
 const lagBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600];
@@ -29,6 +33,8 @@ export class WorkDue {
     private readonly spending: SpendClaim,
     private readonly scheduled: ScheduledDue,
     private readonly keeper: KeepSchedule,
+    private readonly connections: Connections,
+    private readonly pace: Pace,
     private readonly clock: Clock,
     metrics: Metrics,
   ) {
@@ -36,22 +42,28 @@ export class WorkDue {
     this.#lagSeconds = metrics.histogram('postern_refresh_due_lag_seconds', help, lagBuckets);
   }
 
-  @Works('refreshWorker', { concurrencyMax: refreshLimits.workConcurrencyMax })
+  @Works('refreshWorker', {
+    concurrencyMax: refreshLimits.workConcurrencyMax,
+    prefetchMax: refreshLimits.workPrefetchMax,
+  })
   async due(payload: unknown, message: WorkMessage): Promise<void> {
     const due = readDue(message.subject, payload);
-    const ripeness = due.reason === 'scheduled' ? await this.scheduled.ripeness(due, message) : 'refresh';
-    if (ripeness === 'refresh') await this.#refresh(due, message);
-    else if (ripeness === 'nothing') await this.#nothing(due);
+    const seat = this.pace.seat(due.tenantId);
+    if (seat.kind === 'put_back') return message.nak(seat.delayMs);
+    try {
+      const ripeness = due.reason === 'scheduled' ? await this.scheduled.ripeness(due, message) : 'refresh';
+      if (ripeness === 'refresh') await this.#refresh(due, message);
+      else if (ripeness === 'nothing') await this.#nothing(due);
+    } finally {
+      seat.leave();
+    }
   }
 
   async #refresh(due: Due, message: WorkMessage): Promise<void> {
     for (let step = 1; step <= refreshLimits.stepsPerDueMax; step += 1) {
-      const taken = await this.claims.take(due);
+      const taken = await this.#take(due, message);
+      if (taken === 'put_back' || taken === 'spent') return;
       if (taken.kind === 'nothing') return await this.#nothing(due);
-      if (taken.kind === 'claimed') {
-        if (due.dueAtMs !== undefined) this.#lagSeconds.observe((this.clock.nowMs() - due.dueAtMs) / 1_000);
-        return await this.spending.spend(taken.held, message);
-      }
       if (this.#mustWait(taken, message)) return;
       await this.takeOver.end(due, taken.claim);
     }
@@ -63,8 +75,29 @@ export class WorkDue {
     await this.keeper.ensure({ tenantId, id });
   }
 
+  /** Claims and spends at the provider's pace; whatever its pace, a claim that stands is looked after. */
+  async #take(due: Due, message: WorkMessage): Promise<'put_back' | 'spent' | Exclude<Taken, { kind: 'claimed' }>> {
+    const { state } = await this.connections.load({ tenantId: due.tenantId, id: due.connectionId });
+    const turn = state.claim === null ? this.pace.turn(state) : unpaced;
+    if (turn.kind === 'put_back') {
+      message.nak(turn.delayMs);
+      return 'put_back';
+    }
+    let called = false;
+    try {
+      const taken = await this.claims.take(due);
+      if (taken.kind !== 'claimed') return taken;
+      called = true;
+      if (due.dueAtMs !== undefined) this.#lagSeconds.observe((this.clock.nowMs() - due.dueAtMs) / 1_000);
+      await this.spending.spend(taken.held, message);
+      return 'spent';
+    } finally {
+      turn.end({ called });
+    }
+  }
+
   /** A live claim: acknowledging the message could remove the only wake-up, so it is put back until the claim ends. */
-  #mustWait(standing: Taken & { kind: 'standing' }, message: WorkMessage): boolean {
+  #mustWait(standing: Extract<Taken, { kind: 'standing' }>, message: WorkMessage): boolean {
     const remainingMs = this.spending.isInHand(standing.claim.claimId)
       ? refreshLimits.putBackMs
       : this.watch.remainingMs(standing);

@@ -1,7 +1,7 @@
 import type { ConnectionEvent } from '@postern/contracts';
 
 import { afterItsEnd, connected, stateOf, the, tokenEndsMs, whileItLives } from '../spec-support/states.ts';
-import { answerAfter, answerNow, type Answer, type Question } from './refresh-answer.ts';
+import { answerAfter, answerNow, answerPaused, type Answer, type Question } from './refresh-answer.ts';
 
 const reauthorizeUrl = 'https://postern.example/connect/x';
 const question = (more: Partial<Question> = {}): Question => ({
@@ -17,6 +17,19 @@ const codeOf = (answer: Answer | undefined) => (answer && 'refusal' in answer ? 
 const claimed = [...connected, the.claimed(), the.released];
 const after = (history: readonly ConnectionEvent[], event: ConnectionEvent, more: Partial<Question> = {}) =>
   answerAfter([event], { state: stateOf([...history, event]), position: 8 }, question(more));
+
+describe('while the provider is left alone', () => {
+  const paused = (more: Partial<Question> = {}) =>
+    answerPaused({ state: stateOf(connected), position: 7 }, question(more), 2_500);
+
+  test('a living token is told with its freshness', () => {
+    expect(paused({ nowMs: whileItLives })).toMatchObject({ reply: { credential_version: 1 } });
+  });
+
+  test('without one, when to come back', () => {
+    expect(paused()).toMatchObject({ refusal: { code: 'refresh.unavailable', details: { retry_after_s: 3 } } });
+  });
+});
 
 describe('what can be told at once', () => {
   test('an expired token is to be refreshed', () => {

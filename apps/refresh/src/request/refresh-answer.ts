@@ -70,6 +70,17 @@ export function answerAfter(
   });
 }
 
+/**
+ * What is told while the provider is left alone: a living token with its freshness, or when to come back. Waiting would
+ * end no sooner.
+ */
+export function answerPaused(standing: Standing, question: Question, pausedMs: number): Answer | undefined {
+  const error = new PosternError('refresh.unavailable', 'The provider fails; it is left alone for a while.', {
+    details: { retry_after_s: Math.ceil(pausedMs / 1_000) },
+  });
+  return answerOf(() => afterRefusal(error, standing, question));
+}
+
 /** The domain said no: with the connection's own code where it cannot be used, softened where the token still lives. */
 function afterRefusal(error: unknown, standing: Standing, question: Question): Reply {
   const { state } = standing;

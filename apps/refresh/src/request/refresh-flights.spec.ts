@@ -14,7 +14,10 @@ const followers: Follower[] = [];
 afterEach(() => Promise.all(followers.splice(0).map((follower) => follower.stop())));
 
 /** The flights over a log in memory; `onPublish` is the worker. */
-async function world(onPublish: (append: (...events: ConnectionEvent[]) => Promise<void>) => Promise<void>) {
+async function world(
+  onPublish: (append: (...events: ConnectionEvent[]) => Promise<void>) => Promise<void>,
+  { pausedMs = 0, also = [] }: { readonly pausedMs?: number; readonly also?: readonly ConnectionEvent[] } = {},
+) {
   const keys = { refresh: generateSigningKey(), authorization: generateSigningKey(), vault: generateSigningKey() };
   const writers = Object.fromEntries(Object.entries(keys).map(([name, { publicJwk }]) => [name, [publicJwk]]));
   const reader = new CommitReader({ verifier: commitVerifier({ writers, recipients: {} }) });
@@ -35,6 +38,7 @@ async function world(onPublish: (append: (...events: ConnectionEvent[]) => Promi
       );
     }
   };
+  await append(...also);
   const follower = new Follower({ log, reader, filter: 'connection.>', from: 'end', onEntry: () => undefined });
   followers.push(follower);
   await follower.start();
@@ -55,6 +59,7 @@ async function world(onPublish: (append: (...events: ConnectionEvent[]) => Promi
     due as never,
     clock as never,
     logger as never,
+    { pausedMs: () => pausedMs } as never,
   );
   return { flights, published };
 }
@@ -94,4 +99,18 @@ test('a caller with a deadline gets a coded answer at its deadline, and nobody w
   const { flights } = await world(async () => undefined);
   await expect(flights.answer(ask, { timeoutMs: 5 })).rejects.toMatchObject({ code: 'refresh.timeout' });
   expect(flights.size).toBe(0);
+});
+
+test('while the provider is left alone, nobody waits for what nobody will do', async () => {
+  const { flights, published } = await world(async () => undefined, { pausedMs: 2_500 });
+  const refusal = { code: 'refresh.unavailable', details: { retry_after_s: 3 } };
+  expect(await flights.answer(ask, patient)).toMatchObject({ refusal });
+  expect(published).toHaveLength(0);
+});
+
+test('a claim that stands is waited for all the same', async () => {
+  const also = [the.claimed(claim)];
+  const refreshed = the.refreshed({ accessTokenExpiresAtMs: hourAhead });
+  const { flights } = await world((append) => append(the.released, refreshed), { pausedMs: 2_500, also });
+  expect(await flights.answer(ask, patient)).toMatchObject({ reply: { credential_version: 2 } });
 });

@@ -7,8 +7,9 @@ import { Clock, Logger } from '@postern/service';
 import { ConnectionFeed } from '../connection-feed.ts';
 import { Connections } from '../connections.ts';
 import { DueMessages } from '../due/due-messages.ts';
+import { Pace } from '../pace/pace.ts';
 import { refreshLimits } from '../refresh-limits.ts';
-import { answerAfter, answerNow, type Answer, type Question } from './refresh-answer.ts';
+import { answerAfter, answerNow, answerPaused, type Answer, type Question, type Standing } from './refresh-answer.ts';
 
 /** One refresh that somebody asks for. */
 export interface Ask extends Omit<Question, 'nowMs'> {
@@ -29,14 +30,23 @@ export class RefreshFlights {
   readonly #due: Pick<DueMessages, 'publish'>;
   readonly #clock: Pick<Clock, 'nowMs'>;
   readonly #logger: Pick<Logger, 'warn'>;
+  readonly #pace: Pick<Pace, 'pausedMs'>;
   readonly #flights = new Map<string, Flight>();
 
-  constructor(connections: Connections, feed: ConnectionFeed, due: DueMessages, clock: Clock, logger: Logger) {
+  constructor(
+    connections: Connections,
+    feed: ConnectionFeed,
+    due: DueMessages,
+    clock: Clock,
+    logger: Logger,
+    pace: Pace,
+  ) {
     this.#connections = connections;
     this.#feed = feed;
     this.#due = due;
     this.#clock = clock;
     this.#logger = logger;
+    this.#pace = pace;
   }
 
   /** How many refreshes are waited for. */
@@ -85,13 +95,21 @@ export class RefreshFlights {
       const heard = this.#listen(ask, signal);
       heard.catch(() => undefined);
       const standing = await this.#connections.load(ask.connection, { fromLeader: true });
-      const answer = answerNow(standing, { ...ask, nowMs: Math.max(this.#clock.nowMs(), standing.atMs) });
+      const question = { ...ask, nowMs: Math.max(this.#clock.nowMs(), standing.atMs) };
+      const answer = answerNow(standing, question) ?? this.#answerPaused(standing, question);
       if (answer !== undefined) return answer;
       await this.#publish(ask, standing.position);
       const outcome = await heard;
       if (outcome !== undefined) return outcome;
       signal.throwIfAborted();
     }
+  }
+
+  /** Nobody will claim it before the provider's pause is over; a claim that stands may still bring an outcome. */
+  #answerPaused(standing: Standing, question: Question): Answer | undefined {
+    const { claim, registrationId } = standing.state;
+    const pausedMs = claim === null ? this.#pace.pausedMs(registrationId) : 0;
+    return pausedMs > 0 ? answerPaused(standing, question, pausedMs) : undefined;
   }
 
   /** @returns undefined when nothing was heard for a while. @throws when there is nothing to listen to any more. */

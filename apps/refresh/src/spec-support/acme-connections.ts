@@ -16,13 +16,13 @@ export class AcmeConnections {
   readonly provider: ProviderClient;
   readonly #world: World;
   readonly #vault: VaultDouble;
-  readonly #registrationId: string;
+  readonly registrationId: string;
 
   private constructor(world: World, vault: VaultDouble, provider: ProviderClient, registrationId: string) {
     this.provider = provider;
     this.#world = world;
     this.#vault = vault;
-    this.#registrationId = registrationId;
+    this.registrationId = registrationId;
   }
 
   static async register(world: World, vault: VaultDouble, acme: Acme): Promise<AcmeConnections> {
@@ -87,7 +87,7 @@ export class AcmeConnections {
     };
     const started = {
       ...{ sessionId, purpose: 'connect' as const, platformId: this.#world.platformId, providerId },
-      ...{ registrationId: this.#registrationId, endUserDigest: 'digest', requestedScopes: acmeScopes },
+      ...{ registrationId: this.registrationId, endUserDigest: 'digest', requestedScopes: acmeScopes },
       ...{ expiresAtMs: Date.now() + hourMs, returnUrl: 'https://platform.example/return' },
     };
     await this.#world.append(

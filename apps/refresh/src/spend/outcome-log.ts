@@ -50,11 +50,12 @@ export class OutcomeLog {
 
   /** Nothing is said of the grant; the connection is degraded and may be tried again after a while. */
   async failed(held: HeldClaim, failure: Failure, stillWorking: StillWorking): Promise<void> {
-    const { error, httpStatus } = failure;
+    const { error, errorDescription, httpStatus } = failure;
+    const said = { error, ...(errorDescription !== null && { errorDescription }), httpStatus };
     const random = Math.random();
     await this.#record(held, stillWorking, (state, { nowMs }) => {
       const atMs = nextAttemptAtMs(state, failure, { nowMs, random });
-      return recordRefreshFailed({ claimId: held.claimId, error, httpStatus, nextAttemptAtMs: atMs, nowMs }, state);
+      return recordRefreshFailed({ claimId: held.claimId, ...said, nextAttemptAtMs: atMs, nowMs }, state);
     });
   }
 

@@ -6,6 +6,8 @@ import { refreshLimits } from '../refresh-limits.ts';
 export interface Failure {
   /** The provider's word or ours. */
   readonly error: string;
+  /** What it said beside that. */
+  readonly errorDescription: string | null;
   readonly httpStatus: number | null;
   /** What the provider asked for. */
   readonly retryAfterMs: number | null;

@@ -5,6 +5,7 @@ import type { Refreshed, Refusal } from '@postern/provider-client';
 import { Clock, Logger, Metrics, withCall, type Counter, type Histogram } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
+import { Pace } from '../pace/pace.ts';
 import { RefreshConfig } from '../refresh-config.ts';
 import { refreshLimits } from '../refresh-limits.ts';
 import { KeepBought } from './keep-bought.ts';
@@ -39,6 +40,7 @@ export class SpendClaim {
     private readonly tokens: ReleasedTokens,
     private readonly bought: KeepBought,
     private readonly outcomes: OutcomeLog,
+    private readonly pace: Pace,
     private readonly logger: Logger,
     metrics: Metrics,
   ) {
@@ -70,6 +72,7 @@ export class SpendClaim {
       const startedMs = this.clock.monotonicMs();
       const answer = await withCall('provider.refresh', () => client.client.refresh(released));
       this.#providerSeconds.observe((this.clock.monotonicMs() - startedMs) / 1000, { outcome: answer.kind });
+      this.pace.heard(held.registrationId, answer);
       return { kind: 'answered', client, answer };
     } catch (error) {
       if (!isPosternError(error)) throw error;
@@ -101,8 +104,8 @@ export class SpendClaim {
       case 'client_rejected': {
         const { error, errorDescription, httpStatus } = answer;
         const words = { ...idsOf(held), registrationId: held.registrationId, error, errorDescription, httpStatus };
-        this.logger.error('the provider refuses our client credentials: correct the client registration', words);
-        return await this.outcomes.failed(held, { ...nothingSpent, error, httpStatus }, stillWorking);
+        this.logger.error('the provider refuses our client: correct the client registration', words);
+        return await this.outcomes.failed(held, { ...nothingSpent, error, errorDescription, httpStatus }, stillWorking);
       }
       case 'failed': {
         const mayHaveBeenProcessed = answer.mayHaveBeenProcessed && client.mayRotate;
@@ -117,11 +120,8 @@ export class SpendClaim {
     const level = error.row.retry === 'never' ? 'error' : 'warn';
     this.logger[level]('a refresh token was not spent', { ...idsOf(held), code: error.code, err: error });
     const pauseMsMin = isOurs(error) ? refreshLimits.ownRetryDelayMsMin : undefined;
-    await this.outcomes.failed(
-      held,
-      { ...nothingSpent, pauseMsMin, error: error.code, httpStatus: null },
-      stillWorking,
-    );
+    const failure = { ...nothingSpent, pauseMsMin, error: error.code, errorDescription: null, httpStatus: null };
+    await this.outcomes.failed(held, failure, stillWorking);
   }
 }
 

@@ -6,11 +6,8 @@ import { ClientCredentials } from '@postern/service';
 import { Directory } from '../directory.ts';
 import { RevocationConfig } from '../revocation-config.ts';
 
-/** A client at a provider, and the words by which that provider refuses our credentials. */
-export interface RevokingClient {
-  readonly client: Pick<ProviderClient, 'revoke'>;
-  readonly clientRejectedWords: readonly string[];
-}
+/** A client at a provider, which is to be told something. */
+export type RevokingClient = Pick<ProviderClient, 'revoke'>;
 
 /** Our clients at the providers, made when one is to be told something. */
 @Injectable()
@@ -31,13 +28,12 @@ export class ProviderClients {
   async revoking(tenantId: string, registrationId: string): Promise<RevokingClient> {
     const registration = await this.#directory.registration(tenantId, registrationId);
     const provider = providerOf(this.#catalog, registration.providerId);
-    const client = new ProviderClient({
+    return new ProviderClient({
       provider,
       registration,
       credentials: await this.#credentials.of(registration),
       allowLoopback: this.#config.allowLoopbackProviders,
       discoveryCache: this.#discoveryCache,
     });
-    return { client, clientRejectedWords: provider.errorWords.clientRejected };
   }
 }

@@ -27,7 +27,7 @@ async function told(answers: { refresh_token?: RevokeOutcome; access_token?: Rev
     accessToken: Secret.from('a'),
     refreshToken: answers.refresh_token === undefined ? null : Secret.from('r'),
   };
-  return { outcome: await tellProvider({ client, clientRejectedWords: ['invalid_client'] }, tokens), hints };
+  return { outcome: await tellProvider(client, tokens), hints };
 }
 
 test('the refresh token is named first, then the access token', async () => {

@@ -26,13 +26,13 @@ type Failure = Extract<RevokeOutcome, { kind: 'failed' }>;
  * @source RFC 7009 §2.1, §2.2
  */
 export async function tellProvider(
-  { client, clientRejectedWords }: RevokingClient,
+  client: RevokingClient,
   { accessToken, refreshToken }: RevokedTokens,
 ): Promise<Told> {
   const failed = (outcome: Failure): Told => ({
     kind: 'failed',
     error: outcome.error,
-    mayPass: mayPass(outcome, clientRejectedWords),
+    mayPass: mayPass(outcome),
     retryAfterMs: outcome.retryAfterMs,
   });
   if (refreshToken !== null) {
@@ -40,13 +40,16 @@ export async function tellProvider(
     if (outcome.kind === 'failed') return failed(outcome);
   }
   const outcome = await client.revoke({ token: accessToken, hint: 'access_token' });
-  if (outcome.kind === 'failed' && (refreshToken === null || mayPass(outcome, clientRejectedWords))) {
+  if (outcome.kind === 'failed' && (refreshToken === null || mayPass(outcome))) {
     return failed(outcome);
   }
   return { kind: 'told', method: 'rfc7009' };
 }
 
+/** @source RFC 7009 §2.2.1, RFC 6749 §5.2 */
+const clientRejectedWords: ReadonlySet<string> = new Set(['invalid_client', 'unauthorized_client']);
+
 /** Our own credentials can be mended by an operator, while the tokens still live. */
-function mayPass({ retryable, httpStatus, error }: Failure, clientRejectedWords: readonly string[]): boolean {
-  return retryable || httpStatus === 401 || clientRejectedWords.includes(error);
+function mayPass({ retryable, httpStatus, error }: Failure): boolean {
+  return retryable || httpStatus === 401 || clientRejectedWords.has(error);
 }

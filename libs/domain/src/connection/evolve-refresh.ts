@@ -8,6 +8,7 @@ type RefreshEventType =
   | 'RefreshTokenReleased'
   | 'AccessTokenRefreshed'
   | 'RefreshTokenRotated'
+  | 'ScopeDriftDetected'
   | 'RefreshFailed'
   | 'RefreshRejected'
   | 'RefreshInterrupted'
@@ -78,6 +79,7 @@ export const refreshEvolvers: Evolvers<RefreshEventType> = {
     state.claim?.claimId === claimId ? { ...state, claim: { ...state.claim, released: true } } : state,
   AccessTokenRefreshed: refreshed,
   RefreshTokenRotated: (state) => state,
+  ScopeDriftDetected: (state) => state,
   RefreshFailed: (state, { claimId, error, nextAttemptAtMs }, { atMs }) => ({
     ...withoutClaim(state, claimId),
     health: degraded(state, atMs, { reason: error, nextAttemptAtMs }),

@@ -56,6 +56,12 @@ test('a failure tells since when, and why', () => {
   expect(told).toMatchObject({ reason: 'temporarily_unavailable', refresh_failing_since: '2030-01-01T00:00:05.000Z' });
 });
 
+test('a failure tells when it is tried again, as long as it is', () => {
+  expect(freshness([...released, the.failed()]).next_attempt_at).toBe('2030-01-01T01:01:30.000Z');
+  expect(freshness(connected).next_attempt_at).toBeNull();
+  expect(freshness([...released, the.failed(), the.revoked()]).next_attempt_at).toBeNull();
+});
+
 test('a revocation tells its cause', () => {
   expect(freshness(revoked).reason).toBe('requested_by_platform');
 });

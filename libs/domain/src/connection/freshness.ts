@@ -51,6 +51,7 @@ export function freshnessOf(
     last_refreshed_at: timestampOrNull(state.credential?.refreshedAtMs),
     last_used_ok_at: null,
     refresh_failing_since: timestampOrNull(state.health.failingSinceMs),
+    next_attempt_at: health === 'degraded' ? timestampOrNull(state.health.nextAttemptAtMs) : null,
     stale,
     reason: spent ? 'refresh_token_missing' : reasonOf(state, health),
   };

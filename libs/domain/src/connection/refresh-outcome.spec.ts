@@ -66,6 +66,30 @@ describe('a refresh that succeeded', () => {
       .then([the.refreshed(), the.rotated()]);
   });
 
+  test('scopes that shrank or grew are told, and count from then on', () => {
+    const grantedScopes = ['offline_access', 'profile'];
+    const drift = { lostScopes: ['contacts.read'], gainedScopes: ['profile'] };
+    given(released)
+      .when(recordRefreshed, bought({ grantedScopes, rotated: true }))
+      .then([the.refreshed({ grantedScopes }), the.rotated(), the.scopeDrift(drift)]);
+    const state = given(released).when(recordRefreshed, bought({ grantedScopes })).thenState();
+    expect(state.credential?.grantedScopes).toEqual(grantedScopes);
+    expect(state.health.status).toBe('ok');
+  });
+
+  test('the same scopes in another order are no drift, and a drift is told once', () => {
+    const grantedScopes = ['offline_access', 'contacts.read'];
+    given(released)
+      .when(recordRefreshed, bought({ grantedScopes }))
+      .then([the.refreshed({ grantedScopes })]);
+    const fewer = { grantedScopes: ['offline_access'] };
+    const next = { claimId: clm(2), credentialVersion: 3 };
+    const drifted = [...released, the.refreshed(fewer), the.scopeDrift()];
+    given([...drifted, the.claimed({ claimId: clm(2), credentialVersion: 2 }), the.released(clm(2))])
+      .when(recordRefreshed, bought({ ...fewer, ...next }))
+      .then([the.refreshed({ ...fewer, ...next })]);
+  });
+
   test('a success ends a degradation', () => {
     const failed = [...released, the.failed(), the.claimed({ claimId: clm(2) }), the.released(clm(2))];
     const state = given(failed)
@@ -167,6 +191,10 @@ describe('what becomes of fresh tokens', () => {
 describe('a refresh that failed', () => {
   test('the connection is degraded, since the first of the failures', () => {
     given(released).when(recordRefreshFailed, failure).then([the.failed()]);
+    const said = { errorDescription: 'down until noon' };
+    given(released)
+      .when(recordRefreshFailed, { ...failure, ...said })
+      .then([the.failed(said)]);
     const once = given(released).when(recordRefreshFailed, failure).thenState();
     expect(once).toMatchObject({
       authorization: 'authorized',

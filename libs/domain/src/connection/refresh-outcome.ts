@@ -83,7 +83,7 @@ function requireReleased(state: Connection, claimId: string): void {
  *
  * An answer is taken from the standing claim, also past its time, and from an interrupted one, as long as the version
  * it spent is current: lost is only what a provider processed and nobody stored. A newer credential is never
- * overwritten. Versions rise, though not always by one: the vault may have numbered tokens that were never recorded.
+ * overwritten. Scopes that changed on the way are told. Versions rise, though not always by one: the vault may have numbered tokens that were never recorded.
  *
  * @returns no events when it is recorded already or no longer welcome; `refreshOutcomeFate` tells which.
  * @throws {PosternError} `refresh.not_released` when the claim never got a refresh token
@@ -94,13 +94,28 @@ export function recordRefreshed(command: RecordRefreshed, state: Connection): Co
   if (!refreshOutcomeWelcome(state, { claimId, rotated })) return [];
   if (credentialVersion <= (state.credential?.version ?? 0)) return [];
   requireReleased(state, claimId);
-  const refreshed = connectionEvent('AccessTokenRefreshed', {
-    claimId,
-    credentialVersion,
-    grantedScopes,
-    accessTokenExpiresAtMs,
-  });
-  return rotated ? [refreshed, connectionEvent('RefreshTokenRotated', { claimId, credentialVersion })] : [refreshed];
+  const outcome = { claimId, credentialVersion, grantedScopes, accessTokenExpiresAtMs };
+  return [
+    connectionEvent('AccessTokenRefreshed', outcome),
+    ...(rotated ? [connectionEvent('RefreshTokenRotated', { claimId, credentialVersion })] : []),
+    ...scopeDrift(state.credential?.grantedScopes ?? [], { claimId, credentialVersion, grantedScopes }),
+  ];
+}
+
+/**
+ * Other scopes than before, in whatever order: somebody narrowed or widened the grant at the provider, and an agent
+ * that relies on what it lost should not learn it from a 403.
+ *
+ * @source RFC 6749 §5.1
+ */
+function scopeDrift(
+  before: readonly string[],
+  { grantedScopes, ...ids }: Pick<DataOf<'AccessTokenRefreshed'>, 'claimId' | 'credentialVersion' | 'grantedScopes'>,
+): ConnectionEvent[] {
+  const lostScopes = before.filter((scope) => !grantedScopes.includes(scope));
+  const gainedScopes = grantedScopes.filter((scope) => !before.includes(scope));
+  if (lostScopes.length === 0 && gainedScopes.length === 0) return [];
+  return [connectionEvent('ScopeDriftDetected', { ...ids, lostScopes, gainedScopes })];
 }
 
 /**
@@ -112,8 +127,16 @@ export function recordRefreshed(command: RecordRefreshed, state: Connection): Co
 export function recordRefreshFailed(command: RecordRefreshFailed, state: Connection): ConnectionEvent[] {
   requireHere(state);
   if (state.claim?.claimId !== command.claimId) return [];
-  const { claimId, error, httpStatus, nextAttemptAtMs } = command;
-  return [connectionEvent('RefreshFailed', { claimId, error: providerWords(error), httpStatus, nextAttemptAtMs })];
+  const { claimId, error, errorDescription, httpStatus, nextAttemptAtMs } = command;
+  return [
+    connectionEvent('RefreshFailed', {
+      claimId,
+      error: providerWords(error),
+      ...(errorDescription !== undefined && { errorDescription: providerWords(errorDescription) }),
+      httpStatus,
+      nextAttemptAtMs,
+    }),
+  ];
 }
 
 /**

@@ -70,6 +70,14 @@ export const the = {
     }),
   rotated: (data: Partial<DataOf<'RefreshTokenRotated'>> = {}) =>
     connectionEvent('RefreshTokenRotated', { claimId: clm(1), credentialVersion: 2, ...data }),
+  scopeDrift: (data: Partial<DataOf<'ScopeDriftDetected'>> = {}) =>
+    connectionEvent('ScopeDriftDetected', {
+      claimId: clm(1),
+      credentialVersion: 2,
+      lostScopes: ['contacts.read'],
+      gainedScopes: [],
+      ...data,
+    }),
   failed: (data: Partial<DataOf<'RefreshFailed'>> = {}) =>
     connectionEvent('RefreshFailed', {
       claimId: clm(1),

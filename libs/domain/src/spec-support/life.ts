@@ -105,7 +105,7 @@ const acts = {
       {
         claimId: clm(n),
         credentialVersion: (s.credential?.version ?? 0) + version,
-        grantedScopes: granted.grantedScopes,
+        grantedScopes: n === 1 ? [] : granted.grantedScopes,
         accessTokenExpiresAtMs: nowMs + tokenLifeMs,
         rotated: flag,
         nowMs,

@@ -1,0 +1,30 @@
+/** The pace at which refresh tokens are spent. */
+export const paceLimits = Object.freeze({
+  /** One tenant may hold as many seats as this many times the free ones: three quarters of all when it is alone. */
+  seatsPerFreeSeat: 3,
+  /** What a seat is taken for, until it is known better. */
+  seatMsFirst: 100,
+  /** How much a new measurement counts. */
+  seatMsWeight: 0.05,
+  /** Messages come back this much faster than they can be worked off, so that no seat waits for one. */
+  returnsPerTurn: 2,
+  /** The longest spread of what is put back; who does not fit in comes back at some time in its second half. */
+  returnSpreadMsMax: 60_000,
+  returnDelayMsMin: 50,
+  /** Failures in a row, of one client registration, after which its provider is left alone for a while. */
+  failuresInARowMax: 5,
+  /** How long; doubled with each trial that fails. */
+  breakMsMin: 2_000,
+  breakMsMax: 60_000,
+  /** Whoever comes while a trial is under way. */
+  trialWaitMs: 1_000,
+  /** The rate at which a client registration begins again after a break, and how each success raises it. */
+  callsPerSAfterBreak: 20,
+  callsPerSPerSuccess: 0.25,
+  /** After a provider complained of a rate, this share of it is approached quickly, and the rest slowly. */
+  calmShare: 0.7,
+  callsPerSPerSuccessSlow: 0.01,
+  /** Of how many registrations and tenants something is remembered. */
+  registrationsKnownMax: 10_000,
+  tenantsKnownMax: 10_000,
+});

@@ -1,0 +1,120 @@
+import { Injectable } from '@nestjs/common';
+import type { Connection } from '@postern/domain';
+import { Clock, Logger, Metrics, type Counter } from '@postern/service';
+
+import { RefreshConfig } from '../refresh-config.ts';
+import { refreshLimits } from '../refresh-limits.ts';
+import { paceLimits } from './pace-limits.ts';
+import { ProviderPace, type Answer, type PaceReading } from './provider-pace.ts';
+import { Recent } from './recent.ts';
+import { ReturnTimes } from './return-times.ts';
+import { Seats, type Seat } from './seats.ts';
+
+/** The message goes back to the queue for so long, and nothing was decided. */
+export interface PutBack {
+  readonly kind: 'put_back';
+  readonly delayMs: number;
+}
+
+/** The right to claim and spend one refresh token now. */
+export interface Permit {
+  readonly kind: 'permit';
+  /** Must be called, whatever happened; where the provider was not called, the right goes to the next one. */
+  end(outcome: { readonly called: boolean }): void;
+}
+
+/**
+ * At which pace this process works: fair between tenants, as fast as each provider takes it, and not at all while one
+ * is down. What may not be done now is put back before it is claimed.
+ */
+@Injectable()
+export class Pace {
+  readonly #seats = new Seats(refreshLimits.workConcurrencyMax);
+  readonly #returns = new Recent<ReturnTimes>(paceLimits.tenantsKnownMax);
+  readonly #providers = new Recent<ProviderPace>(paceLimits.registrationsKnownMax);
+  readonly #clock: Pick<Clock, 'monotonicMs'>;
+  readonly #logger: Pick<Logger, 'warn' | 'info'>;
+  readonly #callsPerSMax: number;
+  readonly #putBacks: Counter;
+  #seatMs: number = paceLimits.seatMsFirst;
+
+  constructor({ providerCallsPerSecond }: RefreshConfig, clock: Clock, logger: Logger, metrics: Metrics) {
+    this.#callsPerSMax = providerCallsPerSecond;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#putBacks = metrics.counter('postern_refresh_put_back_total', 'Due messages that were put back, and why');
+    metrics.gauge('postern_refresh_seats_taken', 'Due messages that are worked on', () => this.#seats.taken);
+    metrics.gauge('postern_refresh_breakers_open', 'Client registrations whose provider is left alone', () =>
+      this.#openByProvider(),
+    );
+  }
+
+  /** A seat for a due message of this tenant. */
+  seat(tenantId: string): (Seat & { readonly kind: 'seat' }) | PutBack {
+    const seat = this.#seats.take(tenantId);
+    const nowMs = this.#clock.monotonicMs();
+    if (seat === undefined) {
+      this.#putBacks.add(1, { why: 'share' });
+      const returns = this.#returns.get(tenantId, () => new ReturnTimes());
+      const intervalMs = this.#seatMs / refreshLimits.workConcurrencyMax / paceLimits.returnsPerTurn;
+      return { kind: 'put_back', delayMs: returns.delayMs({ nowMs, intervalMs, random: Math.random() }) };
+    }
+    return {
+      kind: 'seat',
+      leave: () => {
+        seat.leave();
+        this.#seatMs += (this.#clock.monotonicMs() - nowMs - this.#seatMs) * paceLimits.seatMsWeight;
+      },
+    };
+  }
+
+  /** The right to spend the refresh token of this connection at its provider now. */
+  turn({ registrationId, providerId }: Pick<Connection, 'registrationId' | 'providerId'>): Permit | PutBack {
+    const now = this.#now();
+    const ids = { registrationId, providerId };
+    const rate = { callsPerSMax: this.#callsPerSMax, nowMs: now.nowMs };
+    const pace = this.#providers.get(registrationId, () => new ProviderPace(ids, rate));
+    const turn = pace.turn(now);
+    if (turn.kind === 'put_back') {
+      this.#putBacks.add(1, { why: turn.why });
+      return turn;
+    }
+    const { isTrial } = turn;
+    return { kind: 'permit', end: ({ called }) => pace.ended({ isTrial, called }) };
+  }
+
+  /** What the provider said to this client registration. */
+  heard(registrationId: string, answer: Answer): void {
+    const now = this.#now();
+    const pace = this.#providers.peek(registrationId);
+    const turned = pace?.heard(answer, now);
+    if (pace === undefined || turned === undefined) return;
+    const { providerId, nextTrialInMs, lastError } = pace.reading(now.nowMs);
+    const words = { registrationId, providerId, nextTrialInMs, error: lastError };
+    if (turned === 'break_began') this.#logger.warn('a provider is left alone for a while', words);
+    else this.#logger.info('a provider is back', words);
+  }
+
+  /** How long nobody need ask this client registration's provider for anything; 0 when it may be asked. */
+  pausedMs(registrationId: string): number {
+    return this.#providers.peek(registrationId)?.reading(this.#clock.monotonicMs()).nextTrialInMs ?? 0;
+  }
+
+  /** Every client registration that this process has worked for lately. */
+  readings(): PaceReading[] {
+    const nowMs = this.#clock.monotonicMs();
+    return [...this.#providers.values()].map((pace) => pace.reading(nowMs));
+  }
+
+  #openByProvider(): [{ provider: string }, number][] {
+    const open = new Map<string, number>();
+    for (const { providerId, breaker } of this.readings()) {
+      open.set(providerId, (open.get(providerId) ?? 0) + (breaker === 'closed' ? 0 : 1));
+    }
+    return [...open].map(([provider, count]) => [{ provider }, count]);
+  }
+
+  #now(): { nowMs: number; random: number } {
+    return { nowMs: this.#clock.monotonicMs(), random: Math.random() };
+  }
+}
