@@ -1,6 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { isPosternError, newId, PosternError, timestampOf, type Actor, type Commit } from '@postern/contracts';
+import {
+  isPosternError,
+  newId,
+  PosternError,
+  timestampOf,
+  type Actor,
+  type Commit,
+  type StoredEvent,
+} from '@postern/contracts';
 
 import { subjectOf } from './aggregate.ts';
 import type { CommitReader, LogEntry, LogProblem } from './commit-reader.ts';
@@ -220,7 +228,9 @@ export class Repository<State, Event extends AnyEvent> {
   ): Promise<Executed<State, Event> | undefined> {
     const { evolver } = this.#options;
     const meta = { tenantId, aggregateId: id, atMs: nowMs, actor: options.actor };
-    const state = events.reduce((folded, event) => evolver.evolve(folded, event, meta), loaded.state);
+    // What is folded and stored is what every reader will read, member by member: data that fit no schema are not written.
+    const said = events.map((event) => this.#upcast(storedOf(event)) as Event);
+    const state = said.reduce((folded, event) => evolver.evolve(folded, event, meta), loaded.state);
     const commit: Commit = {
       commitId: newId('commit'),
       tenantId,
@@ -231,7 +241,7 @@ export class Repository<State, Event extends AnyEvent> {
       actor: options.actor,
       causationId: options.causationId ?? null,
       correlationId: options.correlationId,
-      events: events.map(({ type, version, data }) => ({ type, version, data: { ...data } })),
+      events: said.map(storedOf),
       stateVersion: evolver.stateVersion,
       state,
       previousHash: loaded.hash,
@@ -242,7 +252,7 @@ export class Repository<State, Event extends AnyEvent> {
     const { revision, commitId } = commit;
     const { hash, subject } = encoded;
     this.#remember(subject, { state, revision, position, expectedPosition: position, hash, atMs: nowMs });
-    return { state, revision, position, events, appended: true, commitId };
+    return { state, revision, position, events: said, appended: true, commitId };
   }
 
   #encode(commit: Commit, traceparent: string | undefined): EncodedCommit {
@@ -327,4 +337,8 @@ export class Repository<State, Event extends AnyEvent> {
     const cached = this.#cache?.get(subject);
     if (cached === undefined || cached.position <= loaded.position) this.#cache?.set(subject, loaded);
   }
+}
+
+function storedOf({ type, version, data }: AnyEvent): StoredEvent {
+  return { type, version, data: { ...data } };
 }

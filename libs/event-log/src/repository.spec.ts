@@ -1,0 +1,35 @@
+import { executing, makeRepository, makeWriters, newRef, suspended } from './contract/fixtures.ts';
+import type { AnyEvent, Evolver } from './evolver.ts';
+import { MemoryEventLog } from './memory-event-log.ts';
+
+interface Seen {
+  readonly data: object | null;
+}
+
+/** A state that shows what was folded, member by member. */
+const seeing: Evolver<Seen, AnyEvent> = {
+  kind: 'connection',
+  stateVersion: 1,
+  initialState: { data: null },
+  evolve: (_state, { data }) => ({ data }),
+};
+
+/** A schema that knows one member, as reading an event does. */
+const reasonOnly = (event: AnyEvent): AnyEvent => ({
+  ...event,
+  data: { reason: (event.data as { reason: unknown }).reason },
+});
+
+test('a decision is folded and stored as every reader will read it, and not as it was put', async () => {
+  const repository = makeRepository(new MemoryEventLog(), makeWriters(), {
+    evolver: seeing as never,
+    upcast: reasonOnly,
+  });
+  const ref = newRef();
+  const put = { ...suspended(), data: { unknown: true, reason: 'x' } };
+  const { state, events } = await repository.execute(ref, () => [put as never], executing());
+  expect(JSON.stringify(state)).toBe('{"data":{"reason":"x"}}');
+  expect(events).toMatchObject([{ data: { reason: 'x' } }]);
+  expect(JSON.stringify((await repository.replay(ref)).state)).toBe(JSON.stringify(state));
+  for await (const { commit } of repository.history(ref)) expect(commit.events[0]?.data).toEqual({ reason: 'x' });
+});
