@@ -34,7 +34,10 @@ export function Works(
   ): void => {
     Payload()(target, key, 0);
     Ctx()(target, key, 1);
-    const pattern = EventPattern(consumer as string, jetStreamTransportId, { concurrencyMax, prefetchMax }) as MethodDecorator;
+    const pattern = EventPattern(consumer as string, jetStreamTransportId, {
+      concurrencyMax,
+      prefetchMax,
+    }) as MethodDecorator;
     applyDecorators(pattern, UseFilters(new WorkErrorFilter()))(target, key, descriptor as PropertyDescriptor);
   };
 }

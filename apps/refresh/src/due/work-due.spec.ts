@@ -88,7 +88,12 @@ describe('the pace', () => {
   });
 
   test('a failure leaves no seat taken and no turn pending', async () => {
-    const broken = { kind: 'claimed', get held(): never { throw new Error('broken') } };
+    const broken = {
+      kind: 'claimed',
+      get held(): never {
+        throw new Error('broken');
+      },
+    };
     const { done, run } = worker([broken]);
     await expect(run()).rejects.toThrow('broken');
     expect(done).toEqual([called, 'seat left']);

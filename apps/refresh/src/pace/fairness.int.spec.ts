@@ -85,23 +85,27 @@ await describeWithServer('nats-server', 'a long queue of one tenant on a real wo
     };
   }
 
-  test('another tenant’s only connection is worked on while none of the queue before it gets anywhere', async () => {
-    const [crowded, lonely] = [newId('tenant'), newId('tenant')];
-    await publishDue(crowded, backlog);
-    await publishDue(lonely);
-    const { handle, spent, working, release, mostAtATime, pace } = worker(crowded);
-    const jobs = new JetStreamWorker({
-      ...{ bus: await world.bus('refresh'), consumer: 'refreshWorker', handle },
-      ...{ concurrencyMax: workConcurrencyMax, prefetchMax: workPrefetchMax },
-    });
-    await jobs.start();
-    await waitFor(() => spent.includes(lonely), { describe: 'the lonely connection', timeoutMs: patienceMs });
-    expect(spent).toEqual([lonely]);
-    expect(working.get(crowded)).toBe(shareMax);
-    release.resolve();
-    await waitFor(() => spent.length > 3 * shareMax, { describe: 'the queue to go on', timeoutMs: patienceMs });
-    expect(mostAtATime()).toBeLessThanOrEqual(shareMax);
-    expect(pace.readings()).toEqual([expect.objectContaining({ providerId: 'slack', breaker: 'closed' })]);
-    await jobs.stop();
-  }, patienceMs);
+  test(
+    'another tenant’s only connection is worked on while none of the queue before it gets anywhere',
+    async () => {
+      const [crowded, lonely] = [newId('tenant'), newId('tenant')];
+      await publishDue(crowded, backlog);
+      await publishDue(lonely);
+      const { handle, spent, working, release, mostAtATime, pace } = worker(crowded);
+      const jobs = new JetStreamWorker({
+        ...{ bus: await world.bus('refresh'), consumer: 'refreshWorker', handle },
+        ...{ concurrencyMax: workConcurrencyMax, prefetchMax: workPrefetchMax },
+      });
+      await jobs.start();
+      await waitFor(() => spent.includes(lonely), { describe: 'the lonely connection', timeoutMs: patienceMs });
+      expect(spent).toEqual([lonely]);
+      expect(working.get(crowded)).toBe(shareMax);
+      release.resolve();
+      await waitFor(() => spent.length > 3 * shareMax, { describe: 'the queue to go on', timeoutMs: patienceMs });
+      expect(mostAtATime()).toBeLessThanOrEqual(shareMax);
+      expect(pace.readings()).toEqual([expect.objectContaining({ providerId: 'slack', breaker: 'closed' })]);
+      await jobs.stop();
+    },
+    patienceMs,
+  );
 });

@@ -14,7 +14,8 @@ function delays(count: number, more: { notBeforeMs?: number; intervalMs?: number
 /** The most that come back within any second. */
 function mostInASecond(all: readonly number[]): number {
   const perSecond = new Map<number, number>();
-  for (const delay of all) perSecond.set(Math.floor(delay / 1_000), (perSecond.get(Math.floor(delay / 1_000)) ?? 0) + 1);
+  for (const delay of all)
+    perSecond.set(Math.floor(delay / 1_000), (perSecond.get(Math.floor(delay / 1_000)) ?? 0) + 1);
   return Math.max(...perSecond.values());
 }
 
