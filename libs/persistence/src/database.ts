@@ -5,6 +5,7 @@ import { assertId, PosternError, type ErrorCode } from '@postern/contracts';
 import { identifier } from './identifiers.ts';
 import { revealed, type Revealable } from './revealable.ts';
 import { tenantSetting } from './tenant-policy.ts';
+import { returnBroken } from './return-broken.ts';
 import { isUnavailable } from './unavailable.ts';
 import { checkWalls, type Query } from './wall-check.ts';
 
@@ -63,6 +64,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       statement_timeout: statementTimeoutMs,
       idle_in_transaction_session_timeout: statementTimeoutMs,
       application_name: `postern-${schema}`,
+      onPoolCreated: returnBroken,
     },
   });
   const guarded = <T>(work: () => Promise<T>): Promise<T> => translated(work, unavailableCode);

@@ -3,6 +3,7 @@ import { defineEntity, p } from '@mikro-orm/core';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { newId } from '@postern/contracts';
 import { startPostgres, temporaryDataDir, type Postgres } from '@postern/servers';
+import { startTcpProxy } from '@postern/testing';
 import { migrateDatabase, openDatabase, tenantPolicySql, type Database, type MigrateOptions } from './index.ts';
 
 const Note = defineEntity({
@@ -25,6 +26,7 @@ const migrations = [
 const servicePassword = 'a-password-of-the-service';
 const [tenantA, tenantB] = [newId('tenant'), newId('tenant')];
 
+const poolMax = 4;
 let dataDir: string;
 let postgres: Postgres;
 let databases = 0;
@@ -60,7 +62,7 @@ function open(place: Place, url = serviceUrl(place)): Database {
     url,
     entities: [Note],
     schema: 'notes',
-    poolMax: 4,
+    poolMax,
     unavailableCode: 'vault.database_unavailable',
   });
   opened.push(database);
@@ -188,6 +190,32 @@ describe('a database that does not answer', () => {
     await expect(database.ping()).rejects.toThrow(coded('vault.database_unavailable'));
     await expect(database.inTenant(tenantA, async () => 1)).rejects.toThrow(coded('vault.database_unavailable'));
   });
+
+  test.each(['BEGIN', 'COMMIT', 'ROLLBACK'])(
+    'costs no place in the pool when it is lost before it answered %s',
+    async (answer) => {
+      const place = await freshPlace();
+      await migrateDatabase(place);
+      const proxy = await startTcpProxy({ targetPort: postgres.port });
+      const url = new URL(serviceUrl(place));
+      url.port = String(proxy.port);
+      const database = open(place, url.href);
+      const select = () => database.inTenant(tenantA, (em) => em.execute('select 1 as one'));
+      for (let turn = 0; turn < poolMax + 1; turn += 1) {
+        expect(await select()).toEqual([{ one: 1 }]);
+        const loss = proxy.dropServerToClient((chunk) => chunk.includes(answer));
+        await expect(
+          database.inTenant(tenantA, async (em) => {
+            await em.execute('select 1');
+            if (answer === 'ROLLBACK') throw new Error('given up');
+          }),
+        ).rejects.toThrow();
+        expect(loss.lost()).toBe(1);
+      }
+      expect(await select()).toEqual([{ one: 1 }]);
+      await proxy.close();
+    },
+  );
 
   test('is not confused with a refusal', async () => {
     const place = await freshPlace();
