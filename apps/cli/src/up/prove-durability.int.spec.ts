@@ -1,5 +1,5 @@
 import { chmodSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { describeWithServer, findNatsServer, temporaryDataDir } from '@postern/servers';
 
@@ -13,7 +13,8 @@ const identityTtlMs = 3_600_000;
 /** A real nats-server that never reads `sync_interval: always`: NATS's own default is to sync every two minutes. */
 async function lazyProgram(root: string): Promise<string> {
   const { path } = await findNatsServer();
-  const wrapper = join(root, 'nats-server');
+  // Named as the program is: its ports file, by which it is known, bears that name.
+  const wrapper = join(root, basename(path));
   const lines = ['#!/bin/sh', '[ "$1" = --config ] && sed -i /sync_interval/d "$2"', `exec '${path}' "$@"`];
   writeFileSync(wrapper, `${lines.join('\n')}\n`);
   chmodSync(wrapper, 0o755);
