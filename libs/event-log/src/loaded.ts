@@ -61,10 +61,14 @@ export function foldEntry<State, Event extends AnyEvent>(
     atMs: Date.parse(commit.at),
     actor: commit.actor,
   };
-  // The reader has checked type and data of every event of the newest version; upcasting gives just those.
   const state = commit.events.reduce(
-    (folded, event) => evolver.evolve(folded, upcast(event) as Event, meta),
+    (folded, event) => evolver.evolve(folded, (isNewest(event) ? event : upcast(event)) as Event, meta),
     before.state,
   );
   return loadedOf(entry, state);
+}
+
+/** Of the version that the reader has read through its schema already. */
+function isNewest({ type, version }: StoredEvent): boolean {
+  return eventDefinitions.get(type)?.version === version;
 }
