@@ -1,3 +1,4 @@
+// Long, because it is one table: what can be asked on the bus, from which permissions, endpoints and documents follow.
 import { z } from 'zod';
 
 import type { AppName, IdentityName } from './apps.ts';

@@ -14,12 +14,15 @@ export function subjectOf({ tenantId, kind, id }: Aggregate): string {
     : subjects.admin({ tenantId, aggregate: kind, id });
 }
 
+const epochPattern = /^\d+$/;
+
 /** The aggregate a subject stands for, in whatever epoch; undefined when it is no subject of an aggregate. */
 export function aggregateOf(subject: string): Aggregate | undefined {
-  const [stream, second = '', third = '', id = '', ...rest] = subject.split('.');
-  if (rest.length > 0 || id === '') return undefined;
+  const tokens = subject.split('.');
+  const [stream, second = '', third = '', id = ''] = tokens;
+  if (tokens.length !== 4 || id === '') return undefined;
   if (stream === 'connection') {
-    return /^\d+$/.test(second) ? { tenantId: third, kind: 'connection', id } : undefined;
+    return epochPattern.test(second) ? { tenantId: third, kind: 'connection', id } : undefined;
   }
   const kind = aggregateKinds.find((known) => known === third);
   if (stream !== 'admin' || kind === undefined || kind === 'connection') return undefined;

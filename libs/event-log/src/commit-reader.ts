@@ -120,18 +120,24 @@ function disagrees(name: string): Verdict {
   return foreign(`its header ${name} disagrees with its payload`);
 }
 
+const epochMoves: ReadonlySet<string> = new Set(['EpochOpened', 'EpochClosed']);
+
 /** An epoch is opened and closed on its own subject only: otherwise a carried state could be slipped into another. */
 function epochVerdict(subject: string, { events }: Commit): Verdict | undefined {
-  const moves = events.filter(({ type }) => type === 'EpochOpened' || type === 'EpochClosed');
-  const agrees = moves.every(({ data }) => data['epoch'] === epochOf(subject));
+  const agrees = events.every(({ type, data }) => !epochMoves.has(type) || data['epoch'] === epochOf(subject));
   return agrees ? undefined : foreign('its epoch is not its subject’s');
 }
 
 function eventsVerdict(identity: string, { aggregate, events }: Commit): Verdict | undefined {
   if (events.length > limits.eventsPerCommitMax) return damaged('it holds too many events');
-  const verdicts = events.map((event) => eventVerdict(identity, aggregate, event));
-  // What nobody may write outweighs what is merely not known yet.
-  return verdicts.find((verdict) => verdict?.kind === 'foreign') ?? verdicts.find((verdict) => verdict !== undefined);
+  let first: Verdict | undefined;
+  for (const event of events) {
+    const verdict = eventVerdict(identity, aggregate, event);
+    // What nobody may write outweighs what is merely not known yet.
+    if (verdict?.kind === 'foreign') return verdict;
+    first ??= verdict;
+  }
+  return first;
 }
 
 function eventVerdict(identity: string, aggregate: AggregateKind, event: StoredEvent): Verdict | undefined {

@@ -27,9 +27,12 @@ export function emptyLoaded<State>(evolver: Evolver<State, never>, expectedPosit
 }
 
 /** What follows from a commit and the state after it. */
-export function loadedOf<State>(entry: LogEntry, state: State, expectedPosition = entry.position): Loaded<State> {
-  const { position, hash, commit } = entry;
-  return { state, revision: commit.revision, position, expectedPosition, hash, atMs: Date.parse(commit.at) };
+export function loadedOf<State>(
+  { position, hash, commit }: LogEntry,
+  state: State,
+  atMs = Date.parse(commit.at),
+): Loaded<State> {
+  return { state, revision: commit.revision, position, expectedPosition: position, hash, atMs };
 }
 
 /** Accepts the newest versions only; for evolvers whose events have no older ones. */
@@ -65,7 +68,7 @@ export function foldEntry<State, Event extends AnyEvent>(
     (folded, event) => evolver.evolve(folded, (isNewest(event) ? event : upcast(event)) as Event, meta),
     before.state,
   );
-  return loadedOf(entry, state);
+  return loadedOf(entry, state, meta.atMs);
 }
 
 /** Of the version that the reader has read through its schema already. */

@@ -1,5 +1,6 @@
 import type { JsMsg } from '@nats-io/jetstream';
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
+import { commitHeaders } from '@postern/contracts';
 import { MsgImpl } from '@nats-io/nats-core/internal';
 
 /** Headers as a plain record; of a repeated one the last value. */
@@ -22,6 +23,9 @@ const serverHeaders: ReadonlySet<string> = new Set([
   'Nats-UpTo-Sequence',
 ]);
 
+/** The names that nearly every message bears: they need no look at their letters. */
+const knownNames: ReadonlySet<string> = new Set([...serverHeaders, ...Object.values(commitHeaders)]);
+
 const utf8 = new TextDecoder();
 
 /**
@@ -43,7 +47,7 @@ export function readHeaderBlock(block: string): HeaderBlock {
     if (colon === -1 || colon >= end) continue;
     const name = block.slice(start, colon);
     const value = block.slice(colon + 1, end).trim();
-    readable &&= isName(name);
+    readable &&= knownNames.has(name) || isName(name);
     if (name.startsWith('Nats-') && serverHeaders.has(name)) server[name] = value;
     else headers[name] = value;
   }

@@ -204,12 +204,11 @@ describe('a database that does not answer', () => {
       for (let turn = 0; turn < poolMax + 1; turn += 1) {
         expect(await select()).toEqual([{ one: 1 }]);
         const loss = proxy.dropServerToClient((chunk) => chunk.includes(answer));
-        await expect(
-          database.inTenant(tenantA, async (em) => {
-            await em.execute('select 1');
-            if (answer === 'ROLLBACK') throw new Error('given up');
-          }),
-        ).rejects.toThrow();
+        const lost = database.inTenant(tenantA, async (em) => {
+          await em.execute('select 1');
+          if (answer === 'ROLLBACK') throw new Error('given up');
+        });
+        await expect(lost).rejects.toThrow(answer === 'ROLLBACK' ? 'given up' : coded('vault.database_unavailable'));
         expect(loss.lost()).toBe(1);
       }
       expect(await select()).toEqual([{ one: 1 }]);
