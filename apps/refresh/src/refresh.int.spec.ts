@@ -257,6 +257,16 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     expect(paces[0]?.readings()).toEqual([
       expect.objectContaining({ ...registration, breaker: 'open', lastError: 'slow_down' }),
     ]);
+    const told = await callOperation(
+      await world.bus('administrator'),
+      operations.refreshStatus,
+      { app: 'administrator' },
+      {},
+    );
+    expect(told.open_breakers).toMatchObject([
+      { provider: 'openid-connect', registration_id: registrationId, last_error: 'slow_down' },
+    ]);
+    expect(Date.parse(told.open_breakers[0]?.next_trial_at ?? '')).toBeGreaterThan(Date.now());
     expect(await afterAuthorization(connectionId)).toEqual([]);
     expect(refreshCalls(connectionId)).toHaveLength(before);
     const { connection } = await world.bus('provisioner');

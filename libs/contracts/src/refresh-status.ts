@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { RegistrationId } from './ids.ts';
 import { Timestamp } from './wire.ts';
 
 const Count = z.number().int().nonnegative();
@@ -13,6 +14,17 @@ const FailingProvider = z.object({
   next_attempt_at: Timestamp.nullable(),
   /** The provider's words or ours, the most frequent first. */
   reasons: z.array(z.object({ reason: z.string(), connections: Count })),
+});
+
+/** A client registration whose provider is left alone for a while. */
+const OpenBreaker = z.object({
+  provider: z.string(),
+  registration_id: RegistrationId,
+  /** Null while the one trial call is under way. */
+  next_trial_at: Timestamp.nullable(),
+  failures_in_a_row: Count,
+  /** The provider's word for the last failure, or ours. */
+  last_error: z.string().nullable(),
 });
 
 /** How refreshing goes, as one `refresh` process found it when it compared the log with the schedules. */
@@ -32,6 +44,8 @@ export const RefreshStatus = z.object({
   /** Neither a fitting schedule nor a due message stood for them. */
   unscheduled: Count,
   failing: z.array(FailingProvider),
+  /** Circuit breakers of this process that are not closed, as of now. */
+  open_breakers: z.array(OpenBreaker),
   /** What this process has mended since it started. */
   mended: z.object({ missing: Count, moved: Count, stray: Count, overdue: Count }),
 });

@@ -21,6 +21,7 @@ const status: RefreshStatus = {
       reasons: ['http_503', 'timeout', 'http_500', 'rare'].map((reason) => ({ reason, connections: 2 })),
     },
   ],
+  open_breakers: [],
   mended: { missing: 3, moved: 0, stray: 0, overdue: 0 },
 };
 
@@ -36,4 +37,15 @@ test('one screen says what is due and late, who fails and why, and what was mend
 test('what is not known is not told as if nothing were wrong', () => {
   expect(statusLines({ ...status, surveyed_at: null })).toEqual([expect.stringContaining('not finished')]);
   expect(statusLines({ ...status, failing: [] }).at(-1)).toBe('no provider is failing');
+});
+
+test('whom the process leaves alone is told, until when and why', () => {
+  const one = { provider: 'zendesk', registration_id: 'reg_01m893tfrrfzzrkbffk4cr48fd', last_error: 'http_503' };
+  const open_breakers = [
+    { ...one, next_trial_at: '2026-05-01T12:02:00.000Z', failures_in_a_row: 5 },
+    { ...one, next_trial_at: null, failures_in_a_row: 6 },
+  ];
+  const lines = statusLines({ ...status, open_breakers });
+  expect(lines.at(-2)).toMatch(/^zendesk +reg_\S+ +2026-05-01T12:02:00.000Z +5 +http_503$/);
+  expect(lines.at(-1)).toMatch(/ now +6 +http_503$/);
 });

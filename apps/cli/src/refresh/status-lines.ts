@@ -25,7 +25,20 @@ export function statusLines(status: RefreshStatus): string[] {
     ]),
     '',
     ...failingLines(status.failing),
+    ...breakerLines(status.open_breakers),
   ];
+}
+
+function breakerLines(open: RefreshStatus['open_breakers']): string[] {
+  if (open.length === 0) return [];
+  const rows = open.map((one) => [
+    one.provider,
+    one.registration_id,
+    one.next_trial_at ?? 'now',
+    String(one.failures_in_a_row),
+    one.last_error ?? '-',
+  ]);
+  return ['', ...table([['LEFT ALONE', 'REGISTRATION', 'NEXT TRIAL', 'FAILURES', 'LAST ERROR'], ...rows])];
 }
 
 function failingLines(failing: RefreshStatus['failing']): string[] {

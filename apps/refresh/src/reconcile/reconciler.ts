@@ -87,7 +87,7 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
   }
 
   /** How refreshing goes, found anew unless that was done just now or takes too long. @throws {PosternError} `log.*` */
-  async status(): Promise<RefreshStatus> {
+  async status(): Promise<Omit<RefreshStatus, 'open_breakers'>> {
     const isRecent = this.#last !== undefined && this.clock.nowMs() - this.#last.atMs < scheduleLimits.statusAgeMsMax;
     if (!isRecent) {
       const looking = this.#look();
