@@ -9,7 +9,7 @@ import { identityNames, newId } from '@postern/contracts';
 import { generateSealingKey, generateSigningKey } from '@postern/crypto';
 import * as domain from '@postern/domain';
 import { CommitReader, commitSigner, commitVerifier, Repository } from '@postern/event-log';
-import { createKeyFile } from '@postern/keyring';
+import { createKeyFile, localKeyAdministration } from '@postern/keyring';
 import {
   connectBus,
   createOperator,
@@ -85,6 +85,9 @@ async function prepare(world) {
   await createKeyFile({ keyFile: world.keyFile });
   for (const app of ['vault', 'gateway']) await writeKeys(world, app);
   world.customer = await makeCustomer(world);
+  // Nobody else changes the key file of a benchmark.
+  const administration = localKeyAdministration({ keyFile: world.keyFile, exclusively: (work) => work() });
+  await administration.ensureTenantKey({ tenantId: world.customer.tenantId });
 }
 
 async function writeKeys({ folder, operator, keys }, app) {
