@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
  * Acme CRM on this machine, for trying Postern by hand: a real authorization server with login and consent pages, a
- * contacts API, and the page of an agent platform that browsers come back to. Runs until Ctrl-C.
+ * contacts API, and the page of an agent platform that browsers come back to. Runs until Ctrl-C, on the Node that the project brings.
  *
- *   node examples/acme-crm.mjs --redirect-uri http://127.0.0.1:7420/oauth/callback/reg_…
+ *   npx node examples/acme-crm.mjs --redirect-uri http://127.0.0.1:7420/oauth/callback/reg_…
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
