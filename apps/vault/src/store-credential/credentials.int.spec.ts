@@ -295,6 +295,14 @@ describe('a refresh token', () => {
     expect(await codeOf(released(world, nowhere, short))).toBe('connection.not_found');
   });
 
+  test('stays for another claim while one is live, which loses nothing by that', async () => {
+    const ref = await connected(world, customer);
+    const claimId = await claimed(world, ref);
+    expect(await codeOf(released(world, ref, newId('claim')))).toBe('refresh.claim_lost');
+    expect(await eventsOf(ref)).not.toContain('RefreshTokenReleased');
+    expect(await released(world, ref, claimId)).toMatchObject({ credential_version: 1 });
+  });
+
   test('stays after a revocation that came before the release', async () => {
     const ref = await connected(world, customer);
     const claimId = await claimed(world, ref);
