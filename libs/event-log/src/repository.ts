@@ -171,6 +171,19 @@ export class Repository<State, Event extends AnyEvent> {
     return await this.#fold(this.subjectOf(ref), options.untilPosition);
   }
 
+  /**
+   * The aggregate as it stood at a position: proven, without reading all of its life before it.
+   *
+   * @returns revision 0 when nothing stood there yet.
+   * @throws {PosternError} `log.version_unknown` at a commit from the future.
+   */
+  async at(ref: AggregateRef, position: number): Promise<Loaded<State>> {
+    const { log, reader, evolver } = this.#options;
+    const earlier = earlierCommits({ log, reader, subject: this.subjectOf(ref), position: position + 1 });
+    const { value: last } = await earlier.next();
+    return last === undefined ? emptyLoaded<State>(evolver) : await this.#proven(last, earlier);
+  }
+
   /** Feeds the cache from a follower. Entries of other kinds are left alone. */
   observe(entry: LogEntry): void {
     if (this.#cache === undefined || entry.commit.aggregate !== this.#options.evolver.kind) return;

@@ -26,8 +26,8 @@ export class TellOwner {
     if (read.kind !== 'commit') return;
     const { entry } = read;
     const { tenantId, aggregateId: id } = entry.commit;
-    const after = await this.log.repository.replay({ tenantId, id }, { untilPosition: entry.position });
-    const before = await this.log.repository.replay({ tenantId, id }, { untilPosition: entry.position - 1 });
+    const after = await this.log.repository.at({ tenantId, id }, entry.position);
+    const before = await this.log.repository.at({ tenantId, id }, entry.position - 1);
     const reauthorizeUrl = this.log.reauthorizeUrl(id);
     for (const notice of noticesOf({ entry, before: before.state, after: after.state, reauthorizeUrl })) {
       await publishMessage(this.bus, {

@@ -53,6 +53,19 @@ export function repositoryContract(sut: () => LogUnderTest): void {
     assert.deepEqual(await repository.load(ref), loaded);
   });
 
+  test('the state at a position is what a replay up to it gives', async () => {
+    const repository = makeRepository(sut().log, makeWriters());
+    const ref = newRef();
+    const positions = [];
+    for (let turn = 0; turn < 5; turn += 1) {
+      positions.push((await repository.execute(ref, flip, executing())).position);
+      await repository.execute(newRef(), flip, executing());
+    }
+    for (const position of positions.flatMap((one) => [one - 1, one])) {
+      assert.deepEqual(await repository.at(ref, position), await repository.replay(ref, { untilPosition: position }));
+    }
+  });
+
   test('a repeat appends nothing', async () => {
     const repository = makeRepository(sut().log, makeWriters());
     const ref = newRef();
