@@ -1,4 +1,5 @@
 export { accessGroupLimits, AccessGroupWriter, type AccessGroupWriterOptions } from './access-group-writer.ts';
+export { acknowledgedUpTo } from './acknowledged-up-to.ts';
 export { Bus, connectBus, type BusOptions, type BusStatus } from './bus.ts';
 export { callHeaders } from './call-headers.ts';
 export {

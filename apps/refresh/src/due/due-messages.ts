@@ -8,8 +8,11 @@ import {
   streams,
   subjects,
 } from '@postern/contracts';
-import { Bus, publishMessage } from '@postern/nats';
+import type { StoredMessage } from '@postern/event-log';
+import { acknowledgedUpTo, Bus, lastMessages, publishMessage } from '@postern/nats';
 import { outgoingHeaders } from '@postern/service';
+
+const stream = streams.refresh.name;
 
 /** A connection whose credential is to be refreshed. */
 export interface Due {
@@ -33,24 +36,51 @@ export class DueMessages {
   }
 
   /**
-   * Makes sure that a due message stands. One that stands already is as good: its worker decides on the newest state.
+   * Makes sure that a due message stands. One that stands already is as good, since its worker decides on the newest
+   * state; unless it was meant for an older credential, or nobody will ever get it.
    *
    * @effect May be repeated. @throws {PosternError} `log.unavailable`, `log.outcome_unknown`
    */
-  async publish({ tenantId, connectionId, reason, credentialVersion, position, dueAtMs }: Due): Promise<void> {
+  async publish(due: Due): Promise<void> {
+    if (await this.#put(due, 0)) return;
+    const replaced = await this.#replaceable(due);
+    // Where this one loses, another stands that was published a moment ago.
+    if (replaced !== undefined) await this.#put(due, replaced);
+  }
+
+  /** @returns false when something else stands there. */
+  async #put(due: Due, expectedLastSubjectPosition: number): Promise<boolean> {
+    const { reason, credentialVersion, position, dueAtMs } = due;
     const planned = dueAtMs === undefined ? {} : { due_at_ms: dueAtMs };
     const payload: RefreshDue = { reason, credential_version: credentialVersion, position, ...planned };
+    const headers = outgoingHeaders();
     try {
-      await publishMessage(this.#bus, {
-        stream: streams.refresh.name,
-        subject: subjects.refreshDue({ tenantId, connectionId }),
-        payload,
-        headers: outgoingHeaders(),
-        expectedLastSubjectPosition: 0,
-      });
+      const subject = subjects.refreshDue(due);
+      await publishMessage(this.#bus, { stream, subject, payload, headers, expectedLastSubjectPosition });
+      return true;
     } catch (error) {
-      if (!isPosternError(error) || error.code !== 'log.conflict') throw error;
+      if (isPosternError(error) && error.code === 'log.conflict') return false;
+      throw error;
     }
+  }
+
+  /** The position of what stands, where it may be replaced; 0 when it is gone. */
+  async #replaceable(due: Due): Promise<number | undefined> {
+    const subject = subjects.refreshDue(due);
+    const standing = (await lastMessages(this.#bus, { stream, subjects: [subject] })).get(subject);
+    if (standing === undefined) return 0;
+    // What cannot be read was meant for no credential there is.
+    if ((dueIn(standing)?.credential_version ?? 0) < due.credentialVersion) return standing.position;
+    return standing.position <= (await acknowledgedUpTo(this.#bus, 'refreshWorker')) ? standing.position : undefined;
+  }
+}
+
+/** What a message on REFRESH says is due; undefined when it cannot be read. */
+export function dueIn({ payload }: Pick<StoredMessage, 'payload'>): RefreshDue | undefined {
+  try {
+    return RefreshDue.safeParse(JSON.parse(Buffer.from(payload).toString('utf8'))).data;
+  } catch {
+    return undefined;
   }
 }
 

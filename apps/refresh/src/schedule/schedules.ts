@@ -1,15 +1,16 @@
 import { Injectable } from '@nestjs/common';
-import { RefreshDue, streams, subjects, timestampOf } from '@postern/contracts';
+import { type RefreshDue, streams, subjects, timestampOf } from '@postern/contracts';
 import type { AggregateRef, StoredMessage } from '@postern/event-log';
-import { Bus, lastMessages, publishMessage } from '@postern/nats';
+import { acknowledgedUpTo, Bus, lastMessages, publishMessage } from '@postern/nats';
 import { outgoingHeaders } from '@postern/service';
 
+import { dueIn } from '../due/due-messages.ts';
 import type { PlannedDue } from './plan-refresh.ts';
 
 /** What stands on REFRESH for one connection. */
 export interface Standing {
   readonly schedule: { readonly dueAtMs: number; readonly credentialVersion: number } | null;
-  /** Waiting or in work. */
+  /** Waiting or in work. One that came back after it was acknowledged is neither: nobody gets it. */
   readonly dueStands: boolean;
 }
 
@@ -57,8 +58,12 @@ export class Schedules {
   /** What stands for each of these connections, in their order. @throws {PosternError} `log.unavailable` */
   async standing(refs: readonly AggregateRef[]): Promise<Standing[]> {
     const pairs = refs.map((ref) => [subjects.refreshSchedule(idsOf(ref)), subjects.refreshDue(idsOf(ref))] as const);
+    const settled = await acknowledgedUpTo(this.#bus, 'refreshWorker');
     const found = await lastMessages(this.#bus, { stream, subjects: pairs.flat() });
-    return pairs.map(([schedule, due]) => ({ schedule: scheduleOf(found.get(schedule)), dueStands: found.has(due) }));
+    return pairs.map(([schedule, due]) => ({
+      schedule: scheduleOf(found.get(schedule)),
+      dueStands: (found.get(due)?.position ?? 0) > settled,
+    }));
   }
 }
 
@@ -68,8 +73,8 @@ function idsOf({ tenantId, id: connectionId }: AggregateRef) {
 
 function scheduleOf(message: StoredMessage | undefined): Standing['schedule'] {
   if (message?.headers['Nats-Schedule'] === undefined) return null;
-  const read = RefreshDue.safeParse(JSON.parse(Buffer.from(message.payload).toString('utf8')));
-  if (!read.success) return { dueAtMs: 0, credentialVersion: 0 };
-  const { due_at_ms: dueAtMs = 0, credential_version: credentialVersion } = read.data;
+  const due = dueIn(message);
+  if (due === undefined) return { dueAtMs: 0, credentialVersion: 0 };
+  const { due_at_ms: dueAtMs = 0, credential_version: credentialVersion } = due;
   return { dueAtMs, credentialVersion };
 }
