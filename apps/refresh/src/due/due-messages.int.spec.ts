@@ -7,7 +7,6 @@ import {
   createOperator,
   JetStreamWorker,
   lastMessages,
-  provision,
   serverOperatorConfig,
   type WorkMessage,
 } from '@postern/nats';
