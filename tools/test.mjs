@@ -51,13 +51,15 @@ if (forNx.every((arg) => !/^(--projects|-p)\b/.test(arg) || arg.includes('nats')
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const skippedNames = [];
 const failedNames = [];
+const durations = [];
 for (const file of readdirSync(results)) {
   const report = JSON.parse(readFileSync(join(results, file), 'utf8'));
   totals.passed += report.numPassedTests;
   totals.failed += report.numFailedTests + report.numRuntimeErrorTestSuites;
   totals.skipped += report.numPendingTests;
-  for (const { name, status: outcome, assertionResults } of report.testResults) {
+  for (const { name, status: outcome, assertionResults, startTime, endTime } of report.testResults) {
     const spec = relative(root, name);
+    durations.push({ spec, s: (endTime - startTime) / 1_000 });
     for (const { status, fullName } of assertionResults) {
       if (status === 'pending') skippedNames.push(fullName);
       if (status === 'failed') failedNames.push(`${spec}: ${fullName}`);
@@ -77,6 +79,8 @@ const broken = checks.filter(({ ok }) => !ok);
 // A failed step that no test accounts for (the build, the linter, a runner that died) still counts.
 if (broken.length > 0 && totals.failed === 0) totals.failed = broken.length;
 
+const slowest = durations.toSorted((a, b) => b.s - a.s).slice(0, 15);
+for (const { spec, s } of slowest) console.log(`${s.toFixed(1).padStart(7)} s ${spec}`);
 for (const name of skippedNames) console.log(`skipped: ${name}`);
 for (const name of failedNames) console.log(`failed: ${name}`);
 if (broken.length > 0) console.log(`failed: ${broken.map(({ name }) => name).join(', ')}`);
