@@ -1,3 +1,5 @@
+import { jest } from '@jest/globals';
+
 import { executing, makeRepository, makeWriters, newRef, suspended } from './contract/fixtures.ts';
 import type { AnyEvent, Evolver } from './evolver.ts';
 import { MemoryEventLog } from './memory-event-log.ts';
@@ -32,4 +34,22 @@ test('a decision is folded and stored as every reader will read it, and not as i
   expect(events).toMatchObject([{ data: { reason: 'x' } }]);
   expect(JSON.stringify((await repository.replay(ref)).state)).toBe(JSON.stringify(state));
   for await (const { commit } of repository.history(ref)) expect(commit.events[0]?.data).toEqual({ reason: 'x' });
+});
+
+test('those who want the same state at the same time read it once, and whoever asks the leader asks for itself', async () => {
+  const log = new MemoryEventLog();
+  const writers = makeWriters();
+  const ref = newRef();
+  await makeRepository(log, writers).execute(ref, () => [suspended()], executing());
+  const repository = makeRepository(log, writers);
+  const reads = jest.spyOn(log, 'last');
+  const loaded = await Promise.all(Array.from({ length: 100 }, () => repository.load(ref)));
+  expect(new Set(loaded)).toEqual(new Set([expect.objectContaining({ revision: 1 })]));
+  expect(reads).toHaveBeenCalledTimes(1);
+  reads.mockClear();
+  await Promise.all([repository.load(ref), repository.load(ref, { fromLeader: true })]);
+  expect(reads).toHaveBeenCalledWith(repository.subjectOf(ref), { fromLeader: true });
+  reads.mockRejectedValueOnce(new Error('gone'));
+  await expect(Promise.all([repository.load(ref), repository.load(ref)])).rejects.toThrow('gone');
+  expect((await repository.load(ref)).revision).toBe(1);
 });

@@ -62,6 +62,12 @@ export interface DecideContext<State> {
   readonly loaded: Loaded<State>;
 }
 
+interface ReadOptions {
+  readonly fromLeader?: boolean | undefined;
+  /** Fold what the last commit carries from what is before it, rather than believe it. */
+  readonly prove: boolean;
+}
+
 /** What was decided, and where it stands. */
 export interface Executed<State, Event> {
   readonly state: State;
@@ -85,6 +91,8 @@ export class Repository<State, Event extends AnyEvent> {
   readonly #options: RepositoryOptions<State, Event>;
   readonly #upcast: Upcast;
   readonly #cache: LruCache<Loaded<State>> | undefined;
+  /** Reads under way: who wants the same, and may be told by a replica, waits for them. */
+  readonly #loading = new Map<string, Promise<Loaded<State>>>();
   readonly #nowMs: () => number;
   readonly #conflictPolicy: AppendPolicy;
 
@@ -108,8 +116,16 @@ export class Repository<State, Event extends AnyEvent> {
     const subject = this.subjectOf(ref);
     const cached = options.fromLeader === true ? undefined : this.#cache?.get(subject);
     if (cached !== undefined) return cached;
-    const prove = options.fromLeader === true || this.#cache !== undefined;
-    const loaded = await this.#read(subject, { fromLeader: options.fromLeader, prove });
+    if (options.fromLeader === true) return await this.#loadOnce(subject, { fromLeader: true, prove: true });
+    const loading = this.#loading.get(subject);
+    if (loading !== undefined) return await loading;
+    const begun = this.#loadOnce(subject, { prove: this.#cache !== undefined });
+    this.#loading.set(subject, begun);
+    return await begun.finally(() => this.#loading.delete(subject));
+  }
+
+  async #loadOnce(subject: string, options: ReadOptions): Promise<Loaded<State>> {
+    const loaded = await this.#read(subject, options);
     if (loaded.revision > 0) this.#remember(subject, loaded);
     return loaded;
   }
@@ -289,10 +305,7 @@ export class Repository<State, Event extends AnyEvent> {
     }
   }
 
-  async #read(
-    subject: string,
-    { fromLeader, prove }: { readonly fromLeader: boolean | undefined; readonly prove: boolean },
-  ): Promise<Loaded<State>> {
+  async #read(subject: string, { fromLeader, prove }: ReadOptions): Promise<Loaded<State>> {
     const { log, reader, evolver } = this.#options;
     const message = await log.last(subject, { fromLeader });
     if (message === undefined) return emptyLoaded(evolver);
