@@ -1,6 +1,6 @@
 import { jest } from '@jest/globals';
 
-import { executing, makeRepository, makeWriters, newRef, suspended } from './contract/fixtures.ts';
+import { executing, flip, makeRepository, makeWriters, newRef, suspended } from './contract/fixtures.ts';
 import type { AnyEvent, Evolver } from './evolver.ts';
 import { MemoryEventLog } from './memory-event-log.ts';
 
@@ -53,3 +53,37 @@ test('those who want the same state at the same time read it once, and whoever a
   await expect(Promise.all([repository.load(ref), repository.load(ref)])).rejects.toThrow('gone');
   expect((await repository.load(ref)).revision).toBe(1);
 });
+
+test('a state from the leader is read after it was asked for, however many ask at the same time', async () => {
+  const log = new MemoryEventLog();
+  const writers = makeWriters();
+  const ref = newRef();
+  const repository = makeRepository(log, writers);
+  const write = () => makeRepository(log, writers).execute(ref, flip, executing());
+  await write();
+  const heads = leaderReads(log, repository.subjectOf(ref));
+  const early = repository.load(ref, { fromLeader: true });
+  await write();
+  const late = Array.from({ length: 50 }, () => repository.load(ref, { fromLeader: true }));
+  heads.go();
+  expect((await early).revision).toBe(1);
+  expect(new Set((await Promise.all(late)).map(({ revision }) => revision))).toEqual(new Set([2]));
+  expect(heads.count).toBe(2);
+  await write();
+  expect((await repository.load(ref, { fromLeader: true })).revision).toBe(3);
+});
+
+/** Counts reads of an aggregate's head, and holds the first one after it has looked. */
+function leaderReads(log: MemoryEventLog, subject: string) {
+  const gate = Promise.withResolvers<void>();
+  const reads = { count: 0, go: () => gate.resolve() };
+  const last = log.last.bind(log);
+  jest.spyOn(log, 'last').mockImplementation(async (asked, options = {}) => {
+    const head = await last(asked, options);
+    if (asked !== subject || options.fromLeader !== true || options.untilPosition !== undefined) return head;
+    reads.count += 1;
+    if (reads.count === 1) await gate.promise;
+    return head;
+  });
+  return reads;
+}

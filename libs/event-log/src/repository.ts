@@ -68,6 +68,11 @@ interface ReadOptions {
   readonly prove: boolean;
 }
 
+interface LeaderRead<State> {
+  readonly read: Promise<Loaded<State>>;
+  next?: Promise<Loaded<State>>;
+}
+
 /** What was decided, and where it stands. */
 export interface Executed<State, Event> {
   readonly state: State;
@@ -93,6 +98,7 @@ export class Repository<State, Event extends AnyEvent> {
   readonly #cache: LruCache<Loaded<State>> | undefined;
   /** Reads under way: who wants the same, and may be told by a replica, waits for them. */
   readonly #loading = new Map<string, Promise<Loaded<State>>>();
+  readonly #leading = new Map<string, LeaderRead<State>>();
   readonly #nowMs: () => number;
   readonly #conflictPolicy: AppendPolicy;
 
@@ -116,12 +122,31 @@ export class Repository<State, Event extends AnyEvent> {
     const subject = this.subjectOf(ref);
     const cached = options.fromLeader === true ? undefined : this.#cache?.get(subject);
     if (cached !== undefined) return cached;
-    if (options.fromLeader === true) return await this.#loadOnce(subject, { fromLeader: true, prove: true });
+    if (options.fromLeader === true) return await this.#loadFromLeader(subject);
     const loading = this.#loading.get(subject);
     if (loading !== undefined) return await loading;
     const begun = this.#loadOnce(subject, { prove: this.#cache !== undefined });
     this.#loading.set(subject, begun);
     return await begun.finally(() => this.#loading.delete(subject));
+  }
+
+  /** A read under way may have looked before this was asked for: the next one is shared by all who come until it begins. */
+  async #loadFromLeader(subject: string): Promise<Loaded<State>> {
+    const underWay = this.#leading.get(subject);
+    if (underWay === undefined) return await this.#lead(subject);
+    underWay.next ??= underWay.read.then(
+      () => this.#lead(subject),
+      () => this.#lead(subject),
+    );
+    return await underWay.next;
+  }
+
+  #lead(subject: string): Promise<Loaded<State>> {
+    const turn: LeaderRead<State> = { read: this.#loadOnce(subject, { fromLeader: true, prove: true }) };
+    this.#leading.set(subject, turn);
+    const end = () => void (turn.next === undefined && this.#leading.delete(subject));
+    turn.read.then(end, end);
+    return turn.read;
   }
 
   async #loadOnce(subject: string, options: ReadOptions): Promise<Loaded<State>> {
