@@ -35,7 +35,13 @@ export {
   type AppendSteps,
   type SendOutcome,
 } from './resolve-append.ts';
-export { commitSigner, commitVerifier, type CommitSigner, type CommitVerifier } from './signing.ts';
+export {
+  commitSigner,
+  commitVerifier,
+  type CommitSigner,
+  type CommitVerifier,
+  type CommitVerifierOptions,
+} from './signing.ts';
 export { subjectMatches } from './subject-filter.ts';
 export { Follower, type FollowerCounters, type FollowerOptions, type FollowFrom } from './follower.ts';
 export { DirectoryFollower, StateView, type DirectoryFollowerOptions, type StateViewOptions } from './state-view.ts';

@@ -1,6 +1,8 @@
 import { TrustBundle } from '@postern/contracts';
 import { signer, verifier, type SigningPrivateJwk, type Verifier } from '@postern/crypto';
 
+import { LruCache } from './state-cache.ts';
+
 /** Signs commits as one identity of the trust bundle. */
 export interface CommitSigner {
   /** `<identity>.<kid>`, as it stands in `Postern-Key`. */
@@ -25,20 +27,36 @@ export function commitSigner(identity: string, privateJwk: SigningPrivateJwk): C
   return { keyId: `${identity}.${key.keyId}`, identity, sign: (bytes) => key.sign(bytes) };
 }
 
+export interface CommitVerifierOptions {
+  /** How many right signatures are remembered, some 400 bytes each; none when absent. */
+  readonly rememberedMax?: number | undefined;
+}
+
 /**
  * Checks signatures against the keys pinned at deploy time.
  *
  * An identity may hold several keys, so that a new one can be trusted everywhere before it signs.
+ *
+ * A service meets the same commit as feed, as head and as the proof of the next one, and checking its signature costs
+ * more than all else that is done with it: so it may remember key, signed words and signature of those that were right.
+ * What was wrong is never remembered.
  */
-export function commitVerifier(trust: TrustBundle): CommitVerifier {
+export function commitVerifier(trust: TrustBundle, { rememberedMax = 0 }: CommitVerifierOptions = {}): CommitVerifier {
   const keys = new Map<string, { identity: string; verifier: Verifier }>();
   for (const [identity, jwks] of Object.entries(TrustBundle.parse(trust).writers)) {
     for (const jwk of jwks ?? []) keys.set(`${identity}.${jwk.kid}`, { identity, verifier: verifier(jwk) });
   }
+  const remembered = rememberedMax > 0 ? new LruCache<true>(rememberedMax) : undefined;
   return {
     verify(keyId, bytes, signature) {
       const key = keys.get(keyId);
-      return key?.verifier.verify(bytes(), signature) === true ? { identity: key.identity } : undefined;
+      if (key === undefined) return undefined;
+      const signed = bytes();
+      const name = remembered && `${keyId}\n${signature}\n${Buffer.from(signed).toString('latin1')}`;
+      if (name !== undefined && remembered?.get(name) === true) return { identity: key.identity };
+      if (!key.verifier.verify(signed, signature)) return undefined;
+      if (name !== undefined) remembered?.set(name, true);
+      return { identity: key.identity };
     },
   };
 }

@@ -1,6 +1,9 @@
 import { PosternError, type IdentityName, type TrustBundle, type X25519PublicJwk } from '@postern/contracts';
 import { CommitReader, commitVerifier, type CommitVerifier } from '@postern/event-log';
 
+/** More than the commits that one process has to do with within a few seconds; some 6 MiB. */
+const signaturesRememberedMax = 16_384;
+
 /** Whose signatures this service believes and to whose keys it seals: the bundle that was pinned at deploy time. */
 export class Trust {
   readonly bundle: TrustBundle;
@@ -10,7 +13,7 @@ export class Trust {
 
   constructor(bundle: TrustBundle) {
     this.bundle = bundle;
-    this.verifier = commitVerifier(bundle);
+    this.verifier = commitVerifier(bundle, { rememberedMax: signaturesRememberedMax });
     this.reader = new CommitReader({ verifier: this.verifier });
   }
 
