@@ -1,6 +1,6 @@
 import { jest } from '@jest/globals';
 
-import { executing, flip, makeRepository, makeWriters, newRef, suspended } from './contract/fixtures.ts';
+import { executing, flip, forge, makeRepository, makeWriters, newRef, suspended } from './contract/fixtures.ts';
 import type { AnyEvent, Evolver } from './evolver.ts';
 import { MemoryEventLog } from './memory-event-log.ts';
 
@@ -71,6 +71,46 @@ test('a state from the leader is read after it was asked for, however many ask a
   expect(heads.count).toBe(2);
   await write();
   expect((await repository.load(ref, { fromLeader: true })).revision).toBe(3);
+});
+
+test('a state in memory proves the next commit, and the one it stands for, by one read of the head', async () => {
+  const log = new MemoryEventLog();
+  const writers = makeWriters();
+  const ref = newRef();
+  const write = () => makeRepository(log, writers).execute(ref, flip, executing());
+  for (let turn = 0; turn < 3; turn += 1) await write();
+  const repository = makeRepository(log, writers, { cacheEntriesMax: 10 });
+  await repository.load(ref);
+  const reads = jest.spyOn(log, 'last');
+  const fromLeader = async () => {
+    reads.mockClear();
+    const { revision } = await repository.load(ref, { fromLeader: true });
+    return { revision, reads: reads.mock.calls.length };
+  };
+  expect(await fromLeader()).toEqual({ revision: 3, reads: 1 });
+  await write();
+  expect(await fromLeader()).toEqual({ revision: 4, reads: 1 });
+  expect(await fromLeader()).toEqual({ revision: 4, reads: 1 });
+});
+
+test('a commit that does not follow what is in memory is proven from the log', async () => {
+  const log = new MemoryEventLog();
+  const writers = makeWriters();
+  const ref = newRef();
+  const write = () => makeRepository(log, writers).execute(ref, flip, executing());
+  await write();
+  const repository = makeRepository(log, writers, { cacheEntriesMax: 10 });
+  await repository.load(ref);
+  await write();
+  await write();
+  expect(await repository.load(ref, { fromLeader: true })).toEqual(await repository.replay(ref));
+  const { state } = await repository.load(ref);
+  log.put(
+    forge(ref, writers.signers.revocation, {
+      revision: 4,
+    }),
+  );
+  expect((await repository.load(ref, { fromLeader: true })).state).toEqual(state);
 });
 
 /** Counts reads of an aggregate's head, and holds the first one after it has looked. */

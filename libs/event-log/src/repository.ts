@@ -113,7 +113,8 @@ export class Repository<State, Event extends AnyEvent> {
   /**
    * The aggregate as it stands: from memory, or by one direct get.
    *
-   * @param options `fromLeader` passes memory and replicas by and proves the state: use it wherever a secret is released.
+   * @param options `fromLeader` asks the leader for the last commit and proves the state: use it wherever a secret is
+   *   released.
    *   A repository with a cache proves every state; another one believes the state that the last commit carries.
    * @returns revision 0 when there is nothing.
    * @throws {PosternError} `log.version_unknown` when its last commit is from the future.
@@ -336,7 +337,7 @@ export class Repository<State, Event extends AnyEvent> {
     if (message === undefined) return emptyLoaded(evolver);
     const entry = trueCommit(reader, message);
     if (entry !== undefined) {
-      if (prove) return await this.#proven(entry);
+      if (prove) return this.#fromMemory(entry) ?? (await this.#proven(entry));
       return entry.commit.stateVersion === evolver.stateVersion
         ? this.#carried(entry)
         : await this.#fold(subject, entry.position);
@@ -346,6 +347,14 @@ export class Repository<State, Event extends AnyEvent> {
     const loaded = last === undefined ? emptyLoaded<State>(evolver) : await this.#proven(last, earlier);
     // Somebody wrote last who may not: the state is that of the last true commit, the append goes after the intruder.
     return { ...loaded, expectedPosition: message.position };
+  }
+
+  /** What is in memory is proven: where the commit is that very one, or the next, nothing before it has to be read. */
+  #fromMemory(entry: LogEntry): Loaded<State> | undefined {
+    const cached = this.#cache?.get(entry.subject);
+    if (cached === undefined) return undefined;
+    if (cached.position === entry.position && cached.hash === entry.hash) return cached;
+    return following(cached, entry, { evolver: this.#options.evolver, upcast: this.#upcast });
   }
 
   async #proven(last: LogEntry, earlier = this.#earlier(last)): Promise<Loaded<State>> {
