@@ -6,7 +6,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
 
-const benchmarks = { log: () => import('./log.mjs'), lease: () => import('./lease.mjs') };
+const benchmarks = {
+  log: () => import('./log.mjs'),
+  lease: () => import('./lease.mjs'),
+  refresh: () => import('./refresh.mjs'),
+};
 
 const [name = 'log'] = process.argv.slice(2);
 const load = benchmarks[name];
@@ -23,7 +27,7 @@ const machine = {
   load1m: Number(loadavg()[0]?.toFixed(2)),
 };
 const { run } = await load();
-const measured = await run((text) => console.error(text));
+const measured = await run((text) => console.error(`${new Date().toISOString()} ${text}`));
 const report = { name, at: new Date().toISOString(), machine, ...measured };
 
 const folder = new URL('./results/', import.meta.url);

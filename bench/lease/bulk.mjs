@@ -15,19 +15,39 @@ const lifeMs = 86_400_000;
 /** As long as opaque access tokens of providers are. */
 export const accessToken = 'a'.repeat(128);
 
-/** Connections that can be leased, each authorized by one commit. @returns their ids. */
-export async function makeConnections(world, count, { keyService, tell = () => undefined } = {}) {
+/**
+ * Connections that can be leased, each authorized by one commit. `livesMs(index)` says for how long the access token of
+ * one still lives; `refreshTokenOf(id)` gives it a refresh token that can be spent.
+ *
+ * @returns their ids.
+ */
+export async function makeConnections(
+  world,
+  count,
+  { keyService, providerId = 'acme', livesMs = () => lifeMs, refreshTokenOf, tell = () => undefined } = {},
+) {
   const keys = keyService ?? (await localKeyService({ keyFile: world.keyFile }));
   const bus = await busOf(world, 'authorization');
   const database = new pg.Client({ connectionString: world.ownerUrl });
   await database.connect();
   try {
-    const life = lifeOf(world);
     const ids = [];
+    const lives = new Map();
+    const lifeAt = (index) => {
+      const forMs = livesMs(index);
+      if (!lives.has(forMs)) lives.set(forMs, lifeOf(world, providerId, forMs));
+      return lives.get(forMs);
+    };
     while (ids.length < count) {
-      const chunk = Array.from({ length: Math.min(rowsAStatement, count - ids.length) }, () => newId('connection'));
-      await Promise.all([publishAll(world, { bus, life, chunk }), insertAll(world, { database, keys, chunk })]);
-      ids.push(...chunk);
+      const chunk = Array.from({ length: Math.min(rowsAStatement, count - ids.length) }, (_, index) => ({
+        id: newId('connection'),
+        life: lifeAt(ids.length + index),
+      }));
+      await Promise.all([
+        publishAll(world, { bus, chunk }),
+        insertAll(world, { database, keys, providerId, refreshTokenOf, chunk }),
+      ]);
+      ids.push(...chunk.map(({ id }) => id));
       if (ids.length % 100_000 === 0) tell(`${ids.length} of ${count} connections are made`);
     }
     return ids;
@@ -38,7 +58,7 @@ export async function makeConnections(world, count, { keyService, tell = () => u
 }
 
 /** The events of one authorization and the state after them; connections differ in their ids alone. */
-function lifeOf({ customer: { tenantId, platformId, registrationId } }) {
+function lifeOf({ customer: { tenantId, platformId, registrationId } }, providerId, forMs) {
   const atMs = Date.now();
   const aggregateId = newId('connection');
   const sessionId = newId('session');
@@ -50,7 +70,7 @@ function lifeOf({ customer: { tenantId, platformId, registrationId } }) {
           sessionId,
           purpose: 'connect',
           platformId,
-          providerId: 'acme',
+          providerId,
           registrationId,
           endUserDigest,
           requestedScopes: scopes,
@@ -68,7 +88,7 @@ function lifeOf({ customer: { tenantId, platformId, registrationId } }) {
           endUserDigest,
           credentialVersion: 1,
           grantedScopes: scopes,
-          accessTokenExpiresAtMs: atMs + lifeMs,
+          accessTokenExpiresAtMs: atMs + forMs,
           hasRefreshToken: true,
           accountDigest: endUserDigest,
           nowMs: atMs,
@@ -85,7 +105,7 @@ function lifeOf({ customer: { tenantId, platformId, registrationId } }) {
       events.push(event);
     }
   }
-  return { atMs, actor, events, state };
+  return { atMs, endsAtMs: atMs + forMs, actor, events, state };
 }
 
 function commitOf({ customer: { tenantId } }, { atMs, actor, events, state }, connectionId) {
@@ -106,12 +126,12 @@ function commitOf({ customer: { tenantId } }, { atMs, actor, events, state }, co
   };
 }
 
-async function publishAll(world, { bus, life, chunk }) {
+async function publishAll(world, { bus, chunk }) {
   const signer = commitSigner('authorization', world.keys.authorization.signing.privateJwk);
   const waiting = [...chunk];
   const publisher = async () => {
-    for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
-      const encoded = encodeCommit(commitOf(world, life, id), { signer, source: '/postern/bench' });
+    for (let one = waiting.pop(); one !== undefined; one = waiting.pop()) {
+      const encoded = encodeCommit(commitOf(world, one.life, one.id), { signer, source: '/postern/bench' });
       const headers = natsHeaders();
       headers.set('Nats-Msg-Id', encoded.messageId);
       for (const [name, value] of Object.entries(encoded.headers)) headers.set(name, value);
@@ -123,36 +143,38 @@ async function publishAll(world, { bus, life, chunk }) {
   await Promise.all(Array.from({ length: Math.min(publishesInFlightMax, chunk.length) }, publisher));
 }
 
-async function insertAll({ customer: { tenantId } }, { database, keys, chunk }) {
-  const plaintext = Buffer.from(
-    JSON.stringify({
+async function insertAll({ customer: { tenantId } }, { database, keys, providerId, refreshTokenOf, chunk }) {
+  const rows = [];
+  for (const { id, life } of chunk) {
+    const dataKey = await keys.generateDataKey({ tenantId });
+    const seal = (kind, part) =>
+      sealCredential({
+        dataKey: dataKey.plaintext,
+        binding: { tenantId, providerId, ownerId: id, credentialVersion: 1, kind },
+        plaintext: Buffer.from(JSON.stringify(part)),
+      });
+    const access = seal('access_token', {
       accessToken,
       tokenType: 'Bearer',
-      accessTokenExpiresAtMs: Date.now() + lifeMs,
+      accessTokenExpiresAtMs: life.endsAtMs,
       grantedScopes: scopes,
       refreshTokenRotated: true,
-    }),
-  );
-  const wrapped = [];
-  const ciphertexts = [];
-  const credentialIds = [];
-  for (const connectionId of chunk) {
-    const dataKey = await keys.generateDataKey({ tenantId });
-    const binding = { tenantId, providerId: 'acme', ownerId: connectionId, credentialVersion: 1, kind: 'access_token' };
-    wrapped.push(dataKey.wrapped);
-    ciphertexts.push(sealCredential({ dataKey: dataKey.plaintext, binding, plaintext }));
-    credentialIds.push(newId('credential'));
+    });
+    const refresh =
+      refreshTokenOf && seal('refresh_token', { refreshToken: refreshTokenOf(id), grantedScopes: scopes });
+    rows.push({ id, wrapped: dataKey.wrapped, access, refresh: refresh ?? null, credentialId: newId('credential') });
   }
+  const column = (name) => rows.map((row) => row[name]);
   await database.query(
     `insert into vault.data_key (tenant_id, owner_id, wrapped_key, created_at)
      select $1, id, wrapped, now() from unnest($2::text[], $3::text[]) as made (id, wrapped)`,
-    [tenantId, chunk, wrapped],
+    [tenantId, column('id'), column('wrapped')],
   );
   await database.query(
     `insert into vault.credential
-       (tenant_id, connection_id, bought_by, version, credential_id, access_ciphertext, created_at)
-     select $1, id, 'bench', 1, credential, ciphertext, now()
-     from unnest($2::text[], $3::text[], $4::bytea[]) as made (id, credential, ciphertext)`,
-    [tenantId, chunk, credentialIds, ciphertexts],
+       (tenant_id, connection_id, bought_by, version, credential_id, access_ciphertext, refresh_ciphertext, created_at)
+     select $1, id, 'bench', 1, credential, access, refresh, now()
+     from unnest($2::text[], $3::text[], $4::bytea[], $5::bytea[]) as made (id, credential, access, refresh)`,
+    [tenantId, column('id'), column('credentialId'), column('access'), column('refresh')],
   );
 }

@@ -83,7 +83,7 @@ async function prepare(world) {
   writeFileSync(join(folder, 'trust.json'), JSON.stringify(world.trust));
   world.keyFile = join(folder, 'keyring.json');
   await createKeyFile({ keyFile: world.keyFile });
-  for (const app of ['vault', 'gateway']) await writeKeys(world, app);
+  for (const app of ['vault', 'gateway', 'refresh']) await writeKeys(world, app);
   world.customer = await makeCustomer(world);
   // Nobody else changes the key file of a benchmark.
   const administration = localKeyAdministration({ keyFile: world.keyFile, exclusively: (work) => work() });
@@ -128,7 +128,7 @@ async function makeCustomer(world) {
   return { ...ids, registrationId: newId('registration') };
 }
 
-function repositoryOf({ keys, trust }, { bus, identity, stream, evolver }) {
+export function repositoryOf({ keys, trust }, { bus, identity, stream, evolver }) {
   return new Repository({
     log: new JetStreamEventLog({ bus, stream }),
     evolver,
@@ -165,10 +165,11 @@ export async function stopApp(world, service) {
 }
 
 function environmentOf({ folder, nats, keyFile }, app) {
-  const own =
-    app === 'vault'
-      ? { POSTERN_DATABASE_URL_FILE: join(folder, 'database-url'), POSTERN_KEYRING_KEY_FILE: keyFile }
-      : { POSTERN_TOKEN_KEY_FILE: join(folder, 'token') };
+  const own = {
+    vault: { POSTERN_DATABASE_URL_FILE: join(folder, 'database-url'), POSTERN_KEYRING_KEY_FILE: keyFile },
+    gateway: { POSTERN_TOKEN_KEY_FILE: join(folder, 'token') },
+    refresh: { POSTERN_ALLOW_LOOPBACK_PROVIDERS: 'true', POSTERN_PROVIDER_CALLS_PER_SECOND: '10000' },
+  };
   return {
     PATH: process.env.PATH,
     POSTERN_NATS_URL: nats.url,
@@ -178,7 +179,7 @@ function environmentOf({ folder, nats, keyFile }, app) {
     POSTERN_SEALING_KEY_FILE: join(folder, app, 'sealing.json'),
     POSTERN_PUBLIC_URL: publicUrl,
     POSTERN_LOG_LEVEL: 'error',
-    ...own,
+    ...own[app],
   };
 }
 

@@ -1,0 +1,330 @@
+/**
+ * Refreshing, as processes: nats-server, PostgreSQL, one vault, refresh, and a token endpoint that costs next to nothing.
+ *
+ * single_flight  many ask for the refresh of one ended token at the same time, from four processes; how long after the
+ *                provider's answer they have theirs
+ * throughput     connections that are all due, refreshed by one process, against a bare loop that makes one token call,
+ *                one PostgreSQL commit and three JetStream appends with fsync, with as many in flight
+ * lag            connections that are due within minutes, at a provider that takes its time: how late each was refreshed
+ * pending        schedules that wait: the server's memory and restart, and the comparison of the log with them
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { administratorToken, newId, operations, streams, subjects } from '@postern/contracts';
+import { sealJwe } from '@postern/crypto';
+import { createRegistration, registrationEvolver, storeRegistrationSecret } from '@postern/domain';
+import { callOperation, JetStreamEventLog, publishMessage } from '@postern/nats';
+import { startNatsServer } from '@postern/servers';
+
+import { makeConnections } from './lease/bulk.mjs';
+import { startPart } from './lease/process.mjs';
+import { busOf, closeWorld, linkOf, openWorld, repositoryOf, restartNats, startApp, stopApp } from './lease/world.mjs';
+import { median, round } from './median.mjs';
+import { commitIn, drainScheduler, planOf, scheduleAll } from './refresh/pending.mjs';
+
+const rounds = Number(process.env.POSTERN_BENCH_ROUNDS ?? 3);
+const flights = Number(process.env.POSTERN_BENCH_FLIGHTS ?? 30);
+const askers = { processes: 4, each: Number(process.env.POSTERN_BENCH_ASKERS ?? 2_500) };
+const throughputConnections = Number(process.env.POSTERN_BENCH_THROUGHPUT_CONNECTIONS ?? 6_000);
+/** What one tenant gets of a process's 32 seats while nobody else wants any. */
+const seatsOfOneTenant = 24;
+const lagConnections = Number(process.env.POSTERN_BENCH_LAG_CONNECTIONS ?? 200_000);
+const lagWindowMs = Number(process.env.POSTERN_BENCH_LAG_WINDOW_MS ?? 600_000);
+const pendingConnections = Number(process.env.POSTERN_BENCH_CONNECTIONS ?? 1_000_000);
+const minuteMs = 60_000;
+/** Some of them alone: `POSTERN_BENCH_PARTS=throughput,lag`. */
+const wanted = (process.env.POSTERN_BENCH_PARTS ?? 'single_flight,throughput,lag,pending').split(',');
+
+const familyOf = (connectionId) => connectionId;
+const refreshTokenOf = (connectionId) => `${familyOf(connectionId)}/0`;
+const refreshable = { providerId: 'openid-connect', refreshTokenOf };
+
+export async function run(tell) {
+  const world = await openWorld();
+  const parts = { provider: startPart('../refresh/provider.mjs'), bare: startPart('../refresh/bare.mjs') };
+  try {
+    const { issuer } = await parts.provider.ask({ kind: 'listen' });
+    const vault = await startApp(world, 'vault', { execArgv: profiling('vault') });
+    await registerClient(world, issuer);
+    const measured = {
+      single_flight: () => benchSingleFlight(world, parts, tell),
+      throughput: () => benchThroughput(world, { ...parts, issuer, vault }, tell),
+      lag: () => benchLag(world, parts, tell),
+    };
+    const figures = {};
+    for (const [name, measure] of Object.entries(measured)) if (wanted.includes(name)) figures[name] = await measure();
+    await stopApp(world, vault);
+    if (wanted.includes('pending')) figures.pending = await benchPending(world, tell);
+    return reportOf(figures);
+  } finally {
+    for (const part of Object.values(parts)) part.end();
+    await closeWorld(world);
+  }
+}
+
+/** Our client at the provider, with its secret in the vault. */
+async function registerClient(world, issuer) {
+  const { tenantId, registrationId } = world.customer;
+  const bus = await busOf(world, 'administrator');
+  const repository = repositoryOf(world, {
+    bus,
+    identity: 'administrator',
+    stream: 'admin',
+    evolver: registrationEvolver,
+  });
+  const decide = async (decided) =>
+    await repository.execute({ tenantId, id: registrationId }, decided, {
+      actor: { type: 'administrator' },
+      correlationId: newId('correlation'),
+    });
+  const client = { clientId: 'bench', tokenEndpointAuthMethod: 'client_secret_basic', parameters: { issuer } };
+  const data = { ...client, providerId: 'openid-connect', displayName: 'Bench', scopes: ['contacts.read'] };
+  await decide((state) => createRegistration(data, state));
+  const sealed = sealJwe({
+    recipient: world.trust.recipients.vault,
+    plaintext: Buffer.from('the secret of the client'),
+    protectedHeader: { cty: 'text/plain', reg: registrationId },
+  });
+  const stored = await callOperation(
+    bus,
+    operations.storeClientSecret,
+    { tenantId, platformId: administratorToken, app: 'administrator' },
+    { tenant_id: tenantId, registration_id: registrationId, sealed_secret: sealed },
+  );
+  await decide((state, { nowMs }) =>
+    storeRegistrationSecret(
+      { kind: 'client_secret', secretVersion: stored.secret_version, publicJwk: null, overlapMs: 0, nowMs },
+      state,
+    ),
+  );
+  await bus.close();
+}
+
+async function benchSingleFlight(world, { provider }, tell) {
+  tell(`single flight: ${flights} rounds of ${askers.processes * askers.each} requests`);
+  const ids = await makeConnections(world, flights, { ...refreshable, livesMs: () => -minuteMs });
+  await provider.ask({ kind: 'set', delayMs: 1_000 });
+  const services = [await startApp(world, 'refresh'), await startApp(world, 'refresh')];
+  const parts = Array.from({ length: askers.processes }, () => startPart('../refresh/askers.mjs'));
+  try {
+    const link = await linkOf(world, 'platform');
+    await Promise.all(parts.map((part) => part.ask({ kind: 'connect', link })));
+    const { tenantId, platformId } = world.customer;
+    const subject = `connections.refresh.${tenantId}.${platformId}`;
+    const figures = { first: [], middle: [], last: [], exact: 0 };
+    const before = async () => (await provider.ask({ kind: 'count' })).calls;
+    for (const connectionId of ids) {
+      const calls = await before();
+      const asked = { subject, connectionId, credentialVersion: 1, count: askers.each };
+      const answers = await Promise.all(parts.map((part) => part.ask(asked)));
+      const { calls: after, answeredAtMs } = await provider.ask({ kind: 'count' });
+      const times = answers.flatMap(({ atMs }) => atMs.map((at) => at - answeredAtMs)).sort((a, b) => a - b);
+      const refreshed = answers.reduce((sum, answer) => sum + answer.refreshed, 0);
+      if (after - calls === 1 && refreshed === askers.processes * askers.each) figures.exact += 1;
+      figures.first.push(times[0]);
+      figures.middle.push(median(times));
+      figures.last.push(times[Math.floor(times.length * 0.99)]);
+    }
+    const publishMs = await publishP50(world);
+    return { ...figures, publishMs };
+  } finally {
+    for (const part of parts) part.end();
+    for (const service of services) await stopApp(world, service);
+  }
+}
+
+/** A stored message on the same server, one at a time. */
+async function publishP50(world) {
+  const bus = await busOf(world, 'refresh');
+  const times = [];
+  const { tenantId } = world.customer;
+  for (let turn = 0; turn < 500; turn += 1) {
+    const subject = subjects.refreshSchedule({ tenantId, connectionId: newId('connection') });
+    const since = performance.now();
+    await publishMessage(bus, { stream: streams.refresh.name, subject, payload: {}, headers: { 'Nats-TTL': '1s' } });
+    times.push(performance.now() - since);
+  }
+  await bus.close();
+  return median(times);
+}
+
+async function benchThroughput(world, { provider, bare, issuer, vault }, tell) {
+  const server = await startNatsServer({ dataDir: join(world.folder, 'bare-nats'), config: {} });
+  const figures = { ours: [], bare: [], refused: 0, cpuMs: [] };
+  const refresh = await startApp(world, 'refresh', { execArgv: profiling('refresh') });
+  try {
+    for (let turn = 1; turn <= rounds; turn += 1) {
+      tell(`throughput: round ${turn} of ${rounds}`);
+      await provider.ask({ kind: 'set', delayMs: 0 });
+      const families = Array.from({ length: throughputConnections }, () => newId('connection'));
+      const loop = { servers: server.url, databaseUrl: world.ownerUrl, issuer, families, inFlight: seatsOfOneTenant };
+      figures.bare.push((await bare.ask({ ...loop, commitBytes: 1_100, rowBytes: 600 })).perSecond);
+      await provider.ask({ kind: 'set', delayMs: 0 });
+      // Due a minute before their end, less chance: they are scheduled by then, and come faster than they can go.
+      await makeConnections(world, throughputConnections, { ...refreshable, livesMs: () => 2 * minuteMs + 30_000 });
+      const pids = { vault: vault.process.pid, refresh: refresh.process.pid, nats_server: world.nats.pid };
+      await until(async () => (await provider.ask({ kind: 'count' })).calls > 0);
+      const before = cpuMsOf(pids);
+      await until(async () => (await provider.ask({ kind: 'count' })).calls >= throughputConnections);
+      const after = cpuMsOf(pids);
+      figures.cpuMs.push(Object.keys(pids).map((name) => [name, (after[name] - before[name]) / throughputConnections]));
+      const { perSecond, refused } = await provider.ask({ kind: 'rate' });
+      figures.ours.push(perSecond);
+      figures.refused += refused;
+    }
+    return figures;
+  } finally {
+    await stopApp(world, refresh);
+    await server.stop();
+  }
+}
+
+async function benchLag(world, { provider }, tell) {
+  tell(`lag: ${lagConnections} connections due within ${lagWindowMs / 1_000} s`);
+  await provider.ask({ kind: 'set', delayMs: 50 });
+  // Half a minute for the first of them to be made and scheduled.
+  const livesMs = (index) => lagWindowMs / 2 + Math.floor((index / lagConnections) * (lagWindowMs / 1_000)) * 1_000;
+  const refresh = await startApp(world, 'refresh');
+  try {
+    const ids = new Set(await makeConnections(world, lagConnections, { ...refreshable, livesMs, tell }));
+    let told = 0;
+    await until(async () => {
+      const { calls } = await provider.ask({ kind: 'count' });
+      if (calls - told >= 20_000) tell(`${(told = calls)} of ${lagConnections} are refreshed`);
+      return calls >= lagConnections;
+    });
+    await delay(5_000);
+    return await lagOf(world, ids);
+  } finally {
+    await stopApp(world, refresh);
+  }
+}
+
+/** From the log alone: when each was due, when its tokens ended, when new ones stood. */
+async function lagOf(world, ids) {
+  const bus = await busOf(world, 'audit');
+  const log = new JetStreamEventLog({ bus, stream: 'connections' });
+  const due = new Map();
+  const lags = [];
+  let expiredUnseen = 0;
+  for await (const { payload } of log.read({ filter: subjects.allConnections })) {
+    const commit = commitIn(payload);
+    const { aggregateId: id, events, state } = commit;
+    if (!ids.has(id)) continue;
+    if (events.some(({ type }) => type === 'ConnectionAuthorized')) {
+      due.set(id, { atMs: planOf(commit).atMs, endsAtMs: state.credential.accessTokenExpiresAtMs });
+    }
+    if (!events.some(({ type }) => type === 'AccessTokenRefreshed')) continue;
+    const { atMs, endsAtMs } = due.get(id);
+    const refreshedAtMs = Date.parse(commit.at);
+    lags.push(refreshedAtMs - atMs);
+    if (refreshedAtMs > endsAtMs) expiredUnseen += 1;
+    due.delete(id);
+  }
+  await bus.close();
+  lags.sort((a, b) => a - b);
+  const at = (share) => lags[Math.min(lags.length - 1, Math.floor(lags.length * share))];
+  return { connections: lags.length, neverRefreshed: due.size, expiredUnseen, p50Ms: at(0.5), p99Ms: at(0.99) };
+}
+
+async function benchPending(world, tell) {
+  tell(`pending: ${pendingConnections} schedules, stored without a sync for each`);
+  await restartNats(world, { syncAlways: false });
+  const livesMs = () => 24 * 3_600_000;
+  await makeConnections(world, pendingConnections, { ...refreshable, livesMs, tell });
+  await scheduleAll(world, tell);
+  await drainScheduler(world, tell);
+  const since = performance.now();
+  await restartNats(world);
+  const restartS = (performance.now() - since) / 1_000;
+  const memoryMiB = rssMiB(world.nats.pid);
+  tell('comparing the log with the schedules');
+  const refresh = await startApp(world, 'refresh');
+  const bus = await busOf(world, 'administrator');
+  let status;
+  await until(async () => {
+    const call = [operations.refreshStatus, { tenantId: administratorToken, app: 'administrator' }, {}];
+    status = await callOperation(bus, ...call, { timeoutMs: 30_000 });
+    return status.surveyed_at !== null;
+  });
+  const refreshMiB = rssMiB(refresh.process.pid);
+  await bus.close();
+  await stopApp(world, refresh);
+  const { scheduled, unscheduled, survey_ms: surveyMs } = status;
+  return { restartS, memoryMiB, refreshMiB, readyS: refresh.readyMs / 1_000, scheduled, unscheduled, surveyMs };
+}
+
+async function until(holds) {
+  while (!(await holds())) await delay(250);
+}
+
+/** Time on a processor, whoever else wants the machine. */
+function cpuMsOf(pids) {
+  const msOf = (pid) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  };
+  return Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, msOf(pid)]));
+}
+
+function rssMiB(pid) {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024;
+}
+
+/** `POSTERN_BENCH_PROFILE=DIR` leaves a CPU profile of a service there. */
+function profiling(app) {
+  const folder = process.env.POSTERN_BENCH_PROFILE;
+  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${app}.cpuprofile`];
+}
+
+function reportOf({ single_flight: flight, throughput, lag, pending }) {
+  const report = { baseline: {}, result: {}, ratios: {} };
+  if (flight !== undefined) addFlight(report, flight);
+  if (throughput !== undefined) addThroughput(report, throughput);
+  if (lag !== undefined) {
+    report.result.lag = {
+      connections: lag.connections,
+      window_s: lagWindowMs / 1_000,
+      never_refreshed: lag.neverRefreshed,
+      refreshed_after_their_end: lag.expiredUnseen,
+      p50_ms: lag.p50Ms,
+      p99_ms: lag.p99Ms,
+    };
+  }
+  if (pending !== undefined) {
+    report.result.pending = {
+      schedules: pending.scheduled,
+      without_schedule: pending.unscheduled,
+      nats_server_mib: round(pending.memoryMiB, 0),
+      nats_server_restart_s: round(pending.restartS, 1),
+      refresh_ready_s: round(pending.readyS, 1),
+      refresh_mib: round(pending.refreshMiB, 0),
+      compare_s: round(pending.surveyMs / 1_000, 1),
+    };
+  }
+  return report;
+}
+
+function addFlight({ baseline, result, ratios }, { first, middle, last, exact, publishMs }) {
+  baseline.publish_p50_ms = round(publishMs);
+  result.single_flight = {
+    rounds: middle.length,
+    requests_a_round: askers.processes * askers.each,
+    rounds_with_one_call: exact,
+    added_first_ms: round(median(first), 1),
+    added_p50_ms: round(median(middle), 1),
+    added_p99_ms: round(median(last), 1),
+  };
+  ratios.single_flight_first = round(median(first) / publishMs, 1);
+  ratios.single_flight_p50 = round(median(middle) / publishMs, 1);
+}
+
+function addThroughput({ baseline, result, ratios }, { ours, bare, refused, cpuMs }) {
+  baseline.bare_loop_per_s = round(median(bare), 0);
+  result.throughput_per_s = round(median(ours), 0);
+  result.cpu_ms_a_refresh = Object.fromEntries(cpuMs.at(-1).map(([name, ms]) => [name, round(ms, 2)]));
+  result.spent_twice = refused;
+  ratios.throughput = round(median(ours) / median(bare));
+}
