@@ -1,6 +1,6 @@
 export { acmeAccounts } from './acme/acme-accounts.ts';
 export type { AcmeAccount } from './acme/acme-accounts.ts';
-export type { AcmeClient, AcmeClientRegistration } from './acme/acme-clients.ts';
+export type { AcmeClient, AcmeClientRegistration, ReuseRule } from './acme/acme-clients.ts';
 export type { AcmeEndpoint, AcmeFault, AcmeFaultPlan, AcmeFaults } from './acme/acme-faults.ts';
 export { acmeLoginAndConsent, acmeRevokeApp } from './acme/acme-journeys.ts';
 export type { LoginAndConsent, RevokeApp } from './acme/acme-journeys.ts';

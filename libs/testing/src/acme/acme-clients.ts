@@ -4,6 +4,14 @@ import type { Provider } from 'oidc-provider';
 
 import type { AcmeStore } from './acme-store.ts';
 
+/**
+ * What becomes of a refresh token at its use: it stays (`stable`), or it is replaced and its second use brings fresh
+ * tokens for a while (`grace`) or ends the whole family (`family`).
+ *
+ * @source RFC 9700 §4.14.2
+ */
+export type ReuseRule = 'stable' | 'grace' | 'family';
+
 /** What a developer fills in to register an app at Acme; the ids are made up when absent. */
 export interface AcmeClientRegistration {
   readonly redirectUris: readonly string[];
@@ -13,6 +21,8 @@ export interface AcmeClientRegistration {
   readonly clientSecret?: string;
   /** With `private_key_jwt`: the public keys of the app. @source RFC 7591 §2 */
   readonly jwks?: { readonly keys: readonly object[] };
+  /** `family` when absent; the grace of `grace` is an hour, longer than any test. */
+  readonly reuseRule?: ReuseRule;
 }
 
 /** A registered app's credentials; a public client (`none`) and one that signs have no secret. */
@@ -45,6 +55,7 @@ export async function addClient(
     token_endpoint_auth_method: method,
     ...(registration.jwks && { jwks: registration.jwks }),
   });
+  store.setReuseRule(clientId, registration.reuseRule ?? 'family');
   await provider.Client.find(clientId).catch(async (error: unknown) => {
     await clients.destroy(clientId);
     throw error;

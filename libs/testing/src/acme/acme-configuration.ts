@@ -25,7 +25,8 @@ interface Owner {
 /**
  * What makes a bare oidc-provider into Acme CRM.
  *
- * PKCE for every client (S256 is the only method it knows), refresh tokens that rotate at every use, opaque access
+ * PKCE for every client (S256 is the only method it knows), refresh tokens that rotate at every use unless the
+ * client's rule is `stable`, opaque access
  * tokens since no resource server asks for another format, no clock tolerance so that an expired token is expired.
  *
  * @source RFC 9700 §2.1.1, §4.14.2
@@ -45,7 +46,7 @@ export async function acmeConfiguration(ingredients: Ingredients): Promise<Recor
     scopes: ['openid', 'offline_access', 'contacts:read', 'contacts:write'],
     claims: { openid: ['sub', 'email', 'name'] },
     pkce: { required: () => true },
-    rotateRefreshToken: true,
+    rotateRefreshToken: ({ oidc }: KoaContext) => store.reuseRuleOf(oidc?.client?.clientId) !== 'stable',
     issueRefreshToken: async () => true,
     expiresWithSession: async () => false,
     features: {

@@ -24,6 +24,8 @@ export interface AcmeTokenCall {
   readonly scope?: string;
   readonly presentedRefreshToken?: string;
   readonly issuedRefreshToken?: string;
+  /** The refresh token was spent before, and all tokens of its grant have ended for that. */
+  readonly familyEnded?: true;
   /** The call was processed and its answer thrown away by a fault. */
   readonly answerDropped?: true;
 }

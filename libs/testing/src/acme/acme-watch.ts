@@ -5,6 +5,7 @@ import type { KoaContext, Middleware } from 'oidc-provider';
 import type { AcmeEndpoint, AcmeFault, AcmeFaults } from './acme-faults.ts';
 import type { AcmeMeter } from './acme-meter.ts';
 import { tokenFingerprint } from './acme-meter.ts';
+import type { AcmeStore } from './acme-store.ts';
 import { readForm } from './http-body.ts';
 
 const endpoints: Readonly<Record<string, AcmeEndpoint>> = {
@@ -15,7 +16,7 @@ const endpoints: Readonly<Record<string, AcmeEndpoint>> = {
 };
 
 /** Stands before everything else: applies the faults, and counts what was really answered. */
-export function acmeWatch(meter: AcmeMeter, faults: AcmeFaults): Middleware {
+export function acmeWatch(meter: AcmeMeter, faults: AcmeFaults, store: AcmeStore): Middleware {
   return async (ctx, next) => {
     const endpoint = endpoints[`${ctx.method} ${ctx.path}`];
     if (!endpoint) return next();
@@ -25,7 +26,11 @@ export function acmeWatch(meter: AcmeMeter, faults: AcmeFaults): Middleware {
     if (fault.hold) await faults.waitForRelease();
     if (fault.delayMs) await sleep(fault.delayMs);
     const grantType = fault.status ? await answerFault(ctx, fault) : await next();
-    count(ctx, meter, { endpoint, fault, grantType: grantType ?? undefined, ms: performance.now() - startedMs });
+    const grantId = ctx.oidc?.entities?.RefreshToken?.grantId;
+    count(ctx, meter, {
+      ...{ endpoint, fault, grantType: grantType ?? undefined, ms: performance.now() - startedMs },
+      familyEnded: grantId !== undefined && !store.hasGrant(grantId),
+    });
     if (fault.dropAfterProcessing) {
       ctx.respond = false;
       ctx.req.socket.destroy();
@@ -45,6 +50,7 @@ interface Observation {
   readonly fault: AcmeFault;
   readonly grantType: string | undefined;
   readonly ms: number;
+  readonly familyEnded: boolean;
 }
 
 function count(ctx: KoaContext, meter: AcmeMeter, observation: Observation): void {
@@ -54,7 +60,8 @@ function count(ctx: KoaContext, meter: AcmeMeter, observation: Observation): voi
   else countTokenCall(ctx, meter, observation);
 }
 
-function countTokenCall(ctx: KoaContext, meter: AcmeMeter, { fault, grantType, ms }: Observation): void {
+function countTokenCall(ctx: KoaContext, meter: AcmeMeter, observation: Observation): void {
+  const { fault, grantType, ms, familyEnded } = observation;
   const { client, params } = ctx.oidc ?? {};
   const body = ctx.body as { error?: string; scope?: string; refresh_token?: string };
   const presented = params?.['refresh_token'];
@@ -68,6 +75,7 @@ function countTokenCall(ctx: KoaContext, meter: AcmeMeter, { fault, grantType, m
     ...(body.scope && { scope: body.scope }),
     ...(presented && { presentedRefreshToken: tokenFingerprint(presented) }),
     ...(body.refresh_token && { issuedRefreshToken: tokenFingerprint(body.refresh_token) }),
+    ...(familyEnded && { familyEnded }),
     ...(fault.dropAfterProcessing && { answerDropped: true }),
   });
 }

@@ -3,6 +3,7 @@ import * as oauth from 'oauth4webapi';
 import { ScriptedBrowser } from '../browser/scripted-browser.ts';
 import { waitFor } from '../wait-for.ts';
 import { acmeAccounts } from './acme-accounts.ts';
+import type { ReuseRule } from './acme-clients.ts';
 import { acmeLoginAndConsent, acmeRevokeApp } from './acme-journeys.ts';
 import { tokenFingerprint } from './acme-meter.ts';
 import { startAcme } from './start-acme.ts';
@@ -33,11 +34,13 @@ interface App {
 
 async function registerApp(
   method: 'client_secret_basic' | 'client_secret_post' | 'none' = 'client_secret_basic',
+  reuseRule?: ReuseRule,
 ): Promise<App> {
   const { clientId, clientSecret = '' } = await acme.registerClient({
     redirectUris: [redirectUri],
     clientName: `Postern & <${method}>`,
     tokenEndpointAuthMethod: method,
+    ...(reuseRule && { reuseRule }),
   });
   const auths = {
     client_secret_basic: oauth.ClientSecretBasic,
@@ -229,8 +232,30 @@ describe('refresh tokens', () => {
     const second = await refresh(app, first.refreshToken);
 
     await expect(refresh(app, first.refreshToken)).rejects.toMatchObject({ error: 'invalid_grant' });
+    expect(acme.tokenCalls().at(-1)).toMatchObject({ outcome: 'invalid_grant', familyEnded: true });
     await expect(refresh(app, second.refreshToken)).rejects.toMatchObject({ error: 'invalid_grant' });
     expect((await callContacts(second.accessToken)).status).toBe(401);
+  });
+
+  test('under the rule `grace` a second use brings other tokens, and both families live', async () => {
+    const app = await registerApp('client_secret_basic', 'grace');
+    const first = await connect(app);
+    const second = await refresh(app, first.refreshToken);
+    const third = await refresh(app, first.refreshToken);
+    expect(new Set([first, second, third].map(({ refreshToken }) => refreshToken)).size).toBe(3);
+    for (const { refreshToken } of [second, third]) await refresh(app, refreshToken);
+    expect((await callContacts(second.accessToken)).status).toBe(200);
+    expect(
+      acme.tokenCalls().some(({ clientId, familyEnded }) => familyEnded && clientId === app.client.client_id),
+    ).toBe(false);
+  });
+
+  test('under the rule `stable` a refresh token stays the same', async () => {
+    const app = await registerApp('client_secret_basic', 'stable');
+    const first = await connect(app);
+    for (let use = 0; use < 2; use += 1) {
+      expect((await refresh(app, first.refreshToken)).refreshToken).toBe(first.refreshToken);
+    }
   });
 
   test('of two that spend one refresh token at the same instant one wins, and loses what it won', async () => {

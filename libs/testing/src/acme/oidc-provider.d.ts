@@ -10,6 +10,7 @@ declare module 'oidc-provider' {
     readonly cookies: { set(name: string, value: string, options: Record<string, unknown>): void };
     readonly oidc?: {
       readonly client?: { readonly clientId: string };
+      readonly entities?: { readonly RefreshToken?: { readonly grantId: string } };
       readonly params?: Readonly<Record<string, string | undefined>>;
     };
     status: number;
