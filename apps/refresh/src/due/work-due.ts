@@ -1,6 +1,6 @@
 import { Controller } from '@nestjs/common';
 import type { WorkMessage } from '@postern/nats';
-import { Clock, Metrics, Works, type Histogram } from '@postern/service';
+import { Clock, crashPoint, Metrics, Works, type Histogram } from '@postern/service';
 
 import { ClaimWatch } from '../claim/claim-watch.ts';
 import { TakeClaim, type Taken } from '../claim/take-claim.ts';
@@ -54,6 +54,7 @@ export class WorkDue {
       const ripeness = due.reason === 'scheduled' ? await this.scheduled.ripeness(due, message) : 'refresh';
       if (ripeness === 'refresh') await this.#refresh(due, message);
       else if (ripeness === 'nothing') await this.#nothing(due);
+      crashPoint('before the acknowledgement', due.connectionId);
     } finally {
       seat.leave();
     }
@@ -85,8 +86,10 @@ export class WorkDue {
     }
     let called = false;
     try {
+      crashPoint('before the claim', due.connectionId);
       const taken = await this.claims.take(due);
       if (taken.kind !== 'claimed') return taken;
+      crashPoint('after the claim', due.connectionId);
       called = true;
       if (due.dueAtMs !== undefined) this.#lagSeconds.observe((this.clock.nowMs() - due.dueAtMs) / 1_000);
       await this.spending.spend(taken.held, message);

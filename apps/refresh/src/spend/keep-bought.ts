@@ -3,7 +3,7 @@ import { isPosternError, operations, PosternError, type TokenSet } from '@poster
 import { sealJwe, Secret, zero } from '@postern/crypto';
 import { refreshOutcomeFate } from '@postern/domain';
 import type { ProviderClient } from '@postern/provider-client';
-import { Logger, OperationsClient, Trust } from '@postern/service';
+import { crashPoint, Logger, OperationsClient, Trust } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
 import { refreshLimits } from '../refresh-limits.ts';
@@ -40,6 +40,7 @@ export class KeepBought {
     const { held, rotated } = bought;
     for (let attempt = 1; attempt <= keepAttemptsMax; attempt += 1) {
       const credentialVersion = await this.#store(bought, stillWorking);
+      crashPoint('after the vault stored', held.connectionId);
       if (
         credentialVersion !== undefined &&
         (await this.outcomes.refreshed(held, { ...bought, credentialVersion }, stillWorking))

@@ -3,7 +3,7 @@ import type { ConnectionEvent, TokenSet } from '@postern/contracts';
 import { recordRefreshed, recordRefreshFailed, recordRefreshRejected, type Connection } from '@postern/domain';
 import type { DecideContext, Executed } from '@postern/event-log';
 import type { Rejected } from '@postern/provider-client';
-import { commitOrigin } from '@postern/service';
+import { commitOrigin, crashPoint } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
 import { Connections, refreshActor } from '../connections.ts';
@@ -65,6 +65,8 @@ export class OutcomeLog {
     decide: (state: Connection, context: DecideContext<Connection>) => ConnectionEvent[],
   ): Promise<Executed<Connection, ConnectionEvent>> {
     const options = { actor: refreshActor, ...commitOrigin(), causationId: claimId, fromLeader: true };
-    return await insist(() => this.connections.execute({ tenantId, id }, decide, options), stillWorking);
+    const recorded = await insist(() => this.connections.execute({ tenantId, id }, decide, options), stillWorking);
+    crashPoint('after the outcome', id);
+    return recorded;
   }
 }

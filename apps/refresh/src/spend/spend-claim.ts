@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { isPosternError, PosternError } from '@postern/contracts';
 import type { WorkMessage } from '@postern/nats';
 import type { Refreshed, Refusal } from '@postern/provider-client';
-import { Clock, Logger, Metrics, withCall, type Counter, type Histogram } from '@postern/service';
+import { Clock, crashPoint, Logger, Metrics, withCall, type Counter, type Histogram } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
 import { Pace } from '../pace/pace.ts';
@@ -68,9 +68,11 @@ export class SpendClaim {
       const client = await this.providers.of(held);
       this.#requireTimeLeft(held);
       const released = await this.tokens.release(held);
+      crashPoint('after the release', held.connectionId);
       this.#requireTimeLeft(held);
       const startedMs = this.clock.monotonicMs();
       const answer = await withCall('provider.refresh', () => client.client.refresh(released));
+      crashPoint('after the provider answered', held.connectionId);
       this.#providerSeconds.observe((this.clock.monotonicMs() - startedMs) / 1000, { outcome: answer.kind });
       this.pace.heard(held.registrationId, answer);
       return { kind: 'answered', client, answer };

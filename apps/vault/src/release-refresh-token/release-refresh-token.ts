@@ -3,7 +3,7 @@ import { operations, PosternError, type ReplyOf, type RequestOf } from '@postern
 import { sealJwe } from '@postern/crypto';
 import { isClaimLive, releaseRefreshToken, type Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { callingApp, Clock, commitOrigin, Serves, Trust } from '@postern/service';
+import { callingApp, Clock, commitOrigin, crashPoint, Serves, Trust } from '@postern/service';
 
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
@@ -39,6 +39,7 @@ export class ReleaseRefreshToken {
       },
       { actor: { type: 'service', id: 'vault' }, ...commitOrigin(), causationId: claimId, fromLeader: true },
     );
+    crashPoint('after it wrote the release', connectionId);
     // The append may have taken longer than the claim had left.
     if (state.credential === null || !isClaimLive(state, this.clock.nowMs())) {
       throw new PosternError('refresh.claim_lost', 'The claim is not live.');

@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { isId, operations, PosternError, type ReplyOf, type RequestOf, type TokenSet } from '@postern/contracts';
 import { refreshOutcomeWelcome, type Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { callingApp, Clock, Serves, ServiceKeys } from '@postern/service';
+import { callingApp, Clock, crashPoint, Serves, ServiceKeys } from '@postern/service';
 
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
@@ -70,6 +70,7 @@ export class StoreCredential {
       tokenSet: whole,
       refreshTokenRotated: rotated,
     });
+    crashPoint('after it stored', connectionId);
     return inserted && replyOf(inserted);
   }
 

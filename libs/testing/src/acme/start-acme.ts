@@ -71,7 +71,8 @@ export interface AcmeEndpoints {
  * Starts Acme CRM on the loopback: the third party of the demo and of tests, with a real authorization server in it.
  *
  * PKCE (S256) is required, access tokens are opaque and short-lived, refresh tokens rotate at each use, and one
- * that comes a second time ends its whole family, unless the client was registered under another rule. State lives in memory and belongs to this Acme alone.
+ * that comes a second time ends its whole family, unless the client was registered under another rule. State lives in
+ * memory and belongs to this Acme alone.
  *
  * @source RFC 6749, RFC 7636, RFC 7009, RFC 7662, RFC 9207
  */
