@@ -3,7 +3,15 @@ export { decodeBase64url, framed, toBytes, zero, type Bytes } from './bytes.ts';
 export { cookieValueBytesMax, openCookie, sealCookie, type CookieContext } from './cookie.ts';
 export { CiphertextInvalidError, CryptoError, InputInvalidError, KeyInvalidError } from './errors.ts';
 export { commitHash, constantTimeEqual, digestKeyBytesMin, hmacSha256, keyedDigest, sha256Hex } from './hash.ts';
-export { jweCharactersMax, openJwe, opener, type OpenedJwe, type Opener } from './jwe-open.ts';
+export {
+  jweCharactersMax,
+  openingKeyAgeMsMax,
+  openingKeysMax,
+  openJwe,
+  opener,
+  type OpenedJwe,
+  type Opener,
+} from './jwe-open.ts';
 export { sealJwe, type AgreementParties, type JweContent } from './jwe-seal.ts';
 export {
   jwkThumbprint,

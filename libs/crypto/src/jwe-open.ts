@@ -1,11 +1,16 @@
 import { createDecipheriv, type KeyObject } from 'node:crypto';
 import { decodeBase64url, isRecord, zero } from './bytes.ts';
+import { DerivedKeys } from './derived-keys.ts';
 import { CiphertextInvalidError, CryptoError } from './errors.ts';
 import { importPrivate, importPublic, jwkThumbprint } from './jwk.ts';
 import { concatKdf, parseRecipientKey, sharedSecret, type SealingPrivateJwk } from './key-agreement.ts';
 
 /** The longest compact JWE that is looked at. */
 export const jweCharactersMax = 262_144;
+
+/** How long a derived key that has opened something is kept, and how many at once: a sender uses one for a while. */
+export const openingKeyAgeMsMax = 60_000;
+export const openingKeysMax = 1_024;
 
 const ivBytes = 12;
 const tagBytes = 16;
@@ -16,11 +21,20 @@ export interface OpenedJwe {
   readonly protectedHeader: Readonly<Record<string, unknown>>;
 }
 
-/** Private keys, imported once, that open what was sealed to any of them. */
+/**
+ * Private keys, imported once, that open what was sealed to any of them.
+ *
+ * A sender that keeps its key agreement for a while (`Sealer`) is met with the same: the derived key that has opened
+ * something is kept for {@link openingKeyAgeMsMax}, then wiped. It opens no more than the private key beside it would.
+ */
 export interface Opener {
   readonly keyIds: readonly string[];
+  /** How many derived keys are held now. */
+  readonly keysHeld: number;
   /** @throws {CiphertextInvalidError} when it is not for these keys, was changed, or is not of our one algorithm. */
   readonly open: (compact: string) => OpenedJwe;
+  /** Wipes every derived key; the opener stays usable. */
+  readonly clear: () => void;
 }
 
 interface Parsed {
@@ -38,18 +52,49 @@ interface Parsed {
  * @throws {KeyInvalidError} on anything but X25519 pairs.
  */
 export function opener(...privateJwks: readonly [SealingPrivateJwk, ...SealingPrivateJwk[]]): Opener {
-  const keys = new Map(privateJwks.map((jwk) => [jwk.kid ?? jwkThumbprint(jwk), importPrivate(jwk, 'X25519')]));
-  const keyIds = [...keys.keys()];
-  return {
-    keyIds,
-    open(compact) {
-      const parsed = parseCompact(compact);
-      const keyId = parsed.header['kid'] ?? keyIds[0];
-      const key = typeof keyId === 'string' ? keys.get(keyId) : undefined;
-      if (!key) throw notOpened();
-      return { plaintext: decrypt(parsed, key), protectedHeader: parsed.header };
-    },
+  return new KeepingOpener(privateJwks, () => performance.now());
+}
+
+/** @internal */
+export class KeepingOpener implements Opener {
+  readonly keyIds: readonly string[];
+  readonly #keys: ReadonlyMap<string, KeyObject>;
+  readonly #derived: DerivedKeys<{ readonly contentKey: Buffer }>;
+
+  /** @param nowMs monotonic. */
+  constructor(privateJwks: readonly SealingPrivateJwk[], nowMs: () => number) {
+    this.#keys = new Map(privateJwks.map((jwk) => [jwk.kid ?? jwkThumbprint(jwk), importPrivate(jwk, 'X25519')]));
+    this.keyIds = [...this.#keys.keys()];
+    this.#derived = new DerivedKeys({ ageMs: openingKeyAgeMsMax, size: openingKeysMax, nowMs });
+  }
+
+  get keysHeld(): number {
+    return this.#derived.size;
+  }
+
+  readonly open = (compact: string): OpenedJwe => {
+    const parsed = parseCompact(compact);
+    const { kid, epk, apu, apv } = parsed.header;
+    const keyId = kid ?? this.keyIds[0];
+    const privateKey = typeof keyId === 'string' ? this.#keys.get(keyId) : undefined;
+    if (!privateKey) throw notOpened();
+    const name = JSON.stringify([keyId, epk, apu, apv]);
+    const kept = this.#derived.get(name);
+    if (kept) return { plaintext: decrypt(parsed, kept.contentKey), protectedHeader: parsed.header };
+    const contentKey = contentKeyOf(parsed.header, privateKey);
+    let plaintext: Buffer;
+    try {
+      plaintext = decrypt(parsed, contentKey);
+    } catch (error) {
+      zero(contentKey);
+      throw error;
+    }
+    // Only what has opened something: what a stranger makes up pushes nobody's out.
+    this.#derived.keep(name, { contentKey });
+    return { plaintext, protectedHeader: parsed.header };
   };
+
+  readonly clear = (): void => this.#derived.clear();
 }
 
 /**
@@ -63,7 +108,12 @@ export function opener(...privateJwks: readonly [SealingPrivateJwk, ...SealingPr
  * @source RFC 7516 §5.2, RFC 7518 §4.6, RFC 8037 §3.2
  */
 export function openJwe(privateJwk: SealingPrivateJwk, compact: string): OpenedJwe {
-  return opener(privateJwk).open(compact);
+  const one = opener(privateJwk);
+  try {
+    return one.open(compact);
+  } finally {
+    one.clear();
+  }
 }
 
 function parseCompact(compact: string): Parsed {
@@ -91,10 +141,8 @@ function parseHeader(bytes: Buffer): Readonly<Record<string, unknown>> {
   return header;
 }
 
-function decrypt({ header, iv, ciphertext, tag, additionalData }: Parsed, privateKey: KeyObject): Buffer {
-  const contentKey = contentKeyOf(header, privateKey);
+function decrypt({ iv, ciphertext, tag, additionalData }: Parsed, contentKey: Buffer): Buffer {
   const decipher = createDecipheriv('aes-256-gcm', contentKey, iv, { authTagLength: tagBytes });
-  zero(contentKey);
   decipher.setAAD(additionalData);
   decipher.setAuthTag(tag);
   const plaintext = decipher.update(ciphertext);

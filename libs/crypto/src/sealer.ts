@@ -1,4 +1,5 @@
-import { toBytes, zero, type Bytes } from './bytes.ts';
+import { toBytes, type Bytes } from './bytes.ts';
+import { DerivedKeys } from './derived-keys.ts';
 import { InputInvalidError } from './errors.ts';
 import { agreeOn, sealIn, type AgreementParties, type JweContent, type SealingContext } from './jwe-seal.ts';
 
@@ -31,8 +32,7 @@ export interface SealRequest extends AgreementParties, JweContent {
   readonly scope: string;
 }
 
-interface AgedContext extends SealingContext {
-  readonly bornMs: number;
+interface CountedContext extends SealingContext {
   seals: number;
 }
 
@@ -40,24 +40,19 @@ interface AgedContext extends SealingContext {
  * Seals like `sealJwe`, but keeps each key agreement for a while: per recipient and scope, at most
  * {@link ephemeralKeyAgeMsMax} and {@link ephemeralKeySealsMax} seals. It is what makes a lease cost
  * microseconds.
- *
- * Contexts stand in the order of their making and are never moved, so the expired are always in front and are
- * wiped by the next seal, or by a timer when none comes.
  */
 export class Sealer {
-  readonly #contexts = new Map<string, AgedContext>();
-  readonly #ageMs: number;
+  readonly #contexts: DerivedKeys<CountedContext>;
   readonly #seals: number;
-  readonly #size: number;
-  readonly #nowMs: () => number;
-  #sweep: NodeJS.Timeout | undefined;
 
   /** @throws {InputInvalidError} when a limit is not between 1 and its maximum. */
   constructor(options: SealerOptions = {}) {
-    this.#ageMs = limit(options.ephemeralKeyAgeMs, ephemeralKeyAgeMsMax);
     this.#seals = limit(options.ephemeralKeySeals, ephemeralKeySealsMax);
-    this.#size = limit(options.contexts, sealingContextsMax);
-    this.#nowMs = options.nowMs ?? (() => performance.now());
+    this.#contexts = new DerivedKeys({
+      ageMs: limit(options.ephemeralKeyAgeMs, ephemeralKeyAgeMsMax),
+      size: limit(options.contexts, sealingContextsMax),
+      nowMs: options.nowMs ?? (() => performance.now()),
+    });
   }
 
   /** How many derived keys are held now. */
@@ -71,14 +66,11 @@ export class Sealer {
    * @throws {InputInvalidError} on reserved header members.
    */
   seal({ scope, recipient, apu, apv, plaintext, protectedHeader }: SealRequest): string {
-    const nowMs = this.#nowMs();
-    this.#dropExpired(nowMs);
     const name = nameOf(recipient, scope, apu, apv);
     let context = this.#contexts.get(name);
     if (!context || context.seals >= this.#seals) {
-      this.#drop(name);
-      context = { ...agreeOn({ recipient, apu, apv }), bornMs: nowMs, seals: 0 };
-      this.#keep(name, context);
+      context = { ...agreeOn({ recipient, apu, apv }), seals: 0 };
+      this.#contexts.keep(name, context);
     }
     context.seals += 1;
     return sealIn(context, { plaintext, protectedHeader });
@@ -86,35 +78,7 @@ export class Sealer {
 
   /** Wipes every derived key: at shutdown, or when a recipient's key is withdrawn. The sealer stays usable. */
   clear(): void {
-    for (const name of this.#contexts.keys()) this.#drop(name);
-    clearTimeout(this.#sweep);
-    this.#sweep = undefined;
-  }
-
-  #keep(name: string, context: AgedContext): void {
-    if (this.#contexts.size >= this.#size) this.#drop(this.#contexts.keys().next().value);
-    this.#contexts.set(name, context);
-    this.#sweep ??= setTimeout(() => this.#sweepNow(), this.#ageMs).unref();
-  }
-
-  #sweepNow(): void {
-    this.#sweep = undefined;
-    this.#dropExpired(this.#nowMs());
-    if (this.#contexts.size > 0) this.#sweep = setTimeout(() => this.#sweepNow(), this.#ageMs).unref();
-  }
-
-  #dropExpired(nowMs: number): void {
-    for (const [name, { bornMs }] of this.#contexts) {
-      if (nowMs - bornMs < this.#ageMs) return;
-      this.#drop(name);
-    }
-  }
-
-  #drop(name: string | undefined): void {
-    const context = name === undefined ? undefined : this.#contexts.get(name);
-    if (name === undefined || !context) return;
-    zero(context.contentKey);
-    this.#contexts.delete(name);
+    this.#contexts.clear();
   }
 }
 
