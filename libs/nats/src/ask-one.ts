@@ -19,6 +19,7 @@ export interface Question {
  * platform gets one reply through its import, so it only waits.
  */
 export async function askOne(bus: Bus, { subject, payload, headers, timeoutMs }: Question): Promise<Msg> {
+  await bus.turnEnd();
   if (isId('platform', bus.identity)) {
     return await bus.whileConnected(timeoutMs, (timeout) =>
       bus.connection.request(subject, payload, { timeout, headers }),
