@@ -14,6 +14,8 @@ export interface EarlierOptions {
   readonly subject: string;
   /** Where the first message stands that is not wanted any more. */
   readonly position: number;
+  /** Where the first message stands at all, if that is known: nothing is looked for before it. */
+  readonly firstPosition?: number | undefined;
 }
 
 /**
@@ -25,12 +27,12 @@ export interface EarlierOptions {
  * @throws {PosternError} `log.version_unknown` at a commit from the future.
  */
 export async function* earlierCommits(options: EarlierOptions): AsyncGenerator<LogEntry, undefined> {
-  const { log, reader, subject } = options;
+  const { log, reader, subject, firstPosition } = options;
   let { position } = options;
   // About as many messages stand before the one at hand.
   let revision = 0;
   for (let reads = 0; reads < Math.max(singleReadsMax, revision / batchedPerSingleRead); reads += 1) {
-    const message = await log.last(subject, { untilPosition: position - 1 });
+    const message = await log.last(subject, { untilPosition: position - 1, firstPosition });
     if (message === undefined) return;
     position = message.position;
     const entry = trueCommit(reader, message);

@@ -52,6 +52,8 @@ export interface SubscribeRequest extends ReadRequest {
 export interface LastOptions {
   readonly fromLeader?: boolean | undefined;
   readonly untilPosition?: number | undefined;
+  /** Where the first one stands, for whoever knows it already: it saves looking for it. */
+  readonly firstPosition?: number | undefined;
 }
 
 export interface LogSubscription {
@@ -80,6 +82,8 @@ export interface EventLog {
    * @param options `untilPosition` asks for the last one at or before a position, which no later message changes.
    */
   last(subject: string, options?: LastOptions): Promise<StoredMessage | undefined>;
+  /** The position of the first message on a literal subject; 0 when there is none, or a replica that lags knows none. */
+  first(subject: string): Promise<number>;
   at(position: number): Promise<StoredMessage | undefined>;
   /** Messages in order, to the head as of the call. @throws {PosternError} `log.unavailable` */
   read(request: BoundedReadRequest): AsyncIterable<StoredMessage>;

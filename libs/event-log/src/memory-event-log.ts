@@ -86,6 +86,10 @@ export class MemoryEventLog implements EventLog {
     return this.#answer(() => this.#lastMatching(subject, untilPosition));
   }
 
+  first(subject: string): Promise<number> {
+    return this.#answer(() => this.#messages.find((message) => message.subject === subject)?.position ?? 0);
+  }
+
   at(position: number): Promise<StoredMessage | undefined> {
     return this.#answer(() => this.#messages[position - 1]);
   }

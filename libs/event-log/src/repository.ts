@@ -14,7 +14,7 @@ import { subjectOf } from './aggregate.ts';
 import type { CommitReader, LogEntry, LogProblem } from './commit-reader.ts';
 import { earlierCommits, trueCommit } from './earlier-commits.ts';
 import { encodeCommit, type EncodedCommit } from './encode-commit.ts';
-import type { EventLog } from './event-log.ts';
+import type { EventLog, StoredMessage } from './event-log.ts';
 import type { AnyEvent, Evolver, Upcast } from './evolver.ts';
 import { currentVersionsOnly, emptyLoaded, foldEntry, loadedOf, type Loaded } from './loaded.ts';
 import { following, provenState } from './proven.ts';
@@ -333,16 +333,19 @@ export class Repository<State, Event extends AnyEvent> {
 
   async #read(subject: string, { fromLeader, prove }: ReadOptions): Promise<Loaded<State>> {
     const { log, reader, evolver } = this.#options;
-    const message = await log.last(subject, { fromLeader });
+    // Whether it is the first one as well is asked at the same time: mostly that is all that its proof has to know.
+    const asksFirst = prove && this.#cache?.get(subject) === undefined;
+    const [message, first] = await Promise.all([log.last(subject, { fromLeader }), asksFirst ? log.first(subject) : 0]);
     if (message === undefined) return emptyLoaded(evolver);
+    const firstPosition = first === 0 ? undefined : first;
     const entry = trueCommit(reader, message);
     if (entry !== undefined) {
-      if (prove) return this.#fromMemory(entry) ?? (await this.#proven(entry));
+      if (prove) return this.#fromMemory(entry) ?? (await this.#proven(entry, this.#earlier(entry, firstPosition)));
       return entry.commit.stateVersion === evolver.stateVersion
         ? this.#carried(entry)
         : await this.#fold(subject, entry.position);
     }
-    const earlier = earlierCommits({ log, reader, subject, position: message.position });
+    const earlier = this.#earlier(message, firstPosition);
     const { value: last } = await earlier.next();
     const loaded = last === undefined ? emptyLoaded<State>(evolver) : await this.#proven(last, earlier);
     // Somebody wrote last who may not: the state is that of the last true commit, the append goes after the intruder.
@@ -357,7 +360,7 @@ export class Repository<State, Event extends AnyEvent> {
     return following(cached, entry, { evolver: this.#options.evolver, upcast: this.#upcast });
   }
 
-  async #proven(last: LogEntry, earlier = this.#earlier(last)): Promise<Loaded<State>> {
+  async #proven(last: LogEntry, earlier: AsyncIterable<LogEntry>): Promise<Loaded<State>> {
     return await provenState(last, {
       evolver: this.#options.evolver,
       upcast: this.#upcast,
@@ -366,9 +369,12 @@ export class Repository<State, Event extends AnyEvent> {
     });
   }
 
-  #earlier({ subject, position }: LogEntry): AsyncGenerator<LogEntry, undefined> {
+  #earlier(
+    { subject, position }: Pick<StoredMessage, 'subject' | 'position'>,
+    firstPosition: number | undefined,
+  ): AsyncGenerator<LogEntry, undefined> {
     const { log, reader } = this.#options;
-    return earlierCommits({ log, reader, subject, position });
+    return earlierCommits({ log, reader, subject, position, firstPosition });
   }
 
   async #fold(subject: string, untilPosition: number | undefined): Promise<Loaded<State>> {

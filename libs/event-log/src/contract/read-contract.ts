@@ -67,6 +67,7 @@ export function readContract(sut: () => LogUnderTest): void {
     assert.deepEqual(await contents({ filter: `${subject.split('.').slice(0, 3).join('.')}.*` }), []);
     assert.equal(await sut().log.last(subject), undefined);
     assert.equal(await sut().log.last(subject, { fromLeader: true }), undefined);
+    assert.equal(await sut().log.first(subject), 0);
     assert.equal(await sut().log.head(subject), 0);
     assert.equal(await sut().log.at(1_000_000), undefined);
   });
@@ -78,6 +79,7 @@ export function readContract(sut: () => LogUnderTest): void {
     assert.equal(last.position, positions[5]);
     assert.deepEqual(await sut().log.last(b), last);
     assert.deepEqual(await sut().log.at(positions[5] ?? 0), last);
+    assert.equal(await sut().log.first(b), positions[1]);
     assert.equal(await sut().log.head(), positions[5]);
     assert.equal(await sut().log.head(filter), positions[5]);
     assert.deepEqual((await collect(sut().log.read({ filter: b }))).at(-1), last);

@@ -26,6 +26,7 @@ export function patientLog(log: EventLog): EventLog {
   return {
     append: (request) => log.append(request),
     last: (subject, options) => patiently(() => log.last(subject, options)),
+    first: (subject) => patiently(() => log.first(subject)),
     at: (position) => patiently(() => log.at(position)),
     head: (filter) => patiently(() => log.head(filter)),
     subscribe: (request) => patiently(() => log.subscribe(request)),
