@@ -45,6 +45,7 @@ export function createHttpAdapter(options: HttpServerOptions): FastifyAdapter {
 
 function addHooks(adapter: FastifyAdapter, options: HttpServerOptions): void {
   const scopes = new WeakMap<object, ArrivalScope>();
+  const told = teller(options);
   const server = adapter.getInstance();
   const transport = options.publicUrl.startsWith('https:') ? { 'strict-transport-security': 'max-age=31536000' } : {};
   const headers = { ...defaultHeaders, ...transport };
@@ -68,7 +69,7 @@ function addHooks(adapter: FastifyAdapter, options: HttpServerOptions): void {
   });
   server.addHook('onResponse', (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
     const scope = scopes.get(request.raw);
-    if (scope !== undefined) context.with(scope.context, () => told(request, reply, options));
+    if (scope !== undefined) context.with(scope.context, () => told(request, reply));
     scope?.span.end();
     done();
   });
@@ -89,13 +90,20 @@ function answer(reply: FastifyReply, error: unknown): void {
     .send(JSON.stringify(body));
 }
 
-/** The route's pattern is told, never the URL: a query may hold a code. */
-function told(request: FastifyRequest, reply: FastifyReply, { logger, metrics }: HttpServerOptions): void {
-  const labels = {
-    method: request.method,
-    route: request.routeOptions.url ?? '(none)',
-    status: String(reply.statusCode),
+/**
+ * Tells each answer to the log and the metrics. The route's pattern is told, never the URL: a query may hold a code.
+ */
+function teller({ logger, metrics }: HttpServerOptions): (request: FastifyRequest, reply: FastifyReply) => void {
+  const times = metrics.histogram('postern_http_seconds', 'Time to answer an HTTP request');
+  // As many as there are routes, methods and statuses.
+  const observers = new Map<string, (seconds: number) => void>();
+  return (request, reply) => {
+    const { method, routeOptions } = request;
+    const labels = { method, route: routeOptions.url ?? '(none)', status: String(reply.statusCode) };
+    const series = `${labels.status} ${method} ${labels.route}`;
+    let observe = observers.get(series);
+    if (observe === undefined) observers.set(series, (observe = times.observer(labels)));
+    observe(reply.elapsedTime / 1_000);
+    logger.debug('request answered', { ...labels, ms: Math.round(reply.elapsedTime) });
   };
-  metrics.histogram('postern_http_seconds', 'Time to answer an HTTP request').observe(reply.elapsedTime / 1000, labels);
-  logger.debug('request answered', { ...labels, ms: Math.round(reply.elapsedTime) });
 }

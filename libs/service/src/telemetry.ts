@@ -141,9 +141,14 @@ const headerGetter = {
 
 function headerOf(headers: IncomingHeaders, name: string): string | undefined {
   const wanted = name.toLowerCase();
-  const key = Object.keys(headers).find((candidate) => candidate.toLowerCase() === wanted);
-  const value = key === undefined ? undefined : headers[key];
+  const value = headers[wanted] ?? headers[keyLike(headers, wanted)];
   return Array.isArray(value) ? value[0] : value;
+}
+
+/** Node writes the names of HTTP's headers in small letters; on the bus they come as somebody wrote them. */
+function keyLike(headers: IncomingHeaders, wanted: string): string {
+  for (const name in headers) if (name.length === wanted.length && name.toLowerCase() === wanted) return name;
+  return wanted;
 }
 
 /**
