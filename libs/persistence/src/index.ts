@@ -2,3 +2,4 @@ export { connectTimeoutMs, openDatabase, statementTimeoutMs, type Database, type
 export { migrateDatabase, type DatabaseMigration, type MigrateOptions, type TablePrivilege } from './migrate.ts';
 export { type Revealable } from './revealable.ts';
 export { tenantPolicyName, tenantPolicySql, tenantSetting } from './tenant-policy.ts';
+export { type Row, type TenantQuery } from './walled-query.ts';

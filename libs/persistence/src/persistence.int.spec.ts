@@ -134,6 +134,58 @@ describe('a migrated database', () => {
   });
 });
 
+describe('a read in one round trip', () => {
+  const notes = { name: 'notes', text: 'select note_id, text from notes.note where text <> $1', values: ['none'] };
+
+  test('sees the rows of its own tenant, whoever had the connection before', async () => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    const database = open(place);
+    for (const tenantId of [tenantA, tenantB]) {
+      const note = { tenantId, noteId: '1', text: tenantId };
+      await database.inTenant(tenantId, async (em) => em.insert(Note, note));
+    }
+    const tenants = [tenantA, tenantB, tenantB, tenantA, newId('tenant'), tenantA, tenantB];
+    const read = await Promise.all(tenants.map((tenantId) => database.readInTenant(tenantId, notes)));
+    expect(read.map((rows) => rows.map(({ text }) => text))).toEqual(
+      tenants.map((tenantId) => (tenantId === tenantA || tenantId === tenantB ? [tenantId] : [])),
+    );
+    expect(await database.inTenant(tenantB, (em) => em.count(Note))).toBe(1);
+    await expect(database.readInTenant("ten_' or 1=1", notes)).rejects.toThrow(coded('request.malformed'));
+  });
+
+  test('changes nothing, and one that fails leaves the connection as it was', async () => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    const database = open(place);
+    const insert = { name: 'insert', text: `insert into notes.note values ($1, 'x', 'x')`, values: [tenantA] };
+    const wrong = { name: 'wrong', text: 'select $1::integer', values: ['no number'] };
+    for (let turn = 0; turn < poolMax + 1; turn += 1) {
+      await expect(database.readInTenant(tenantA, insert)).rejects.toThrow('read-only transaction');
+      await expect(database.readInTenant(tenantA, wrong)).rejects.toThrow('invalid input syntax');
+      expect(await database.readInTenant(tenantA, notes)).toEqual([]);
+    }
+    expect(await database.inTenant(tenantA, (em) => em.count(Note))).toBe(0);
+  });
+
+  test('that is lost on its way says so, and costs no place in the pool', async () => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    const proxy = await startTcpProxy({ targetPort: postgres.port });
+    const url = new URL(serviceUrl(place));
+    url.port = String(proxy.port);
+    const database = open(place, url.href);
+    for (let turn = 0; turn < poolMax + 1; turn += 1) {
+      expect(await database.readInTenant(tenantA, notes)).toEqual([]);
+      const loss = proxy.dropServerToClient((chunk) => chunk.includes('BEGIN'));
+      await expect(database.readInTenant(tenantA, notes)).rejects.toThrow(coded('vault.database_unavailable'));
+      expect(loss.lost()).toBe(1);
+    }
+    expect(await database.readInTenant(tenantA, notes)).toEqual([]);
+    await proxy.close();
+  });
+});
+
 describe('a service refuses to start', () => {
   const holes: [string, (role: string) => string[]][] = [
     ['with BYPASSRLS', (role) => [`alter role ${role} bypassrls`]],
