@@ -62,7 +62,7 @@ class TransitKeyService implements KeyService {
   async unwrapMany({ tenantId, wrapped }: TenantScope & { wrapped: readonly string[] }): Promise<UnwrapResult[]> {
     this.#session.assertOpen();
     transitPath(this.#access, 'decrypt/+', tenantId);
-    const results: UnwrapResult[] = wrapped.map(() => ({ ok: false, error: notOpened() }));
+    const plaintexts: (Buffer | undefined)[] = wrapped.map(() => undefined);
     // What has not the form of a wrapped key is not asked about.
     const asked = [...wrapped.keys()].filter((at) => wrappedPattern.test(wrapped[at] ?? ''));
     for (let from = 0; from < asked.length; from += transitLimits.batchItemsMax) {
@@ -71,12 +71,9 @@ class TransitKeyService implements KeyService {
         tenantId,
         places.map((at) => wrapped[at] ?? ''),
       );
-      for (const [index, at] of places.entries()) {
-        const plaintext = dataKeyIn(opened[index]);
-        if (plaintext) results[at] = { ok: true, plaintext };
-      }
+      for (const [index, at] of places.entries()) plaintexts[at] = dataKeyIn(opened[index]);
     }
-    return results;
+    return plaintexts.map((plaintext) => (plaintext ? { ok: true, plaintext } : { ok: false, error: notOpened() }));
   }
 
   async rewrap(key: WrappedDataKey): Promise<string> {

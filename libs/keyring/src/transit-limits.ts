@@ -4,6 +4,10 @@ export const transitLimits = Object.freeze({
   requestTimeoutMs: 3_000,
   /** Connections kept open to Vault. */
   socketsMax: 32,
+  /** A batch is the largest answer there is. */
+  answerBytesMax: 4 * 1_024 ** 2,
+  /** From a standby to the active node, which may have changed meanwhile. */
+  redirectsMax: 2,
   /** Wrapped keys in one call of batch decrypt. */
   batchItemsMax: 1_000,
   /** A token is renewed when this part of its time is over. */

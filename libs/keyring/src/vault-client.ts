@@ -1,10 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
 import { PosternError } from '@postern/contracts';
 import type { Secret } from '@postern/crypto';
 import nodeVault from 'node-vault';
-import { transitLimits } from './transit-limits.ts';
+import { VaultTransport, type TransportRequest } from './vault-transport.ts';
 
 /** Where a Vault (or an OpenBao) is, and what proves that it is the right one. */
 export interface VaultPlace {
@@ -35,7 +33,7 @@ export interface VaultAnswer {
 interface Connection {
   readonly authority: string | undefined;
   readonly vault: nodeVault.client;
-  readonly agents: { readonly httpsAgent: HttpsAgent; readonly httpAgent: HttpAgent };
+  readonly transport: VaultTransport;
 }
 
 /** A connection that was kept open may end in the moment it is used; these say that nothing was answered on it. */
@@ -75,20 +73,19 @@ export class VaultClient {
 
   /** Ends every connection; a later call opens new ones. */
   close(): void {
-    this.#connection?.agents.httpsAgent.destroy();
+    this.#connection?.transport.close();
     this.#connection = undefined;
   }
 
   async #send({ method, path, body, token }: VaultCall): Promise<VaultAnswer> {
-    const { vault, agents } = (this.#connection ??= connect(this.#place));
+    const { vault } = (this.#connection ??= connect(this.#place));
     const { namespace } = this.#place;
     const headers = {
       'X-Vault-Request': 'true',
       ...(token && { 'X-Vault-Token': token.reveal() }),
       ...(namespace !== undefined && { 'X-Vault-Namespace': namespace }),
     };
-    const timeout = transitLimits.requestTimeoutMs;
-    const options = { method, path: `/${path}`, headers, timeout, ...agents, ...(body && { json: body }) };
+    const options = { method, path: `/${path}`, headers, ...(body && { json: body }) };
     try {
       return { status: statusMin, body: objectOf(await vault.request(options)) };
     } catch (error) {
@@ -144,27 +141,15 @@ function assertHttps(url: string): void {
 
 /**
  * node-vault would take a token, a namespace and "no verification" from the environment, and print requests for
- * `DEBUG`: none of that is left to it. A redirect from TLS to plain HTTP ends at an agent that connects nowhere.
+ * `DEBUG`: none of that is left to it.
  */
 function connect(place: VaultPlace): Connection {
   const authority = authorityOf(place);
-  const httpsAgent = new HttpsAgent({
-    keepAlive: true,
-    maxSockets: transitLimits.socketsMax,
-    rejectUnauthorized: true,
-    // Of no proxy either: the key service is reached directly.
-    proxyEnv: {},
-    ...(authority !== undefined && { ca: authority }),
-  });
-  const vault = nodeVault({ endpoint: place.url, debug: () => undefined });
+  const transport = new VaultTransport(authority);
+  const send = (request: TransportRequest) => transport.send(request);
+  const vault = nodeVault({ endpoint: place.url, debug: () => undefined, 'request-promise': { defaults: () => send } });
   Object.assign(vault, { token: '', namespace: '', pathPrefix: '' });
-  return { authority, vault, agents: { httpsAgent, httpAgent: new NoAgent() } };
-}
-
-class NoAgent extends HttpAgent {
-  override createConnection(): never {
-    throw new Error('Vault is reached by TLS only');
-  }
+  return { authority, vault, transport };
 }
 
 function authorityOf({ caFile }: VaultPlace): string | undefined {
@@ -184,7 +169,7 @@ function answerIn(error: unknown): { statusCode?: number; body?: unknown } | und
 }
 
 function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error ? String(error.code) : undefined;
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : undefined;
 }
 
 function objectOf(body: unknown): Readonly<Record<string, unknown>> {
