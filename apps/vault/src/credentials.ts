@@ -5,6 +5,7 @@ import { newId, PosternError, type TokenSet } from '@postern/contracts';
 import { LRUCache } from 'lru-cache';
 
 import { DataKeys, type SealedRow } from './data-keys.ts';
+import { SealedRows, type FoundRows, type SealedAccess } from './sealed-rows.ts';
 import {
   AccessPart,
   bindingOf,
@@ -40,15 +41,11 @@ export interface StoredCredential extends Omit<AccessPart, 'accessToken' | 'toke
   readonly hasRefreshToken: boolean;
 }
 
-/** The sealed access token of a version; a lease needs no more of its row. */
-interface SealedAccess extends SealedRow {
-  readonly sealed: Uint8Array;
-}
-
 /** The credentials of connections: rows, and what they hold when they are opened in their place. */
 @Injectable()
 export class Credentials implements OnApplicationShutdown {
   readonly #database: VaultDatabase;
+  readonly #rows: SealedRows;
   readonly #dataKeys: DataKeys;
   readonly #ciphertexts = new LRUCache<string, SealedAccess>({
     max: vaultLimits.ciphertextsCachedMax,
@@ -56,8 +53,9 @@ export class Credentials implements OnApplicationShutdown {
     ttlResolution: vaultLimits.cacheClockMs,
   });
 
-  constructor(database: VaultDatabase, dataKeys: DataKeys) {
+  constructor(database: VaultDatabase, rows: SealedRows, dataKeys: DataKeys) {
     this.#database = database;
+    this.#rows = rows;
     this.#dataKeys = dataKeys;
   }
 
@@ -113,9 +111,27 @@ export class Credentials implements OnApplicationShutdown {
     }
   }
 
-  /** The access token of a version. @throws {PosternError} `vault.credential_missing`, `vault.ciphertext_invalid` */
-  async openAccess(owner: CredentialOwner, version: number): Promise<AccessPart> {
-    return await this.#openAccess(owner, version, { cached: true });
+  /**
+   * Begins to read what a first lease needs of the tables, while the log is asked which version counts: nothing is
+   * opened. Undefined where memory is likely to do.
+   */
+  readAhead(ref: ConnectionRef): Promise<FoundRows> | undefined {
+    const owner = keyOf(ref);
+    if (this.#dataKeys.has(owner)) return undefined;
+    const reading = this.#rows.find(owner);
+    // Where the lease is refused meanwhile, nobody waits for it.
+    reading.catch(() => undefined);
+    return reading;
+  }
+
+  /**
+   * The access token of a version.
+   *
+   * @param ahead what {@link readAhead} began; it is read anew where it holds another version.
+   * @throws {PosternError} `vault.credential_missing`, `vault.ciphertext_invalid`
+   */
+  async openAccess(owner: CredentialOwner, version: number, ahead?: Promise<FoundRows>): Promise<AccessPart> {
+    return await this.#openAccess(owner, version, { cached: true, ahead });
   }
 
   /** The same from memory alone; undefined where that does not hold both the ciphertext and its key. */
@@ -186,29 +202,41 @@ export class Credentials implements OnApplicationShutdown {
     this.#ciphertexts.clear();
   }
 
-  async #openAccess(owner: CredentialOwner, version: number, { cached = false } = {}): Promise<AccessPart> {
+  async #openAccess(
+    owner: CredentialOwner,
+    version: number,
+    { cached = false, ahead }: { cached?: boolean; ahead?: Promise<FoundRows> | undefined } = {},
+  ): Promise<AccessPart> {
     const binding = bindingOf(owner, version, 'access_token');
     return await this.#dataKeys.use(keyOf(owner), {
       kind: binding.kind,
-      read: (again) => this.#sealedAccess(owner, version, { cached: cached && !again }),
+      readsKey: true,
+      read: (again) => this.#sealedAccess(owner, version, again ? {} : { cached, ahead }),
       open: (dataKey, { sealed }) => openJson(dataKey, { binding, sealed, schema: AccessPart }),
     });
   }
 
-  async #sealedAccess(owner: CredentialOwner, version: number, { cached }: { cached: boolean }): Promise<SealedAccess> {
+  async #sealedAccess(
+    owner: CredentialOwner,
+    version: number,
+    { cached = false, ahead }: { cached?: boolean; ahead?: Promise<FoundRows> | undefined },
+  ): Promise<SealedAccess & SealedRow> {
     const name = nameOf(owner, version);
     const known = cached ? this.#ciphertexts.get(name) : undefined;
     if (known !== undefined) return known;
-    const { accessCiphertext: sealed, keyGeneration } = await this.#row(owner, version);
-    this.#ciphertexts.set(name, { sealed, keyGeneration });
-    return { sealed, keyGeneration };
+    const readAhead = await ahead;
+    const isIt = readAhead?.access?.version === version;
+    const { key, access } = isIt ? readAhead : await this.#rows.find(keyOf(owner), version);
+    if (access === undefined) throw missing(version);
+    this.#ciphertexts.set(name, access);
+    return { ...access, key };
   }
 
   async #row(owner: CredentialOwner, version: number): Promise<CredentialRow> {
     const { tenantId, connectionId } = owner;
     const row = await this.#find(owner, { tenantId, connectionId, version });
-    if (row !== null) return row;
-    throw new PosternError('vault.credential_missing', `Version ${version} of the credential is not stored.`);
+    if (row === null) throw missing(version);
+    return row;
   }
 
   async #find({ tenantId }: CredentialOwner, where: Partial<CredentialRow>): Promise<CredentialRow | null> {
@@ -228,11 +256,15 @@ function sealedParts(dataKey: Uint8Array, { owner, tokenSet, refreshTokenRotated
   };
 }
 
+function missing(version: number): PosternError {
+  return new PosternError('vault.credential_missing', `Version ${version} of the credential is not stored.`);
+}
+
 function nameOf({ tenantId, connectionId }: CredentialOwner, version: number): string {
   return `${tenantId}/${connectionId}/${version}`;
 }
 
-function keyOf({ tenantId, connectionId }: CredentialOwner) {
+function keyOf({ tenantId, connectionId }: ConnectionRef) {
   return { tenantId, ownerId: connectionId };
 }
 

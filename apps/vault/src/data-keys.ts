@@ -2,12 +2,14 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { isPosternError, PosternError } from '@postern/contracts';
 import { zero } from '@postern/crypto';
-import type { KeyService } from '@postern/keyring';
+import type { KeyService, UnwrapResult } from '@postern/keyring';
 import { LRUCache } from 'lru-cache';
 
 import { CiphertextAlarm } from './ciphertext-alarm.ts';
 import { holds, insertDataKey } from './data-key-rows.ts';
+import { SealedRows, type WrappedKey } from './sealed-rows.ts';
 import { DataKeyTable } from './tables.ts';
+import { TenantBatches } from './tenant-batches.ts';
 import { VaultConfig } from './vault-config.ts';
 import { VaultDatabase } from './vault-database.ts';
 import { vaultLimits } from './vault-limits.ts';
@@ -30,6 +32,8 @@ export class KeyServiceHolder {
 /** What is stored sealed, and which of its owner's data keys sealed it. */
 export interface SealedRow {
   readonly keyGeneration: number;
+  /** The owner's data key as it stood beside it, where it was read with it. */
+  readonly key?: WrappedKey | undefined;
 }
 
 /** How something sealed is read, and what is done with its data key. */
@@ -38,6 +42,8 @@ export interface Opening<Row extends SealedRow, T> {
   readonly kind: string;
   /** Asked `again` when the data key was rotated since: then what was read before is old, cached or not. */
   readonly read: (again: boolean) => Promise<Row>;
+  /** `read` gives the data key along with the row, wherever it has to ask the tables; otherwise both are fetched at once. */
+  readonly readsKey?: boolean;
   /** Done when it returns: the key may be wiped at any later moment. */
   readonly open: (dataKey: Uint8Array, row: Row) => T;
 }
@@ -65,12 +71,20 @@ interface Held {
 export class DataKeys implements OnApplicationShutdown {
   readonly #database: VaultDatabase;
   readonly #keyService: KeyService;
+  readonly #rows: SealedRows;
+  readonly #unwraps: TenantBatches<string, UnwrapResult>;
   readonly #alarm: CiphertextAlarm;
   readonly #loading = new Map<string, Promise<void>>();
   readonly #sweep: NodeJS.Timeout;
   readonly #cache: LRUCache<string, Held>;
 
-  constructor(config: VaultConfig, database: VaultDatabase, holder: KeyServiceHolder, alarm: CiphertextAlarm) {
+  constructor(
+    config: VaultConfig,
+    database: VaultDatabase,
+    rows: SealedRows,
+    { keyService }: KeyServiceHolder,
+    alarm: CiphertextAlarm,
+  ) {
     this.#cache = new LRUCache<string, Held>({
       max: vaultLimits.dataKeysCachedMax,
       ttl: config.dataKeyCachedMs,
@@ -78,7 +92,12 @@ export class DataKeys implements OnApplicationShutdown {
       dispose: ({ plaintext }) => zero(plaintext),
     });
     this.#database = database;
-    this.#keyService = holder.keyService;
+    this.#keyService = keyService;
+    this.#rows = rows;
+    this.#unwraps = new TenantBatches(
+      (tenantId, wrapped) => keyService.unwrapMany({ tenantId, wrapped }),
+      vaultLimits.unwrapBatches,
+    );
     this.#alarm = alarm;
     this.#sweep = setInterval(() => this.#cache.purgeStale(), vaultLimits.cacheSweepIntervalMs).unref();
   }
@@ -135,6 +154,12 @@ export class DataKeys implements OnApplicationShutdown {
     throw new PosternError('log.conflict', 'The data key was rotated again and again while this was stored.');
   }
 
+  /** Is the owner's data key in memory, or on its way there? */
+  has(owner: KeyOwner): boolean {
+    const name = nameOf(owner);
+    return this.#cache.has(name) || this.#loading.has(name);
+  }
+
   forget(owner: KeyOwner): void {
     this.#cache.delete(nameOf(owner));
   }
@@ -144,10 +169,9 @@ export class DataKeys implements OnApplicationShutdown {
     this.#cache.clear();
   }
 
-  async #use<Row extends SealedRow, T>(owner: KeyOwner, { read, open }: Opening<Row, T>): Promise<T> {
+  async #use<Row extends SealedRow, T>(owner: KeyOwner, { read, readsKey, open }: Opening<Row, T>): Promise<T> {
     const name = nameOf(owner);
-    // The key is fetched beside the row: what is opened for the first time waits for both at once.
-    if (!this.#cache.has(name) && !this.#loading.has(name)) this.#load(name, owner).catch(() => undefined);
+    if (readsKey !== true && !this.has(owner)) this.#load(name, owner).catch(() => undefined);
     let row = await read(false);
     let loadedFor: Row | undefined;
     for (let attempt = 1; attempt <= vaultLimits.openAttemptsMax; attempt += 1) {
@@ -161,7 +185,7 @@ export class DataKeys implements OnApplicationShutdown {
       if (held !== undefined && loadedFor === row) break;
       const loading = this.#loading.get(name);
       if (loading === undefined) loadedFor = row;
-      await (loading ?? this.#load(name, owner));
+      await (loading ?? this.#load(name, owner, row.key));
     }
     throw new PosternError('vault.ciphertext_invalid', 'A ciphertext names another data key than its owner has.');
   }
@@ -179,8 +203,8 @@ export class DataKeys implements OnApplicationShutdown {
     }
   }
 
-  #load(name: string, owner: KeyOwner): Promise<void> {
-    const loading = this.#unwrap(owner)
+  #load(name: string, owner: KeyOwner, found?: WrappedKey): Promise<void> {
+    const loading = this.#unwrap(owner, found)
       .then((held) => void this.#cache.set(name, held))
       .finally(() => this.#loading.delete(name));
     this.#loading.set(name, loading);
@@ -188,28 +212,15 @@ export class DataKeys implements OnApplicationShutdown {
   }
 
   /** What is rewrapped while it is being unwrapped is read again: the version that wrapped it may be gone by then. */
-  async #unwrap(owner: KeyOwner): Promise<Held> {
-    const { tenantId } = owner;
+  async #unwrap(owner: KeyOwner, found?: WrappedKey): Promise<Held> {
     let tried: string | undefined;
-    for (;;) {
-      const { wrappedKey: wrapped, generation } = await this.#row(owner);
-      try {
-        return { plaintext: await this.#keyService.unwrapDataKey({ tenantId, wrapped }), generation };
-      } catch (error) {
-        if (!isPosternError(error) || error.code !== 'vault.ciphertext_invalid' || wrapped === tried) throw error;
-        tried = wrapped;
-      }
+    for (let key = found; ; key = undefined) {
+      const { wrapped, generation } = unshredded(key ?? (await this.#rows.find(owner)).key);
+      const result = await this.#unwraps.ask(owner.tenantId, wrapped);
+      if (result.ok) return { plaintext: result.plaintext, generation };
+      if (result.error.code !== 'vault.ciphertext_invalid' || wrapped === tried) throw result.error;
+      tried = wrapped;
     }
-  }
-
-  async #row({ tenantId, ownerId }: KeyOwner): Promise<{ wrappedKey: string; generation: number }> {
-    const row = await this.#database.inTenant(tenantId, (em) => em.findOne(DataKeyTable, { tenantId, ownerId }));
-    if (row === null) throw new PosternError('vault.credential_missing', 'The vault holds nothing of this owner.');
-    const { generation, wrappedKey } = row;
-    if ((wrappedKey ?? null) === null) {
-      throw new PosternError('connection.deleted', 'The key of this owner was shredded.');
-    }
-    return { wrappedKey: wrappedKey ?? '', generation };
   }
 
   /** Asks the key service anew when it was found to wrap by a version that is about to go. */
@@ -225,6 +236,13 @@ export class DataKeys implements OnApplicationShutdown {
     }
     throw new PosternError('vault.key_service_unavailable', 'The key service wraps by a version that is retired.');
   }
+}
+
+function unshredded(key: WrappedKey | undefined): WrappedKey & { readonly wrapped: string } {
+  if (key === undefined) throw new PosternError('vault.credential_missing', 'The vault holds nothing of this owner.');
+  const { wrapped, generation } = key;
+  if (wrapped === null) throw new PosternError('connection.deleted', 'The key of this owner was shredded.');
+  return { wrapped, generation };
 }
 
 function nameOf({ tenantId, ownerId }: KeyOwner): string {

@@ -1,4 +1,4 @@
-import { PosternError, TokenSet } from '@postern/contracts';
+import { parseJson, PosternError, TokenSet } from '@postern/contracts';
 import { CryptoError, zero, type Opener } from '@postern/crypto';
 import { openCredential, sealCredential, type CredentialBinding } from '@postern/keyring';
 import { z } from 'zod';
@@ -53,7 +53,8 @@ export function openJson<T>(
 ): T {
   const plaintext = openCredential({ dataKey, binding, sealed });
   try {
-    return schema.parse(JSON.parse(plaintext.toString('utf8')));
+    const json: unknown = JSON.parse(plaintext.toString('utf8'));
+    return parseJson(schema, json) ?? schema.parse(json);
   } finally {
     zero(plaintext);
   }

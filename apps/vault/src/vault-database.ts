@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { isPosternError } from '@postern/contracts';
-import { openDatabase, type Database } from '@postern/persistence';
+import { openDatabase, type Database, type Row, type TenantQuery } from '@postern/persistence';
 import { Logger, ReadinessRegistry, type OnServiceReady } from '@postern/service';
 
 import { vaultSchema, vaultTables } from './tables.ts';
@@ -33,6 +33,11 @@ export class VaultDatabase implements OnServiceReady, OnApplicationShutdown {
   /** @throws {PosternError} `vault.database_unavailable` */
   async inTenant<T>(tenantId: string, work: (em: EntityManager) => Promise<T>): Promise<T> {
     return await this.#database.inTenant(tenantId, work);
+  }
+
+  /** The rows of one query, in one round trip. @throws {PosternError} `vault.database_unavailable` */
+  async readInTenant(tenantId: string, query: TenantQuery): Promise<Row[]> {
+    return await this.#database.readInTenant(tenantId, query);
   }
 
   /** Waits for the database, then refuses to start behind a wall with a hole. */

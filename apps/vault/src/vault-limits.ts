@@ -1,11 +1,17 @@
 /** Limits of the vault alone. */
 export const vaultLimits = Object.freeze({
-  /** Data keys in memory, 32 bytes each, and how long one stays. */
-  dataKeysCachedMax: 10_000,
-  dataKeyCachedMsMax: 60_000,
+  /**
+   * Data keys in memory, 32 bytes each, and how long one stays. More than the connections that are in use at once, or
+   * each lease would push out what the next one needs; as long as a key service may take to be restarted and unsealed.
+   */
+  dataKeysCachedMax: 20_000,
+  dataKeyCachedMsMax: 300_000,
   /** Ciphertexts of access tokens in memory, and how long one stays. */
-  ciphertextsCachedMax: 10_000,
-  ciphertextCachedMsMax: 60_000,
+  ciphertextsCachedMax: 20_000,
+  ciphertextCachedMsMax: 300_000,
+  /** First leases of one tenant that read the tables together, and that have their data keys opened together. */
+  sealedRowBatches: { itemsMax: 256, inFlightMax: 2 },
+  unwrapBatches: { itemsMax: 256, inFlightMax: 4 },
   /** States of connections in memory, kept by the follower. */
   connectionsCachedMax: 50_000,
   cacheSweepIntervalMs: 10_000,

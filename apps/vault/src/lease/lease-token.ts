@@ -85,12 +85,14 @@ export class LeaseToken implements OnApplicationShutdown {
     const { leaseId, tenantId, platformId, request } = attempt;
     const recipient = recipientOf(request.recipient_key);
     this.directory.requireAgent({ tenantId, platformId, agentId: request.agent_id });
-    const { state, grant, position } = await this.#granted(attempt);
+    const known = this.#fromMemory(attempt);
+    const ahead = known ? undefined : this.credentials.readAhead({ tenantId, connectionId: request.connection_id });
+    const { state, grant, position } = await this.#granted(attempt, known);
     const owner = ownerOf(state);
     const { credentialVersion, expiresAtMs, grantedScopes } = grant;
     const { accessToken, tokenType } =
       this.credentials.peekAccess(owner, credentialVersion) ??
-      (await this.credentials.openAccess(owner, credentialVersion));
+      (await this.credentials.openAccess(owner, credentialVersion, ahead));
     const { connectionId } = owner;
     const seal = { leaseId, tenantId, connectionId, credentialVersion, expiresAtMs, recipient };
     const sealedToken = sealLease(this.#sealer, seal, accessToken);
@@ -108,8 +110,8 @@ export class LeaseToken implements OnApplicationShutdown {
   }
 
   /** Decides; where a refresh is needed, asks for it and decides once more. */
-  async #granted(attempt: Attempt): Promise<Decided & { readonly grant: Grant }> {
-    const first = this.#fromMemory(attempt) ?? (await this.#decide(attempt));
+  async #granted(attempt: Attempt, known: Decided | undefined): Promise<Decided & { readonly grant: Grant }> {
+    const first = known ?? (await this.#decide(attempt));
     if (first.decision.kind === 'grant') return { ...first, grant: first.decision };
     const { tenantId, platformId, request } = attempt;
     const { credentialVersion } = first.decision;
