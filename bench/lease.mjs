@@ -5,7 +5,7 @@
  * lease_c1, c64, c256  leases of 10,000 connections sealed to one recipient, against an echo at so many in flight
  * lease_recipients     the same at 64 in flight, each connection's requests with a recipient key of their own
  * http_c64             leases through the gateway, against a bare Fastify route that makes one NATS echo
- * cold                 first leases of connections, nothing of them in memory, against warm ones, one at a time
+ * cold                 first leases of connections, whose data keys Vault must unwrap, against warm ones, one at a time
  * memory               a vault before a million connections: start to ready, and resident memory once its caches are full
  */
 import { readFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ const roundMs = 1_500;
 const body = (agentId) => JSON.stringify({ agent_id: agentId, purpose: 'sync contacts' });
 
 export async function run(tell) {
-  const world = await openWorld();
+  const world = await openWorld({ keyring: 'transit' });
   const parts = { load: startPart('load.mjs'), echo: startPart('echo.mjs'), route: startPart('route.mjs') };
   try {
     tell(`${connections} connections`);
@@ -33,7 +33,7 @@ export async function run(tell) {
     world.fresh = await makeConnections(world, coldLeases * rounds);
     const bus = await benchBus(world, parts, tell);
     const memory = await benchMemory(world, parts, tell);
-    return reportOf(bus, memory);
+    return reportOf(bus, memory, world.keyring.kind);
   } finally {
     for (const part of Object.values(parts)) part.end();
     await closeWorld(world);
@@ -178,7 +178,7 @@ function profiling(app = 'vault') {
   return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${app}.cpuprofile`];
 }
 
-function reportOf({ requestBytes, replyBytes, c1, c64, c256, recipients, cold, http }, memory) {
+function reportOf({ requestBytes, replyBytes, c1, c64, c256, recipients, cold, http }, memory, keyring) {
   const perSecond = ({ perSecond: rate }) => round(rate, 0);
   return {
     baseline: {
@@ -202,7 +202,7 @@ function reportOf({ requestBytes, replyBytes, c1, c64, c256, recipients, cold, h
       lease_recipients_per_s: perSecond(recipients.ours),
       http_c64_per_s: perSecond(http.ours),
       cold_p50_ms: round(cold.ours.p50Ms),
-      cold_key_service: 'local',
+      cold_key_service: keyring,
       late: [c1, c64, c256, recipients, http].reduce((sum, { ours }) => sum + ours.late, 0),
       memory: {
         connections: memory.connections,

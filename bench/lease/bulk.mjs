@@ -2,7 +2,7 @@
 import { newId, timestampOf } from '@postern/contracts';
 import { completeAuthorization, connectionEvolver, startAuthorization, startCodeExchange } from '@postern/domain';
 import { commitSigner, encodeCommit } from '@postern/event-log';
-import { localKeyService, sealCredential } from '@postern/keyring';
+import { sealCredential } from '@postern/keyring';
 import { headers as natsHeaders } from '@nats-io/nats-core';
 import pg from 'pg';
 
@@ -24,9 +24,8 @@ export const accessToken = 'a'.repeat(128);
 export async function makeConnections(
   world,
   count,
-  { keyService, providerId = 'acme', livesMs = () => lifeMs, refreshTokenOf, tell = () => undefined } = {},
+  { providerId = 'acme', livesMs = () => lifeMs, refreshTokenOf, tell = () => undefined } = {},
 ) {
-  const keys = keyService ?? (await localKeyService({ keyFile: world.keyFile }));
   const bus = await busOf(world, 'authorization');
   const database = new pg.Client({ connectionString: world.ownerUrl });
   await database.connect();
@@ -45,7 +44,7 @@ export async function makeConnections(
       }));
       await Promise.all([
         publishAll(world, { bus, chunk }),
-        insertAll(world, { database, keys, providerId, refreshTokenOf, chunk }),
+        insertAll(world, { database, providerId, refreshTokenOf, chunk }),
       ]);
       ids.push(...chunk.map(({ id }) => id));
       if (ids.length % 100_000 === 0) tell(`${ids.length} of ${count} connections are made`);
@@ -143,10 +142,11 @@ async function publishAll(world, { bus, chunk }) {
   await Promise.all(Array.from({ length: Math.min(publishesInFlightMax, chunk.length) }, publisher));
 }
 
-async function insertAll({ customer: { tenantId } }, { database, keys, providerId, refreshTokenOf, chunk }) {
+async function insertAll({ customer: { tenantId }, keyring }, { database, providerId, refreshTokenOf, chunk }) {
+  const dataKeys = await keyring.makeDataKeys(tenantId, chunk.length);
   const rows = [];
-  for (const { id, life } of chunk) {
-    const dataKey = await keys.generateDataKey({ tenantId });
+  for (const [index, { id, life }] of chunk.entries()) {
+    const dataKey = dataKeys[index];
     const seal = (kind, part) =>
       sealCredential({
         dataKey: dataKey.plaintext,

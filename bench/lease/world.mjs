@@ -9,7 +9,6 @@ import { identityNames, newId } from '@postern/contracts';
 import { generateSealingKey, generateSigningKey } from '@postern/crypto';
 import * as domain from '@postern/domain';
 import { CommitReader, commitSigner, commitVerifier, Repository } from '@postern/event-log';
-import { createKeyFile, localKeyAdministration } from '@postern/keyring';
 import {
   connectBus,
   createOperator,
@@ -22,11 +21,14 @@ import {
 import { migrateDatabase } from '@postern/persistence';
 import { startNatsServer, startPostgres, temporaryDataDir } from '@postern/servers';
 
+import { openKeyring } from './keyring.mjs';
+
 const command = fileURLToPath(new URL('../../apps/cli/dist/main.js', import.meta.url));
 const publicUrl = 'http://127.0.0.1:7420';
 const servicePassword = 'the-password-of-the-vault-in-benchmarks';
 
-export async function openWorld() {
+/** @param keyring `local`, or `transit`: the launcher's HashiCorp Vault. */
+export async function openWorld({ keyring: kind = 'local' } = {}) {
   const folder = temporaryDataDir('postern-bench-');
   const operator = await createOperator();
   const startNats = async (more = {}) =>
@@ -34,15 +36,19 @@ export async function openWorld() {
       dataDir: join(folder, 'nats'),
       config: { operatorMode: serverOperatorConfig(operator), fileStoreBytesMax: 32 * 1024 ** 3, ...more },
     });
-  const [nats, postgres] = await Promise.all([startNats(), startPostgres({ dataDir: join(folder, 'postgres') })]);
-  const world = { folder, operator, nats, postgres, keys: keysOf(), services: [], startNats };
+  const [nats, postgres, keyring] = await Promise.all([
+    startNats(),
+    startPostgres({ dataDir: join(folder, 'postgres') }),
+    openKeyring(kind, folder),
+  ]);
+  const world = { folder, operator, nats, postgres, keyring, keys: keysOf(), services: [], startNats };
   await prepare(world);
   return world;
 }
 
-export async function closeWorld({ services, nats, postgres, folder }) {
+export async function closeWorld({ services, nats, postgres, keyring, folder }) {
   for (const { process: child } of services) child.kill('SIGKILL');
-  await Promise.all([nats.stop(), postgres.stop()]);
+  await Promise.all([nats.stop(), postgres.stop(), keyring.stop()]);
   rmSync(folder, { recursive: true, force: true });
 }
 
@@ -81,13 +87,9 @@ async function prepare(world) {
   secret(join(folder, 'database-url'), Object.assign(new URL(world.ownerUrl), login).href);
   secret(join(folder, 'token'), 'a key of the gateway for its tokens, in benchmarks only');
   writeFileSync(join(folder, 'trust.json'), JSON.stringify(world.trust));
-  world.keyFile = join(folder, 'keyring.json');
-  await createKeyFile({ keyFile: world.keyFile });
   for (const app of ['vault', 'gateway', 'refresh']) await writeKeys(world, app);
   world.customer = await makeCustomer(world);
-  // Nobody else changes the key file of a benchmark.
-  const administration = localKeyAdministration({ keyFile: world.keyFile, exclusively: (work) => work() });
-  await administration.ensureTenantKey({ tenantId: world.customer.tenantId });
+  await world.keyring.ensureTenantKey(world.customer.tenantId);
 }
 
 async function writeKeys({ folder, operator, keys }, app) {
@@ -164,9 +166,9 @@ export async function stopApp(world, service) {
   await gone;
 }
 
-function environmentOf({ folder, nats, keyFile }, app) {
+function environmentOf({ folder, nats, keyring }, app) {
   const own = {
-    vault: { POSTERN_DATABASE_URL_FILE: join(folder, 'database-url'), POSTERN_KEYRING_KEY_FILE: keyFile },
+    vault: { POSTERN_DATABASE_URL_FILE: join(folder, 'database-url'), ...keyring.environment },
     gateway: { POSTERN_TOKEN_KEY_FILE: join(folder, 'token') },
     refresh: { POSTERN_ALLOW_LOOPBACK_PROVIDERS: 'true', POSTERN_PROVIDER_CALLS_PER_SECOND: '10000' },
   };
