@@ -4,6 +4,7 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { newId, PosternError, type TokenSet } from '@postern/contracts';
 import { LRUCache } from 'lru-cache';
 
+import { insertVersion, newestIn, versionsOf, type StoredVersion } from './credential-rows.ts';
 import { DataKeys, type SealedRow } from './data-keys.ts';
 import { SealedRows, type FoundRows, type SealedAccess } from './sealed-rows.ts';
 import {
@@ -16,7 +17,7 @@ import {
   type CredentialOwner,
   type Reseal,
 } from './sealed-token-set.ts';
-import { CredentialTable, type CredentialRow } from './tables.ts';
+import { CredentialTable } from './tables.ts';
 import { VaultDatabase } from './vault-database.ts';
 import { vaultLimits } from './vault-limits.ts';
 
@@ -59,19 +60,18 @@ export class Credentials implements OnApplicationShutdown {
     this.#dataKeys = dataKeys;
   }
 
-  /** The newest version in the table, recorded in the log or not; 0 for none. */
-  async newestVersion({ tenantId, connectionId }: ConnectionRef): Promise<number> {
-    return await this.#database.inTenant(tenantId, (em) => newestVersionIn(em, { tenantId, connectionId }));
+  /** Every version in the table, recorded in the log or not, the oldest first. */
+  async versions(ref: ConnectionRef): Promise<StoredVersion[]> {
+    return await versionsOf(this.#database, ref);
   }
 
   /** What this claim or session bought, if it is stored as a version. */
   async boughtBy(owner: CredentialOwner, boughtBy: string): Promise<StoredCredential | undefined> {
-    const { tenantId, connectionId } = owner;
-    const row = await this.#find(owner, { tenantId, connectionId, boughtBy });
-    if (row === null) return undefined;
+    const row = (await this.versions(owner)).find((one) => one.boughtBy === boughtBy);
+    if (row === undefined) return undefined;
     const { accessToken: _token, tokenType: _type, ...rest } = await this.#openAccess(owner, row.version);
     const { credentialId, version, refreshCiphertext } = row;
-    return { credentialId, version, hasRefreshToken: (refreshCiphertext ?? null) !== null, ...rest };
+    return { credentialId, version, hasRefreshToken: refreshCiphertext !== null, ...rest };
   }
 
   /**
@@ -82,26 +82,20 @@ export class Credentials implements OnApplicationShutdown {
    * @throws {PosternError} `connection.deleted` when the connection's key was shredded.
    */
   async insertNext(next: NextCredential): Promise<{ credentialId: string; version: number } | undefined> {
-    const { owner, newestVersion, currentVersion, boughtBy } = next;
-    const { tenantId, connectionId } = owner;
+    const { owner, newestVersion, currentVersion, boughtBy, alongside } = next;
     const version = newestVersion + 1;
     const credentialId = newId('credential');
     try {
       return await this.#dataKeys.store(keyOf(owner), {
         seal: (dataKey) => sealedParts(dataKey, next, version),
         insert: async (em, sealed) => {
-          if ((await newestVersionIn(em, owner)) !== newestVersion) return undefined;
-          await next.alongside?.(em);
-          const key = { tenantId, connectionId };
-          await em.insert(CredentialTable, {
-            ...key,
-            version,
-            boughtBy,
-            credentialId,
-            ...sealed,
-            createdAt: new Date(),
-          });
-          await em.nativeDelete(CredentialTable, { ...key, version: { $lt: currentVersion } });
+          if (alongside !== undefined) {
+            if ((await newestIn(em, owner)) !== newestVersion) return undefined;
+            await alongside(em);
+          }
+          const row = { version, boughtBy, credentialId, ...sealed };
+          const stands = alongside === undefined ? newestVersion : await newestIn(em, owner);
+          if (!(await insertVersion(em, owner, { row, newestVersion: stands, currentVersion }))) return undefined;
           return { credentialId, version };
         },
       });
@@ -144,16 +138,24 @@ export class Credentials implements OnApplicationShutdown {
     );
   }
 
-  /** The refresh token of a version, or undefined when it has none; throws as `openAccess`. */
-  async openRefresh(owner: CredentialOwner, version: number): Promise<RefreshPart | undefined> {
+  /**
+   * The refresh token of a version, or undefined when it has none; throws as `openAccess`.
+   *
+   * @param known what {@link versions} gave a moment ago; read anew where it does not do.
+   */
+  async openRefresh(
+    owner: CredentialOwner,
+    version: number,
+    known: readonly StoredVersion[] = [],
+  ): Promise<RefreshPart | undefined> {
     const binding = bindingOf(owner, version, 'refresh_token');
+    const inKnown = known.find((one) => one.version === version);
     return await this.#dataKeys.use(keyOf(owner), {
       kind: binding.kind,
-      read: () => this.#row(owner, version),
-      open: (dataKey, { refreshCiphertext }) => {
-        const sealed = refreshCiphertext ?? null;
-        return sealed === null ? undefined : openJson(dataKey, { binding, sealed, schema: RefreshPart });
-      },
+      readsKey: true,
+      read: async (again) => (again ? undefined : inKnown) ?? (await this.#stored(owner, version)),
+      open: (dataKey, { refreshCiphertext: sealed }) =>
+        sealed === null ? undefined : openJson(dataKey, { binding, sealed, schema: RefreshPart }),
     });
   }
 
@@ -232,15 +234,10 @@ export class Credentials implements OnApplicationShutdown {
     return { ...access, key };
   }
 
-  async #row(owner: CredentialOwner, version: number): Promise<CredentialRow> {
-    const { tenantId, connectionId } = owner;
-    const row = await this.#find(owner, { tenantId, connectionId, version });
-    if (row === null) throw missing(version);
+  async #stored(owner: CredentialOwner, version: number): Promise<StoredVersion> {
+    const row = (await this.versions(owner)).find((one) => one.version === version);
+    if (row === undefined) throw missing(version);
     return row;
-  }
-
-  async #find({ tenantId }: CredentialOwner, where: Partial<CredentialRow>): Promise<CredentialRow | null> {
-    return await this.#database.inTenant(tenantId, (em) => em.findOne(CredentialTable, where));
   }
 }
 
@@ -266,13 +263,4 @@ function nameOf({ tenantId, connectionId }: CredentialOwner, version: number): s
 
 function keyOf({ tenantId, connectionId }: ConnectionRef) {
   return { tenantId, ownerId: connectionId };
-}
-
-async function newestVersionIn(em: EntityManager, { tenantId, connectionId }: ConnectionRef): Promise<number> {
-  const newest = await em.findOne(
-    CredentialTable,
-    { tenantId, connectionId },
-    { orderBy: { version: 'desc' }, fields: ['version'] },
-  );
-  return newest?.version ?? 0;
 }

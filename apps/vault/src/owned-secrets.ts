@@ -7,7 +7,7 @@ import { openCredential, sealCredential, type CredentialBinding } from '@postern
 
 import { DataKeys } from './data-keys.ts';
 import type { Reseal } from './sealed-token-set.ts';
-import { OwnedSecretTable, type OwnedSecretRow } from './tables.ts';
+import { OwnedSecretTable, vaultSchema } from './tables.ts';
 import { VaultDatabase } from './vault-database.ts';
 
 /** Whose secret, and which: a registration has some of each kind, a connection its DPoP key. */
@@ -17,6 +17,19 @@ export interface SecretPlace {
   readonly ownerId: string;
   readonly kind: RegistrationSecretKind | 'dpop_key';
 }
+
+interface FoundSecret {
+  readonly version: number;
+  readonly ciphertext: Uint8Array;
+  readonly keyGeneration: number;
+}
+
+const secretQuery = {
+  name: 'owned_secret',
+  text: `select version, ciphertext, key_generation as "keyGeneration" from ${vaultSchema}.owned_secret
+    where tenant_id = $1 and owner_id = $2 and kind = $3 and ($4::integer is null or version = $4)
+    order by version desc limit 1`,
+};
 
 /** Secrets beside tokens, in versions. Which of them counts is for the log to say, and never for this table. */
 @Injectable()
@@ -106,16 +119,14 @@ export class OwnedSecrets {
     }
   }
 
-  /** The row of this version, or the newest. */
-  async #find({ tenantId, ownerId, kind }: SecretPlace, version?: number): Promise<OwnedSecretRow | undefined> {
-    const where = { tenantId, ownerId, kind, ...(version === undefined ? {} : { version }) };
-    const row = await this.#database.inTenant(tenantId, (em) =>
-      em.findOne(OwnedSecretTable, where, { orderBy: { version: 'desc' } }),
-    );
-    return row ?? undefined;
+  /** The row of this version, or the newest, in one round trip. */
+  async #find({ tenantId, ownerId, kind }: SecretPlace, version?: number): Promise<FoundSecret | undefined> {
+    const values = [tenantId, ownerId, kind, version ?? null];
+    const [row] = await this.#database.readInTenant(tenantId, { ...secretQuery, values });
+    return row as unknown as FoundSecret | undefined;
   }
 
-  async #open(place: SecretPlace, found: OwnedSecretRow): Promise<Buffer> {
+  async #open(place: SecretPlace, found: FoundSecret): Promise<Buffer> {
     const { tenantId, ownerId } = place;
     const binding = bindingOf(place, found.version);
     return await this.#dataKeys.use(

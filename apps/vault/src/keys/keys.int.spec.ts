@@ -242,7 +242,7 @@ describe('a rotation of data keys', () => {
 
   async function storedThrough(by: RunningService, ref: ConnectionRef) {
     const credentials = by.get(Credentials);
-    const newestVersion = await credentials.newestVersion(ref);
+    const newestVersion = (await credentials.versions(ref)).at(-1)?.version ?? 0;
     const credentialVersion = newestVersion + 1;
     const inserted = await credentials.insertNext({
       owner: await keys.ownerOf(ref),

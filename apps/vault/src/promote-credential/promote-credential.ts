@@ -36,7 +36,7 @@ export class PromoteCredential {
   }
 
   async #tryPromote(ref: { tenantId: string; connectionId: string }, sessionId: string): Promise<Reply | undefined> {
-    const newestVersion = await this.credentials.newestVersion(ref);
+    const newestVersion = (await this.credentials.versions(ref)).at(-1)?.version ?? 0;
     const { state } = await this.connections.load(
       { tenantId: ref.tenantId, id: ref.connectionId },
       { fromLeader: true },

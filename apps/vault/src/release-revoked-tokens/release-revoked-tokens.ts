@@ -32,10 +32,11 @@ export class ReleaseRevokedTokens {
     const currentVersion = state.credential?.version ?? 0;
     const owner = ownerOf(state);
     // A refresh that the revocation overtook may have stored the only token that still lives.
-    const newest = state.keyShredded ? 0 : await this.credentials.newestVersion(owner);
+    const stored = state.keyShredded ? [] : await this.credentials.versions(owner);
+    const newest = stored.at(-1)?.version ?? 0;
     if (newest === 0) return { found: false, sealed_tokens: null, credential_version: currentVersion };
     const { accessToken } = await this.credentials.openAccess(owner, newest);
-    const refreshToken = (await this.credentials.openRefresh(owner, newest))?.refreshToken ?? null;
+    const refreshToken = (await this.credentials.openRefresh(owner, newest, stored))?.refreshToken ?? null;
     const sealed = sealJwe({
       recipient,
       plaintext: Buffer.from(JSON.stringify({ accessToken, refreshToken }), 'utf8'),

@@ -5,6 +5,7 @@ import type { Call } from '@postern/nats';
 import { callingApp, Clock, crashPoint, Serves, ServiceKeys } from '@postern/service';
 
 import { Connections, ownerOf } from '../connections.ts';
+import type { StoredVersion } from '../credential-rows.ts';
 import { Credentials } from '../credentials.ts';
 import { PendingCredentials } from '../pending-credentials.ts';
 import { openTokenSet, type CredentialOwner } from '../sealed-token-set.ts';
@@ -55,16 +56,16 @@ export class StoreCredential {
   }
 
   async #tryStoreNext({ tenantId, connectionId, boughtBy, tokenSet }: Purchase): Promise<Stored | undefined> {
-    const newestVersion = await this.credentials.newestVersion({ tenantId, connectionId });
+    const stored = await this.credentials.versions({ tenantId, connectionId });
     const state = await this.#load(tenantId, connectionId);
     const owner = ownerOf(state);
-    const repeat = await this.credentials.boughtBy(owner, boughtBy);
+    const repeat = stored.find((one) => one.boughtBy === boughtBy);
     if (repeat !== undefined) return replyOf(repeat);
     const currentVersion = requireWelcome(state, boughtBy);
-    const { tokenSet: whole, rotated } = await this.#withRefreshToken(owner, currentVersion, tokenSet);
+    const { tokenSet: whole, rotated } = await this.#withRefreshToken(owner, currentVersion, { tokenSet, stored });
     const inserted = await this.credentials.insertNext({
       owner,
-      newestVersion,
+      newestVersion: stored.at(-1)?.version ?? 0,
       currentVersion,
       boughtBy,
       tokenSet: whole,
@@ -75,8 +76,12 @@ export class StoreCredential {
   }
 
   /** A response without a refresh token leaves the old one in use. @source RFC 6749 §6 */
-  async #withRefreshToken(owner: CredentialOwner, currentVersion: number, tokenSet: TokenSet) {
-    const old = (await this.credentials.openRefresh(owner, currentVersion))?.refreshToken ?? null;
+  async #withRefreshToken(
+    owner: CredentialOwner,
+    currentVersion: number,
+    { tokenSet, stored }: { readonly tokenSet: TokenSet; readonly stored: readonly StoredVersion[] },
+  ) {
+    const old = (await this.credentials.openRefresh(owner, currentVersion, stored))?.refreshToken ?? null;
     const refreshToken = tokenSet.refreshToken ?? old;
     return { tokenSet: { ...tokenSet, refreshToken }, rotated: refreshToken !== old };
   }

@@ -1,0 +1,102 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+
+import type { WrappedKey } from './sealed-rows.ts';
+import type { ConnectionRef } from './sealed-token-set.ts';
+import { vaultSchema } from './tables.ts';
+import type { VaultDatabase } from './vault-database.ts';
+
+/** A version of a connection's credential as its table holds it, and the data key beside it. */
+export interface StoredVersion {
+  readonly version: number;
+  readonly boughtBy: string;
+  readonly credentialId: string;
+  readonly accessCiphertext: Uint8Array;
+  readonly refreshCiphertext: Uint8Array | null;
+  readonly keyGeneration: number;
+  readonly key: WrappedKey | undefined;
+}
+
+/** What is written of a new version. */
+export type NewVersion = Omit<StoredVersion, 'key'>;
+
+interface VersionRow {
+  readonly wrapped_key: string | null;
+  readonly generation: number | null;
+  readonly version: number;
+  readonly bought_by: string;
+  readonly credential_id: string;
+  readonly access_ciphertext: Buffer;
+  readonly refresh_ciphertext: Buffer | null;
+  readonly key_generation: number;
+}
+
+const credential = `${vaultSchema}.credential`;
+
+const versionsQuery = {
+  name: 'credential_versions',
+  text: `select data_key.wrapped_key, data_key.generation, credential.version, credential.bought_by,
+      credential.credential_id, credential.access_ciphertext, credential.refresh_ciphertext, credential.key_generation
+    from ${credential} left join ${vaultSchema}.data_key
+      on data_key.tenant_id = credential.tenant_id and data_key.owner_id = credential.connection_id
+    where credential.tenant_id = $1 and credential.connection_id = $2
+    order by credential.version`,
+};
+
+/** Every version of a connection's credential that is stored, the oldest first, in one round trip: there are few. */
+export async function versionsOf(
+  database: VaultDatabase,
+  { tenantId, connectionId }: ConnectionRef,
+): Promise<StoredVersion[]> {
+  const rows = await database.readInTenant(tenantId, { ...versionsQuery, values: [tenantId, connectionId] });
+  return (rows as unknown as VersionRow[]).map((row) => ({
+    version: row.version,
+    boughtBy: row.bought_by,
+    credentialId: row.credential_id,
+    accessCiphertext: row.access_ciphertext,
+    refreshCiphertext: row.refresh_ciphertext,
+    keyGeneration: row.key_generation,
+    key: row.generation === null ? undefined : { wrapped: row.wrapped_key, generation: row.generation },
+  }));
+}
+
+const newestSql = `(select coalesce(max(version), 0) from ${credential} where tenant_id = ? and connection_id = ?)`;
+
+/** The newest version in the table; 0 for none. */
+export async function newestIn(em: EntityManager, { tenantId, connectionId }: ConnectionRef): Promise<number> {
+  const [row] = await em.execute<{ newest: number }[]>(`select ${newestSql} as newest`, [tenantId, connectionId]);
+  return row?.newest ?? 0;
+}
+
+/**
+ * Inserts a version while another one is the newest, and lets go of those that the log has no use for: one statement.
+ *
+ * @returns false when the newest was another one: nothing was written.
+ */
+export async function insertVersion(
+  em: EntityManager,
+  { tenantId, connectionId }: ConnectionRef,
+  next: { readonly row: NewVersion; readonly newestVersion: number; readonly currentVersion: number },
+): Promise<boolean> {
+  const { version, boughtBy, credentialId, accessCiphertext, refreshCiphertext, keyGeneration } = next.row;
+  const sql = `with stored as (
+      insert into ${credential} (tenant_id, connection_id, version, bought_by, credential_id, access_ciphertext,
+        refresh_ciphertext, key_generation, created_at)
+      select ?, ?, ?, ?, ?, ?, ?, ?, now() where ${newestSql} = ?
+      returning version
+    ), gone as (
+      delete from ${credential} where tenant_id = ? and connection_id = ? and version < ?
+        and exists (select 1 from stored)
+    )
+    select version from stored`;
+  const ref = [tenantId, connectionId];
+  const row = [version, boughtBy, credentialId, accessCiphertext, refreshCiphertext, keyGeneration];
+  const stored = await em.execute<{ version: number }[]>(sql, [
+    ...ref,
+    ...row,
+    ...ref,
+    next.newestVersion,
+    ...ref,
+    next.currentVersion,
+  ]);
+  return stored.length > 0;
+}
