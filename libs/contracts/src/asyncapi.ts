@@ -4,6 +4,7 @@ import { Commit } from './commit.ts';
 import { Notification } from './notifications.ts';
 import { operations, type Operation } from './operations.ts';
 import { Problem } from './problem.ts';
+import { Signal } from './signal.ts';
 
 type Json = Record<string, unknown>;
 
@@ -12,6 +13,7 @@ const storedMessages = {
   connectionCommit: { address: 'connection.{epoch}.{tenant_id}.{connection_id}', payload: Commit, reader: 'services' },
   adminCommit: { address: 'admin.{tenant_id}.{aggregate}.{id}', payload: Commit, reader: 'services' },
   accessGroup: { address: 'access.{service}.{writer}', payload: AccessGroup, reader: 'audit' },
+  signal: { address: 'signal.{source}.{registration_id}.{delivery_id}', payload: Signal, reader: 'revocation' },
   notification: { address: 'notify.{tenant_id}.{type}', payload: Notification, reader: 'platforms' },
 } as const;
 

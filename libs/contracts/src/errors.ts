@@ -230,6 +230,13 @@ export const errorTable = Object.freeze({
   'provider.not_found': row(404, 'There is no such provider in the catalog', 'List them with: postern providers list.'),
   'provider.invalid': row(400, 'The provider file is not valid', 'Correct the fields named in the detail.'),
 
+  'signal.not_verified': row(
+    401,
+    'The delivery is not verified',
+    'Compare the URL and the webhook secret with those of the client registration.',
+  ),
+  'signal.too_slow': row(408, 'The body came too slowly', 'Send it again, in one go.', later),
+
   'vault.ciphertext_invalid': row(
     500,
     'A stored credential did not open',

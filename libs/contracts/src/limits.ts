@@ -52,4 +52,6 @@ export const limits = Object.freeze({
   /** Versions of one kind that a registration can have in use at a time. */
   secretsInUseMax: 3,
   listPageMax: 200,
+  /** A delivery of a provider's webhook: with its frame it fits into a message of SIGNALS. */
+  webhookBytesMax: 256 * 1024,
 });

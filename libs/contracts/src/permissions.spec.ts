@@ -38,6 +38,7 @@ test('an identity stands on what it follows, appends to and works off', () => {
   expect(streamsStoodOn('refresh')).toEqual(['connections', 'admin', 'refresh']);
   expect(streamsStoodOn('audit')).toEqual(['connections', 'admin', 'access', 'notifications']);
   expect(streamsStoodOn('gateway')).toEqual(['admin']);
+  expect(streamsStoodOn('revocation')).toEqual(['connections', 'admin', 'signals']);
 });
 
 test('only audit reads ACCESS', () => {

@@ -38,9 +38,9 @@ export const streamRights: Readonly<Record<IdentityName, StreamRights>> = Object
     work: ['refreshWorker', 'refreshScheduler'],
   },
   revocation: {
-    append: [appendConnections],
+    append: [appendConnections, 'signal.*.*.*'],
     follow: ['connections', 'admin'],
-    work: ['upstreamRevocation'],
+    work: ['upstreamRevocation', 'signalDecisions'],
   },
   audit: {
     append: [subjects.allNotifications],
@@ -56,6 +56,7 @@ const filters: Readonly<Record<StreamKey, string>> = Object.freeze({
   admin: subjects.allAdmin,
   access: subjects.allAccess,
   refresh: 'refresh.>',
+  signals: subjects.allSignals,
   notifications: subjects.allNotifications,
 });
 

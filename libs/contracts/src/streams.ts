@@ -47,7 +47,7 @@ const appendOnly = {
   duplicateWindowMs: 120_000,
 } as const;
 
-/** The streams of Postern. The log is append-only; the two working streams are kept by age or by acknowledgement. */
+/** The streams of Postern. The log is append-only; the others are kept by age or by acknowledgement. */
 export const streams = Object.freeze({
   connections: {
     ...appendOnly,
@@ -70,6 +70,18 @@ export const streams = Object.freeze({
     maxMsgsPerSubject: 1,
     maxBytes: gibibyte,
     maxMsgSizeBytes: 16 * 1024,
+  },
+  signals: {
+    ...appendOnly,
+    name: 'SIGNALS',
+    subjects: ['signal.*.*.*'],
+    // Full means: no, come again. To drop the eldest would lose what a sender was told is safe.
+    discard: 'new',
+    // It may name people: an operator can take a message out.
+    denyDelete: false,
+    denyPurge: false,
+    maxBytes: gibibyte,
+    maxAgeMs: 30 * dayMs,
   },
   notifications: {
     ...appendOnly,
@@ -123,6 +135,15 @@ export const consumers = Object.freeze({
     ackWaitMs: 60_000,
     /** What waits for a provider that is down, for days maybe, counts here and must not hold back the others. */
     maxAckPending: 65_536,
+    maxDeliver: -1,
+    deliverPolicy: 'all',
+  },
+  signalDecisions: {
+    stream: 'SIGNALS',
+    name: 'revocation-signals',
+    filterSubject: 'signal.>',
+    ackWaitMs: 60_000,
+    maxAckPending: 4_096,
     maxDeliver: -1,
     deliverPolicy: 'all',
   },

@@ -27,6 +27,13 @@ interface ConnectionRef {
   readonly epoch?: number;
 }
 
+interface SignalRef {
+  readonly source: string;
+  readonly registrationId: string;
+  /** One delivery, told once: whatever has the same is a repetition. */
+  readonly deliveryId: string;
+}
+
 /** The epoch in which a connection's subject stands; undefined for every other subject. */
 export function epochOf(subject: string): number | undefined {
   const epoch = /^connection\.([1-9]\d{0,14})\.[^.]+\.[^.]+$/.exec(subject)?.[1];
@@ -49,6 +56,9 @@ export const subjects = Object.freeze({
   refreshDue: ({ tenantId, connectionId }: { tenantId: string; connectionId: string }) =>
     tokens('refresh', 'due', tenantId, connectionId),
   allRefreshDue: 'refresh.due.>',
+  /** `source` names who speaks: a provider's webhook by the provider's id, later `ssf`. */
+  signal: ({ source, registrationId, deliveryId }: SignalRef) => tokens('signal', source, registrationId, deliveryId),
+  allSignals: 'signal.>',
   notify: ({ tenantId, type }: { tenantId: string; type: string }) => `${tokens('notify', tenantId)}.${type}`,
   notificationsOfTenant: (tenantId: string) => `${tokens('notify', tenantId)}.>`,
   allNotifications: 'notify.>',

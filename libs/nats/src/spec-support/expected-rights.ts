@@ -14,6 +14,7 @@ export const appenders: Readonly<Record<StreamKey, Readonly<Record<string, reado
   // Only its own: the middle token names the service.
   access: { 'access.*.*': ['vault'] },
   refresh: { 'refresh.schedule.*.*': ['refresh'], 'refresh.due.*.*': ['refresh'] },
+  signals: { 'signal.*.*.*': ['revocation'] },
   notifications: { 'notify.>': ['audit'] },
 };
 
@@ -22,6 +23,7 @@ export const followers: Readonly<Record<StreamKey, readonly IdentityName[]>> = {
   admin: ['gateway', ...everybodyWhoDecides],
   access: ['audit'],
   refresh: [],
+  signals: [],
   notifications: [],
 };
 
@@ -30,6 +32,7 @@ export const lookers: Readonly<Record<StreamKey, readonly IdentityName[]>> = {
   ...followers,
   access: ['vault', 'audit'],
   refresh: ['refresh'],
+  signals: ['revocation'],
   notifications: ['audit'],
 };
 
@@ -43,6 +46,7 @@ export const workers: Readonly<Record<ConsumerKey, IdentityName>> = {
   refreshScheduler: 'refresh',
   ownerNotices: 'audit',
   upstreamRevocation: 'revocation',
+  signalDecisions: 'revocation',
 };
 
 const platforms = ['platform', 'gateway', 'administrator'] as const;

@@ -1,0 +1,40 @@
+import { z } from 'zod';
+
+import { RegistrationId, TenantId } from './ids.ts';
+import { TimeMs } from './wire.ts';
+
+/**
+ * What a signal says about a grant, as the provider's file reads it.
+ *
+ * `grant_ended` names a grant that is over; `hint` is about something near it, such as a session, and must be confirmed.
+ * `suspended`, `resumed` and `scope_changed` end nothing.
+ */
+export const signalMeanings = ['grant_ended', 'hint', 'suspended', 'resumed', 'scope_changed'] as const;
+export const SignalMeaning = z.enum(signalMeanings);
+export type SignalMeaning = z.infer<typeof SignalMeaning>;
+
+/**
+ * A message of SIGNALS: what somebody outside said about grants, verified, stored before it was answered.
+ *
+ * It holds the sender's own words without their secrets, and may name people: so it is kept by age, and no event of the
+ * log holds more of it than its place.
+ */
+export const Signal = z.strictObject({
+  version: z.literal(1),
+  /** Who speaks: a provider's id, later `ssf`. */
+  source: z.string().max(64),
+  tenantId: TenantId,
+  registrationId: RegistrationId,
+  /** The sender's own id of this delivery where it signs one, else a digest of what it signed. */
+  deliveryId: z
+    .string()
+    .max(128)
+    .regex(/^[A-Za-z0-9_-]+$/),
+  /** The sender's own name for what happened. */
+  type: z.string().max(128),
+  receivedAtMs: TimeMs,
+  /** How it was verified. */
+  verified: z.strictObject({ scheme: z.string().max(64), secretVersion: z.number().int().positive() }),
+  body: z.unknown(),
+});
+export type Signal = z.infer<typeof Signal>;
