@@ -39,6 +39,13 @@ export {
 } from './sealer.ts';
 export { Secret } from './secret.ts';
 export {
+  verifyWebhook,
+  type VerifiedWebhook,
+  type WebhookSecret,
+  type WebhookVerification,
+} from './webhook-signature.ts';
+export { webhookSchemes, type WebhookDelivery, type WebhookScheme } from './webhook-schemes.ts';
+export {
   generateSigningKey,
   signedMessage,
   signer,
