@@ -11,3 +11,15 @@ export { loadCatalog, parseProviderFile, providerOf, providersDir, type Catalog 
 export { ProviderFile } from './provider-file.ts';
 export { type Provider, type ProviderEndpoints, type ProviderParameter, type RefreshPolicy } from './provider.ts';
 export { resolveProvider, type ResolvedProvider } from './resolve-provider.ts';
+export { withoutMembers } from './member-path.ts';
+export {
+  instantAt,
+  namedAccounts,
+  namedAccountsMax,
+  readDelivery,
+  type AccountName,
+  type NamedAccount,
+  type ProviderWebhook,
+  type ReadDelivery,
+  type WebhookEvent,
+} from './webhook.ts';

@@ -2,6 +2,7 @@ import { TokenEndpointAuthMethod } from '@postern/contracts';
 import { z } from 'zod';
 
 import { factOf } from './fact.ts';
+import { AccountKeys, WebhookFile } from './webhook-file.ts';
 
 /** `{name}` in a URL template stands for a parameter of the registration. */
 const UrlTemplate = z
@@ -113,7 +114,12 @@ export const ProviderFile = z
     answers: z.array(factOf(Answer)).max(32).default([]),
     /** Where the account's identity is found after an authorization. */
     account: factOf(z.enum(['id_token_sub', 'none'])),
+    /** By what the answer of the token endpoint names the account, so that signals about it can be matched. */
+    account_keys: factOf(AccountKeys).optional(),
+    /** How the provider tells us that a grant ended; not said: it does not. */
+    webhook: WebhookFile.optional(),
   })
+  .refine((file) => typesAreUnique(file.webhook), { message: 'two rows of webhook.events have one type' })
   .refine((file) => (file.discovery === undefined) !== (file.endpoints === undefined), {
     message: 'has either discovery or endpoints',
   })
@@ -140,4 +146,10 @@ function templatesKeepTheirHost(file: Parameters<typeof templatesOf>[0]): boolea
   return templatesOf(file)
     .filter((template) => template !== '{issuer}' && template.includes('{'))
     .every((template) => /^https:\/\/\{[a-z0-9_]+\}(\.[a-z0-9-]+){2,}(\/[^{}]*)?$/.test(template));
+}
+
+/** A stored signal is read again by the row of its type. */
+function typesAreUnique(webhook: WebhookFile | undefined): boolean {
+  const types = (webhook?.events ?? []).map(({ value }) => value.type);
+  return new Set(types).size === types.length;
 }

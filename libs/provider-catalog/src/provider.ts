@@ -4,6 +4,7 @@ import type { TokenEndpointAuthMethod } from '@postern/contracts';
 import type { AnswerRow } from './answer-table.ts';
 import type { Fact } from './fact.ts';
 import type { ProviderFile } from './provider-file.ts';
+import { accountNameFrom, webhookFrom, type AccountName, type ProviderWebhook } from './webhook.ts';
 
 /** A provider as code sees it: the file with its defaults, frozen. Member names are the file's, in camelCase. */
 export interface Provider {
@@ -25,6 +26,10 @@ export interface Provider {
   /** The provider's own rows, above the general rule. */
   readonly answers: readonly AnswerRow[];
   readonly account: 'id_token_sub' | 'none';
+  /** How the answer of the token endpoint names who authorized. */
+  readonly accountKeys: readonly AccountName[];
+  /** Null where the provider has none that we know of. */
+  readonly webhook: ProviderWebhook | null;
   /** Every judged statement of the file by its dotted name, for people who ask how we know. */
   readonly facts: Readonly<Record<string, Fact<unknown>>>;
 }
@@ -82,6 +87,8 @@ export function providerFrom(file: ProviderFile): Provider {
     refresh: refreshPolicyFrom(file.refresh_token),
     answers: file.answers.map(answerFrom),
     account: file.account.value,
+    accountKeys: (file.account_keys?.value ?? []).map(accountNameFrom),
+    webhook: file.webhook === undefined ? null : webhookFrom(file.webhook),
     facts: Object.fromEntries(factsOf(file)),
   });
 }
