@@ -38,11 +38,13 @@ const Credential = z.strictObject({
   accessTokenExpiresAtMs: TimeMs.nullable(),
   hasRefreshToken: z.boolean(),
   accountDigest: z.string().nullable(),
+  accountKeys: z.record(z.string(), z.string()).optional(),
   authorizedAtMs: TimeMs,
   refreshedAtMs: TimeMs.nullable(),
   boughtBy: z.union([SessionId, ClaimId]),
   endedByRefresh: EndedByRefresh.optional(),
   authorizationEndsAtMs: TimeMs.optional(),
+  suspicion: z.strictObject({ credentialVersion: CredentialVersion, position: z.number().int().positive() }).optional(),
 });
 
 const Claim = z.strictObject({

@@ -3,12 +3,15 @@ import { z } from 'zod';
 import { CarriedAuthorization, CarriedConnection, EndedByRefresh } from './carried-connection.ts';
 import { ClaimId, PlatformId, RegistrationId, SessionId } from './ids.ts';
 import { limits } from './limits.ts';
+import { SignalEvidence } from './signal.ts';
 import { Scopes, TimeMs } from './wire.ts';
 
 const ProviderWords = z.string().max(limits.providerWordsCharsMax);
 const Reason = z.string().max(limits.reasonCharsMax);
 const CredentialVersion = z.number().int().positive();
 const Digest = z.string().max(64);
+/** Keyed digests by which signals find the account, by the name of the key in the provider's file. */
+const AccountKeys = z.record(z.string().max(32), Digest);
 const Epoch = z.number().int().positive();
 const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -24,6 +27,8 @@ const Granted = z.object({
   hasRefreshToken: z.boolean(),
   /** Keyed digest of the provider's account; null where the provider names none. */
   accountDigest: Digest.nullable(),
+  /** Only where the provider names the account by more than an ID token. */
+  accountKeys: AccountKeys.optional(),
   /** Only where a refresh ends the access token of before, or may. */
   endedByRefresh: EndedByRefresh.optional(),
 });
@@ -32,7 +37,12 @@ const Granted = z.object({
 export const ReauthorizationCause = z.enum(['refresh_rejected', 'refresh_token_missing', 'refresh_interrupted']);
 
 /** Why a connection was revoked. */
-export const RevocationCause = z.enum(['requested_by_platform', 'requested_by_administrator', 'requested_by_end_user']);
+export const RevocationCause = z.enum([
+  'requested_by_platform',
+  'requested_by_administrator',
+  'requested_by_end_user',
+  'revoked_at_provider',
+]);
 
 /**
  * The events of a connection: type, version, data, and who may write them.
@@ -175,10 +185,21 @@ export const connectionEvents = Object.freeze({
     data: z.object({ endsAtMs: TimeMs }),
   },
   ConnectionRevoked: {
-    version: 1,
+    version: 2,
     writer: 'revocation',
     summary: 'From here on no lease is granted until a re-authorization.',
-    data: z.object({ cause: RevocationCause, reason: Reason.nullable() }),
+    data: z.object({
+      cause: RevocationCause,
+      reason: Reason.nullable(),
+      /** The signal that proved it; null where somebody asked us. */
+      evidence: SignalEvidence.nullable(),
+    }),
+  },
+  RevocationSuspected: {
+    version: 1,
+    writer: 'revocation',
+    summary: 'A signal hints that the grant ended, and proves nothing: a refresh of this version will tell.',
+    data: z.object({ credentialVersion: CredentialVersion, evidence: SignalEvidence }),
   },
   UpstreamRevocationCompleted: {
     version: 1,

@@ -38,3 +38,22 @@ export const Signal = z.strictObject({
   body: z.unknown(),
 });
 export type Signal = z.infer<typeof Signal>;
+
+/**
+ * The signal on which a decision rests: where it stands and when, and nothing of what it says about people.
+ *
+ * Signals go after a while; the events that name them stay.
+ */
+export const SignalEvidence = z.object({
+  source: z.string().max(64),
+  type: z.string().max(128),
+  deliveryId: z.string().max(128),
+  /** On SIGNALS. */
+  position: z.number().int().positive(),
+  /** As the sender vouches for it; null where it does not. */
+  occurredAtMs: TimeMs.nullable(),
+  receivedAtMs: TimeMs,
+  /** The account key by which the connection was found. */
+  matchedBy: z.string().max(32),
+});
+export type SignalEvidence = z.infer<typeof SignalEvidence>;

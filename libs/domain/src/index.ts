@@ -66,6 +66,7 @@ export {
   type RevokeConnection,
   type UpstreamRevocation,
 } from './connection/revoke.ts';
+export { decideOnSignal, weightOf, type DecideOnSignal, type SignalWeight } from './connection/signal.ts';
 export {
   completeAuthorization,
   completionOf,

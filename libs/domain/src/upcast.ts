@@ -51,6 +51,8 @@ export function upcasterOf({ upcasters, definitions }: UpcastingTables): (stored
 }
 
 const upcasters: UpcasterTable = Object.freeze({
+  /** Then nothing but a request ended a connection. */
+  'ConnectionRevoked.v1': (data) => ({ ...data, evidence: null }),
   /** Then there were client secrets only, and the newest was the only one in use. */
   'RegistrationSecretStored.v1': ({ secretVersion }) => ({
     kind: 'client_secret',

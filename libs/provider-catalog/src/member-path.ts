@@ -11,7 +11,9 @@ export function itemsAt(document: unknown, path: string): string[] {
   let found: unknown[] = [document];
   for (const step of path.split('.')) {
     const name = step.replace('[]', '');
-    found = found.filter((value) => isObject(value) && Object.hasOwn(value, name)).map((value) => memberOf(value, name));
+    found = found
+      .filter((value) => isObject(value) && Object.hasOwn(value, name))
+      .map((value) => memberOf(value, name));
     if (step.endsWith('[]')) found = found.flatMap((value) => (Array.isArray(value) ? (value as unknown[]) : []));
   }
   return found.map(textOf).filter((text) => text !== undefined);

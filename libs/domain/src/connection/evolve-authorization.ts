@@ -61,6 +61,7 @@ function authorized(state: Connection, data: DataOf<'ConnectionAuthorized'>, { a
       accessTokenExpiresAtMs: data.accessTokenExpiresAtMs,
       hasRefreshToken: data.hasRefreshToken,
       accountDigest: data.accountDigest,
+      ...(data.accountKeys === undefined ? {} : { accountKeys: data.accountKeys }),
       authorizedAtMs: atMs,
       refreshedAtMs: null,
       boughtBy: data.sessionId,

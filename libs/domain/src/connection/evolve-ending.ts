@@ -1,9 +1,11 @@
 import { endSession } from './evolve-authorization.ts';
+import type { DataOf } from './events.ts';
 import type { Evolvers } from './evolvers.ts';
 import type { Connection } from './state.ts';
 
 type EndingEventType =
   | 'ConnectionRevoked'
+  | 'RevocationSuspected'
   | 'UpstreamRevocationCompleted'
   | 'UpstreamRevocationFailed'
   | 'ConnectionSuspended'
@@ -22,6 +24,23 @@ function stop(state: Connection): Connection {
   };
 }
 
+/**
+ * The provider ended the grant. It needs not be told; and an end user who is authorizing again is doing so because of
+ * it, so that the session goes on.
+ */
+function endedElsewhere(state: Connection): Connection {
+  const upstreamRevocation = state.credential === null ? null : 'completed';
+  return { ...state, claim: null, interrupted: null, upstreamRevocation };
+}
+
+function suspected(state: Connection, data: DataOf<'RevocationSuspected'>): Connection {
+  const { credentialVersion, evidence } = data;
+  if (state.credential?.version !== credentialVersion) return state;
+  const { suspicion: _before, ...rest } = state.credential;
+  const suspicion = { credentialVersion, position: evidence.position };
+  return { ...state, credential: { ...rest, suspicion } };
+}
+
 function upstream(state: Connection, version: number, outcome: 'completed' | 'failed'): Connection {
   const current = state.credential?.version === version && state.upstreamRevocation === 'pending';
   return current ? { ...state, upstreamRevocation: outcome } : state;
@@ -29,11 +48,12 @@ function upstream(state: Connection, version: number, outcome: 'completed' | 'fa
 
 export const endingEvolvers: Evolvers<EndingEventType> = {
   ConnectionRevoked: (state, { cause }, { atMs }) => ({
-    ...stop(state),
+    ...(cause === 'revoked_at_provider' ? endedElsewhere(state) : stop(state)),
     authorization: 'revoked',
     revokedAtMs: atMs,
     revocationCause: cause,
   }),
+  RevocationSuspected: suspected,
   UpstreamRevocationCompleted: (state, { credentialVersion }) => upstream(state, credentialVersion, 'completed'),
   UpstreamRevocationFailed: (state, { credentialVersion, final }) =>
     final ? upstream(state, credentialVersion, 'failed') : state,

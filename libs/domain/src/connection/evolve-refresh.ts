@@ -54,6 +54,14 @@ function refreshed(state: Connection, data: DataOf<'AccessTokenRefreshed'>, { at
   };
 }
 
+/** A suspicion that came before stands behind it: the state is compared byte for byte. */
+function expiring(state: Connection, { endsAtMs }: DataOf<'AuthorizationExpiring'>): Connection {
+  if (state.credential === null) return state;
+  const { suspicion, ...rest } = state.credential;
+  const credential = { ...rest, authorizationEndsAtMs: endsAtMs };
+  return { ...state, credential: suspicion === undefined ? credential : { ...credential, suspicion } };
+}
+
 function interruptedWith(before: Interrupted | null, data: DataOf<'RefreshInterrupted'>): Interrupted {
   const { claimId, credentialVersion } = data;
   const earlier = before?.credentialVersion === credentialVersion ? before.claimIds : [];
@@ -89,10 +97,7 @@ export const refreshEvolvers: Evolvers<RefreshEventType> = {
     health: degraded(state, atMs, { reason: error, nextAttemptAtMs: null }),
   }),
   RefreshInterrupted: interrupted,
-  AuthorizationExpiring: (state, { endsAtMs }) =>
-    state.credential === null
-      ? state
-      : { ...state, credential: { ...state.credential, authorizationEndsAtMs: endsAtMs } },
+  AuthorizationExpiring: expiring,
   ReauthorizationRequired: (state, { cause, evidence }) =>
     state.authorization === 'authorized'
       ? { ...state, authorization: 'reauthorization_required', reauthorizationCause: cause, evidence }

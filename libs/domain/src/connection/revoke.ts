@@ -4,7 +4,11 @@ import { connectionEvent, providerWords, type DataOf } from './events.ts';
 import { requireExisting, requireHere, requireNotDeleted } from './guards.ts';
 import type { Connection } from './state.ts';
 
-export type RevokeConnection = DataOf<'ConnectionRevoked'>;
+/** Somebody asks us to end it; what a provider says is weighed by `decideOnSignal`. */
+export interface RevokeConnection {
+  readonly cause: Exclude<DataOf<'ConnectionRevoked'>['cause'], 'revoked_at_provider'>;
+  readonly reason: string | null;
+}
 export type RecordUpstreamRevoked = DataOf<'UpstreamRevocationCompleted'>;
 export type RecordUpstreamRevocationFailed = DataOf<'UpstreamRevocationFailed'>;
 
@@ -24,7 +28,7 @@ export type UpstreamRevocation =
 export function revokeConnection(command: RevokeConnection, state: Connection): ConnectionEvent[] {
   requireNotDeleted(state);
   if (state.authorization === 'revoked' && state.session === null) return [];
-  return [connectionEvent('ConnectionRevoked', { cause: command.cause, reason: command.reason })];
+  return [connectionEvent('ConnectionRevoked', { cause: command.cause, reason: command.reason, evidence: null })];
 }
 
 /**

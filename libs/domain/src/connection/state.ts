@@ -81,6 +81,8 @@ export interface Credential {
   readonly accessTokenExpiresAtMs: number | null;
   readonly hasRefreshToken: boolean;
   readonly accountDigest: string | null;
+  /** Only where the provider names the account by more than an ID token. */
+  readonly accountKeys?: Readonly<Record<string, string>> | undefined;
   readonly authorizedAtMs: number;
   readonly refreshedAtMs: number | null;
   /** The session or claim that brought it. */
@@ -89,6 +91,8 @@ export interface Credential {
   readonly endedByRefresh?: DataOf<'ConnectionAuthorized'>['endedByRefresh'];
   /** Only once the owner was told that the provider ends the authorization then, whatever we do. */
   readonly authorizationEndsAtMs?: number | undefined;
+  /** Only once a signal hinted that the grant ended: about which version, and where the signal stands. */
+  readonly suspicion?: { readonly credentialVersion: number; readonly position: number } | undefined;
 }
 
 /** The right to spend the refresh token of one credential version, once. */

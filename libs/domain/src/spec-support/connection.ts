@@ -1,3 +1,5 @@
+import type { SignalEvidence } from '@postern/contracts';
+
 import { connectionEvent, type DataOf } from '../connection/events.ts';
 import { connectionEvolver } from '../connection/evolve.ts';
 import { secondMs, specification, startMs, tenantId } from './given.ts';
@@ -102,7 +104,9 @@ export const the = {
   expiring: (data: Partial<DataOf<'AuthorizationExpiring'>> = {}) =>
     connectionEvent('AuthorizationExpiring', { endsAtMs: tokenEndsMs + 1_000_000 * secondMs, ...data }),
   revoked: (data: Partial<DataOf<'ConnectionRevoked'>> = {}) =>
-    connectionEvent('ConnectionRevoked', { cause: 'requested_by_platform', reason: null, ...data }),
+    connectionEvent('ConnectionRevoked', { cause: 'requested_by_platform', reason: null, evidence: null, ...data }),
+  suspected: (data: Partial<DataOf<'RevocationSuspected'>> = {}) =>
+    connectionEvent('RevocationSuspected', { credentialVersion: 1, evidence: signalEvidence(), ...data }),
   upstreamRevoked: (data: Partial<DataOf<'UpstreamRevocationCompleted'>> = {}) =>
     connectionEvent('UpstreamRevocationCompleted', { credentialVersion: 1, method: 'rfc7009', ...data }),
   upstreamFailed: (data: Partial<DataOf<'UpstreamRevocationFailed'>> = {}) =>
@@ -114,6 +118,18 @@ export const the = {
   epochClosed: (data: Partial<DataOf<'EpochClosed'>> = {}) =>
     connectionEvent('EpochClosed', { epoch: 1, nextEpoch: 2, authorization: 'authorized', ...data }),
 };
+
+/** Where a signal stands; it happened a minute after the beginning unless told otherwise. */
+export const signalEvidence = (more: Partial<SignalEvidence> = {}): SignalEvidence => ({
+  source: providerId,
+  type: 'tokens_revoked',
+  deliveryId: 'Ev1',
+  position: 7,
+  occurredAtMs: whileItLives,
+  receivedAtMs: whileItLives + secondMs,
+  matchedBy: 'team_bot',
+  ...more,
+});
 
 const granted: DataOf<'ConnectionAuthorized'> = {
   sessionId: ses(1),

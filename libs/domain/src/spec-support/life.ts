@@ -11,10 +11,21 @@ import { announceAuthorizationEnd } from '../connection/refresh-plan.ts';
 import { requireReauthorization, startRefresh } from '../connection/refresh.ts';
 import { recordUpstreamRevocationFailed, recordUpstreamRevoked, revokeConnection } from '../connection/revoke.ts';
 import { completeAuthorization, denyAuthorization, startCodeExchange } from '../connection/session.ts';
+import { decideOnSignal } from '../connection/signal.ts';
 import type { Connection } from '../connection/state.ts';
 import { resumeConnection, suspendConnection } from '../connection/suspend.ts';
 import type { MetaEvent } from '../evolver.ts';
-import { clm, endUserDigest, metaAt, owner, platformId, providerId, registrationId, ses } from './connection.ts';
+import {
+  clm,
+  endUserDigest,
+  metaAt,
+  owner,
+  platformId,
+  providerId,
+  registrationId,
+  ses,
+  signalEvidence,
+} from './connection.ts';
 import { startMs } from './given.ts';
 
 /** What somebody does, with small numbers for ids and versions, so that they meet. */
@@ -126,6 +137,14 @@ const acts = {
     interruptRefresh({ claimId: clm(n), nowMs, claimSeenOver: flag }, s),
   require: (s: Connection, { nowMs, version }: Act) =>
     requireReauthorization({ cause: 'refresh_token_missing', evidence: null, credentialVersion: version, nowMs }, s),
+  signal: (s: Connection, { n, nowMs, flag }: Act) =>
+    decideOnSignal(
+      {
+        means: flag ? 'grant_ended' : 'hint',
+        evidence: signalEvidence({ position: n + 1, occurredAtMs: n === 1 ? null : nowMs, receivedAtMs: nowMs }),
+      },
+      s,
+    ),
   revoke: (s: Connection) => revokeConnection({ cause: 'requested_by_platform', reason: null }, s),
   told: (s: Connection) =>
     recordUpstreamRevoked({ credentialVersion: s.credential?.version ?? 1, method: 'rfc7009' }, s),
