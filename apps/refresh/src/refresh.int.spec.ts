@@ -132,8 +132,8 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     );
   const revoked: ConnectionEvent = {
     type: 'ConnectionRevoked',
-    version: 1,
-    data: { cause: 'requested_by_platform', reason: null },
+    version: 2,
+    data: { cause: 'requested_by_platform', reason: null, evidence: null },
   };
 
   test('fifty callers at two instances cause one token call, and the rotated token is kept', async () => {

@@ -15,6 +15,24 @@ export const revocationLimits = Object.freeze({
   confirmationMarginMs: 250,
   /** Between two questions to vaults of which some did not confirm. */
   confirmationPauseMs: 50,
+  /** How long one waits for the end of a feed: at the start, and for something that may have been written just now. */
+  feedReadyWaitMs: 30 * secondMs,
+  catchUpWaitMs: 2 * secondMs,
+  /** Strangers who name what was never there make us look at the end of the log no oftener. */
+  catchUpIntervalMs: secondMs,
+  /** A provider sends a delivery in one go, and some wait three seconds for the answer. */
+  webhookBodyTimeoutMs: 5 * secondMs,
+  webhookUnfinishedBytesMax: 64 * 1024 * 1024,
+  /** How far the time that a sender signed may be from ours. */
+  webhookAgeMsMax: 300 * secondMs,
+  webhookDepthMax: 32,
+  /** Webhook secrets stay in memory so long; a delivery that fits none of them makes us ask for newer ones. */
+  webhookSecretsCachedMs: 60 * secondMs,
+  webhookSecretsAgeMsMin: 2 * secondMs,
+  webhookSecretsCachedMax: 1_000,
+  /** Deliveries of one path that are not verified, before they are only counted. */
+  unverifiedBurstMax: 30,
+  unverifiedPerSecondMax: 1,
   upstreamConcurrencyMax: 32,
   /** Telling a provider is tried again after this long at first, doubling up to the longest. */
   upstreamRetryDelayMsMin: secondMs,

@@ -12,6 +12,11 @@ import { ProviderClients } from './upstream-revocation/provider-clients.ts';
 import { UpstreamDebt } from './upstream-revocation/upstream-debt.ts';
 import { UpstreamRevocation } from './upstream-revocation/upstream-revocation.ts';
 import { VaultSecrets } from './upstream-revocation/vault-secrets.ts';
+import { Registrations } from './webhooks/registrations.ts';
+import { SignalStore } from './webhooks/signal-store.ts';
+import { WebhookIntake } from './webhooks/webhook-intake.ts';
+import { WebhookRoute } from './webhooks/webhook-route.ts';
+import { WebhookSecrets } from './webhooks/webhook-secrets.ts';
 
 @Module({
   controllers: [UpstreamRevocation],
@@ -27,6 +32,11 @@ import { VaultSecrets } from './upstream-revocation/vault-secrets.ts';
     VaultSecrets,
     ProviderClients,
     UpstreamDebt,
+    Registrations,
+    WebhookSecrets,
+    SignalStore,
+    WebhookIntake,
+    WebhookRoute,
   ],
 })
 export class RevocationModule {}

@@ -207,6 +207,14 @@ export const httpRoutes = Object.freeze({
     }),
     status: 302,
   }),
+  webhook: route({
+    app: 'revocation',
+    method: 'POST',
+    path: '/webhooks/{provider}/{registration_id}',
+    summary: "Takes a provider's webhook, signed as its provider signs; answers when what it says is stored.",
+    auth: 'none',
+    status: 200,
+  }),
 });
 
 export type HttpRouteKey = keyof typeof httpRoutes;

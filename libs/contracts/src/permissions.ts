@@ -40,6 +40,7 @@ export const streamRights: Readonly<Record<IdentityName, StreamRights>> = Object
   revocation: {
     append: [appendConnections, 'signal.*.*.*'],
     follow: ['connections', 'admin'],
+    peek: ['signals'],
     work: ['upstreamRevocation', 'signalDecisions'],
   },
   audit: {

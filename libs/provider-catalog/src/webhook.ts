@@ -43,7 +43,7 @@ export interface NamedAccount {
 /** What a verified delivery is. */
 export type ReadDelivery =
   | { readonly kind: 'handshake'; readonly answer: string }
-  | { readonly kind: 'event'; readonly event: WebhookEvent }
+  | { readonly kind: 'event'; readonly event: WebhookEvent; readonly deliveryId: string | null }
   | { readonly kind: 'other' };
 
 /** More accounts than this in one delivery are a mistake or an attack. */
@@ -75,7 +75,7 @@ export function accountNameFrom({ key, members, unless }: AccountNameFile): Acco
 
 /** What a delivery is by its body and headers; nothing here was verified by this. */
 export function readDelivery(
-  { handshake, events }: ProviderWebhook,
+  { handshake, events, deliveryIdMember }: ProviderWebhook,
   { body, headers }: { body: unknown; headers: Readonly<Record<string, string | undefined>> },
 ): ReadDelivery {
   const stands = (when: Readonly<Record<string, string>>) =>
@@ -87,7 +87,9 @@ export function readDelivery(
   const event = events.find(
     (row) => stands(row.when) && Object.entries(row.headers).every(([name, word]) => headers[name] === word),
   );
-  return event === undefined ? { kind: 'other' } : { kind: 'event', event };
+  if (event === undefined) return { kind: 'other' };
+  const deliveryId = deliveryIdMember === null ? undefined : textAt(body, deliveryIdMember);
+  return { kind: 'event', event, deliveryId: deliveryId ?? null };
 }
 
 /**

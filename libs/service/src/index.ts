@@ -13,6 +13,8 @@ export { Counter, Histogram, Metrics, secondsBuckets, type Labels } from './metr
 export { OAuthEndpoint } from './oauth-endpoint.ts';
 export { OperationsClient, type AskEveryOptions, type AskOptions } from './operations-client.ts';
 export { printable, printableError, type PrintableError } from './printable.ts';
+export { RawBodies, type RawBodyLimits } from './raw-body.ts';
+export { RawRoutes, type RawHandler, type RawReply, type RawRequest } from './raw-routes.ts';
 export { ReadinessRegistry } from './readiness.ts';
 export type { ReadinessAnswer, ReadinessCheck, ReadinessReport } from './readiness.ts';
 export { correlationHeader, correlationId, currentCorrelationId } from './request-context.ts';

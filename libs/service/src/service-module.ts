@@ -13,6 +13,7 @@ import { Logger } from './logger.ts';
 import { Metrics } from './metrics.ts';
 import { OperationsClient } from './operations-client.ts';
 import { ProblemFilter } from './problem-filter.ts';
+import { RawRoutes } from './raw-routes.ts';
 import { ReadinessRegistry } from './readiness.ts';
 import { ServiceConfig } from './service-config.ts';
 import { ServiceIdentity } from './service-identity.ts';
@@ -34,7 +35,7 @@ export interface ServiceParts {
 /**
  * Gives every provider of an app, by class: its configuration (by its own class and by `ServiceConfig`), `Logger`,
  * `Bus`, `EventLogs`, `Trust`, `CommitReader`, `ServiceKeys`, `OperationsClient`, `ClientCredentials`,
- * `Clock`, `Metrics`, `ReadinessRegistry`, `ServiceIdentity`.
+ * `Clock`, `Metrics`, `ReadinessRegistry`, `ServiceIdentity`, `RawRoutes`.
  *
  * It is global: `startService` puts it beside the app's module, which imports nothing of it.
  */
@@ -47,8 +48,8 @@ export class ServiceModule {
       global: true,
       imports: [DiscoveryModule],
       controllers: [HealthController],
-      providers: [...providers, OperationsClient, ClientCredentials, DiscoveredEndpoints, ProblemFilter],
-      exports: [...providers.map(tokenOf), OperationsClient, ClientCredentials],
+      providers: [...providers, OperationsClient, ClientCredentials, DiscoveredEndpoints, ProblemFilter, RawRoutes],
+      exports: [...providers.map(tokenOf), OperationsClient, ClientCredentials, RawRoutes],
     };
   }
 }

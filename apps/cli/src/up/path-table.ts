@@ -8,6 +8,7 @@ const table: readonly (readonly [prefix: string, app: AppName])[] = [
   ['/asyncapi.json', 'gateway'],
   ['/connect/', 'authorization'],
   ['/oauth/callback/', 'authorization'],
+  ['/webhooks/', 'revocation'],
 ];
 
 /** The app for a path, or none. A prefix that ends in a slash covers what stands below it. */

@@ -20,6 +20,8 @@ export class SmallVault {
   readonly tokens = new Map<string, HeldTokens>();
   /** By registration id. */
   readonly clientSecrets = new Map<string, string>();
+  /** By registration id, oldest first. */
+  readonly webhookSecrets = new Map<string, string[]>();
   /** What happened here, in order. */
   readonly seen: string[] = [];
   /** What it makes of a question to confirm. */
@@ -40,7 +42,13 @@ export class SmallVault {
 
   async start(): Promise<this> {
     const bus = await this.#world.bus('vault');
-    const endpoints = [this.#confirms(), this.#releasesTokens(), this.#releasesSecrets(), this.#shreds()];
+    const endpoints = [
+      this.#confirms(),
+      this.#releasesTokens(),
+      this.#releasesSecrets(),
+      this.#releasesWebhookSecrets(),
+      this.#shreds(),
+    ];
     const metadata = { instance: this.instance };
     this.#served = await serveOperations(bus, { name: 'vault', version: '0.0.1', endpoints, metadata });
     return this;
@@ -85,6 +93,17 @@ export class SmallVault {
       await this.beforeSecret?.();
       const secret = this.clientSecrets.get(registrationId) ?? 'unknown';
       return { sealed_secret: this.#sealed(secret), secret_version: 1 };
+    });
+  }
+
+  #releasesWebhookSecrets(): Endpoint {
+    return endpoint(operations.releaseWebhookSecrets, async ({ registration_id: registrationId }) => {
+      this.seen.push('asked for webhook secrets');
+      if (this.releaseFault !== undefined) throw this.releaseFault;
+      const held = this.webhookSecrets.get(registrationId) ?? [];
+      return {
+        secrets: held.map((secret, index) => ({ sealed_secret: this.#sealed(secret), secret_version: index + 1 })),
+      };
     });
   }
 

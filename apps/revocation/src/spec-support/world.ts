@@ -1,7 +1,16 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { newId, type Actor, type AdminEvent, type IdentityName, type TrustBundle } from '@postern/contracts';
+import {
+  newId,
+  Signal,
+  streams,
+  type Actor,
+  type AdminEvent,
+  type IdentityName,
+  type TrustBundle,
+} from '@postern/contracts';
+
 import { generateSealingKey, generateSigningKey } from '@postern/crypto';
 import { connectionEvolver, evolverOf, upcast, type Connection } from '@postern/domain';
 import {
@@ -172,6 +181,42 @@ export class World {
     const created: AdminEvent = { type: 'PlatformCreated', version: 1, data: { name: 'Platform', returnUrls: [] } };
     await this.configured(created, { ...party, id: party.platformId });
     return party;
+  }
+
+  /** A client registration at a provider of the catalog. */
+  async newRegistration({ tenantId }: Party, providerId: string): Promise<string> {
+    const registrationId = newId('registration');
+    const created: AdminEvent = {
+      type: 'RegistrationCreated',
+      version: 1,
+      data: {
+        providerId,
+        displayName: 'An app of ours',
+        clientId: 'our-client',
+        tokenEndpointAuthMethod: 'client_secret_post',
+        parameters: {},
+        scopes: [],
+      },
+    };
+    await this.configured(created, { tenantId, id: registrationId });
+    return registrationId;
+  }
+
+  /** The messages of SIGNALS about a registration. */
+  async signalsOf(source: string, registrationId: string): Promise<Signal[]> {
+    const bus = await this.bus('provisioner');
+    const signals: Signal[] = [];
+    for (let seq = 1; ; seq += 1) {
+      const query = { seq, next_by_subj: `signal.${source}.${registrationId}.*` };
+      const answer = await bus.connection.request(
+        `$JS.API.STREAM.MSG.GET.${streams.signals.name}`,
+        JSON.stringify(query),
+      );
+      const { message } = answer.json<{ message?: { seq: number; data: string } }>();
+      if (message === undefined) return signals;
+      signals.push(Signal.parse(JSON.parse(Buffer.from(message.data, 'base64').toString('utf8'))));
+      seq = message.seq;
+    }
   }
 
   /** An authorized connection of a platform. */

@@ -39,6 +39,7 @@ export const lookers: Readonly<Record<StreamKey, readonly IdentityName[]>> = {
 /** Who reads single messages of a stream that it does not follow. */
 export const peekers: Readonly<Partial<Record<StreamKey, readonly IdentityName[]>>> = {
   refresh: ['refresh'],
+  signals: ['revocation'],
 };
 
 export const workers: Readonly<Record<ConsumerKey, IdentityName>> = {
