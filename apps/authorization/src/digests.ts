@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { keyedDigest } from '@postern/crypto';
-import type { ProviderAccount } from '@postern/provider-client';
+import type { NamedAccount } from '@postern/provider-catalog';
+import { accountKeyDigest, type AccountScope, type ProviderAccount } from '@postern/provider-client';
 
 import { AuthorizationConfig } from './authorization-config.ts';
 
@@ -22,5 +23,12 @@ export class Digests {
   account(tenantId: string, account: ProviderAccount | null): string | null {
     if (account === null) return null;
     return keyedDigest(this.#config.digestKey.reveal(), 'provider account', tenantId, account.issuer, account.subject);
+  }
+
+  /** The same account by the names that signals will use; undefined where the provider's file knows none. */
+  accountKeys(scope: AccountScope, accounts: readonly NamedAccount[]): Record<string, string> | undefined {
+    if (accounts.length === 0) return undefined;
+    const key = this.#config.digestKey.reveal();
+    return Object.fromEntries(accounts.map((account) => [account.key, accountKeyDigest(key, scope, account)]));
   }
 }

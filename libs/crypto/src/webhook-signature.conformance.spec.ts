@@ -84,7 +84,7 @@ describe.each(webhookSchemes)('%s', (scheme) => {
   });
 
   test('a header that is missing, empty, cut or longer: not verified', async () => {
-    for (const [name, value] of Object.entries(await headers())) {
+    for (const [name, value] of Object.entries<string>(await headers())) {
       for (const wrong of [undefined, '', value.slice(0, -2), `${value}ab`, 'v0=', 'sha256=', 't=,v1=', 'v1,']) {
         const changed = { ...(await headers()), [name]: wrong } as Headers;
         expect([name, wrong, verify(scheme, deliveryOf(changed))]).toEqual([name, wrong, undefined]);

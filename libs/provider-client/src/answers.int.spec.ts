@@ -8,6 +8,9 @@ import { join } from 'node:path';
 
 import { generalAnswers, loadCatalog, providerOf, type AnswerRow, type Provider } from '@postern/provider-catalog';
 
+import { Secret } from '@postern/crypto';
+
+import { accountKeyDigest } from './index.ts';
 import { clientAt, clientSecret, nowMs, refreshToken, TokenServer } from './spec-token-server.ts';
 
 const catalog = loadCatalog();
@@ -253,6 +256,50 @@ describe('a token answer that is not quite the standard', () => {
       tokenSet: { grantedScopes: ['commands', 'incoming-webhook'], accessTokenExpiresAtMs: nowMs + 43_200_000 },
     });
     expect(await refresh()).toMatchObject({ kind: 'failed', error: 'invalid_answer' });
+  });
+});
+
+describe('the account that an answer names', () => {
+  const exchange = async (id: string) => {
+    const client = clientAt(server.url, providerOf(catalog, id));
+    const parameters = new URLSearchParams({ code: 'c', state: 's' });
+    const callback = await client.readCallback({ parameters, expectedState: 's' });
+    if (callback.kind === 'denied') throw new Error('denied');
+    const code = { callback, redirectUri: 'https://postern.example/cb', codeVerifier: Secret.from('v'.repeat(43)) };
+    return await client.exchangeCode({ ...code, nonce: null, requestedScopes: [] });
+  };
+  const slackAnswer = { ok: true, access_token: 'xoxb-1', token_type: 'bot', team: { id: 'T1' }, bot_user_id: 'U2' };
+
+  test('is told by the keys of the provider’s file', async () => {
+    server.answers(200, slackAnswer);
+    expect(await exchange('slack')).toMatchObject({
+      accountKeys: [
+        { key: 'team', values: ['T1'] },
+        { key: 'team_bot', values: ['T1', 'U2'] },
+      ],
+    });
+    server.answers(200, slackAnswer);
+    expect(await exchange('linear')).toMatchObject({ kind: 'failed' });
+    server.answers(200, { ...slackAnswer, token_type: 'bearer' });
+    expect(await exchange('linear')).toMatchObject({ kind: 'exchanged', accountKeys: [] });
+  });
+
+  test('has another digest for another tenant, provider, key and account, and the same for the same', () => {
+    const key = Buffer.alloc(32, 1);
+    const [scope, account] = [
+      { tenantId: 'ten_a', providerId: 'slack' },
+      { key: 'team', values: ['T1'] },
+    ];
+    const digests = [
+      accountKeyDigest(key, scope, account),
+      accountKeyDigest(key, { ...scope, tenantId: 'ten_b' }, account),
+      accountKeyDigest(key, { ...scope, providerId: 'stripe' }, account),
+      accountKeyDigest(key, scope, { ...account, key: 'team_bot' }),
+      accountKeyDigest(key, scope, { ...account, values: ['T', '1'] }),
+      accountKeyDigest(Buffer.alloc(32, 2), scope, account),
+    ];
+    expect(new Set(digests).size).toBe(digests.length);
+    expect(accountKeyDigest(key, scope, { ...account })).toBe(digests[0]);
   });
 });
 

@@ -1,3 +1,4 @@
+export { accountKeyDigest, type AccountScope } from './account-key-digest.ts';
 export { type AuthorizationRequest } from './authorization-url.ts';
 export { type Callback } from './callback.ts';
 export {

@@ -1,4 +1,5 @@
 import type { TokenSet } from '@postern/contracts';
+import type { NamedAccount } from '@postern/provider-catalog';
 
 /** The provider said no to the code or the refresh token: trying again is useless. */
 export interface Rejected {
@@ -43,6 +44,8 @@ export interface Exchanged {
   readonly kind: 'exchanged';
   readonly tokenSet: TokenSet;
   readonly account: ProviderAccount | null;
+  /** The account by the keys of the provider's file, by which a signal about it will name it. */
+  readonly accountKeys: readonly NamedAccount[];
 }
 
 /** A refresh token was spent. */

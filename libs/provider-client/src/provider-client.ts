@@ -1,6 +1,7 @@
 import { limits, PosternError } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import {
+  namedAccounts,
   resolveProvider,
   type Provider,
   type ProviderEndpoints,
@@ -159,7 +160,8 @@ export class ProviderClient {
         const answer = await oauth.processAuthorizationCodeResponse(server, this.#client, response, options);
         const context = { provider: this.#provider, scopesOtherwise: requestedScopes, refreshTokenOtherwise: null };
         const tokenSet = tokenSetFrom({ answer, ...context, sentAtMs });
-        return { kind: 'exchanged' as const, tokenSet, account: accountFrom(answer) };
+        const accountKeys = namedAccounts(this.#provider.accountKeys, answer);
+        return { kind: 'exchanged' as const, tokenSet, account: accountFrom(answer), accountKeys };
       },
     });
   }

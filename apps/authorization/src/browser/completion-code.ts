@@ -13,6 +13,7 @@ const CompletionCode = z.object({
   platformId: PlatformId,
   connectionId: ConnectionId,
   accountDigest: z.string().nullable(),
+  accountKeys: z.record(z.string(), z.string()).optional(),
   expiresAtMs: TimeMs,
 });
 export type CompletionCode = z.infer<typeof CompletionCode>;

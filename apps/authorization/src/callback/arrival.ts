@@ -76,7 +76,7 @@ export class Arrival {
     const redirectUri = this.#providers.redirectUri(registration);
     const outcome = await client.exchangeCode({ callback, ...exchangeOf(sent, session), redirectUri });
     if (outcome.kind !== 'exchanged') return await this.#failed(sent, session, outcome);
-    return await this.#keep(outcome, { sent, session, platformId: connection.platformId });
+    return await this.#keep(outcome, { sent, session, connection });
   }
 
   async #openSession(sent: SentState): Promise<{ session: OpenSession; connection: Connection }> {
@@ -109,8 +109,8 @@ export class Arrival {
   }
 
   async #keep(
-    { tokenSet, account }: Exchanged,
-    { sent, session, platformId }: { sent: SentState; session: OpenSession; platformId: string },
+    { tokenSet, account, accountKeys }: Exchanged,
+    { sent, session, connection }: { sent: SentState; session: OpenSession; connection: Connection },
   ): Promise<URL> {
     const { sessionId, tenantId, connectionId } = sent;
     try {
@@ -120,12 +120,14 @@ export class Arrival {
       await this.#deny(sent, { stage: 'exchange', error: 'not_stored', errorDescription: null });
       return backTo(session.returnUrl, { session_id: sessionId, error: exchangeFailed });
     }
+    const { platformId, providerId } = connection;
     const code = sealCompletionCode(this.#config.cookieKey, {
       sessionId,
       tenantId,
       connectionId,
       platformId,
       accountDigest: this.#digests.account(tenantId, account),
+      accountKeys: this.#digests.accountKeys({ tenantId, providerId }, accountKeys),
       expiresAtMs: session.expiresAtMs,
     });
     return backTo(session.returnUrl, { session_id: sessionId, code });

@@ -75,7 +75,9 @@ export class CompleteSession {
           { tenantId: code.tenantId, id: code.connectionId },
           (connection, { nowMs }) => {
             const known = { ...completion, ...promoted, ...this.#endedByRefresh(connection) };
-            return completeAuthorization({ ...known, accountDigest: code.accountDigest, nowMs }, connection);
+            const { accountDigest, accountKeys } = code;
+            const account = accountKeys === undefined ? { accountDigest } : { accountDigest, accountKeys };
+            return completeAuthorization({ ...known, ...account, nowMs }, connection);
           },
           { actor: { type: 'platform', id: platformId }, fromLeader: true, ...commitOrigin() },
         );

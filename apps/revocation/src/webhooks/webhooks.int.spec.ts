@@ -189,7 +189,9 @@ await describeWithServer('nats-server', 'webhooks', () => {
       expect(await post(`slack/${slack}`, body, headers)).toMatchObject({ status: 200 });
       expect(vault.seen.filter((what) => what === 'asked for webhook secrets')).toHaveLength(1);
       const signals = await world.signalsOf('slack', slack);
-      expect(signals.map(({ verified }) => verified.secretVersion).toSorted()).toEqual([1, 2]);
+      expect(signals.map(({ verified }) => verified.secretVersion).toSorted((one, other) => one - other)).toEqual([
+        1, 2,
+      ]);
     });
 
     test('that cannot be had makes the sender come again', async () => {
@@ -232,7 +234,7 @@ await describeWithServer('nats-server', 'webhooks', () => {
     test('a flood is counted only, and drops nothing that is verified', async () => {
       const answers = await Promise.all(Array.from({ length: 60 }, () => post(`slack/${slack}`, body, wrong())));
       const statuses = new Set(answers.map(({ status }) => status));
-      expect([...statuses].toSorted()).toEqual([401, 429]);
+      expect(statuses).toEqual(new Set([401, 429]));
       const [limited] = answers.filter(({ status }) => status === 429);
       expect(Number(limited?.headers.get('retry-after'))).toBeGreaterThan(0);
       expect(await toSlack(revoked())).toMatchObject({ status: 200 });
