@@ -23,7 +23,7 @@ const table: Record<string, readonly string[]> = {
   'apps/authorization': egress,
   'apps/vault': [...core, 'keyring', 'persistence'],
   'apps/refresh': egress,
-  'apps/revocation': egress,
+  'apps/revocation': [...egress, 'persistence'],
   'apps/audit': core,
   'apps/cli': [...core, 'keyring', 'persistence', 'provider-catalog', 'servers', 'testing'],
 };
@@ -31,7 +31,7 @@ const table: Record<string, readonly string[]> = {
 /** The only app that starts the others is the supervisor: it loads them by name, never by import (docs/adr/0002). */
 const thirdPartyDoors: Record<string, readonly string[]> = {
   '@nats-io/': ['libs/nats'],
-  '@mikro-orm/': ['libs/persistence', 'apps/vault'],
+  '@mikro-orm/': ['libs/persistence', 'apps/vault', 'apps/revocation'],
   oauth4webapi: ['libs/provider-client'],
   pino: ['libs/service'],
   '@opentelemetry/': ['libs/service'],

@@ -12,6 +12,7 @@ import { exitCodes } from './output/exit-code.ts';
 import { providerCommands } from './providers/commands.ts';
 import { refreshCommands } from './refresh/commands.ts';
 import { createRunCommand } from './run-command.ts';
+import { signalCommands } from './signals/commands.ts';
 
 const defaultPort = 7420;
 const identityTtlSMin = 10;
@@ -78,6 +79,7 @@ export function createProgram(): Command {
   adminCommands(program, run);
   connectionCommands(program, run);
   refreshCommands(program, run);
+  signalCommands(program, run);
   eventCommands(program, run);
   auditCommands(program, run);
   keyCommands(program, run);

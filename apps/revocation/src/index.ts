@@ -10,3 +10,4 @@ export const revocationService: ServiceDefinition = {
   config: RevocationConfig,
 };
 export { revocationService as service };
+export { revocationGrants, revocationMigrations, revocationSchema } from './accounts/tables.ts';

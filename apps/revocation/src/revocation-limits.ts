@@ -1,4 +1,4 @@
-import { consumers } from '@postern/contracts';
+import { consumers, limits } from '@postern/contracts';
 
 const secondMs = 1_000;
 const hourMs = 3_600 * secondMs;
@@ -33,6 +33,20 @@ export const revocationLimits = Object.freeze({
   /** Deliveries of one path that are not verified, before they are only counted. */
   unverifiedBurstMax: 30,
   unverifiedPerSecondMax: 1,
+  databaseConnectionsMax: 8,
+  /** How many connections are written to the index at a time. */
+  indexBatchMax: 500,
+  indexRetryMs: secondMs,
+  /** How long a signal waits for the index to have read the log. */
+  indexWaitMs: 5 * secondMs,
+  signalConcurrencyMax: 32,
+  /** How many connections of one signal are decided at a time. */
+  signalFanOutMax: 16,
+  /** A signal that nobody matches comes back, since somebody may be authorizing just now, until nobody can be. */
+  unmatchedRetryDelayMsMin: 2 * secondMs,
+  unmatchedRetryDelayMsMax: 60 * secondMs,
+  unmatchedRetriedMs: limits.sessionTtlMs + 60 * secondMs,
+  signalWorkingIntervalMs: Math.floor(consumers.signalDecisions.ackWaitMs / 3),
   upstreamConcurrencyMax: 32,
   /** Telling a provider is tried again after this long at first, doubling up to the longest. */
   upstreamRetryDelayMsMin: secondMs,

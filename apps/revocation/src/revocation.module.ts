@@ -1,5 +1,8 @@
 import { Module } from '@nestjs/common';
 
+import { AccountIndex } from './accounts/account-index.ts';
+import { AccountRows } from './accounts/account-rows.ts';
+import { RevocationDatabase } from './accounts/revocation-database.ts';
 import { Confirmation } from './confirmation/confirmation.ts';
 import { VaultRoster } from './confirmation/vault-roster.ts';
 import { ConnectionCommands } from './connection-commands.ts';
@@ -7,6 +10,11 @@ import { Connections } from './connections.ts';
 import { DeleteConnection } from './delete-connection/delete-connection.ts';
 import { Directory } from './directory.ts';
 import { RevokeConnection } from './revoke-connection/revoke-connection.ts';
+import { ConfirmHint } from './signals/confirm-hint.ts';
+import { DecideSignals } from './signals/decide-signals.ts';
+import { ListSignals } from './signals/list-signals.ts';
+import { WeighSignal } from './signals/weigh-signal.ts';
+import { WeighedSignals } from './signals/weighed-signals.ts';
 import { SuspendConnection } from './suspend-connection/suspend-connection.ts';
 import { ProviderClients } from './upstream-revocation/provider-clients.ts';
 import { UpstreamDebt } from './upstream-revocation/upstream-debt.ts';
@@ -19,7 +27,7 @@ import { WebhookRoute } from './webhooks/webhook-route.ts';
 import { WebhookSecrets } from './webhooks/webhook-secrets.ts';
 
 @Module({
-  controllers: [UpstreamRevocation],
+  controllers: [UpstreamRevocation, DecideSignals],
   providers: [
     Connections,
     Directory,
@@ -37,6 +45,13 @@ import { WebhookSecrets } from './webhooks/webhook-secrets.ts';
     SignalStore,
     WebhookIntake,
     WebhookRoute,
+    RevocationDatabase,
+    AccountRows,
+    AccountIndex,
+    ConfirmHint,
+    WeighSignal,
+    WeighedSignals,
+    ListSignals,
   ],
 })
 export class RevocationModule {}

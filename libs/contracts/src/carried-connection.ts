@@ -44,7 +44,7 @@ const Credential = z.strictObject({
   boughtBy: z.union([SessionId, ClaimId]),
   endedByRefresh: EndedByRefresh.optional(),
   authorizationEndsAtMs: TimeMs.optional(),
-  suspicion: z.strictObject({ credentialVersion: CredentialVersion, position: z.number().int().positive() }).optional(),
+  signal: z.strictObject({ credentialVersion: CredentialVersion, position: z.number().int().positive() }).optional(),
 });
 
 const Claim = z.strictObject({

@@ -235,6 +235,12 @@ export const errorTable = Object.freeze({
     'The delivery is not verified',
     'Compare the URL and the webhook secret with those of the client registration.',
   ),
+  'signal.index_unavailable': row(
+    503,
+    'The index of accounts cannot be reached',
+    'Signals wait until it can; try again after Retry-After.',
+    later,
+  ),
   'signal.too_slow': row(408, 'The body came too slowly', 'Send it again, in one go.', later),
 
   'vault.ciphertext_invalid': row(

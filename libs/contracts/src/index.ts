@@ -107,7 +107,7 @@ export { RefreshDue } from './refresh-due.ts';
 export { consumers, streams, type ConsumerKey, type ConsumerSpec, type StreamKey, type StreamSpec } from './streams.ts';
 export { adminAggregates, currentEpoch, epochOf, inboxPrefix, subjects, type AdminAggregate } from './subjects.ts';
 export { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
-export { Signal, SignalEvidence, SignalMeaning, signalMeanings } from './signal.ts';
+export { Signal, SignalEvidence, SignalMeaning, signalMeanings, SignalOutcome, WeighedSignal } from './signal.ts';
 export { TokenSet } from './token-set.ts';
 export { TrustBundle } from './trust.ts';
 export { KeysRetired, KeysRewrapped, KeysStatus } from './vault-keys.ts';

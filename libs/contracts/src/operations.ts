@@ -16,6 +16,7 @@ import {
 import { Freshness } from './freshness.ts';
 import { limits } from './limits.ts';
 import { RefreshStatus } from './refresh-status.ts';
+import { WeighedSignal } from './signal.ts';
 import { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
 import {
   KeysRetired,
@@ -217,7 +218,7 @@ export const operations = Object.freeze({
   }),
   refreshConnection: operation('connections.refresh', {
     owner: 'refresh',
-    callers: [...platformCallers, 'vault'],
+    callers: [...platformCallers, 'vault', 'revocation'],
     scope: 'platform',
     summary: 'Refreshes a connection now and answers with the outcome.',
     request: z.strictObject({
@@ -302,6 +303,22 @@ export const operations = Object.freeze({
       limit: z.number().int().min(1).max(limits.listPageMax).optional(),
     }),
     reply: z.object({ events: z.array(EventView), next: Position.nullable() }),
+  }),
+
+  listSignals: operation('signals.list', {
+    owner: 'revocation',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: "Tells what a tenant's providers said of grants, newest first, and what came of it.",
+    request: z.strictObject({
+      tenant_id: TenantId,
+      /** Only those that named no connection. */
+      unmatched: z.boolean().optional(),
+      /** Only those before this position. */
+      before: Position.optional(),
+      limit: z.number().int().min(1).max(limits.listPageMax).optional(),
+    }),
+    reply: z.object({ signals: z.array(WeighedSignal), next: Position.nullable() }),
   }),
 
   storeCredential: operation('vault.credentials.store', {

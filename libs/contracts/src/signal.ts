@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { RegistrationId, TenantId } from './ids.ts';
-import { TimeMs } from './wire.ts';
+import { Timestamp, TimeMs } from './wire.ts';
 
 /**
  * What a signal says about a grant, as the provider's file reads it.
@@ -57,3 +57,32 @@ export const SignalEvidence = z.object({
   matchedBy: z.string().max(32),
 });
 export type SignalEvidence = z.infer<typeof SignalEvidence>;
+
+/** What came of a signal, over all connections that it named; the strongest counts. */
+export const SignalOutcome = z.enum([
+  'revoked',
+  'suspected',
+  'recorded',
+  'outdated',
+  'moot',
+  'unmatched',
+  'unreadable',
+]);
+export type SignalOutcome = z.infer<typeof SignalOutcome>;
+
+/** A signal as administrators see it: what it says about people stands on SIGNALS alone. */
+export const WeighedSignal = z.object({
+  position: z.number().int(),
+  source: z.string(),
+  registration_id: z.string(),
+  type: z.string(),
+  delivery_id: z.string(),
+  received_at: Timestamp,
+  outcome: SignalOutcome,
+  /** How many connections it named, and what became of them. */
+  matched: z.number().int(),
+  revoked: z.number().int(),
+  suspected: z.number().int(),
+  weighed_at: Timestamp,
+});
+export type WeighedSignal = z.infer<typeof WeighedSignal>;

@@ -143,7 +143,8 @@ export const consumers = Object.freeze({
     name: 'revocation-signals',
     filterSubject: 'signal.>',
     ackWaitMs: 60_000,
-    maxAckPending: 4_096,
+    /** What waits for a connection to appear counts here. */
+    maxAckPending: 65_536,
     maxDeliver: -1,
     deliverPolicy: 'all',
   },

@@ -31,6 +31,12 @@ export interface Database {
    */
   readInTenant(tenantId: string, query: TenantQuery): Promise<Row[]>;
   /**
+   * Runs work in one transaction without a tenant: only the tables of `sharedTables` have rows there.
+   *
+   * @effect as `inTenant`. @throws {PosternError} as `inTenant`
+   */
+  inNoTenant<T>(work: (em: EntityManager) => Promise<T>): Promise<T>;
+  /**
    * Refuses to go on when the role could step over row-level security or a table stands outside it.
    *
    * @throws {PosternError} `config.invalid`
@@ -47,6 +53,8 @@ export interface DatabaseOptions {
   readonly entities: readonly EntitySchema[];
   readonly schema: string;
   readonly poolMax: number;
+  /** Tables that hold nothing of any tenant, such as how far a log was read: the named exceptions from the wall. */
+  readonly sharedTables?: readonly string[];
   /** What the app says when the database cannot be reached. */
   readonly unavailableCode: ErrorCode;
 }
@@ -57,7 +65,7 @@ export interface DatabaseOptions {
  * @throws {PosternError} `config.invalid` when the URL is none.
  */
 export function openDatabase(options: DatabaseOptions): Database {
-  const { unavailableCode, poolMax } = options;
+  const { unavailableCode, poolMax, sharedTables = [] } = options;
   const schema = identifier(options.schema);
   const orm = new MikroORM({
     clientUrl: checkedUrl(options.url),
@@ -94,7 +102,8 @@ export function openDatabase(options: DatabaseOptions): Database {
         const pool: { connect: () => Promise<LentConnection> } = await orm.em.getConnection().getNativeClient();
         return await walledQuery(await pool.connect(), tenantId, query);
       }),
-    checkWalls: () => guarded(() => checkWalls(query, schema)),
+    inNoTenant: (work) => guarded(async () => orm.em.fork({ clear: true }).transactional(work)),
+    checkWalls: () => guarded(() => checkWalls(query, { schema, sharedTables })),
     ping: () => guarded(async () => void (await query('select 1', []))),
     close: () => orm.close(true),
   };

@@ -57,12 +57,13 @@ async function freshPlace(): Promise<Place> {
   };
 }
 
-function open(place: Place, url = serviceUrl(place)): Database {
+function open(place: Place, url = serviceUrl(place), sharedTables: string[] = []): Database {
   const database = openDatabase({
     url,
     entities: [Note],
     schema: 'notes',
     poolMax,
+    sharedTables,
     unavailableCode: 'vault.database_unavailable',
   });
   opened.push(database);
@@ -211,6 +212,27 @@ describe('a service refuses to start', () => {
     await open(place).checkWalls();
     await asOwner(place, ...statements(place.serviceRole));
     await expect(open(place).checkWalls()).rejects.toThrow(coded('config.invalid'));
+  });
+
+  test('a table that holds nothing of any tenant may be named as an exception, and no other', async () => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    await asOwner(
+      place,
+      'create table notes.reading (position bigint)',
+      `grant select, insert on notes.reading to ${place.serviceRole}`,
+    );
+    await expect(open(place).checkWalls()).rejects.toThrow(coded('config.invalid'));
+    const database = open(place, serviceUrl(place), ['reading']);
+    await database.checkWalls();
+    await database.inNoTenant((em) => em.execute('insert into notes.reading values (7)'));
+    await database.inTenant(tenantA, (em) => em.insert(Note, { tenantId: tenantA, noteId: '1', text: 'a' }));
+    expect(await database.inNoTenant((em) => em.count(Note))).toBe(0);
+    await asOwner(place, 'alter table notes.reading add column tenant_id text');
+    await expect(open(place, serviceUrl(place), ['reading']).checkWalls()).rejects.toThrow(coded('config.invalid'));
+    await expect(open(place, serviceUrl(place), ['note', 'reading']).checkWalls()).rejects.toThrow(
+      'holds rows of tenants',
+    );
   });
 
   test('as a superuser', async () => {

@@ -15,6 +15,10 @@ describe('the nats-server configuration', () => {
     expect(natsServerConfig(places)).toMatch(/^authorization \{ timeout: 30 \}$/m);
   });
 
+  test('a client whose user may do much can say so in one line', () => {
+    expect(natsServerConfig(places)).toMatch(/^max_control_line: 16384$/m);
+  });
+
   test('a node routes to the others of its cluster, not to itself', () => {
     const text = natsServerConfig({ ...places, cluster: { name: 'c', port: 1, routePorts: [1, 2, 3] } });
     expect(text.match(/nats:\/\/127\.0\.0\.1:\d/g)).toEqual(['nats://127.0.0.1:2', 'nats://127.0.0.1:3']);

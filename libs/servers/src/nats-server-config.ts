@@ -41,6 +41,7 @@ export interface NatsServerConfigOptions {
 }
 
 const authenticationTimeoutS = 30;
+const controlLineBytesMax = 16 * 1024;
 
 function quoted(text: string): string {
   if (/[\p{Cc}"\\]/u.test(text)) {
@@ -100,6 +101,8 @@ export function natsServerConfig(options: NatsServerConfigOptions): string {
     `http: "127.0.0.1:${monitorPort}"`,
     // How long a client may take to say who it is; NATS's own two seconds fail clients of a busy machine.
     `authorization { timeout: ${authenticationTimeoutS} }`,
+    // A client shows its user's JWT, with all its permissions, in one line; NATS's own 4 KiB drop it without a word.
+    `max_control_line: ${controlLineBytesMax}`,
     ...(serverName === undefined ? [] : [`server_name: ${quoted(serverName)}`]),
     ...jetStream(options),
     ...(operatorMode ? operator(operatorMode, storeDir) : []),

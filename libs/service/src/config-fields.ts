@@ -1,4 +1,4 @@
-import { Secret } from '@postern/crypto';
+import { decodeBase64url, Secret } from '@postern/crypto';
 import { z } from 'zod';
 import { Field } from './config-field.ts';
 
@@ -67,6 +67,17 @@ export function secretFileOf<T>(parse: (content: Secret) => T, expected: string)
     source: 'secret_file',
     schema: z.string().transform(parsed(expected, (content) => parse(Secret.from(content)))),
   });
+}
+
+const keyBytes = 32;
+
+/** A symmetric key in a file: 32 bytes in base64url. */
+export function keyFile(): Field<Secret<Uint8Array>> {
+  return secretFileOf((content) => {
+    const key = decodeBase64url(content.reveal());
+    if (key?.byteLength !== keyBytes) throw new TypeError('not a key');
+    return Secret.from(new Uint8Array(key));
+  }, `${keyBytes} bytes in base64url`);
 }
 
 /** A file that everybody may read, like the trust bundle. */

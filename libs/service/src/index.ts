@@ -4,7 +4,17 @@ export { Clock } from './clock.ts';
 export { configClass, describeConfig, readConfig } from './config.ts';
 export type { ConfigClass, ConfigEntry, ConfigRule, Environment } from './config.ts';
 export { Field, type Fields, type FieldSource, type ValuesOf } from './config-field.ts';
-export { choice, duration, flag, integer, publicFileOf, secretFile, secretFileOf, text } from './config-fields.ts';
+export {
+  choice,
+  duration,
+  flag,
+  integer,
+  keyFile,
+  publicFileOf,
+  secretFile,
+  secretFileOf,
+  text,
+} from './config-fields.ts';
 export { crashPoint, crashPoints, vaultCrashPoints, type CrashPoint } from './crash-point.ts';
 export { EventLogs } from './event-logs.ts';
 export { JetStreamTransport, type JetStreamTransportOptions } from './jetstream-transport.ts';

@@ -41,7 +41,7 @@ export async function ensureKeys(folder: DataFolder, keyring: KeyringChoice): Pr
       bundle.recipients[identity] = publicJwkOf<'X25519'>(JSON.parse(text) as SealingPrivateJwk);
     }
   }
-  for (const name of ['cookie', 'digest', 'token', 'database-password'] as const) {
+  for (const name of ['cookie', 'digest', 'token', 'database-password', 'revocation-database-password'] as const) {
     readOrCreate(folder.secretFile(name), () => randomToken(32));
   }
   if (keyring === 'local' && !existsSync(folder.keyringFile)) {

@@ -4,6 +4,16 @@ import { join } from 'node:path';
 import type { IdentityName } from '@postern/contracts';
 import { reachableDataDir } from '@postern/servers';
 
+/** The secrets that are no identity's: keys of services, and how they log in to the database. */
+export type SecretName =
+  | 'cookie'
+  | 'digest'
+  | 'token'
+  | 'database-url'
+  | 'database-password'
+  | 'revocation-database-url'
+  | 'revocation-database-password';
+
 /** Where everything of one `postern up` stands. */
 export interface DataFolder {
   readonly root: string;
@@ -26,7 +36,7 @@ export interface DataFolder {
   /** An AppRole of HashiCorp Vault. */
   roleIdFile(identity: 'vault' | 'provisioner'): string;
   secretIdFile(identity: 'vault' | 'provisioner'): string;
-  secretFile(name: 'cookie' | 'digest' | 'token' | 'database-url' | 'database-password'): string;
+  secretFile(name: SecretName): string;
 }
 
 /** The data folder that a command means: `--data`, else POSTERN_DATA, else one of the user's own. */

@@ -39,8 +39,12 @@ function ownKeys(app: AppName, { folder, keyServerUrl }: ServiceEnvironmentOptio
       };
     case 'gateway':
       return { POSTERN_TOKEN_KEY_FILE: folder.secretFile('token') };
-    case 'refresh':
     case 'revocation':
+      return {
+        POSTERN_DATABASE_URL_FILE: folder.secretFile('revocation-database-url'),
+        POSTERN_DIGEST_KEY_FILE: folder.secretFile('digest'),
+      };
+    case 'refresh':
     case 'audit':
       return {};
   }

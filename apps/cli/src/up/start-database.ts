@@ -4,23 +4,43 @@ import { migrateDatabase, type DatabaseMigration, type TablePrivilege } from '@p
 import { startPostgres, type ManagedProcess, type Postgres } from '@postern/servers';
 
 import { writePrivate } from '../data-folder/files.ts';
-import type { DataFolder } from '../data-folder/paths.ts';
+import type { DataFolder, SecretName } from '../data-folder/paths.ts';
 import { keepRunning, type KeptProcess } from './keep-running.ts';
 
 const database = 'postern';
 
-const serviceRole = 'postern_vault';
-/** Loaded by its name, as `postern serve vault` is: the command line depends on no app (docs/adr/0002). */
-const vaultPackage: string = '@postern/app-vault';
-
-/** What the vault exports of its schema: migrated by the owner, never by the service itself. */
-interface VaultSchema {
-  readonly vaultSchema: string;
-  readonly vaultMigrations: readonly DatabaseMigration[];
-  readonly vaultGrants: Readonly<Record<string, readonly TablePrivilege[]>>;
+/** A schema that an app exports: migrated by the owner, never by the service itself. */
+interface AppSchema {
+  readonly schema: string;
+  readonly migrations: readonly DatabaseMigration[];
+  readonly grants: Readonly<Record<string, readonly TablePrivilege[]>>;
 }
 
-/** Starts PostgreSQL on the data folder, keeps it running, and brings the vault's schema to its newest form. */
+interface SchemaPlace {
+  /** Loaded by its name, as `postern serve` loads it: the command line depends on no app (docs/adr/0002). */
+  readonly appPackage: string;
+  /** Its exports begin with this: `vaultSchema`, `vaultMigrations`, `vaultGrants`. */
+  readonly app: string;
+  readonly passwordFile: SecretName;
+  readonly urlFile: SecretName;
+}
+
+const places: readonly SchemaPlace[] = [
+  {
+    appPackage: '@postern/app-vault',
+    app: 'vault',
+    passwordFile: 'database-password',
+    urlFile: 'database-url',
+  },
+  {
+    appPackage: '@postern/app-revocation',
+    app: 'revocation',
+    passwordFile: 'revocation-database-password',
+    urlFile: 'revocation-database-url',
+  },
+];
+
+/** Starts PostgreSQL on the data folder, keeps it running, and brings every schema to its newest form. */
 export async function startDatabase(
   folder: DataFolder,
   onProblem: (sentence: string) => void,
@@ -41,16 +61,26 @@ export async function startDatabase(
 }
 
 async function migrate(folder: DataFolder, server: Postgres): Promise<void> {
-  const {
-    vaultSchema: schema,
-    vaultMigrations: migrations,
-    vaultGrants: grants,
-  } = (await import(vaultPackage)) as VaultSchema;
   await server.createDatabase(database);
-  const servicePassword = readFileSync(folder.secretFile('database-password'), 'utf8').trim();
+  for (const place of places) await migrateSchema(folder, server, place);
+}
+
+async function migrateSchema(
+  folder: DataFolder,
+  server: Postgres,
+  { appPackage, app, passwordFile, urlFile }: SchemaPlace,
+): Promise<void> {
+  const exported = (await import(appPackage)) as Record<string, unknown>;
+  const { schema, migrations, grants } = {
+    schema: exported[`${app}Schema`],
+    migrations: exported[`${app}Migrations`],
+    grants: exported[`${app}Grants`],
+  } as AppSchema;
+  const serviceRole = `postern_${app}`;
+  const servicePassword = readFileSync(folder.secretFile(passwordFile), 'utf8').trim();
   await migrateDatabase({ ownerUrl: server.urlOf(database), schema, migrations, grants, serviceRole, servicePassword });
   const url = new URL(server.urlOf(database));
   url.username = serviceRole;
   url.password = servicePassword;
-  writePrivate(folder.secretFile('database-url'), url.href);
+  writePrivate(folder.secretFile(urlFile), url.href);
 }

@@ -8,6 +8,12 @@ interface Session {
   readonly expiresAtMs?: number;
 }
 
+interface Authorized {
+  readonly sessionId: string;
+  readonly credentialVersion?: number;
+  readonly accountKeys?: Record<string, string>;
+}
+
 const event = (type: string, data: Record<string, unknown>): AnyEvent => ({ type, version: 1, data });
 const hourMs = 3_600_000;
 
@@ -24,7 +30,7 @@ export const the = {
       ...session,
     }),
   exchangeStarted: (sessionId: string) => event('CodeExchangeStarted', { sessionId }),
-  authorized: ({ sessionId, credentialVersion = 1 }: { sessionId: string; credentialVersion?: number }) =>
+  authorized: ({ sessionId, credentialVersion = 1, accountKeys }: Authorized) =>
     event(credentialVersion === 1 ? 'ConnectionAuthorized' : 'ConnectionReauthorized', {
       sessionId,
       credentialVersion,
@@ -32,6 +38,7 @@ export const the = {
       accessTokenExpiresAtMs: Date.now() + hourMs,
       hasRefreshToken: true,
       accountDigest: null,
+      ...(accountKeys === undefined ? {} : { accountKeys }),
     }),
   revoked: () => event('ConnectionRevoked', { cause: 'requested_by_platform', reason: null }),
 };

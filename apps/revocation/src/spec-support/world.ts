@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -33,6 +34,9 @@ import {
   type OperatorBundle,
 } from '@postern/nats';
 
+import type { NamedAccount } from '@postern/provider-catalog';
+import { accountKeyDigest } from '@postern/provider-client';
+
 import { the } from './connection-events.ts';
 
 const writers = ['authorization', 'vault', 'revocation', 'administrator'] as const;
@@ -54,6 +58,10 @@ export class World {
   readonly env: Record<string, string>;
   readonly trust: TrustBundle;
   readonly vaultRecipient: ReturnType<typeof generateSealingKey>['publicJwk'];
+  /** Of the digests of accounts. */
+  readonly digestKey = randomBytes(32);
+  /** How long ago all that is appended here happened. */
+  agoMs = 0;
   readonly #natsUrl: string;
   readonly #bundle: OperatorBundle;
   readonly #signing: Readonly<Record<Writer, ReturnType<typeof generateSigningKey>>>;
@@ -79,6 +87,9 @@ export class World {
       POSTERN_TRUST_FILE: file('trust.json', JSON.stringify(this.trust)),
       POSTERN_SIGNING_KEY_FILE: file('signing.json', JSON.stringify(this.#signing.revocation.privateJwk)),
       POSTERN_SEALING_KEY_FILE: file('sealing.json', JSON.stringify(sealing.privateJwk)),
+      POSTERN_DIGEST_KEY_FILE: file('digest', this.digestKey.toString('base64url')),
+      // Nobody is there: commands are answered without a database.
+      POSTERN_DATABASE_URL_FILE: file('database-url', 'postgresql://nobody:none@127.0.0.1:1/none'),
       POSTERN_ALLOW_LOOPBACK_PROVIDERS: 'true',
       POSTERN_LOG_LEVEL: 'debug',
     };
@@ -219,16 +230,43 @@ export class World {
     }
   }
 
-  /** An authorized connection of a platform. */
-  async connected({ tenantId, platformId }: Party, registrationId = newId('registration')): Promise<ConnectionRef> {
+  /** An authorized connection of a platform; the account by the keys that signals use. */
+  async connected(
+    { tenantId, platformId }: Party,
+    registrationId = newId('registration'),
+    { providerId = 'openid-connect', accounts = [] }: { providerId?: string; accounts?: NamedAccount[] } = {},
+  ): Promise<ConnectionRef> {
     const connection = { tenantId, connectionId: newId('connection') };
     const sessionId = newId('session');
     await this.happened('authorization', connection, [
-      the.sessionStarted({ sessionId, platformId, registrationId }),
+      the.sessionStarted({ sessionId, platformId, registrationId, providerId }),
       the.exchangeStarted(sessionId),
-      the.authorized({ sessionId }),
+      the.authorized({ sessionId, ...this.#accountKeys(tenantId, providerId, accounts) }),
     ]);
     return connection;
+  }
+
+  /** The same connection authorized again, maybe by another account. */
+  async reauthorized(connection: ConnectionRef, accounts: NamedAccount[], credentialVersion = 2): Promise<void> {
+    const { platformId, registrationId, providerId } = await this.stateOf(connection);
+    const sessionId = newId('session');
+    await this.happened('authorization', connection, [
+      the.sessionStarted({ sessionId, platformId, registrationId, providerId }, 'reauthorize'),
+      the.exchangeStarted(sessionId),
+      the.authorized({
+        sessionId,
+        credentialVersion,
+        ...this.#accountKeys(connection.tenantId, providerId, accounts),
+      }),
+    ]);
+  }
+
+  #accountKeys(tenantId: string, providerId: string, accounts: readonly NamedAccount[]) {
+    const entries = accounts.map((account) => [
+      account.key,
+      accountKeyDigest(this.digestKey, { tenantId, providerId }, account),
+    ]);
+    return entries.length === 0 ? {} : { accountKeys: Object.fromEntries(entries) as Record<string, string> };
   }
 
   async #connected(identity: string, credsOf: () => Promise<string>): Promise<Bus> {
@@ -251,6 +289,7 @@ export class World {
       signer,
       upcast,
       source: `/postern/${signer.identity}`,
+      nowMs: () => Date.now() - this.agoMs,
     });
   }
 }

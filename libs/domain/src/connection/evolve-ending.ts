@@ -33,12 +33,15 @@ function endedElsewhere(state: Connection): Connection {
   return { ...state, claim: null, interrupted: null, upstreamRevocation };
 }
 
-function suspected(state: Connection, data: DataOf<'RevocationSuspected'>): Connection {
-  const { credentialVersion, evidence } = data;
-  if (state.credential?.version !== credentialVersion) return state;
-  const { suspicion: _before, ...rest } = state.credential;
-  const suspicion = { credentialVersion, position: evidence.position };
-  return { ...state, credential: { ...rest, suspicion } };
+function suspected(state: Connection, { credentialVersion, evidence }: DataOf<'RevocationSuspected'>): Connection {
+  return state.credential?.version === credentialVersion ? decidedBy(state, evidence) : state;
+}
+
+/** Remembers the signal with what it is about; behind all else, since the state is compared byte for byte. */
+function decidedBy(state: Connection, { position }: DataOf<'RevocationSuspected'>['evidence']): Connection {
+  if (state.credential === null) return state;
+  const { signal: _before, ...rest } = state.credential;
+  return { ...state, credential: { ...rest, signal: { credentialVersion: rest.version, position } } };
 }
 
 function upstream(state: Connection, version: number, outcome: 'completed' | 'failed'): Connection {
@@ -47,8 +50,8 @@ function upstream(state: Connection, version: number, outcome: 'completed' | 'fa
 }
 
 export const endingEvolvers: Evolvers<EndingEventType> = {
-  ConnectionRevoked: (state, { cause }, { atMs }) => ({
-    ...(cause === 'revoked_at_provider' ? endedElsewhere(state) : stop(state)),
+  ConnectionRevoked: (state, { cause, evidence }, { atMs }) => ({
+    ...(evidence === null ? stop(state) : decidedBy(endedElsewhere(state), evidence)),
     authorization: 'revoked',
     revokedAtMs: atMs,
     revocationCause: cause,

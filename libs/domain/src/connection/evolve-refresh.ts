@@ -54,12 +54,12 @@ function refreshed(state: Connection, data: DataOf<'AccessTokenRefreshed'>, { at
   };
 }
 
-/** A suspicion that came before stands behind it: the state is compared byte for byte. */
+/** A signal that came before stands behind it: the state is compared byte for byte. */
 function expiring(state: Connection, { endsAtMs }: DataOf<'AuthorizationExpiring'>): Connection {
   if (state.credential === null) return state;
-  const { suspicion, ...rest } = state.credential;
+  const { signal, ...rest } = state.credential;
   const credential = { ...rest, authorizationEndsAtMs: endsAtMs };
-  return { ...state, credential: suspicion === undefined ? credential : { ...credential, suspicion } };
+  return { ...state, credential: signal === undefined ? credential : { ...credential, signal } };
 }
 
 function interruptedWith(before: Interrupted | null, data: DataOf<'RefreshInterrupted'>): Interrupted {

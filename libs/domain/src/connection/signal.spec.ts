@@ -105,6 +105,12 @@ describe('a proof', () => {
   });
 });
 
+test('whom a signal ended or made suspected remembers it', () => {
+  expect(stateOf([...connected, revokedBy(ended())]).credential?.signal).toEqual({ credentialVersion: 1, position: 7 });
+  expect(stateOf([...connected, the.suspected()]).credential?.signal).toEqual({ credentialVersion: 1, position: 7 });
+  expect(stateOf(revoked).credential?.signal).toBeUndefined();
+});
+
 describe('a hint', () => {
   test('makes the credential version suspected, once', () => {
     given(connected).when(decideOnSignal, hint()).then([the.suspected()]);
@@ -117,7 +123,7 @@ describe('a hint', () => {
     const state = given(connected).when(decideOnSignal, hint()).thenState();
     expect(state).toMatchObject({
       authorization: 'authorized',
-      credential: { suspicion: { credentialVersion: 1, position: 7 } },
+      credential: { signal: { credentialVersion: 1, position: 7 } },
     });
   });
 

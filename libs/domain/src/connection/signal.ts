@@ -59,6 +59,6 @@ export function decideOnSignal(command: DecideOnSignal, state: Connection): Conn
   }
   const { authorization, credential } = state;
   if (weight !== 'hint' || authorization !== 'authorized' || credential === null) return [];
-  if (credential.suspicion?.credentialVersion === credential.version) return [];
+  if (credential.signal?.credentialVersion === credential.version) return [];
   return [connectionEvent('RevocationSuspected', { credentialVersion: credential.version, evidence })];
 }

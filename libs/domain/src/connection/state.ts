@@ -91,8 +91,8 @@ export interface Credential {
   readonly endedByRefresh?: DataOf<'ConnectionAuthorized'>['endedByRefresh'];
   /** Only once the owner was told that the provider ends the authorization then, whatever we do. */
   readonly authorizationEndsAtMs?: number | undefined;
-  /** Only once a signal hinted that the grant ended: about which version, and where the signal stands. */
-  readonly suspicion?: { readonly credentialVersion: number; readonly position: number } | undefined;
+  /** Only once a signal ended it, or hinted that it ended: about which version, and where the signal stands. */
+  readonly signal?: { readonly credentialVersion: number; readonly position: number } | undefined;
 }
 
 /** The right to spend the refresh token of one credential version, once. */

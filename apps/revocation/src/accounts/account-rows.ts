@@ -1,0 +1,106 @@
+import { Injectable } from '@nestjs/common';
+import type { Connection } from '@postern/domain';
+
+import { RevocationDatabase } from './revocation-database.ts';
+import { revocationSchema } from './tables.ts';
+
+/** A connection whose account was named, and by which key. */
+export interface AccountMatch {
+  readonly connectionId: string;
+  readonly accountKey: string;
+}
+
+/** What one connection's state says of its account. */
+export interface AccountFact {
+  readonly tenantId: string;
+  readonly connectionId: string;
+  readonly registrationId: string;
+  /** Digests by key; none where the authorization is over for good or names nobody. */
+  readonly accountKeys: Readonly<Record<string, string>>;
+  readonly position: number;
+}
+
+/** What the index holds of a connection in this state. A revoked one stays: it may be authorized again. */
+export function accountFactOf(state: Connection, position: number): AccountFact {
+  const { tenantId, connectionId, registrationId, credential, authorization } = state;
+  const isOver = authorization === 'deleted' || credential === null;
+  return {
+    tenantId,
+    connectionId,
+    registrationId,
+    accountKeys: isOver ? {} : (credential.accountKeys ?? {}),
+    position,
+  };
+}
+
+const account = `${revocationSchema}.account`;
+const reading = `${revocationSchema}.log_reading`;
+const readingName = 'accounts';
+
+/** The rows of the index of accounts. Whatever is written twice, or late, leaves what the newest commit says. */
+@Injectable()
+export class AccountRows {
+  readonly #database: RevocationDatabase;
+
+  constructor(database: RevocationDatabase) {
+    this.#database = database;
+  }
+
+  /** How far the log was read; null when it never was. @throws {PosternError} `signal.index_unavailable` */
+  async readUntil(): Promise<number | null> {
+    const rows = await this.#database.inNoTenant((em) =>
+      em.execute<{ position: string }[]>(`select position from ${reading} where name = ?`, [readingName]),
+    );
+    return rows[0] === undefined ? null : Number(rows[0].position);
+  }
+
+  /** Writes what was read, then how far that was. @throws {PosternError} `signal.index_unavailable` */
+  async write(facts: readonly AccountFact[], position: number): Promise<void> {
+    for (const [tenantId, ofTenant] of Map.groupBy(facts, (fact) => fact.tenantId)) await this.#put(tenantId, ofTenant);
+    await this.#database.inNoTenant((em) =>
+      em.execute(
+        `insert into ${reading} (name, position) values (?, ?)
+          on conflict (name) do update set position = greatest(${reading.split('.')[1]}.position, excluded.position)`,
+        [readingName, position],
+      ),
+    );
+  }
+
+  /** Every connection of a registration under one of these digests. @throws {PosternError} `signal.index_unavailable` */
+  async find(
+    { tenantId, registrationId }: { readonly tenantId: string; readonly registrationId: string },
+    digests: readonly string[],
+  ): Promise<AccountMatch[]> {
+    if (digests.length === 0) return [];
+    const marks = digests.map(() => '?').join(', ');
+    const rows = await this.#database.inTenant(tenantId, (em) =>
+      em.execute<{ connection_id: string; account_key: string }[]>(
+        `select distinct on (connection_id) connection_id, account_key from ${account}
+          where tenant_id = ? and registration_id = ? and digest in (${marks}) order by connection_id, account_key`,
+        [tenantId, registrationId, ...digests],
+      ),
+    );
+    return rows.map(({ connection_id: connectionId, account_key: accountKey }) => ({ connectionId, accountKey }));
+  }
+
+  async #put(tenantId: string, facts: readonly AccountFact[]): Promise<void> {
+    await this.#database.inTenant(tenantId, async (em) => {
+      for (const { connectionId, registrationId, accountKeys, position } of facts) {
+        await em.execute(`delete from ${account} where tenant_id = ? and connection_id = ? and position < ?`, [
+          tenantId,
+          connectionId,
+          position,
+        ]);
+        for (const [accountKey, digest] of Object.entries(accountKeys)) {
+          await em.execute(
+            `insert into ${account} (tenant_id, registration_id, digest, connection_id, account_key, position)
+              select ?, ?, ?, ?, ?, ?
+              where not exists (select from ${account} where tenant_id = ? and connection_id = ? and position > ?)
+              on conflict do nothing`,
+            [tenantId, registrationId, digest, connectionId, accountKey, position, tenantId, connectionId, position],
+          );
+        }
+      }
+    });
+  }
+}

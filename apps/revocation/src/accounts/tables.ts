@@ -1,0 +1,65 @@
+import { defineEntity, p } from '@mikro-orm/core';
+import { tenantPolicySql, type DatabaseMigration, type TablePrivilege } from '@postern/persistence';
+
+/** The schema of `revocation`'s own; nobody else has rights in it. */
+export const revocationSchema = 'revocation';
+
+/** Holds nothing of any tenant: how far the log was read. */
+export const sharedTables = ['log_reading'] as const;
+
+/** A connection under one digest of its account, while its authorization stands. */
+export const AccountTable = defineEntity({
+  name: 'Account',
+  tableName: 'account',
+  properties: {
+    tenantId: p.string().primary(),
+    registrationId: p.string().primary(),
+    digest: p.string().primary(),
+    connectionId: p.string().primary(),
+    accountKey: p.string(),
+    /** Of the commit by which it is so. */
+    position: p.bigint(),
+  },
+});
+
+const place = (table: string) => `${revocationSchema}.${table}`;
+const ofTenant = `tenant_id text not null check (tenant_id like 'ten\\_%')`;
+
+/** Run by the supervisor as the owner, never by the service. Everything here can be made again from the log. */
+export const revocationMigrations: readonly DatabaseMigration[] = Object.freeze([
+  {
+    name: '0001_signals',
+    sql: [
+      `create table ${place('account')} (${ofTenant},
+        registration_id text not null,
+        digest text not null,
+        connection_id text not null,
+        account_key text not null,
+        position bigint not null,
+        primary key (tenant_id, registration_id, digest, connection_id))`,
+      `create index account_connection on ${place('account')} (tenant_id, connection_id)`,
+      ...tenantPolicySql(place('account')),
+      `create table ${place('weighed_signal')} (${ofTenant},
+        position bigint not null,
+        registration_id text not null,
+        source text not null,
+        type text not null,
+        delivery_id text not null,
+        received_at timestamptz not null,
+        outcome text not null,
+        revoked integer not null,
+        suspected integer not null,
+        matched integer not null,
+        weighed_at timestamptz not null,
+        primary key (tenant_id, position))`,
+      ...tenantPolicySql(place('weighed_signal')),
+      `create table ${place('log_reading')} (name text primary key, position bigint not null)`,
+    ],
+  },
+]);
+
+export const revocationGrants: Readonly<Record<string, readonly TablePrivilege[]>> = Object.freeze({
+  account: ['select', 'insert', 'update', 'delete'],
+  weighed_signal: ['select', 'insert', 'update', 'delete'],
+  log_reading: ['select', 'insert', 'update'],
+});

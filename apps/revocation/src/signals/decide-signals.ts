@@ -1,0 +1,65 @@
+import { Controller } from '@nestjs/common';
+import { PosternError, Signal, subjects } from '@postern/contracts';
+import type { WorkMessage } from '@postern/nats';
+import { Clock, Logger, Metrics, Works } from '@postern/service';
+
+import { revocationLimits } from '../revocation-limits.ts';
+import { WeighSignal } from './weigh-signal.ts';
+import { WeighedSignals, type Weighed } from './weighed-signals.ts';
+
+const { signalConcurrencyMax, signalWorkingIntervalMs, unmatchedRetriedMs } = revocationLimits;
+const { unmatchedRetryDelayMsMin, unmatchedRetryDelayMsMax } = revocationLimits;
+
+/**
+ * Works off SIGNALS from a durable consumer: what was answered is weighed, however often something dies in between. It
+ * is acknowledged when every connection is decided and the outcome is kept.
+ */
+@Controller()
+export class DecideSignals {
+  constructor(
+    private readonly weighing: WeighSignal,
+    private readonly weighed: WeighedSignals,
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+    private readonly metrics: Metrics,
+  ) {}
+
+  @Works('signalDecisions', { concurrencyMax: signalConcurrencyMax })
+  async decide(payload: unknown, message: WorkMessage): Promise<void> {
+    const signal = signalIn(payload, message);
+    const beat = setInterval(() => message.working(), signalWorkingIntervalMs);
+    try {
+      const weighed = await this.weighing.weigh({ signal, position: message.position });
+      await this.weighed.keep(signal, message.position, weighed);
+      if (weighed.outcome === 'unmatched' && this.#mayYetMatch(signal)) return message.nak(retryDelayMs(message));
+      this.#tell(signal, weighed);
+    } finally {
+      clearInterval(beat);
+    }
+  }
+
+  /** Whoever was authorizing when it came may not be in the log yet. */
+  #mayYetMatch({ receivedAtMs }: Signal): boolean {
+    return this.clock.nowMs() - receivedAtMs < unmatchedRetriedMs;
+  }
+
+  #tell({ source, tenantId, registrationId, type, deliveryId }: Signal, weighed: Weighed): void {
+    const { outcome } = weighed;
+    this.metrics.counter('postern_signals_total', 'Signals that were weighed, by what they came to').add(1, {
+      source,
+      outcome,
+    });
+    this.logger.info('a signal was weighed', { source, tenantId, registrationId, type, deliveryId, ...weighed });
+  }
+}
+
+/** @throws {PosternError} `log.message_damaged`: it never will be one */
+function signalIn(payload: unknown, { subject }: WorkMessage): Signal {
+  const parsed = Signal.safeParse(payload);
+  if (parsed.success && subjects.signal(parsed.data) === subject) return parsed.data;
+  throw new PosternError('log.message_damaged', 'A message of SIGNALS is no signal of its subject.');
+}
+
+function retryDelayMs({ deliveries }: WorkMessage): number {
+  return Math.min(unmatchedRetryDelayMsMax, unmatchedRetryDelayMsMin * 2 ** Math.min(deliveries - 1, 10));
+}

@@ -1,0 +1,104 @@
+import { Injectable } from '@nestjs/common';
+import type { Signal, SignalEvidence } from '@postern/contracts';
+import { decideOnSignal, weightOf, type Connection, type SignalWeight } from '@postern/domain';
+import { instantAt, loadCatalog, namedAccounts, type WebhookEvent } from '@postern/provider-catalog';
+import { accountKeyDigest } from '@postern/provider-client';
+import { commitOrigin, Logger } from '@postern/service';
+
+import type { AccountMatch } from '../accounts/account-rows.ts';
+import { AccountIndex } from '../accounts/account-index.ts';
+import { Connections } from '../connections.ts';
+import { RevocationConfig } from '../revocation-config.ts';
+import { revocationLimits } from '../revocation-limits.ts';
+import { ConfirmHint } from './confirm-hint.ts';
+import type { Weighed } from './weighed-signals.ts';
+
+/** A signal as it stands on SIGNALS. */
+export interface StoredSignal {
+  readonly signal: Signal;
+  readonly position: number;
+}
+
+/** What became of one connection. */
+type Fate = 'revoked' | 'suspected' | Exclude<SignalWeight, 'proof' | 'hint'>;
+
+/** The strongest first: what a signal came to is the strongest that it did to anybody. */
+const byStrength: readonly Fate[] = ['revoked', 'suspected', 'recorded', 'outdated', 'moot'];
+
+/** Finds whom a signal is about, and decides for each of them. */
+@Injectable()
+export class WeighSignal {
+  readonly #catalog = loadCatalog();
+
+  constructor(
+    private readonly config: RevocationConfig,
+    private readonly index: AccountIndex,
+    private readonly connections: Connections,
+    private readonly hints: ConfirmHint,
+    private readonly logger: Logger,
+  ) {}
+
+  /**
+   * @effect appends at most one commit a connection; repeated after a crash it finishes what is left, because each
+   *   decision is taken on what the leader of the log holds.
+   * @throws {PosternError} `signal.index_unavailable`, `log.*`, `bus.*`: weigh it again
+   */
+  async weigh(stored: StoredSignal): Promise<Weighed> {
+    const { signal } = stored;
+    const event = this.#catalog.get(signal.source)?.webhook?.events.find(({ type }) => type === signal.type);
+    if (event === undefined) return { outcome: 'unreadable', matched: 0, revoked: 0, suspected: 0 };
+    const matches = await this.index.find(signal, this.#digests(signal, event));
+    const fates: Fate[] = [];
+    for (let at = 0; at < matches.length; at += revocationLimits.signalFanOutMax) {
+      const some = matches.slice(at, at + revocationLimits.signalFanOutMax);
+      fates.push(...(await Promise.all(some.map((match) => this.#decide(stored, event, match)))));
+    }
+    return {
+      outcome: byStrength.find((fate) => fates.includes(fate)) ?? 'unmatched',
+      matched: fates.length,
+      revoked: fates.filter((fate) => fate === 'revoked').length,
+      suspected: fates.filter((fate) => fate === 'suspected').length,
+    };
+  }
+
+  #digests({ tenantId, source: providerId, body }: Signal, { names }: WebhookEvent): string[] {
+    const key = this.config.digestKey.reveal();
+    return namedAccounts(names, body).map((account) => accountKeyDigest(key, { tenantId, providerId }, account));
+  }
+
+  async #decide(stored: StoredSignal, event: WebhookEvent, { connectionId, accountKey }: AccountMatch): Promise<Fate> {
+    const { tenantId, registrationId } = stored.signal;
+    const command = { means: event.means, evidence: evidenceOf(stored, event, accountKey) };
+    let weight: SignalWeight = 'moot';
+    const { state, appended } = await this.connections.execute(
+      { tenantId, id: connectionId },
+      (current) => {
+        // Authorized through another registration since: who signs for this one has no say.
+        const isTheirs = current.registrationId === registrationId;
+        weight = isTheirs ? weightOf(command, current) : 'moot';
+        return isTheirs ? decideOnSignal(command, current) : [];
+      },
+      { actor: { type: 'service', id: 'revocation' }, ...commitOrigin(), fromLeader: true },
+    );
+    const fate = fateOf(state, { weight, position: stored.position });
+    // Also when a crash came between the record and the question.
+    if (fate === 'suspected' && state.credential?.signal?.position === stored.position) await this.hints.of(state);
+    if (appended) this.logger.info('a signal decided', { tenantId, connectionId, fate, position: stored.position });
+    return fate;
+  }
+}
+
+/** What this signal decided before a crash counts as decided by it, whatever it would be worth now. */
+function fateOf(after: Connection, { weight, position }: { weight: SignalWeight; position: number }): Fate {
+  const { credential, authorization } = after;
+  if (credential?.signal?.position === position) return authorization === 'revoked' ? 'revoked' : 'suspected';
+  if (weight === 'proof') return 'moot';
+  if (weight === 'hint') return authorization === 'authorized' ? 'suspected' : 'moot';
+  return weight;
+}
+
+function evidenceOf({ signal, position }: StoredSignal, event: WebhookEvent, matchedBy: string): SignalEvidence {
+  const { source, type, deliveryId, receivedAtMs, body } = signal;
+  const occurredAtMs = instantAt(event.occurredAt, body);
+  return { source, type, deliveryId, position, occurredAtMs, receivedAtMs, matchedBy };
+}
