@@ -2,7 +2,7 @@ import { TokenEndpointAuthMethod } from '@postern/contracts';
 import { z } from 'zod';
 
 import { factOf } from './fact.ts';
-import { AccountKeys, WebhookFile } from './webhook-file.ts';
+import { AccountKeys, AccountProbe, WebhookFile } from './webhook-file.ts';
 
 /** `{name}` in a URL template stands for a parameter of the registration. */
 const UrlTemplate = z
@@ -116,6 +116,7 @@ export const ProviderFile = z
     account: factOf(z.enum(['id_token_sub', 'none'])),
     /** By what the answer of the token endpoint names the account, so that signals about it can be matched. */
     account_keys: factOf(AccountKeys).optional(),
+    account_probe: factOf(AccountProbe).optional(),
     /** How the provider tells us that a grant ended; not said: it does not. */
     webhook: WebhookFile.optional(),
   })

@@ -28,6 +28,8 @@ export interface Provider {
   readonly account: 'id_token_sub' | 'none';
   /** How the answer of the token endpoint names who authorized. */
   readonly accountKeys: readonly AccountName[];
+  /** What is asked with a new access token to learn whose it is; null where the token endpoint says enough. */
+  readonly accountProbe: { readonly url: string; readonly names: readonly AccountName[] } | null;
   /** Null where the provider has none that we know of. */
   readonly webhook: ProviderWebhook | null;
   /** Every judged statement of the file by its dotted name, for people who ask how we know. */
@@ -88,6 +90,7 @@ export function providerFrom(file: ProviderFile): Provider {
     answers: file.answers.map(answerFrom),
     account: file.account.value,
     accountKeys: (file.account_keys?.value ?? []).map(accountNameFrom),
+    accountProbe: file.account_probe === undefined ? null : probeFrom(file.account_probe.value),
     webhook: file.webhook === undefined ? null : webhookFrom(file.webhook),
     facts: Object.fromEntries(factsOf(file)),
   });
@@ -122,6 +125,10 @@ function endpointsFrom({ endpoints }: ProviderFile): ProviderEndpoints | null {
     revocationEndpoint: endpoints.value.revocation_endpoint ?? null,
     introspectionEndpoint: endpoints.value.introspection_endpoint ?? null,
   };
+}
+
+function probeFrom({ url, names }: NonNullable<ProviderFile['account_probe']>['value']): Provider['accountProbe'] {
+  return { url, names: names.map(accountNameFrom) };
 }
 
 function expiresInFrom({ access_token: { expires_in: fact } }: ProviderFile): Provider['expiresIn'] {

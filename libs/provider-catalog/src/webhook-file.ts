@@ -24,6 +24,15 @@ const AccountName = z.strictObject({
 /** By what an account is found again when a signal names it; read from the answer of the token endpoint. */
 export const AccountKeys = z.array(AccountName).min(1).max(4);
 
+/** A call of the provider's API that says whose token it is, where the token endpoint does not. */
+export const AccountProbe = z.strictObject({
+  url: z
+    .url({ protocol: /^https$/ })
+    .max(2048)
+    .regex(/^[^?#{}]+$/, 'must have no query, fragment or parameter'),
+  names: AccountKeys,
+});
+
 const Words = z.record(z.string().max(64), z.string().min(1).max(128));
 
 const WebhookEvent = z.strictObject({

@@ -71,6 +71,12 @@ test.each([
   expect(eventOf('github-app', body)).toBeUndefined();
 });
 
+test('GitHub says whose token it is when it is asked', () => {
+  const probe = providerOf(catalog, 'github-app').accountProbe;
+  expect(probe?.url).toBe('https://api.github.com/user');
+  expect(namedAccounts(probe?.names ?? [], { id: 7, login: 'octocat' })).toEqual([{ key: 'user', values: ['7'] }]);
+});
+
 test('Stripe’s account.application.deauthorized names the account', () => {
   const body = { id: 'evt_1', type: 'account.application.deauthorized', account: 'acct_1', created: 1_700_000_000 };
   const event = eventOf('stripe', body);

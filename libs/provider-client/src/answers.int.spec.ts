@@ -260,8 +260,8 @@ describe('a token answer that is not quite the standard', () => {
 });
 
 describe('the account that an answer names', () => {
-  const exchange = async (id: string) => {
-    const client = clientAt(server.url, providerOf(catalog, id));
+  const exchange = async (provider: Provider) => {
+    const client = clientAt(server.url, provider);
     const parameters = new URLSearchParams({ code: 'c', state: 's' });
     const callback = await client.readCallback({ parameters, expectedState: 's' });
     if (callback.kind === 'denied') throw new Error('denied');
@@ -272,16 +272,39 @@ describe('the account that an answer names', () => {
 
   test('is told by the keys of the provider’s file', async () => {
     server.answers(200, slackAnswer);
-    expect(await exchange('slack')).toMatchObject({
+    expect(await exchange(providerOf(catalog, 'slack'))).toMatchObject({
       accountKeys: [
         { key: 'team', values: ['T1'] },
         { key: 'team_bot', values: ['T1', 'U2'] },
       ],
     });
     server.answers(200, slackAnswer);
-    expect(await exchange('linear')).toMatchObject({ kind: 'failed' });
+    expect(await exchange(providerOf(catalog, 'linear'))).toMatchObject({ kind: 'failed' });
     server.answers(200, { ...slackAnswer, token_type: 'bearer' });
-    expect(await exchange('linear')).toMatchObject({ kind: 'exchanged', accountKeys: [] });
+    expect(await exchange(providerOf(catalog, 'linear'))).toMatchObject({ kind: 'exchanged', accountKeys: [] });
+  });
+
+  test('is asked for where the token endpoint does not say', async () => {
+    const seen: (string | undefined)[] = [];
+    let answer: [number, string] = [200, '{"id":583231,"login":"octocat"}'];
+    server.does((request, response) => {
+      if (request.url === '/user') seen.push(request.headers.authorization);
+      const [status, body] = request.url === '/user' ? answer : [200, '{"access_token":"ghu_1","token_type":"bearer"}'];
+      response.writeHead(status, { 'content-type': 'application/json' }).end(body);
+    });
+    const github = providerOf(catalog, 'github-app');
+    const url = server.url.replace('/token', '/user');
+    const there = { ...github, accountProbe: { url, names: github.accountProbe?.names ?? [] } };
+    expect(await exchange(there)).toMatchObject({ accountKeys: [{ key: 'user', values: ['583231'] }] });
+    expect(seen).toEqual(['Bearer ghu_1']);
+    for (answer of [
+      [503, '{}'],
+      [401, '{"id":1}'],
+      [200, 'no json'],
+      [200, '[]'],
+    ] as [number, string][]) {
+      expect(await exchange(there)).toMatchObject({ kind: 'exchanged', accountKeys: [] });
+    }
   });
 
   test('has another digest for another tenant, provider, key and account, and the same for the same', () => {

@@ -9,6 +9,7 @@ import {
 } from '@postern/provider-catalog';
 import * as oauth from 'oauth4webapi';
 
+import { probeAccount } from './account-probe.ts';
 import { authorizationUrl, type AuthorizationRequest } from './authorization-url.ts';
 import { readCallback, type Callback } from './callback.ts';
 import {
@@ -143,7 +144,7 @@ export class ProviderClient {
   async exchangeCode(exchange: CodeExchange): Promise<Exchanged | Refusal> {
     const { callback, redirectUri, codeVerifier, nonce, requestedScopes } = exchange;
     const sentAtMs = this.#nowMs();
-    return this.#tokenCall({
+    const outcome = await this.#tokenCall({
       secrets: [codeVerifier],
       request: ({ server, authentication, http }) =>
         oauth.authorizationCodeGrantRequest(
@@ -164,6 +165,14 @@ export class ProviderClient {
         return { kind: 'exchanged' as const, tokenSet, account: accountFrom(answer), accountKeys };
       },
     });
+    const { accountProbe } = this.#provider;
+    if (outcome.kind !== 'exchanged' || accountProbe === null) return outcome;
+    const fetch = guardedFetch({ allowLoopback: this.#allowLoopback, timeoutMs: this.#timeoutMs });
+    const accessToken = Secret.from(outcome.tokenSet.accessToken);
+    return {
+      ...outcome,
+      accountKeys: [...outcome.accountKeys, ...(await probeAccount(accountProbe, { accessToken, fetch }))],
+    };
   }
 
   /**
