@@ -48,6 +48,7 @@ export const errorTable = Object.freeze({
   'request.too_large': row(413, 'The request is too large', 'Send less; the detail names the limit in bytes.', {
     oauthError: 'invalid_request',
   }),
+  'request.too_slow': row(408, 'The body came too slowly', 'Send it again, in one go.', later),
   'request.unsupported_media_type': row(
     415,
     'The content type is not supported',
@@ -241,7 +242,6 @@ export const errorTable = Object.freeze({
     'Signals wait until it can; try again after Retry-After.',
     later,
   ),
-  'signal.too_slow': row(408, 'The body came too slowly', 'Send it again, in one go.', later),
 
   'vault.ciphertext_invalid': row(
     500,

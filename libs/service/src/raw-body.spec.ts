@@ -39,7 +39,7 @@ test('one that ends before its end is refused', async () => {
 
 test('one that does not come in time is refused', async () => {
   const bodies = new RawBodies({ ...limits, timeoutMs: 1 });
-  expect(await codeOf(bodies.read(new PassThrough(), 50))).toBe('signal.too_slow');
+  expect(await codeOf(bodies.read(new PassThrough(), 50))).toBe('request.too_slow');
 });
 
 test('when unfinished bodies need too much memory the eldest goes, and who is quick is served', async () => {
@@ -50,7 +50,7 @@ test('when unfinished bodies need too much memory the eldest goes, and who is qu
   const quick = new PassThrough();
   const reading = codeOf(bodies.read(quick, undefined));
   quick.end('x'.repeat(60));
-  expect(await elder).toBe('signal.too_slow');
+  expect(await elder).toBe('request.too_slow');
   expect(await reading).toBe('read');
   expect(bodies.unfinishedBytes).toBe(60);
   dripping[1]?.end();

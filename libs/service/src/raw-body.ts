@@ -37,7 +37,7 @@ export class RawBodies {
     return this.#bytes;
   }
 
-  /** @throws {PosternError} `request.too_large`, `signal.too_slow`, `request.malformed` when the sender goes away */
+  /** @throws {PosternError} `request.too_large`, `request.too_slow`, `request.malformed` when the sender goes away */
   async read(stream: Readable, announcedBytes: number | undefined): Promise<Buffer> {
     const { bytesMax } = this.#limits;
     if (announcedBytes !== undefined && announcedBytes > bytesMax) throw tooLarge(bytesMax);
@@ -80,5 +80,5 @@ function tooLarge(bytesMax: number): PosternError {
 }
 
 function tooSlow(): PosternError {
-  return new PosternError('signal.too_slow', 'The body did not come in time.');
+  return new PosternError('request.too_slow', 'The body did not come in time.');
 }

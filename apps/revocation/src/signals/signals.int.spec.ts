@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { sign as githubSign } from '@octokit/webhooks-methods';
@@ -79,8 +79,7 @@ await describeWithServer('nats-server', 'signals', () => {
       config: { operatorMode: serverOperatorConfig(bundle) },
     });
     world = await World.make(server.url, bundle, join(folder, 'files'));
-    const url = Object.assign(new URL(ownerUrl), { username: serviceRole, password: servicePassword }).href;
-    writeFileSync(join(folder, 'files', 'database-url'), url, { mode: 0o600 });
+    world.useDatabase(Object.assign(new URL(ownerUrl), { username: serviceRole, password: servicePassword }).href);
     vault = await new SmallVault(world, 'vault-1').start();
     await startRefresh();
     await start();

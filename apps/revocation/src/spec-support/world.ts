@@ -116,6 +116,11 @@ export class World {
     return await this.#connected(party.platformId, async () => (await platformCreds(this.#bundle, party)).creds);
   }
 
+  /** From the next start of the service on. */
+  useDatabase(url: string): void {
+    writeFileSync(this.env['POSTERN_DATABASE_URL_FILE'] ?? '', url, { mode: 0o600 });
+  }
+
   async close(): Promise<void> {
     for (const bus of this.#buses.values()) await (await bus).drain();
   }

@@ -1,4 +1,4 @@
-import { limits, signalMeanings, type SignalEvidence } from '@postern/contracts';
+import { CarriedConnection, limits, signalMeanings, type SignalEvidence } from '@postern/contracts';
 
 import {
   connected,
@@ -172,4 +172,13 @@ test('account keys are remembered with the authorization, and go with the next',
   expect(state.credential?.accountKeys).toEqual(accountKeys);
   const next = stateOf([...exchanging, the.authorized({ accountKeys }), ...reauthorized]);
   expect(next.credential?.accountKeys).toBeUndefined();
+});
+
+test.each([
+  ['before', [the.suspected(), the.expiring()]],
+  ['after', [the.expiring(), the.suspected()]],
+])('a signal %s the end that is known: an epoch carries the same state, byte for byte', (_title, history) => {
+  const accountKeys = { team: 'digest-of-team' };
+  const state = stateOf([...exchanging, the.authorized({ accountKeys }), ...history]);
+  expect(JSON.stringify(CarriedConnection.parse(state))).toBe(JSON.stringify(state));
 });
