@@ -54,6 +54,11 @@ const dataOf: Readonly<Record<string, object>> = {
 const schemas: [string, z.ZodType, object][] = [
   ['a commit', Commit, commit],
   ['a commit without what may be missing', Commit, { ...commit, actor: { type: 'end_user' }, previousHash: null }],
+  [
+    'an authorization that names accounts',
+    eventDefinitions.get('ConnectionAuthorized')?.data ?? z.never(),
+    { ...granted, accountKeys: { team: 'digest', team_bot: 'another' } },
+  ],
   ...Object.entries(dataOf).map(([type, data]): [string, z.ZodType, object] => [
     type,
     eventDefinitions.get(type)?.data ?? z.never(),

@@ -129,7 +129,12 @@ function recordFits({ keyType, valueType }: Definition): Fits | undefined {
   const anyName =
     (keyType?._zod.def as Definition | undefined)?.type === 'string' && keyType?._zod.def.checks === undefined;
   const anyValue = (valueType?._zod.def as Definition | undefined)?.type === 'unknown';
-  return anyName && anyValue ? (value) => isObject(value) && !Object.hasOwn(value, '__proto__') : undefined;
+  const isPlain: Fits = (value) => isObject(value) && !Object.hasOwn(value, '__proto__');
+  if (anyName && anyValue) return isPlain;
+  const [fitsName, fitsValue] = [keyType, valueType].map((type) => (type === undefined ? undefined : fitsOf(type)));
+  if (keyType?._zod.def.type !== 'string' || fitsName === undefined || fitsValue === undefined) return undefined;
+  return (value) =>
+    isPlain(value) && Object.entries(value as object).every(([name, held]) => fitsName(name) && fitsValue(held));
 }
 
 /** The members of the shape in its order and no others; zod drops those and mends the order. */
