@@ -118,22 +118,27 @@ export class AccountIndex implements OnServiceReady, OnApplicationShutdown {
   /** From where the database stands, which another instance may have moved on, to the end of the log. */
   async #readOn(): Promise<void> {
     const known = await this.rows.readUntil();
-    const from = known === null ? { lastPerSubject: true } : { fromPosition: known + 1 };
+    const isNew = known === null;
+    const from = isNew ? { lastPerSubject: true } : { fromPosition: known + 1 };
     const batch: AccountFact[] = [];
     let position = known ?? 0;
     for await (const message of this.logs.connections.read({ filter: subjects.allConnections, ...from })) {
-      const fact = await this.#factIn(message, known === null);
+      const fact = await this.#factIn(message, isNew);
       if (fact !== undefined) batch.push(fact);
       position = Math.max(position, message.position);
-      // Read by subject, positions come in order as well: nothing before the last one is left out.
-      if (batch.length >= indexBatchMax) await this.#write(batch.splice(0), position);
+      if (batch.length >= indexBatchMax) {
+        await this.rows.put(batch.splice(0));
+        // Of last messages alone no part may count as read: what follows it would tell changes, and not what they changed.
+        if (!isNew) await this.#reached(position);
+      }
       if (this.#stopping.signal.aborted) return;
     }
-    await this.#write(batch, position);
+    await this.rows.put(batch);
+    await this.#reached(position);
   }
 
-  async #write(batch: readonly AccountFact[], position: number): Promise<void> {
-    if (batch.length > 0 || position > this.#position) await this.rows.write(batch, position);
+  async #reached(position: number): Promise<void> {
+    if (position > this.#position) await this.rows.keepReadUntil(position);
     this.#position = position;
     this.#read.resolve();
     this.#read = Promise.withResolvers<void>();

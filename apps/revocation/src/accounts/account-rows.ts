@@ -54,13 +54,17 @@ export class AccountRows {
     return rows[0] === undefined ? null : Number(rows[0].position);
   }
 
-  /** Writes what was read, then how far that was. @throws {PosternError} `signal.index_unavailable` */
-  async write(facts: readonly AccountFact[], position: number): Promise<void> {
+  /** @effect may be repeated. @throws {PosternError} `signal.index_unavailable` */
+  async put(facts: readonly AccountFact[]): Promise<void> {
     for (const [tenantId, ofTenant] of Map.groupBy(facts, (fact) => fact.tenantId)) await this.#put(tenantId, ofTenant);
+  }
+
+  /** After what was read until there was written. @throws {PosternError} `signal.index_unavailable` */
+  async keepReadUntil(position: number): Promise<void> {
     await this.#database.inNoTenant((em) =>
       em.execute(
         `insert into ${reading} (name, position) values (?, ?)
-          on conflict (name) do update set position = greatest(${reading.split('.')[1]}.position, excluded.position)`,
+          on conflict (name) do update set position = greatest(log_reading.position, excluded.position)`,
         [readingName, position],
       ),
     );
