@@ -19,7 +19,7 @@ export const revocationLimits = Object.freeze({
   feedReadyWaitMs: 30 * secondMs,
   catchUpWaitMs: 2 * secondMs,
   /** Strangers who name what was never there make us look at the end of the log no oftener. */
-  catchUpIntervalMs: secondMs,
+  catchUpIntervalMs: 25,
   /** A provider sends a delivery in one go, and some wait three seconds for the answer. */
   webhookBodyTimeoutMs: 5 * secondMs,
   webhookUnfinishedBytesMax: 64 * 1024 * 1024,

@@ -1,11 +1,14 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { isId, PosternError } from '@postern/contracts';
 import { registrationEvolver, upcast, type Registration } from '@postern/domain';
 import { CommitReader, DirectoryFollower, StateView } from '@postern/event-log';
-import { Clock, EventLogs, Logger, ReadinessRegistry, type OnServiceReady } from '@postern/service';
+import { EventLogs, Logger, ReadinessRegistry, type OnServiceReady } from '@postern/service';
 
 import { revocationLimits } from '../revocation-limits.ts';
 
+const { catchUpIntervalMs, catchUpWaitMs } = revocationLimits;
 const allRegistrations = 'admin.*.registration.*';
 
 /**
@@ -17,11 +20,9 @@ export class Registrations implements OnServiceReady, OnApplicationShutdown {
   readonly #view: StateView<Registration>;
   readonly #directory: DirectoryFollower;
   readonly #tenantOf = new Map<string, string>();
-  readonly #clock: Clock;
-  #caughtUpAtMs = -Infinity;
+  #nextLook: Promise<void> | undefined;
 
-  constructor(logs: EventLogs, reader: CommitReader, clock: Clock, logger: Logger, readiness: ReadinessRegistry) {
-    this.#clock = clock;
+  constructor(logs: EventLogs, reader: CommitReader, logger: Logger, readiness: ReadinessRegistry) {
     this.#view = new StateView({ log: logs.admin, reader, upcast, evolver: registrationEvolver });
     this.#directory = new DirectoryFollower({
       log: logs.admin,
@@ -36,8 +37,8 @@ export class Registrations implements OnServiceReady, OnApplicationShutdown {
   }
 
   /**
-   * What is not known yet may have been written a moment ago, so it is looked up again at the end of the log; strangers
-   * who ask for what was never there cause that once a while at most.
+   * What is not known yet may have been written a moment ago, so it is looked up again at the end of the log, however
+   * many strangers ask for what was never there.
    *
    * @returns undefined when there is no such registration.
    * @throws {PosternError} `service.not_ready` while the feed is stale
@@ -48,8 +49,8 @@ export class Registrations implements OnServiceReady, OnApplicationShutdown {
       throw new PosternError('service.not_ready', 'The admin log was not proved to be read to its end.');
     }
     const known = this.#known(registrationId);
-    if (known !== undefined || !this.#mayCatchUp()) return known;
-    await this.#directory.ready({ timeoutMs: revocationLimits.catchUpWaitMs });
+    if (known !== undefined) return known;
+    await this.#caughtUp();
     return this.#known(registrationId);
   }
 
@@ -68,10 +69,12 @@ export class Registrations implements OnServiceReady, OnApplicationShutdown {
     return state?.exists === true ? state : undefined;
   }
 
-  #mayCatchUp(): boolean {
-    const nowMs = this.#clock.monotonicMs();
-    if (nowMs - this.#caughtUpAtMs < revocationLimits.catchUpIntervalMs) return false;
-    this.#caughtUpAtMs = nowMs;
-    return true;
+  /** All who ask within a moment share one look, which begins after each of them has asked. */
+  async #caughtUp(): Promise<void> {
+    this.#nextLook ??= delay(catchUpIntervalMs).then(async () => {
+      this.#nextLook = undefined;
+      await this.#directory.ready({ timeoutMs: catchUpWaitMs });
+    });
+    await this.#nextLook;
   }
 }

@@ -241,6 +241,16 @@ await describeWithServer('nats-server', 'webhooks', () => {
       expect(vault.seen.filter((what) => what === 'asked for webhook secrets').length).toBeLessThan(30);
     });
 
+    test('keeps nobody from being known who was registered just now', async () => {
+      const strangers = Array.from({ length: 20 }, () => post(`slack/${newId('registration')}`, body, wrong()));
+      for (let n = 0; n < 5; n += 1) {
+        slack = await world.newRegistration(party, 'slack');
+        vault.webhookSecrets.set(slack, [signingSecret]);
+        expect(await toSlack(revoked())).toMatchObject({ status: 200 });
+      }
+      await Promise.all(strangers);
+    });
+
     test('says the same of a path where nobody is', async () => {
       const nowhere = `slack/${newId('registration')}`;
       const answers = await Promise.all(Array.from({ length: 60 }, () => post(nowhere, body, wrong())));
