@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Actor, ConnectionEvent } from '@postern/contracts';
 import { connectionEvolver, upcast, type Connection } from '@postern/domain';
-import { CommitReader, Repository } from '@postern/event-log';
+import { CommitReader, Repository, retryDelayMs } from '@postern/event-log';
 import { Clock, EventLogs, ServiceKeys } from '@postern/service';
 
 import { refreshLimits } from './refresh-limits.ts';
@@ -22,6 +22,7 @@ export class Connections extends Repository<Connection, ConnectionEvent> {
       upcast,
       cacheEntriesMax: refreshLimits.connectionsCachedMax,
       nowMs: () => clock.nowMs(),
+      pause: (policy, attempt) => clock.sleep(retryDelayMs(policy, attempt, clock.random())),
     });
   }
 }

@@ -25,6 +25,7 @@ import { KeepBought } from './spend/keep-bought.ts';
 import { OutcomeLog } from './spend/outcome-log.ts';
 import { ProviderClients } from './spend/provider-clients.ts';
 import { ReleasedTokens } from './spend/released-tokens.ts';
+import { SealedTokens } from './spend/sealed-tokens.ts';
 import { SpendClaim } from './spend/spend-claim.ts';
 
 /** Spends refresh tokens, one claim at a time, when they are due. */
@@ -49,6 +50,7 @@ import { SpendClaim } from './spend/spend-claim.ts';
     TakeOver,
     ProviderClients,
     ReleasedTokens,
+    SealedTokens,
     OutcomeLog,
     KeepBought,
     SpendClaim,

@@ -33,6 +33,7 @@ export {
   retryDelayMs,
   type AppendPolicy,
   type AppendSteps,
+  type Pause,
   type SendOutcome,
 } from './resolve-append.ts';
 export {

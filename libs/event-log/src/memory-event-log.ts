@@ -11,7 +11,7 @@ import type {
   SubscribeRequest,
 } from './event-log.ts';
 import { assertMessageSize } from './message-size.ts';
-import { resolveAppend, type AppendPolicy, type SendOutcome } from './resolve-append.ts';
+import { resolveAppend, type AppendPolicy, type Pause, type SendOutcome } from './resolve-append.ts';
 import { subjectMatches } from './subject-filter.ts';
 
 /** What happens to the next appends of a memory log; for tests. */
@@ -20,6 +20,7 @@ export type AppendFault = 'lose_message' | 'lose_acknowledgement';
 export interface MemoryEventLogOptions {
   readonly nowMs?: (() => number) | undefined;
   readonly policy?: AppendPolicy | undefined;
+  readonly pause?: Pause | undefined;
 }
 
 interface Subscriber {
@@ -35,15 +36,18 @@ interface Subscriber {
  */
 export class MemoryEventLog implements EventLog {
   readonly #messages: StoredMessage[] = [];
+  readonly #bySubject = new Map<string, StoredMessage[]>();
   readonly #subscribers = new Set<Subscriber>();
   readonly #faults: AppendFault[] = [];
   readonly #nowMs: () => number;
   readonly #policy: AppendPolicy | undefined;
+  readonly #pause: Pause | undefined;
   #up = true;
 
-  constructor({ nowMs = Date.now, policy }: MemoryEventLogOptions = {}) {
+  constructor({ nowMs = Date.now, policy, pause }: MemoryEventLogOptions = {}) {
     this.#nowMs = nowMs;
     this.#policy = policy;
+    this.#pause = pause;
   }
 
   /** The next appends meet these faults, one each. */
@@ -68,7 +72,11 @@ export class MemoryEventLog implements EventLog {
   /** Stores without any check, as somebody would who does not keep to the rules. */
   put(message: Pick<StoredMessage, 'subject' | 'payload' | 'headers'>): number {
     const position = this.#messages.length + 1;
-    this.#messages.push({ ...message, position, timeMs: this.#nowMs() });
+    const stored = { ...message, position, timeMs: this.#nowMs() };
+    this.#messages.push(stored);
+    const onSubject = this.#bySubject.get(message.subject);
+    if (onSubject === undefined) this.#bySubject.set(message.subject, [stored]);
+    else onSubject.push(stored);
     for (const subscriber of this.#subscribers) this.#schedule(subscriber);
     return position;
   }
@@ -79,6 +87,7 @@ export class MemoryEventLog implements EventLog {
       send: () => Promise.resolve(this.#send(request)),
       standing: () => Promise.resolve(this.#standing(request)),
       policy: this.#policy,
+      pause: this.#pause,
     });
   }
 
@@ -140,26 +149,29 @@ export class MemoryEventLog implements EventLog {
   }
 
   #standing({ subject, expectedPosition }: AppendRequest): StoredMessage | undefined {
-    return this.#messages.find((message) => message.subject === subject && message.position > expectedPosition);
+    const last = this.#bySubject.get(subject)?.findLastIndex(({ position }) => position <= expectedPosition) ?? -1;
+    return this.#bySubject.get(subject)?.[last + 1];
   }
 
   #lastMatching(filter: string, untilPosition = Infinity): StoredMessage | undefined {
-    return this.#messages.findLast(
-      ({ subject, position }) => position <= untilPosition && subjectMatches(filter, subject),
-    );
+    const candidates = isLiteral(filter) ? (this.#bySubject.get(filter) ?? []) : this.#messages;
+    return candidates.findLast(({ subject, position }) => position <= untilPosition && subjectMatches(filter, subject));
   }
 
   #select(request: BoundedReadRequest, end: number): StoredMessage[] {
     const { filter, fromPosition = 1, sinceMs = 0, lastPerSubject = false } = request;
-    const matching = this.#messages
-      .slice(0, end)
-      .filter(
-        ({ subject, position, timeMs }) =>
-          subjectMatches(filter, subject) && position >= fromPosition && timeMs >= sinceMs,
-      );
-    if (!lastPerSubject) return matching;
-    const last = new Map(matching.map((message) => [message.subject, message.position]));
-    return matching.filter(({ subject, position }) => last.get(subject) === position);
+    const isWanted = ({ position, timeMs }: StoredMessage) =>
+      position <= end && position >= fromPosition && timeMs >= sinceMs;
+    if (isLiteral(filter) || lastPerSubject) {
+      const subjects = isLiteral(filter) ? [filter] : [...this.#bySubject.keys()];
+      const found = subjects
+        .filter((subject) => subjectMatches(filter, subject))
+        .map((subject) => this.#bySubject.get(subject) ?? []);
+      if (!lastPerSubject) return found.flat().filter(isWanted);
+      const last = found.map((messages) => messages.findLast(isWanted)).filter((message) => message !== undefined);
+      return last.sort((a, b) => a.position - b.position);
+    }
+    return this.#messages.filter((message) => isWanted(message) && subjectMatches(filter, message.subject));
   }
 
   #schedule(subscriber: Subscriber): void {
@@ -185,4 +197,8 @@ export class MemoryEventLog implements EventLog {
       ? Promise.resolve(give())
       : Promise.reject(new PosternError('log.unavailable', 'The log is stopped.'));
   }
+}
+
+function isLiteral(filter: string): boolean {
+  return !/[*>]/.test(filter);
 }

@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
-
 import {
   isPosternError,
   newId,
@@ -18,7 +16,7 @@ import type { EventLog, StoredMessage } from './event-log.ts';
 import type { AnyEvent, Evolver, Upcast } from './evolver.ts';
 import { currentVersionsOnly, emptyLoaded, foldEntry, loadedOf, type Loaded } from './loaded.ts';
 import { following, provenState } from './proven.ts';
-import { retryDelayMs, type AppendPolicy } from './resolve-append.ts';
+import { pauseForReal, type AppendPolicy, type Pause } from './resolve-append.ts';
 import type { CommitSigner } from './signing.ts';
 import { LruCache } from './state-cache.ts';
 
@@ -45,6 +43,7 @@ export interface RepositoryOptions<State, Event extends AnyEvent> {
   readonly nowMs?: (() => number) | undefined;
   /** How often and how soon a decision that lost a race is taken again. */
   readonly conflictPolicy?: AppendPolicy | undefined;
+  readonly pause?: Pause | undefined;
 }
 
 export interface ExecuteOptions {
@@ -101,6 +100,7 @@ export class Repository<State, Event extends AnyEvent> {
   readonly #leading = new Map<string, LeaderRead<State>>();
   readonly #nowMs: () => number;
   readonly #conflictPolicy: AppendPolicy;
+  readonly #pause: Pause;
 
   constructor(options: RepositoryOptions<State, Event>) {
     this.#options = options;
@@ -108,6 +108,7 @@ export class Repository<State, Event extends AnyEvent> {
     this.#cache = (options.cacheEntriesMax ?? 0) > 0 ? new LruCache(options.cacheEntriesMax ?? 0) : undefined;
     this.#nowMs = options.nowMs ?? Date.now;
     this.#conflictPolicy = options.conflictPolicy ?? conflictPolicyDefault;
+    this.#pause = options.pause ?? pauseForReal;
   }
 
   /**
@@ -188,7 +189,7 @@ export class Repository<State, Event extends AnyEvent> {
       const loaded = await this.#read(subject, { fromLeader, prove: true });
       const done = await this.#attempt(ref, loaded, { decide, options, final: true });
       if (done !== undefined) return done;
-      await delay(retryDelayMs(this.#conflictPolicy, attempt));
+      await this.#pause(this.#conflictPolicy, attempt);
     }
     throw new PosternError('log.conflict', `Every attempt on ${subject} lost its race.`);
   }

@@ -29,12 +29,21 @@ export const appendPolicy: AppendPolicy = Object.freeze({
   retryDelayMsMax: 1_000,
 });
 
+/** Waits before the next attempt; whoever drives time by himself brings his own. */
+export type Pause = (policy: AppendPolicy, attempt: number) => Promise<void>;
+
+/** @internal */
+export const pauseForReal: Pause = async (policy, attempt) => {
+  await delay(retryDelayMs(policy, attempt));
+};
+
 export interface AppendSteps {
   /** Sends the message once. A thrown error ends the append: it is a definite refusal. */
   readonly send: () => Promise<SendOutcome>;
   /** From the leader: the first message on the subject after the expected position. */
   readonly standing: () => Promise<StoredMessage | undefined>;
   readonly policy?: AppendPolicy | undefined;
+  readonly pause?: Pause | undefined;
 }
 
 /**
@@ -47,7 +56,7 @@ export interface AppendSteps {
  * @throws {PosternError} `log.conflict`, `log.unavailable` (certainly not stored), `log.outcome_unknown`.
  */
 export async function resolveAppend(request: AppendRequest, steps: AppendSteps): Promise<Appended> {
-  const policy = steps.policy ?? appendPolicy;
+  const { policy = appendPolicy, pause = pauseForReal } = steps;
   let silence: unknown;
   let last: SendOutcome | undefined;
   for (let attempt = 1; attempt <= policy.attemptsMax; attempt += 1) {
@@ -60,7 +69,7 @@ export async function resolveAppend(request: AppendRequest, steps: AppendSteps):
       if (isOurs(found, request)) return { position: found.position, duplicate: true };
       throw conflict(request);
     }
-    if (attempt < policy.attemptsMax) await delay(retryDelayMs(policy, attempt));
+    if (attempt < policy.attemptsMax) await pause(policy, attempt);
   }
   if (silence !== undefined || last?.kind === 'duplicate') {
     throw new PosternError('log.outcome_unknown', 'No acknowledgement came, and nothing stands in the log yet.', {
@@ -82,8 +91,16 @@ function conflict({ subject, expectedPosition }: AppendRequest): PosternError {
   return new PosternError('log.conflict', `Something stands on ${subject} after position ${expectedPosition}.`);
 }
 
-/** Doubles, with half of it random, so that racers part. */
-export function retryDelayMs({ retryDelayMsMin, retryDelayMsMax }: AppendPolicy, attempt: number): number {
+/**
+ * Doubles, with half of it random, so that racers part.
+ *
+ * @param random between 0 and 1
+ */
+export function retryDelayMs(
+  { retryDelayMsMin, retryDelayMsMax }: AppendPolicy,
+  attempt: number,
+  random = Math.random(),
+): number {
   const ceiling = Math.min(retryDelayMsMax, retryDelayMsMin * 2 ** (attempt - 1));
-  return ceiling / 2 + (Math.random() * ceiling) / 2;
+  return ceiling / 2 + (random * ceiling) / 2;
 }

@@ -38,4 +38,5 @@ export { ServiceModule, type ServiceParts } from './service-module.ts';
 export { startService, type RunningService, type StartOptions } from './start-service.ts';
 export { commitOrigin, outgoingHeaders, startTelemetry, withArrival, withCall, type Arrival } from './telemetry.ts';
 export { Trust } from './trust.ts';
+export { settleFailed, settleOnce, type Settleable } from './work-settlement.ts';
 export { Works } from './works.ts';

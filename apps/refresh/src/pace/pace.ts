@@ -32,7 +32,7 @@ export class Pace {
   readonly #seats = new Seats(refreshLimits.workConcurrencyMax);
   readonly #returns = new Recent<ReturnTimes>(paceLimits.tenantsKnownMax);
   readonly #providers = new Recent<ProviderPace>(paceLimits.registrationsKnownMax);
-  readonly #clock: Pick<Clock, 'monotonicMs'>;
+  readonly #clock: Pick<Clock, 'monotonicMs' | 'random'>;
   readonly #logger: Pick<Logger, 'warn' | 'info'>;
   readonly #callsPerSMax: number;
   readonly #putBacks: Counter;
@@ -57,7 +57,7 @@ export class Pace {
       this.#putBacks.add(1, { why: 'share' });
       const returns = this.#returns.get(tenantId, () => new ReturnTimes());
       const intervalMs = this.#seatMs / refreshLimits.workConcurrencyMax / paceLimits.returnsPerTurn;
-      return { kind: 'put_back', delayMs: returns.delayMs({ nowMs, intervalMs, random: Math.random() }) };
+      return { kind: 'put_back', delayMs: returns.delayMs({ nowMs, intervalMs, random: this.#clock.random() }) };
     }
     return {
       kind: 'seat',
@@ -115,6 +115,6 @@ export class Pace {
   }
 
   #now(): { nowMs: number; random: number } {
-    return { nowMs: this.#clock.monotonicMs(), random: Math.random() };
+    return { nowMs: this.#clock.monotonicMs(), random: this.#clock.random() };
   }
 }

@@ -115,17 +115,17 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
 
   async #byAndBy(): Promise<void> {
     const { signal } = this.#stopping;
-    let pauseMs = Math.random() * scheduleLimits.firstReconcileWithinMs;
+    let pauseMs = this.clock.random() * scheduleLimits.firstReconcileWithinMs;
     for (;;) {
       try {
-        await delay(pauseMs, undefined, { signal, ref: false });
+        await this.clock.sleep(pauseMs, { signal });
         await this.reconcile();
       } catch (error) {
         if (signal.aborted) return;
         this.logger.error('the schedules could not be compared with the log', { err: error });
       }
       // Half of it is chance: several processes do not read the log at the same time.
-      const intervalMs = this.config.reconcileIntervalMs * (0.5 + Math.random());
+      const intervalMs = this.config.reconcileIntervalMs * (0.5 + this.clock.random());
       pauseMs = Math.max(intervalMs, (this.#last?.tookMs ?? 0) * scheduleLimits.reconcileTimeShare);
     }
   }

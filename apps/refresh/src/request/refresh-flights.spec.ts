@@ -2,6 +2,7 @@ import { newId, type ConnectionEvent } from '@postern/contracts';
 import { generateSigningKey } from '@postern/crypto';
 import { connectionEvolver, upcast } from '@postern/domain';
 import { commitSigner, CommitReader, commitVerifier, Follower, MemoryEventLog, Repository } from '@postern/event-log';
+import { Clock } from '@postern/service';
 
 import { connected, connectionId, tenantId, the } from '../spec-support/states.ts';
 import { RefreshFlights, type Ask } from './refresh-flights.ts';
@@ -51,13 +52,12 @@ async function world(
       await follower.waitForPosition(await log.head(), { timeoutMs: 10_000 });
     },
   };
-  const clock = { nowMs: () => Date.now() };
   const logger = { warn: () => undefined };
   const flights = new RefreshFlights(
     writer('refresh'),
     follower as never,
     due as never,
-    clock as never,
+    new Clock(),
     logger as never,
     { pausedMs: () => pausedMs } as never,
   );

@@ -28,7 +28,7 @@ export class RefreshFlights {
   readonly #connections: Pick<Connections, 'load' | 'subjectOf'>;
   readonly #feed: Pick<ConnectionFeed, 'waitForEntry'>;
   readonly #due: Pick<DueMessages, 'publish'>;
-  readonly #clock: Pick<Clock, 'nowMs'>;
+  readonly #clock: Pick<Clock, 'nowMs' | 'after'>;
   readonly #logger: Pick<Logger, 'warn'>;
   readonly #pace: Pick<Pace, 'pausedMs'>;
   readonly #flights = new Map<string, Flight>();
@@ -60,12 +60,12 @@ export class RefreshFlights {
     const flight = this.#flights.get(name) ?? this.#begin(name, ask);
     const late = Promise.withResolvers<never>();
     const error = new PosternError('refresh.timeout', `The refresh did not end within ${timeoutMs} ms.`);
-    const timer = setTimeout(() => late.reject(error), timeoutMs);
+    const callOff = this.#clock.after(timeoutMs, () => late.reject(error));
     flight.waiting += 1;
     try {
       return await Promise.race([flight.answer, late.promise]);
     } finally {
-      clearTimeout(timer);
+      callOff();
       flight.waiting -= 1;
       if (flight.waiting === 0) this.#end(name, flight);
     }

@@ -1,14 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { isPosternError, operations, PosternError, type TokenSet } from '@postern/contracts';
-import { sealJwe, Secret, zero } from '@postern/crypto';
+import { Secret } from '@postern/crypto';
 import { refreshOutcomeFate } from '@postern/domain';
 import type { ProviderClient } from '@postern/provider-client';
-import { crashPoint, Logger, OperationsClient, Trust } from '@postern/service';
+import { Clock, crashPoint, Logger, OperationsClient } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
 import { refreshLimits } from '../refresh-limits.ts';
 import { insist, mayPass } from './insist.ts';
 import { OutcomeLog, type StillWorking } from './outcome-log.ts';
+import { SealedTokens } from './sealed-tokens.ts';
 
 /** Fresh tokens, of which nobody else knows yet. */
 export interface Bought {
@@ -29,9 +30,10 @@ const keepAttemptsMax = 3;
 @Injectable()
 export class KeepBought {
   constructor(
-    private readonly trust: Trust,
+    private readonly sealing: SealedTokens,
     private readonly operations: OperationsClient,
     private readonly outcomes: OutcomeLog,
+    private readonly clock: Clock,
     private readonly logger: Logger,
   ) {}
 
@@ -47,7 +49,7 @@ export class KeepBought {
       ) {
         return;
       }
-      const state = await insist(() => this.outcomes.state(held), stillWorking);
+      const state = await this.#insist(() => this.outcomes.state(held), stillWorking);
       const fate = refreshOutcomeFate(state, { claimId: held.claimId, rotated });
       if (fate === 'recorded') return;
       if (fate !== 'welcome') return await this.#letGo(bought, fate);
@@ -62,11 +64,11 @@ export class KeepBought {
       tenant_id: tenantId,
       connection_id: connectionId,
       bought_by: claimId,
-      sealed_token_set: this.#sealed(held, tokenSet),
+      sealed_token_set: this.sealing.seal(held, tokenSet),
     };
     const store = () => this.operations.call(operations.storeCredential, { app: 'refresh' }, request);
     try {
-      return (await insist(store, stillWorking)).credential_version ?? undefined;
+      return (await this.#insist(store, stillWorking)).credential_version ?? undefined;
     } catch (error) {
       if (!isPosternError(error) || mayPass(error)) throw error;
       this.logger.info('the vault does not take fresh tokens', { connectionId, claimId, code: error.code });
@@ -74,13 +76,8 @@ export class KeepBought {
     }
   }
 
-  #sealed({ connectionId, claimId }: HeldClaim, tokenSet: TokenSet): string {
-    const recipient = this.trust.recipient('vault');
-    const plaintext = Buffer.from(JSON.stringify(tokenSet), 'utf8');
-    const protectedHeader = { cty: 'application/json', con: connectionId, clm: claimId };
-    const sealed = sealJwe({ recipient, plaintext, protectedHeader });
-    zero(plaintext);
-    return sealed;
+  async #insist<T>(run: () => Promise<T>, onRetry: StillWorking): Promise<T> {
+    return await insist(run, { clock: this.clock, onRetry });
   }
 
   /** @source RFC 7009 §2.1 */

@@ -3,7 +3,7 @@ import type { ConnectionEvent, TokenSet } from '@postern/contracts';
 import { recordRefreshed, recordRefreshFailed, recordRefreshRejected, type Connection } from '@postern/domain';
 import type { DecideContext, Executed } from '@postern/event-log';
 import type { Rejected } from '@postern/provider-client';
-import { commitOrigin, crashPoint } from '@postern/service';
+import { Clock, commitOrigin, crashPoint } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
 import { Connections, refreshActor } from '../connections.ts';
@@ -16,7 +16,10 @@ export type StillWorking = () => void;
 /** Writes down what became of a claim, as often as it takes. */
 @Injectable()
 export class OutcomeLog {
-  constructor(private readonly connections: Connections) {}
+  constructor(
+    private readonly connections: Connections,
+    private readonly clock: Clock,
+  ) {}
 
   /** The connection as the leader has it. */
   async state({ tenantId, connectionId: id }: HeldClaim): Promise<Connection> {
@@ -52,7 +55,7 @@ export class OutcomeLog {
   async failed(held: HeldClaim, failure: Failure, stillWorking: StillWorking): Promise<void> {
     const { error, errorDescription, httpStatus } = failure;
     const said = { error, ...(errorDescription !== null && { errorDescription }), httpStatus };
-    const random = Math.random();
+    const random = this.clock.random();
     await this.#record(held, stillWorking, (state, { nowMs }) => {
       const atMs = nextAttemptAtMs(state, failure, { nowMs, random });
       return recordRefreshFailed({ claimId: held.claimId, ...said, nextAttemptAtMs: atMs, nowMs }, state);
@@ -65,7 +68,8 @@ export class OutcomeLog {
     decide: (state: Connection, context: DecideContext<Connection>) => ConnectionEvent[],
   ): Promise<Executed<Connection, ConnectionEvent>> {
     const options = { actor: refreshActor, ...commitOrigin(), causationId: claimId, fromLeader: true };
-    const recorded = await insist(() => this.connections.execute({ tenantId, id }, decide, options), stillWorking);
+    const record = () => this.connections.execute({ tenantId, id }, decide, options);
+    const recorded = await insist(record, { clock: this.clock, onRetry: stillWorking });
     crashPoint('after the outcome', id);
     return recorded;
   }
