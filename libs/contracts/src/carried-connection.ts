@@ -82,7 +82,13 @@ export const CarriedConnection = z.strictObject({
   pastSessions: z.array(PastSession),
   credential: Credential.nullable(),
   claim: Claim.nullable(),
-  interrupted: z.strictObject({ credentialVersion: CredentialVersion, claimIds: z.array(ClaimId) }).nullable(),
+  interrupted: z
+    .strictObject({
+      credentialVersion: CredentialVersion,
+      claimIds: z.array(ClaimId),
+      retryAtMs: TimeMs.optional(),
+    })
+    .nullable(),
   suspended: z.boolean(),
   health: Health,
   reauthorizationCause: z.string().nullable(),

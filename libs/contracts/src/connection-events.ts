@@ -170,7 +170,12 @@ export const connectionEvents = Object.freeze({
     version: 1,
     writer: 'refresh',
     summary: 'A released claim ended without an outcome: whether the provider processed it is undecidable.',
-    data: z.object({ claimId: ClaimId, credentialVersion: CredentialVersion }),
+    data: z.object({
+      claimId: ClaimId,
+      credentialVersion: CredentialVersion,
+      /** Only where the retry cannot wait for the access token's end: the refresh token would end before, unused. */
+      retryAtMs: TimeMs.optional(),
+    }),
   },
   ReauthorizationRequired: {
     version: 1,

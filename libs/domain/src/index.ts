@@ -46,6 +46,7 @@ export {
   earliestRefreshAtMs,
   refreshLeadShareMax,
   reliableUntilMs,
+  servedUntilMs,
   type AnnounceAuthorizationEnd,
 } from './connection/refresh-plan.ts';
 export {

@@ -5,6 +5,7 @@ import { commitOrigin, Logger, OperationsClient } from '@postern/service';
 
 import { Connections, refreshActor } from '../connections.ts';
 import type { Due } from '../due/due-messages.ts';
+import { Plans } from '../schedule/plans.ts';
 
 /**
  * Ends a claim whose worker was not heard of for longer than the claim's time.
@@ -17,6 +18,7 @@ export class TakeOver {
   constructor(
     private readonly connections: Connections,
     private readonly operations: OperationsClient,
+    private readonly plans: Plans,
     private readonly logger: Logger,
   ) {}
 
@@ -59,7 +61,8 @@ export class TakeOver {
   async #interrupt({ tenantId, connectionId }: Due, claimId: string): Promise<void> {
     const { events } = await this.connections.execute(
       { tenantId, id: connectionId },
-      (state, { nowMs }) => interruptRefresh({ claimId, nowMs, claimSeenOver: true }, state),
+      (state, { nowMs }) =>
+        interruptRefresh({ claimId, nowMs, claimSeenOver: true, restEndsAtMs: this.plans.restEndOf(state) }, state),
       { actor: refreshActor, ...commitOrigin(), causationId: claimId, fromLeader: true },
     );
     this.logger.warn('the claim of a dead worker was ended', {

@@ -51,6 +51,11 @@ export function authorizationEndsAtMs({ authorizedAtMs }: Credential, { absolute
   return absoluteTtlS === null ? null : authorizedAtMs + absoluteTtlS * 1_000;
 }
 
+/** When the refresh token ends if nobody uses it; null where it may rest for ever. */
+export function restEndsAtMs(credential: Credential, { idleTtlS }: ClockPolicy): number | null {
+  return idleTtlS === null || !credential.hasRefreshToken ? null : boughtAtMs(credential) + idleTtlS * 1_000;
+}
+
 /** A failed attempt is repeated when its pause is over; otherwise what ends first is replaced first. */
 function refreshing(state: Connection, credential: Credential, policy: ClockPolicy): Ring | undefined {
   const heldUntilMs = nextAttemptAtMs(state, 'scheduled');

@@ -5,6 +5,7 @@ import {
   authorizationEndsAtMs,
   cautiousPolicy,
   planRefresh,
+  restEndsAtMs,
   type ClockPolicy,
   type PlannedDue,
 } from './plan-refresh.ts';
@@ -24,6 +25,11 @@ export class Plans {
   /** When the provider ends the authorization, whatever we do; null when nothing is known of that. */
   authorizationEndOf(state: Connection): number | null {
     return state.credential === null ? null : authorizationEndsAtMs(state.credential, this.#policyOf(state));
+  }
+
+  /** When the refresh token ends if nobody uses it; null where nothing is known of that. */
+  restEndOf(state: Connection): number | null {
+    return state.credential === null ? null : restEndsAtMs(state.credential, this.#policyOf(state));
   }
 
   #policyOf({ providerId }: Connection): ClockPolicy {

@@ -7,6 +7,7 @@ import { Clock, commitOrigin, crashPoint } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
 import { Connections, refreshActor } from '../connections.ts';
+import { Plans } from '../schedule/plans.ts';
 import { insist } from './insist.ts';
 import { nextAttemptAtMs, type Failure } from './retry-plan.ts';
 
@@ -18,6 +19,7 @@ export type StillWorking = () => void;
 export class OutcomeLog {
   constructor(
     private readonly connections: Connections,
+    private readonly plans: Plans,
     private readonly clock: Clock,
   ) {}
 
@@ -57,7 +59,7 @@ export class OutcomeLog {
     const said = { error, ...(errorDescription !== null && { errorDescription }), httpStatus };
     const random = this.clock.random();
     await this.#record(held, stillWorking, (state, { nowMs }) => {
-      const atMs = nextAttemptAtMs(state, failure, { nowMs, random });
+      const atMs = nextAttemptAtMs(state, failure, { nowMs, random, restEndsAtMs: this.plans.restEndOf(state) });
       return recordRefreshFailed({ claimId: held.claimId, ...said, nextAttemptAtMs: atMs, nowMs }, state);
     });
   }

@@ -11,7 +11,11 @@ const plan = (
   more: Partial<typeof failure> | { retryAfterMs: number } | { pauseMsMin: number },
   forMs = 0,
   random = 1,
-) => nextAttemptAtMs(state, { ...failure, ...more }, { nowMs: whileItLives + forMs, random }) - whileItLives - forMs;
+  restEndsAtMs: number | null = null,
+) => {
+  const nowMs = whileItLives + forMs;
+  return nextAttemptAtMs(state, { ...failure, ...more }, { nowMs, random, restEndsAtMs }) - nowMs;
+};
 
 test('the first pause is short, and half of it is chance', () => {
   expect(plan(healthy, {})).toBe(retryDelayMsMin);
@@ -37,4 +41,11 @@ test('Retry-After is a floor, with chance on top', () => {
 test('a token that may have been spent is not sent again while the access token lives', () => {
   expect(plan(healthy, { mayHaveBeenProcessed: true })).toBe(tokenEndsMs - whileItLives);
   expect(plan(healthy, { mayHaveBeenProcessed: true }, 3_600_000)).toBe(retryDelayMsMin);
+});
+
+test('it is sent while the access token lives where it would end unused before', () => {
+  const leftMs = tokenEndsMs - whileItLives;
+  expect(plan(healthy, { mayHaveBeenProcessed: true }, 0, 1, tokenEndsMs)).toBe(leftMs / 2);
+  expect(plan(healthy, { mayHaveBeenProcessed: true }, 0, 1, tokenEndsMs + leftMs)).toBe(leftMs);
+  expect(plan(healthy, { mayHaveBeenProcessed: true }, 0, 1, whileItLives - 1)).toBe(retryDelayMsMin);
 });

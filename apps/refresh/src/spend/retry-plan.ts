@@ -1,4 +1,4 @@
-import type { Connection } from '@postern/domain';
+import { servedUntilMs, type Connection } from '@postern/domain';
 
 import { refreshLimits } from '../refresh-limits.ts';
 
@@ -23,21 +23,22 @@ export interface Failure {
  * The pause is as long as refreshing has been failing, so it about doubles each time without a counter, which no
  * process could keep; the first is short, none is longer than the maximum. Half of it is chance, lest everyone who
  * failed together comes back together. `Retry-After` is a floor, with chance on top. Where the refresh token may have
- * been spent, the living access token is served to its end first.
+ * been spent, the living access token is served first, as long as the refresh token can wait for that.
  *
- * @param random between 0 and 1
+ * @param now `random` between 0 and 1, `restEndsAtMs` when the refresh token ends if nobody uses it
  */
 export function nextAttemptAtMs(
   { health, credential }: Pick<Connection, 'health' | 'credential'>,
   failure: Pick<Failure, 'retryAfterMs' | 'pauseMsMin' | 'mayHaveBeenProcessed'>,
-  { nowMs, random }: { readonly nowMs: number; readonly random: number },
+  now: { readonly nowMs: number; readonly random: number; readonly restEndsAtMs: number | null },
 ): number {
+  const { nowMs, random } = now;
   const { retryDelayMsMin, retryDelayMsMax } = refreshLimits;
   const { retryAfterMs, pauseMsMin = retryDelayMsMin, mayHaveBeenProcessed } = failure;
   const failingForMs = nowMs - (health.failingSinceMs ?? nowMs);
   const pauseMs = Math.min(Math.max(failingForMs, pauseMsMin), retryDelayMsMax);
   const backOffMs = pauseMs * (0.5 + random / 2);
   const askedMs = retryAfterMs === null ? 0 : retryAfterMs + retryDelayMsMin * random;
-  const tokenEndsAtMs = mayHaveBeenProcessed ? (credential?.accessTokenExpiresAtMs ?? 0) : 0;
-  return Math.max(Math.ceil(nowMs + Math.max(backOffMs, askedMs)), tokenEndsAtMs);
+  const servedMs = mayHaveBeenProcessed && credential !== null ? servedUntilMs(credential, now) : 0;
+  return Math.max(Math.ceil(nowMs + Math.max(backOffMs, askedMs)), servedMs);
 }

@@ -94,6 +94,21 @@ describe('interrupting a refresh', () => {
     });
   });
 
+  test('the retry comes earlier where the refresh token would end unused before', () => {
+    const leftMs = 600 * secondMs;
+    const early = { ...interrupt, nowMs: tokenEndsMs - leftMs, claimSeenOver: true };
+    const retryAtMs = tokenEndsMs - leftMs / 2;
+    given(released)
+      .when(interruptRefresh, { ...early, restEndsAtMs: tokenEndsMs })
+      .then([the.interrupted({ retryAtMs })]);
+    given(released)
+      .when(interruptRefresh, { ...early, restEndsAtMs: tokenEndsMs + leftMs })
+      .then([the.interrupted()]);
+    const { interrupted: remembered, health } = stateOf([...released, the.interrupted({ retryAtMs })]);
+    expect(remembered).toEqual({ credentialVersion: 1, claimIds: [clm(1)], retryAtMs });
+    expect(health.nextAttemptAtMs).toBe(retryAtMs);
+  });
+
   test('when the one retry is interrupted too, only the end user can help', () => {
     given(retrying)
       .when(interruptRefresh, { ...interrupt, claimId: clm(2) })

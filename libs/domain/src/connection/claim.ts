@@ -2,6 +2,7 @@ import { PosternError, type ConnectionEvent } from '@postern/contracts';
 
 import { connectionEvent } from './events.ts';
 import { requireHere } from './guards.ts';
+import { servedUntilMs } from './refresh-plan.ts';
 import type { Claim, Connection } from './state.ts';
 
 export interface ReleaseRefreshToken {
@@ -17,6 +18,8 @@ export interface InterruptRefresh {
    * its own monotonic clock, or is its worker and gives up.
    */
   readonly claimSeenOver?: boolean;
+  /** When the refresh token ends if nobody uses it; null or absent where it does not. */
+  readonly restEndsAtMs?: number | null;
 }
 
 /** Does a worker hold the right to spend the refresh token at this time? */
@@ -52,7 +55,8 @@ export function releaseRefreshToken(command: ReleaseRefreshToken, state: Connect
  *
  * Never released: certainly nothing was sent, so it simply failed and may be retried at once. Released: whether the
  * provider processed it is undecidable. The living access token is then served to its end, because a second use of
- * the refresh token may make a provider with reuse detection revoke everything; after that, one retry. When the retry
+ * the refresh token may make a provider with reuse detection revoke everything; after that, one retry, which comes earlier
+ * where the refresh token would end unused before. When the retry
  * is interrupted too, only the end user can help. Ask the vault first whether it holds what the claim bought.
  *
  * @returns no events while the claim is live, or when it has ended already.
@@ -68,10 +72,17 @@ export function interruptRefresh(command: InterruptRefresh, state: Connection): 
     const data = { claimId, error: 'claim_expired_unreleased', httpStatus: null, nextAttemptAtMs: command.nowMs };
     return [connectionEvent('RefreshFailed', data)];
   }
-  const events = [connectionEvent('RefreshInterrupted', { claimId, credentialVersion })];
+  const events = [connectionEvent('RefreshInterrupted', { claimId, credentialVersion, ...earlyRetry(command, state) })];
   if (state.interrupted?.credentialVersion === credentialVersion) {
     const data = { cause: 'refresh_interrupted', evidence: null } as const;
     events.push(connectionEvent('ReauthorizationRequired', data));
   }
   return events;
+}
+
+/** The retry waits for the access token's end, unless the refresh token would not live to see it. */
+function earlyRetry({ nowMs, restEndsAtMs = null }: InterruptRefresh, { credential }: Connection) {
+  if (credential === null || credential.accessTokenExpiresAtMs === null) return {};
+  const retryAtMs = servedUntilMs(credential, { nowMs, restEndsAtMs });
+  return retryAtMs < credential.accessTokenExpiresAtMs ? { retryAtMs } : {};
 }

@@ -63,14 +63,19 @@ function expiring(state: Connection, { endsAtMs }: DataOf<'AuthorizationExpiring
 }
 
 function interruptedWith(before: Interrupted | null, data: DataOf<'RefreshInterrupted'>): Interrupted {
-  const { claimId, credentialVersion } = data;
+  const { claimId, credentialVersion, retryAtMs } = data;
   const earlier = before?.credentialVersion === credentialVersion ? before.claimIds : [];
-  return { credentialVersion, claimIds: [...earlier, claimId].slice(-interruptedClaimsMax) };
+  return {
+    credentialVersion,
+    claimIds: [...earlier, claimId].slice(-interruptedClaimsMax),
+    ...(retryAtMs !== undefined && { retryAtMs }),
+  };
 }
 
-/** The retry waits for the living token's end: a provider with reuse detection may answer it by killing that token. */
+/** The retry waits for the living token: a provider with reuse detection may answer it by killing that token. */
 function interrupted(state: Connection, data: DataOf<'RefreshInterrupted'>, { atMs }: EventMeta): Connection {
-  const nextAttemptAtMs = Math.max(state.credential?.accessTokenExpiresAtMs ?? atMs, atMs);
+  const retryAtMs = data.retryAtMs ?? state.credential?.accessTokenExpiresAtMs ?? atMs;
+  const nextAttemptAtMs = Math.max(retryAtMs, atMs);
   return {
     ...withoutClaim(state, data.claimId),
     interrupted: interruptedWith(state.interrupted, data),

@@ -36,6 +36,22 @@ export function reliableUntilMs(credential: Credential): number | null {
   return Math.min(endsAtMs, plannedAtMs + endedByRefresh.graceMs);
 }
 
+/**
+ * Until when a living access token is served before a refresh token is used again that the provider may have spent: a
+ * second use could cost both. To its end; but no longer than half of the time that the refresh token may still rest,
+ * because waiting beyond its end would certainly cost both.
+ *
+ * @param restEndsAtMs when the refresh token ends if nobody uses it; null where it does not
+ */
+export function servedUntilMs(
+  credential: Credential,
+  { nowMs, restEndsAtMs }: { readonly nowMs: number; readonly restEndsAtMs: number | null },
+): number {
+  const endsAtMs = credential.accessTokenExpiresAtMs ?? 0;
+  if (restEndsAtMs === null) return endsAtMs;
+  return Math.min(endsAtMs, nowMs + Math.floor(Math.max(0, restEndsAtMs - nowMs) / 2));
+}
+
 export interface AnnounceAuthorizationEnd {
   readonly endsAtMs: number;
   /** The version whose authorization it is about. */

@@ -123,6 +123,17 @@ describe('claiming', () => {
       .then([claim({ reason: 'retry', claimExpiresAtMs: tokenEndsMs + claimTimeoutMs })]);
   });
 
+  test('nor before the earlier time that the interruption names', () => {
+    const retryAtMs = tokenEndsMs - 1_000;
+    const early = [...released, the.interrupted({ retryAtMs })];
+    given(early)
+      .when(startRefresh, start({ reason: 'requested', nowMs: retryAtMs - 1 }))
+      .thenRefused('refresh.unavailable');
+    given(early)
+      .when(startRefresh, start({ reason: 'retry', nowMs: retryAtMs }))
+      .then([claim({ reason: 'retry', claimExpiresAtMs: retryAtMs + claimTimeoutMs })]);
+  });
+
   test('a re-authorization forgets the interruption', () => {
     given([...interrupted, ...reauthorized])
       .when(startRefresh, start({ reason: 'requested', nowMs: whileItLives }))

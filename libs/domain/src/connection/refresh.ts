@@ -31,13 +31,14 @@ export function hasEnded(credential: Credential, nowMs: number): boolean {
  * The earliest time of the next attempt to refresh; zero when nothing stands against it.
  *
  * A request by a person or platform may come before the end of a back-off. Nothing may come before the end of the
- * living access token after an interrupted refresh: the retry could cost that token.
+ * living access token after an interrupted refresh (or the time that the interruption names): the retry could cost that
+ * token.
  */
 export function nextAttemptAtMs(state: Connection, reason: StartRefresh['reason']): number {
   const { health, interrupted, credential } = state;
   const held =
     interrupted !== null && interrupted.credentialVersion === credential?.version
-      ? (credential.accessTokenExpiresAtMs ?? 0)
+      ? (interrupted.retryAtMs ?? credential.accessTokenExpiresAtMs ?? 0)
       : 0;
   return reason === 'requested' ? held : Math.max(held, health.nextAttemptAtMs ?? 0);
 }

@@ -108,6 +108,8 @@ export interface Claim {
 export interface Interrupted {
   readonly credentialVersion: number;
   readonly claimIds: readonly string[];
+  /** Only where the retry comes before the access token's end. */
+  readonly retryAtMs?: number | undefined;
 }
 
 /** How refreshing goes. */
