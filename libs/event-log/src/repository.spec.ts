@@ -1,6 +1,7 @@
 import { jest } from '@jest/globals';
 
 import { executing, flip, forge, makeRepository, makeWriters, newRef, suspended } from './contract/fixtures.ts';
+import type { LastOptions } from './event-log.ts';
 import type { AnyEvent, Evolver } from './evolver.ts';
 import { MemoryEventLog } from './memory-event-log.ts';
 
@@ -127,3 +128,53 @@ function leaderReads(log: MemoryEventLog, subject: string) {
   });
   return reads;
 }
+
+/** A log whose replicas lack the newest message of each subject, and which can be slow. */
+class LaggingLog extends MemoryEventLog {
+  /** Between the reading of an answer and its arrival. */
+  onTheWay: () => Promise<void> = () => Promise.resolve();
+
+  override async last(subject: string, options: LastOptions = {}) {
+    const isExact = options.fromLeader === true || options.untilPosition !== undefined;
+    const newest = await super.last(subject, options);
+    const answer = isExact ? newest : await super.last(subject, { untilPosition: (newest?.position ?? 1) - 1 });
+    await this.onTheWay();
+    return answer;
+  }
+}
+
+describe('a state in memory', () => {
+  /** A switch that was flipped twice by another process, and a repository with a follower. */
+  async function world() {
+    const log = new LaggingLog();
+    const writers = makeWriters();
+    const [other, own] = [makeRepository(log, writers), makeRepository(log, writers, { cacheEntriesMax: 10 })];
+    const ref = newRef();
+    const flipOnce = () => other.execute(ref, flip, executing());
+    /** The follower shows what stands on the log. */
+    const show = async () => {
+      for await (const entry of other.history(ref)) own.observe(entry);
+    };
+    await flipOnce();
+    await flipOnce();
+    return { log, own, ref, flipOnce, show };
+  }
+
+  test('does not come from a replica, which may not have what the follower has shown already', async () => {
+    const { own, ref, show } = await world();
+    await show();
+    expect((await own.load(ref)).state.changes).toBe(2);
+    expect(own.peek(ref)?.state.changes).toBe(2);
+  });
+
+  test('is read again when the follower overtook it while it was read', async () => {
+    const { log, own, ref, flipOnce, show } = await world();
+    log.onTheWay = async () => {
+      log.onTheWay = () => Promise.resolve();
+      await flipOnce();
+      await show();
+    };
+    expect((await own.load(ref)).state.changes).toBe(3);
+    expect(own.peek(ref)?.state.changes).toBe(3);
+  });
+});

@@ -95,9 +95,11 @@ export class Repository<State, Event extends AnyEvent> {
   readonly #options: RepositoryOptions<State, Event>;
   readonly #upcast: Upcast;
   readonly #cache: LruCache<Loaded<State>> | undefined;
-  /** Reads under way: who wants the same, and may be told by a replica, waits for them. */
+  /** Reads under way: who wants the same, and may be told what was read before, waits for them. */
   readonly #loading = new Map<string, Promise<Loaded<State>>>();
   readonly #leading = new Map<string, LeaderRead<State>>();
+  /** Up to where the follower has shown an aggregate: what is older is not kept, since it would be shown nothing again. */
+  readonly #shown: LruCache<number>;
   readonly #nowMs: () => number;
   readonly #conflictPolicy: AppendPolicy;
   readonly #pause: Pause;
@@ -105,7 +107,9 @@ export class Repository<State, Event extends AnyEvent> {
   constructor(options: RepositoryOptions<State, Event>) {
     this.#options = options;
     this.#upcast = options.upcast ?? currentVersionsOnly;
-    this.#cache = (options.cacheEntriesMax ?? 0) > 0 ? new LruCache(options.cacheEntriesMax ?? 0) : undefined;
+    const cacheEntriesMax = options.cacheEntriesMax ?? 0;
+    this.#cache = cacheEntriesMax > 0 ? new LruCache(cacheEntriesMax) : undefined;
+    this.#shown = new LruCache(cacheEntriesMax);
     this.#nowMs = options.nowMs ?? Date.now;
     this.#conflictPolicy = options.conflictPolicy ?? conflictPolicyDefault;
     this.#pause = options.pause ?? pauseForReal;
@@ -116,7 +120,8 @@ export class Repository<State, Event extends AnyEvent> {
    *
    * @param options `fromLeader` asks the leader for the last commit and proves the state: use it wherever a secret is
    *   released.
-   *   A repository with a cache proves every state; another one believes the state that the last commit carries.
+   *   A repository with a cache does so for whatever it does not have, since a replica may lack what the follower has
+   *   shown already; another one believes the state that the last commit carries.
    * @returns revision 0 when there is nothing.
    * @throws {PosternError} `log.version_unknown` when its last commit is from the future.
    */
@@ -125,9 +130,13 @@ export class Repository<State, Event extends AnyEvent> {
     const cached = options.fromLeader === true ? undefined : this.#cache?.get(subject);
     if (cached !== undefined) return cached;
     if (options.fromLeader === true) return await this.#loadFromLeader(subject);
-    const loading = this.#loading.get(subject);
-    if (loading !== undefined) return await loading;
-    const begun = this.#loadOnce(subject, { prove: this.#cache !== undefined });
+    const loaded = await (this.#loading.get(subject) ?? this.#beginToLoad(subject));
+    return this.#isOvertaken(subject, loaded) ? await this.#loadFromLeader(subject) : loaded;
+  }
+
+  async #beginToLoad(subject: string): Promise<Loaded<State>> {
+    const keeps = this.#cache !== undefined;
+    const begun = this.#loadOnce(subject, { fromLeader: keeps, prove: keeps });
     this.#loading.set(subject, begun);
     return await begun.finally(() => this.#loading.delete(subject));
   }
@@ -230,6 +239,7 @@ export class Repository<State, Event extends AnyEvent> {
   /** Feeds the cache from a follower. Entries of other kinds are left alone. */
   observe(entry: LogEntry): void {
     if (this.#cache === undefined || entry.commit.aggregate !== this.#options.evolver.kind) return;
+    this.#shown.set(entry.subject, entry.position);
     const cached = this.#cache.get(entry.subject);
     // What nobody has loaded is not kept: it would have to be proven first.
     if (cached === undefined || cached.position >= entry.position) return;
@@ -400,7 +410,13 @@ export class Repository<State, Event extends AnyEvent> {
     return loadedOf(entry, entry.commit.state as State);
   }
 
+  /** Has the follower shown something newer while this was being read? */
+  #isOvertaken(subject: string, { expectedPosition }: Loaded<State>): boolean {
+    return (this.#shown.get(subject) ?? 0) > expectedPosition;
+  }
+
   #remember(subject: string, loaded: Loaded<State>): void {
+    if (this.#isOvertaken(subject, loaded)) return;
     const cached = this.#cache?.get(subject);
     if (cached === undefined || cached.position <= loaded.position) this.#cache?.set(subject, loaded);
   }
