@@ -10,6 +10,7 @@ import {
   subjects,
   type ConnectionEvent,
   type ReplyOf,
+  type TokenSet,
 } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import { callOperation, createOperator, publishMessage, serverOperatorConfig } from '@postern/nats';
@@ -135,6 +136,15 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     version: 2,
     data: { cause: 'requested_by_platform', reason: null, evidence: null },
   };
+
+  /** Spends the refresh token for a claim that nobody works on, and keeps what comes of it in hand. */
+  async function buy(connectionId: string, claimId: string): Promise<TokenSet> {
+    await release(connectionId, claimId);
+    const refreshToken = Secret.from(vault.rowsOf(connectionId)[0]?.tokenSet.refreshToken ?? '');
+    const outcome = await provider.refresh({ refreshToken, grantedScopes: acmeScopes });
+    if (outcome.kind !== 'refreshed') throw new Error(outcome.error);
+    return outcome.tokenSet;
+  }
 
   test('fifty callers at two instances cause one token call, and the rotated token is kept', async () => {
     const connectionId = await connect({ lives: false });
@@ -344,12 +354,9 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
       const taken = async () => (await world.consumer()).num_ack_pending > 0 && (await standingDue(connectionId));
       const standing = await waitFor(taken, { describe: 'the due message to be taken' });
       const before = refreshCalls(connectionId).length;
-      await release(connectionId, claimId);
-      const refreshToken = Secret.from(vault.rowsOf(connectionId)[0]?.tokenSet.refreshToken ?? '');
-      const outcome = await provider.refresh({ refreshToken, grantedScopes: acmeScopes });
-      if (outcome.kind !== 'refreshed') throw new Error(outcome.error);
-      const { version } = vault.insert(connectionId, claimId, outcome.tokenSet);
-      const { grantedScopes, accessTokenExpiresAtMs } = outcome.tokenSet;
+      const tokenSet = await buy(connectionId, claimId);
+      const { version } = vault.insert(connectionId, claimId, tokenSet);
+      const { grantedScopes, accessTokenExpiresAtMs } = tokenSet;
       const data = { claimId, credentialVersion: version, grantedScopes, accessTokenExpiresAtMs };
       // Put back and not acknowledged: it stands as long as the claim does.
       expect(await standingDue(connectionId)).toBe(standing);
@@ -388,11 +395,21 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     test('after the vault stored: what the claim bought is found and recorded, and nothing is spent', async () => {
       const connectionId = await connect({ lives: false });
       const claimId = await claimOfNobody(connectionId);
-      await release(connectionId, claimId);
-      const refreshToken = Secret.from(vault.rowsOf(connectionId)[0]?.tokenSet.refreshToken ?? '');
-      const outcome = await provider.refresh({ refreshToken, grantedScopes: acmeScopes });
-      if (outcome.kind !== 'refreshed') throw new Error(outcome.error);
-      vault.insert(connectionId, claimId, outcome.tokenSet);
+      const tokenSet = await buy(connectionId, claimId);
+      vault.insert(connectionId, claimId, tokenSet);
+      const before = refreshCalls(connectionId).length;
+      expect(await ask(connectionId, 1)).toMatchObject({ credential_version: 2 });
+      expect(refreshCalls(connectionId)).toHaveLength(before);
+      expect((await world.state(connectionId)).credential?.boughtBy).toBe(claimId);
+    });
+
+    test('what an interrupted worker stored before it died is found before the retry, and nothing is spent', async () => {
+      const connectionId = await connect({ lives: false });
+      const claimId = await claimOfNobody(connectionId);
+      const tokenSet = await buy(connectionId, claimId);
+      const data = { claimId, credentialVersion: 1 };
+      await world.append('refresh', connectionId, { type: 'RefreshInterrupted', version: 1, data });
+      vault.insert(connectionId, claimId, tokenSet);
       const before = refreshCalls(connectionId).length;
       expect(await ask(connectionId, 1)).toMatchObject({ credential_version: 2 });
       expect(refreshCalls(connectionId)).toHaveLength(before);

@@ -29,6 +29,22 @@ export class TakeOver {
     await this.#interrupt(due, claim.claimId);
   }
 
+  /**
+   * Records what an interrupted claim bought after all: its worker may have been slow, stored it when the claim had been
+   * ended already, and died before it could say so. To be asked before the retry, which would spend a token that is spent.
+   *
+   * @returns whether there was anything. @throws {PosternError} what the vault or the log answers
+   */
+  async recover(due: Due): Promise<boolean> {
+    const { tenantId, connectionId: id } = due;
+    const { interrupted } = (await this.connections.load({ tenantId, id })).state;
+    for (const claimId of interrupted?.claimIds ?? []) {
+      const bought = await this.#find(due, claimId);
+      if (bought !== undefined && (await this.#record(due, claimId, bought))) return true;
+    }
+    return false;
+  }
+
   async #find({ tenantId, connectionId }: Due, claimId: string): Promise<Bought | undefined> {
     const found = await this.operations.call(
       operations.findCredential,

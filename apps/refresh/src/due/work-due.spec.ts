@@ -14,6 +14,8 @@ interface Situation {
   readonly turn?: object;
   /** The claim that stands as far as this process knows. */
   readonly known?: object;
+  /** The vault holds what an interrupted claim bought. */
+  readonly recovered?: boolean;
 }
 const called = '{"called":true}';
 const notCalled = '{"called":false}';
@@ -21,14 +23,14 @@ const notCalled = '{"called":false}';
 /** A worker before whom these claims stand, one after the other. */
 function worker(
   taken: readonly object[],
-  { remainingMs = 0, inHand = false, ripeness = 'refresh', ...pace }: Situation = {},
+  { remainingMs = 0, inHand = false, ripeness = 'refresh', recovered = false, ...pace }: Situation = {},
 ) {
   const done: string[] = [];
   const left = [...taken];
   const work = new WorkDue(
     { take: async () => left.shift() ?? standing } as never,
     { remainingMs: () => remainingMs } as never,
-    { end: async () => void done.push('taken over') } as never,
+    { recover: async () => recovered, end: async () => void done.push('taken over') } as never,
     { isInHand: () => inHand, spend: async () => void done.push('spent') } as never,
     { ripeness: async () => ripeness } as never,
     { ensure: async () => void done.push('schedule ensured') } as never,
@@ -55,6 +57,12 @@ test('a claim that is over is taken over, and the next claim spent', async () =>
   const { done, run } = worker([standing, { kind: 'claimed', held: {} }]);
   await run();
   expect(done).toEqual([notCalled, 'taken over', 'spent', called, 'seat left']);
+});
+
+test('what an interrupted claim bought is recorded, and nothing is claimed', async () => {
+  const { done, run } = worker([{ kind: 'claimed', held: {} }], { recovered: true });
+  await run();
+  expect(done).toEqual(['schedule ensured', 'seat left']);
 });
 
 test('a claim on which this very process still works is not taken over, however old', async () => {

@@ -62,6 +62,7 @@ export class WorkDue {
 
   async #refresh(due: Due, message: WorkMessage): Promise<void> {
     for (let step = 1; step <= refreshLimits.stepsPerDueMax; step += 1) {
+      if (await this.takeOver.recover(due)) return await this.#nothing(due);
       const taken = await this.#take(due, message);
       if (taken === 'put_back' || taken === 'spent') return;
       if (taken.kind === 'nothing') return await this.#nothing(due);
