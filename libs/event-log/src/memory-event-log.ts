@@ -96,7 +96,7 @@ export class MemoryEventLog implements EventLog {
   }
 
   first(subject: string): Promise<number> {
-    return this.#answer(() => this.#messages.find((message) => message.subject === subject)?.position ?? 0);
+    return this.#answer(() => this.#bySubject.get(subject)?.[0]?.position ?? 0);
   }
 
   at(position: number): Promise<StoredMessage | undefined> {
