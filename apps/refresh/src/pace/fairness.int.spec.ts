@@ -76,7 +76,8 @@ await describeWithServer('nats-server', 'a long queue of one tenant on a real wo
     const state = { claim: null, registrationId: newId('registration'), providerId: 'slack' };
     const connections = { load: async () => ({ state }) };
     const scheduled = { ripeness: async () => 'refresh' };
-    const parts = [claims, {}, {}, spending, scheduled, {}, connections, pace, new Clock(), new Metrics()];
+    const takeOver = { recover: async () => false };
+    const parts = [claims, {}, takeOver, spending, scheduled, {}, connections, pace, new Clock(), new Metrics()];
     const work = new WorkDue(...(parts as unknown as ConstructorParameters<typeof WorkDue>));
     return {
       ...{ pace, release, spent, working },
