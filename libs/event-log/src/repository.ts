@@ -18,6 +18,7 @@ import { currentVersionsOnly, emptyLoaded, foldEntry, loadedOf, type Loaded } fr
 import { following, provenState } from './proven.ts';
 import { pauseForReal, type AppendPolicy, type Pause } from './resolve-append.ts';
 import type { CommitSigner } from './signing.ts';
+import { SharedReads } from './shared-reads.ts';
 import { LruCache } from './state-cache.ts';
 
 /** An aggregate of the repository's kind. */
@@ -67,11 +68,6 @@ interface ReadOptions {
   readonly prove: boolean;
 }
 
-interface LeaderRead<State> {
-  readonly read: Promise<Loaded<State>>;
-  next?: Promise<Loaded<State>>;
-}
-
 /** What was decided, and where it stands. */
 export interface Executed<State, Event> {
   readonly state: State;
@@ -95,9 +91,7 @@ export class Repository<State, Event extends AnyEvent> {
   readonly #options: RepositoryOptions<State, Event>;
   readonly #upcast: Upcast;
   readonly #cache: LruCache<Loaded<State>> | undefined;
-  /** Reads under way: who wants the same, and may be told what was read before, waits for them. */
-  readonly #loading = new Map<string, Promise<Loaded<State>>>();
-  readonly #leading = new Map<string, LeaderRead<State>>();
+  readonly #reads = new SharedReads<Loaded<State>>();
   /** Up to where the follower has shown an aggregate: what is older is not kept, since it would be shown nothing again. */
   readonly #shown: LruCache<number>;
   readonly #nowMs: () => number;
@@ -130,34 +124,14 @@ export class Repository<State, Event extends AnyEvent> {
     const cached = options.fromLeader === true ? undefined : this.#cache?.get(subject);
     if (cached !== undefined) return cached;
     if (options.fromLeader === true) return await this.#loadFromLeader(subject);
-    const loaded = await (this.#loading.get(subject) ?? this.#beginToLoad(subject));
+    const keeps = this.#cache !== undefined;
+    const read = () => this.#loadOnce(subject, { fromLeader: keeps, prove: keeps });
+    const loaded = await this.#reads.join(subject, read);
     return this.#isOvertaken(subject, loaded) ? await this.#loadFromLeader(subject) : loaded;
   }
 
-  async #beginToLoad(subject: string): Promise<Loaded<State>> {
-    const keeps = this.#cache !== undefined;
-    const begun = this.#loadOnce(subject, { fromLeader: keeps, prove: keeps });
-    this.#loading.set(subject, begun);
-    return await begun.finally(() => this.#loading.delete(subject));
-  }
-
-  /** A read under way may have looked before this was asked for: the next one is shared by all who come until it begins. */
   async #loadFromLeader(subject: string): Promise<Loaded<State>> {
-    const underWay = this.#leading.get(subject);
-    if (underWay === undefined) return await this.#lead(subject);
-    underWay.next ??= underWay.read.then(
-      () => this.#lead(subject),
-      () => this.#lead(subject),
-    );
-    return await underWay.next;
-  }
-
-  #lead(subject: string): Promise<Loaded<State>> {
-    const turn: LeaderRead<State> = { read: this.#loadOnce(subject, { fromLeader: true, prove: true }) };
-    this.#leading.set(subject, turn);
-    const end = () => void (turn.next === undefined && this.#leading.delete(subject));
-    turn.read.then(end, end);
-    return turn.read;
+    return await this.#reads.afresh(subject, () => this.#loadOnce(subject, { fromLeader: true, prove: true }));
   }
 
   async #loadOnce(subject: string, options: ReadOptions): Promise<Loaded<State>> {
