@@ -28,6 +28,7 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
   readonly #mended: Record<ScheduleFault, number> = { missing: 0, moved: 0, stray: 0, overdue: 0 };
   readonly #mendedTotal: Counter;
   #last: Surveyed | undefined;
+  #looking: Promise<Surveyed> | undefined;
   #running: Promise<void> = Promise.resolve();
 
   constructor(
@@ -90,7 +91,8 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
   async status(): Promise<Omit<RefreshStatus, 'open_breakers'>> {
     const isRecent = this.#last !== undefined && this.clock.nowMs() - this.#last.atMs < scheduleLimits.statusAgeMsMax;
     if (!isRecent) {
-      const looking = this.#look();
+      // One that is under way is nearer to its end than another begun beside it.
+      const looking = this.#looking ?? this.#look();
       looking.catch(() => undefined);
       await Promise.race([looking, delay(scheduleLimits.statusWaitMs, undefined, { ref: false })]);
     }
@@ -104,7 +106,15 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
     };
   }
 
-  async #look(onSuspect?: Suspect): Promise<Surveyed> {
+  #look(onSuspect?: Suspect): Promise<Surveyed> {
+    const looking = this.#survey(onSuspect).finally(() => {
+      if (this.#looking === looking) this.#looking = undefined;
+    });
+    this.#looking = looking;
+    return looking;
+  }
+
+  async #survey(onSuspect: Suspect | undefined): Promise<Surveyed> {
     const sinceMs = this.clock.monotonicMs();
     const findings = await this.survey.run({ signal: this.#stopping.signal, onSuspect });
     const tookMs = Math.round(this.clock.monotonicMs() - sinceMs);
