@@ -94,6 +94,7 @@ export class Credentials implements OnApplicationShutdown {
             await alongside(em);
           }
           const row = { version, boughtBy, credentialId, ...sealed };
+          // What goes alongside may have taken the newest away.
           const stands = alongside === undefined ? newestVersion : await newestIn(em, owner);
           if (!(await insertVersion(em, owner, { row, newestVersion: stands, currentVersion }))) return undefined;
           return { credentialId, version };
