@@ -7,6 +7,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 
 const root = new URL('..', import.meta.url).pathname;
 const results = join(root, 'node_modules/.cache/test-results');
@@ -17,6 +18,8 @@ const rounds = drillAt < 0 ? 0 : Number(forNx.splice(drillAt, 2)[1]);
 if (!Number.isInteger(rounds)) throw new Error('--kill-drill is followed by a number of rounds');
 /** The drill ends itself when it hangs; this is for a drill that cannot even do that. */
 const drillMsMax = 1_800_000 + rounds * 60_000;
+/** Of what a failed test said: enough for the comparison and the place. */
+const whyLinesMax = 15;
 
 function run(name, command, args, options = {}) {
   const started = Date.now();
@@ -50,22 +53,24 @@ if (forNx.every((arg) => !/^(--projects|-p)\b/.test(arg) || arg.includes('nats')
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const skippedNames = [];
-const failedNames = [];
+const failures = [];
 const durations = [];
 for (const file of readdirSync(results)) {
   const report = JSON.parse(readFileSync(join(results, file), 'utf8'));
   totals.passed += report.numPassedTests;
   totals.failed += report.numFailedTests + report.numRuntimeErrorTestSuites;
   totals.skipped += report.numPendingTests;
-  for (const { name, status: outcome, assertionResults, startTime, endTime } of report.testResults) {
+  for (const { name, status: outcome, assertionResults, message, startTime, endTime } of report.testResults) {
     const spec = relative(root, name);
     durations.push({ spec, s: (endTime - startTime) / 1_000 });
-    for (const { status, fullName } of assertionResults) {
+    for (const { status, fullName, failureMessages } of assertionResults) {
       if (status === 'pending') skippedNames.push(fullName);
-      if (status === 'failed') failedNames.push(`${spec}: ${fullName}`);
+      if (status === 'failed') failures.push({ name: `${spec}: ${fullName}`, why: failureMessages.join('\n') });
     }
     // It did not come to its first test, or broke beside them.
-    if (outcome === 'failed' && assertionResults.every(({ status }) => status !== 'failed')) failedNames.push(spec);
+    if (outcome === 'failed' && assertionResults.every(({ status }) => status !== 'failed')) {
+      failures.push({ name: spec, why: message });
+    }
   }
 }
 if (rounds > 0) {
@@ -82,7 +87,12 @@ if (broken.length > 0 && totals.failed === 0) totals.failed = broken.length;
 const slowest = durations.toSorted((a, b) => b.s - a.s).slice(0, 15);
 for (const { spec, s } of slowest) console.log(`${s.toFixed(1).padStart(7)} s ${spec}`);
 for (const name of skippedNames) console.log(`skipped: ${name}`);
-for (const name of failedNames) console.log(`failed: ${name}`);
+for (const { name, why } of failures) {
+  const lines = stripVTControlCharacters(why)
+    .split('\n')
+    .filter((line) => line.trim() !== '');
+  console.log([`failed: ${name}`, ...lines.slice(0, whyLinesMax).map((line) => `    ${line}`)].join('\n'));
+}
 if (broken.length > 0) console.log(`failed: ${broken.map(({ name }) => name).join(', ')}`);
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
