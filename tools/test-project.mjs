@@ -1,14 +1,16 @@
 #!/usr/bin/env node
 /**
  * Runs the tests of one project under Node 26 and leaves their results for tools/test.mjs to sum; with `--cluster` those
- * on a cluster of servers instead, which want the machine to themselves.
+ * on a cluster of servers instead, which want the machine to themselves. A last argument names the one spec to run.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const root = new URL('..', import.meta.url).pathname;
-const [projectRoot, projectName, kind] = process.argv.slice(2);
+const args = process.argv.slice(2);
+const isCluster = args.includes('--cluster');
+const [projectRoot, projectName, spec] = args.filter((arg) => arg !== '--cluster');
 /** Three nodes share what cores there are: what is waited for there is progress, and this only ends what makes none. */
 const clusterTimeoutMs = '300000';
 const onCluster = [
@@ -24,7 +26,8 @@ const { status } = spawnSync(
     '--disable-warning=ExperimentalWarning',
     join(root, 'node_modules/jest/bin/jest.js'),
     ...['--config', join(root, 'jest.config.mjs'), '--roots', join(root, projectRoot)],
-    ...(kind === '--cluster' ? onCluster : ['--passWithNoTests']),
+    ...(isCluster ? onCluster : ['--passWithNoTests']),
+    ...(spec === undefined ? [] : ['--runTestsByPath', join(root, spec)]),
     ...['--json', '--outputFile', outputFile, '--runInBand', '--forceExit'],
   ],
   // `--json` prints the report to stdout as well; the human one goes to stderr.
