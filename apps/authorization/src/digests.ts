@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { keyedDigest } from '@postern/crypto';
 import type { NamedAccount } from '@postern/provider-catalog';
-import { accountKeyDigest, type AccountScope, type ProviderAccount } from '@postern/provider-client';
+import { accountDigest, accountKeyDigest, type AccountScope, type ProviderAccount } from '@postern/provider-client';
 
 import { AuthorizationConfig } from './authorization-config.ts';
 
@@ -22,7 +22,7 @@ export class Digests {
   /** A provider's account; what a revocation signal about it will be looked up by. */
   account(tenantId: string, account: ProviderAccount | null): string | null {
     if (account === null) return null;
-    return keyedDigest(this.#config.digestKey.reveal(), 'provider account', tenantId, account.issuer, account.subject);
+    return accountDigest(this.#config.digestKey.reveal(), tenantId, account);
   }
 
   /** The same account by the names that signals will use; undefined where the provider's file knows none. */

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 
-import { PlatformId } from './ids.ts';
+import { PlatformId, RegistrationId, TenantId } from './ids.ts';
 import { limits } from './limits.ts';
 import { RegistrationSecretKind } from './registration-secrets.ts';
+import type { AdminAggregate } from './subjects.ts';
 import { Scopes, SigningPublicJwk, TimeMs } from './wire.ts';
 
 const Name = z.string().trim().min(1).max(120);
@@ -29,11 +30,27 @@ export function isHttpsOrLoopback(text: string): boolean {
 /** How a client authenticates at the token endpoint. @source RFC 7591 §2 */
 export const TokenEndpointAuthMethod = z.enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none']);
 
-const event = <S extends z.ZodType>(
-  aggregate: 'tenant' | 'platform' | 'agent' | 'administrator' | 'registration',
-  summary: string,
-  data: S,
-) => ({ version: 1, writer: 'administrator', aggregate, summary, data }) as const;
+/** Connections of one client registration: what a transmitter may speak about. */
+export const SpokenFor = z.object({ tenantId: TenantId, registrationId: RegistrationId });
+const SpeaksFor = z.array(SpokenFor).min(1).max(64);
+
+/** Where a transmitter's keys and events are fetched from: no place where others can listen. */
+const FetchedUrl = z.url().max(2048).refine(isHttpsOrLoopback, 'must be https, or http on the loopback');
+
+/** How security events come. @source RFC 8935 (push) */
+export const SecurityEventDelivery = z.discriminatedUnion('method', [
+  z.object({
+    method: z.literal('push'),
+    /** SHA-256 of what the transmitter must send as its bearer token, made by us; null where it sends none. */
+    bearerHash: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .nullable(),
+  }),
+]);
+
+const event = <S extends z.ZodType>(aggregate: AdminAggregate, summary: string, data: S) =>
+  ({ version: 1, writer: 'administrator', aggregate, summary, data }) as const;
 
 /** The events of configuration, on ADMIN: who uses Postern and how, evented like everything else. */
 export const adminEvents = Object.freeze({
@@ -104,6 +121,28 @@ export const adminEvents = Object.freeze({
     z.object({ kind: RegistrationSecretKind, secretVersion: z.number().int().positive() }),
   ),
   RegistrationDisabled: event('registration', 'The registration is refused.', z.object({ reason: Reason })),
+  TransmitterCreated: event(
+    'transmitter',
+    'Somebody whose security events are believed, about the connections of these registrations alone.',
+    z.object({
+      displayName: Name,
+      /** The `iss` of its tokens, letter for letter. */
+      issuer: z.string().min(1).max(2048),
+      /** One of them must stand in `aud`. */
+      audiences: z.array(z.string().min(1).max(2048)).min(1).max(32),
+      jwksUri: FetchedUrl,
+      /** Whether a token must call itself `secevent+jwt`. */
+      typeRequired: z.boolean(),
+      delivery: SecurityEventDelivery,
+      speaksFor: SpeaksFor,
+    }),
+  ),
+  TransmitterScopeChanged: event(
+    'transmitter',
+    'From now on it may speak about these registrations, and no others.',
+    z.object({ speaksFor: SpeaksFor }),
+  ),
+  TransmitterDisabled: event('transmitter', 'Nothing it says is taken.', z.object({ reason: Reason })),
 } as const);
 
 export type AdminEventType = keyof typeof adminEvents;

@@ -231,10 +231,20 @@ export const errorTable = Object.freeze({
   'provider.not_found': row(404, 'There is no such provider in the catalog', 'List them with: postern providers list.'),
   'provider.invalid': row(400, 'The provider file is not valid', 'Correct the fields named in the detail.'),
 
+  'transmitter.not_found': row(404, 'There is no such transmitter', 'List them with: postern transmitters list.'),
+  'transmitter.exists': row(409, 'The transmitter exists already', 'Use the existing one.', { retry: 'reread' }),
+  'transmitter.disabled': row(403, 'The transmitter is disabled', 'Create another one.'),
+
   'signal.not_verified': row(
     401,
     'The delivery is not verified',
     'Compare the URL and the webhook secret with those of the client registration.',
+  ),
+  'signal.keys_unavailable': row(
+    503,
+    'The keys of the transmitter cannot be had',
+    'Send it again after Retry-After; if it stays so, compare the JWKS URL of the transmitter.',
+    later,
   ),
   'signal.index_unavailable': row(
     503,

@@ -9,6 +9,7 @@ export const idPrefixes = Object.freeze({
   agent: 'agt',
   administrator: 'adm',
   registration: 'reg',
+  transmitter: 'trm',
   connection: 'con',
   credential: 'crd',
   session: 'ses',
@@ -37,6 +38,7 @@ export const PlatformId = idSchema('platform');
 export const AgentId = idSchema('agent');
 export const AdministratorId = idSchema('administrator');
 export const RegistrationId = idSchema('registration');
+export const TransmitterId = idSchema('transmitter');
 export const ConnectionId = idSchema('connection');
 export const CredentialId = idSchema('credential');
 export const SessionId = idSchema('session');

@@ -54,4 +54,6 @@ export const limits = Object.freeze({
   listPageMax: 200,
   /** A delivery of a provider's webhook: with its frame it fits into a message of SIGNALS. */
   webhookBytesMax: 256 * 1024,
+  /** A security event token; they say very little. */
+  securityEventBytesMax: 64 * 1024,
 });

@@ -1,15 +1,22 @@
 import { z } from 'zod';
 
-import { RegistrationId, TenantId } from './ids.ts';
+import { RegistrationId, TenantId, TransmitterId } from './ids.ts';
 import { Timestamp, TimeMs } from './wire.ts';
 
 /**
  * What a signal says about a grant, as the provider's file reads it.
  *
  * `grant_ended` names a grant that is over; `hint` is about something near it, such as a session, and must be confirmed.
- * `suspended`, `resumed` and `scope_changed` end nothing.
+ * `suspended`, `resumed`, `scope_changed` and `claims_changed` end nothing.
  */
-export const signalMeanings = ['grant_ended', 'hint', 'suspended', 'resumed', 'scope_changed'] as const;
+export const signalMeanings = [
+  'grant_ended',
+  'hint',
+  'suspended',
+  'resumed',
+  'scope_changed',
+  'claims_changed',
+] as const;
 export const SignalMeaning = z.enum(signalMeanings);
 export type SignalMeaning = z.infer<typeof SignalMeaning>;
 
@@ -21,7 +28,7 @@ export type SignalMeaning = z.infer<typeof SignalMeaning>;
  */
 export const Signal = z.strictObject({
   version: z.literal(1),
-  /** Who speaks: a provider's id, later `ssf`. */
+  /** Who speaks: a provider's id for its webhook, `ssf` for security events. */
   source: z.string().max(64),
   tenantId: TenantId,
   registrationId: RegistrationId,
@@ -34,7 +41,10 @@ export const Signal = z.strictObject({
   type: z.string().max(128),
   receivedAtMs: TimeMs,
   /** How it was verified. */
-  verified: z.strictObject({ scheme: z.string().max(64), secretVersion: z.number().int().positive() }),
+  verified: z.union([
+    z.strictObject({ scheme: z.string().max(64), secretVersion: z.number().int().positive() }),
+    z.strictObject({ transmitterId: TransmitterId, keyId: z.string().max(256).nullable() }),
+  ]),
   body: z.unknown(),
 });
 export type Signal = z.infer<typeof Signal>;
@@ -55,6 +65,8 @@ export const SignalEvidence = z.object({
   receivedAtMs: TimeMs,
   /** The account key by which the connection was found. */
   matchedBy: z.string().max(32),
+  /** Whose security event it was; absent where a webhook spoke. */
+  transmitterId: TransmitterId.optional(),
 });
 export type SignalEvidence = z.infer<typeof SignalEvidence>;
 

@@ -1,4 +1,11 @@
-import { adminEvents, PosternError, type AdminEvent, type AdminEventType, type ErrorCode } from '@postern/contracts';
+import {
+  adminEvents,
+  PosternError,
+  type AdminAggregate,
+  type AdminEvent,
+  type AdminEventType,
+  type ErrorCode,
+} from '@postern/contracts';
 
 import type { EventMeta } from './evolver.ts';
 
@@ -35,7 +42,7 @@ export function adminEvolve<State extends AdminState, T extends AdminEventType>(
   };
 }
 
-type AdminArea = 'tenant' | 'platform' | 'agent' | 'administrator' | 'registration';
+type AdminArea = AdminAggregate;
 
 /** @throws {PosternError} `<area>.not_found` when it never began */
 export function requireBegun(area: AdminArea, state: AdminState): void {

@@ -18,6 +18,12 @@ import { admin, administratorId, agentId, natsUser, secretHash } from './spec-su
 import { platformId, registrationId } from './spec-support/connection.ts';
 import { secondMs, specification, startMs, tenantId } from './spec-support/given.ts';
 import { createTenant, disableTenant, tenantEvolver } from './tenant/tenant.ts';
+import {
+  changeTransmitterScope,
+  createTransmitter,
+  disableTransmitter,
+  transmitterEvolver,
+} from './transmitter/transmitter.ts';
 
 const reason = { reason: null };
 
@@ -257,5 +263,36 @@ describe('a client registration', () => {
     given(disabled).when(storeRegistrationSecret, secret).thenRefused('registration.disabled');
     given([]).when(disableRegistration, reason).thenRefused('registration.not_found');
     given([]).when(storeRegistrationSecret, secret).thenRefused('registration.not_found');
+  });
+});
+
+describe('a transmitter', () => {
+  const { given, stateOf } = specification(transmitterEvolver, 'trm_01jd0000000000000000000001');
+  const created = [admin.transmitterCreated()];
+  const disabled = [...created, admin.transmitterDisabled()];
+  const other = admin.transmitterScopeChanged().data;
+
+  test('begins once', () => {
+    given([]).when(createTransmitter, admin.transmitterCreated().data).then(created);
+    given(created).when(createTransmitter, admin.transmitterCreated().data).thenNothing();
+    given(created)
+      .when(createTransmitter, admin.transmitterCreated({ issuer: 'https://other.example' }).data)
+      .thenRefused('transmitter.exists');
+  });
+
+  test('may speak about what was said last, and about nothing else', () => {
+    given([]).when(changeTransmitterScope, other).thenRefused('transmitter.not_found');
+    given(created).when(changeTransmitterScope, other).then([admin.transmitterScopeChanged()]);
+    given([...created, admin.transmitterScopeChanged()])
+      .when(changeTransmitterScope, other)
+      .thenNothing();
+    given(disabled).when(changeTransmitterScope, other).thenRefused('transmitter.disabled');
+    expect(stateOf([...created, admin.transmitterScopeChanged()]).speaksFor).toEqual(other.speaksFor);
+  });
+
+  test('is disabled once', () => {
+    given([]).when(disableTransmitter, reason).thenRefused('transmitter.not_found');
+    given(created).when(disableTransmitter, reason).then([admin.transmitterDisabled()]);
+    given(disabled).when(disableTransmitter, reason).thenNothing();
   });
 });

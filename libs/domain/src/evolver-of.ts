@@ -8,6 +8,7 @@ import type { Evolver } from './evolver.ts';
 import { platformEvolver, type Platform, type PlatformEvent } from './platform/platform.ts';
 import { registrationEvolver, type Registration, type RegistrationEvent } from './registration/registration.ts';
 import { tenantEvolver, type Tenant, type TenantEvent } from './tenant/tenant.ts';
+import { transmitterEvolver, type Transmitter, type TransmitterEvent } from './transmitter/transmitter.ts';
 
 /** State and events of each kind of aggregate. */
 export interface Aggregates {
@@ -17,6 +18,7 @@ export interface Aggregates {
   agent: { state: Agent; event: AgentEvent };
   administrator: { state: Administrator; event: AdministratorEvent };
   registration: { state: Registration; event: RegistrationEvent };
+  transmitter: { state: Transmitter; event: TransmitterEvent };
 }
 
 type EvolverFor<K extends AggregateKind> = Evolver<Aggregates[K]['state'], Aggregates[K]['event']>;
@@ -28,6 +30,7 @@ const evolvers: { readonly [K in AggregateKind]: EvolverFor<K> } = Object.freeze
   agent: agentEvolver,
   administrator: administratorEvolver,
   registration: registrationEvolver,
+  transmitter: transmitterEvolver,
 });
 
 /** The evolver of a kind of aggregate: for whoever replays any subject, as audit does. */

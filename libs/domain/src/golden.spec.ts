@@ -47,6 +47,7 @@ const adminBefore: Record<Exclude<AggregateKind, 'connection'>, unknown> = {
   agent: admin.agentCreated(),
   administrator: admin.administratorCreated(),
   registration: admin.registrationCreated(),
+  transmitter: admin.transmitterCreated(),
 };
 const adminHistory: Record<string, unknown[]> = {
   RegistrationSecretRetired: [

@@ -113,4 +113,13 @@ export {
   type RegistrationSecret,
 } from './registration/registration.ts';
 export { createTenant, disableTenant, tenantEvolver, type Tenant, type TenantEvent } from './tenant/tenant.ts';
+export {
+  changeTransmitterScope,
+  createTransmitter,
+  disableTransmitter,
+  transmitterEvolver,
+  type SpokenFor,
+  type Transmitter,
+  type TransmitterEvent,
+} from './transmitter/transmitter.ts';
 export { upcast, upcasterOf, type Upcaster, type UpcasterTable } from './upcast.ts';

@@ -11,6 +11,21 @@ export { loadCatalog, parseProviderFile, providerOf, providersDir, type Catalog 
 export { ProviderFile } from './provider-file.ts';
 export { type Provider, type ProviderEndpoints, type ProviderParameter, type RefreshPolicy } from './provider.ts';
 export { resolveProvider, type ResolvedProvider } from './resolve-provider.ts';
+export {
+  loadKnownTransmitters,
+  loadSecurityEvents,
+  type KnownTransmitter,
+  type SecurityEventMeanings,
+} from './security-events.ts';
+export {
+  fingerprintKey,
+  subjectOfEvent,
+  timeOfEvent,
+  tokenFingerprints,
+  withoutTokens,
+  type EventSubject,
+  type TokenFingerprint,
+} from './subject-identifiers.ts';
 export { withoutMembers } from './member-path.ts';
 export {
   instantAt,

@@ -2,6 +2,7 @@ import { TokenEndpointAuthMethod } from '@postern/contracts';
 import { z } from 'zod';
 
 import { factOf } from './fact.ts';
+import { tokenFingerprints } from './subject-identifiers.ts';
 import { AccountKeys, AccountProbe, WebhookFile } from './webhook-file.ts';
 
 /** `{name}` in a URL template stands for a parameter of the registration. */
@@ -117,6 +118,8 @@ export const ProviderFile = z
     /** By what the answer of the token endpoint names the account, so that signals about it can be matched. */
     account_keys: factOf(AccountKeys).optional(),
     account_probe: factOf(AccountProbe).optional(),
+    /** How a signal may name a refresh token; only where one is not replaced at a refresh does it stay true. */
+    token_fingerprints: factOf(z.array(z.enum(tokenFingerprints)).min(1)).optional(),
     /** How the provider tells us that a grant ended; not said: it does not. */
     webhook: WebhookFile.optional(),
   })

@@ -4,6 +4,7 @@ import type { TokenEndpointAuthMethod } from '@postern/contracts';
 import type { AnswerRow } from './answer-table.ts';
 import type { Fact } from './fact.ts';
 import type { ProviderFile } from './provider-file.ts';
+import type { TokenFingerprint } from './subject-identifiers.ts';
 import { accountNameFrom, webhookFrom, type AccountName, type ProviderWebhook } from './webhook.ts';
 
 /** A provider as code sees it: the file with its defaults, frozen. Member names are the file's, in camelCase. */
@@ -30,6 +31,8 @@ export interface Provider {
   readonly accountKeys: readonly AccountName[];
   /** What is asked with a new access token to learn whose it is; null where the token endpoint says enough. */
   readonly accountProbe: { readonly url: string; readonly names: readonly AccountName[] } | null;
+  /** How a signal may name the refresh token itself. */
+  readonly tokenFingerprints: readonly TokenFingerprint[];
   /** Null where the provider has none that we know of. */
   readonly webhook: ProviderWebhook | null;
   /** Every judged statement of the file by its dotted name, for people who ask how we know. */
@@ -91,6 +94,7 @@ export function providerFrom(file: ProviderFile): Provider {
     account: file.account.value,
     accountKeys: (file.account_keys?.value ?? []).map(accountNameFrom),
     accountProbe: file.account_probe === undefined ? null : probeFrom(file.account_probe.value),
+    tokenFingerprints: file.token_fingerprints?.value ?? [],
     webhook: file.webhook === undefined ? null : webhookFrom(file.webhook),
     facts: Object.fromEntries(factsOf(file)),
   });

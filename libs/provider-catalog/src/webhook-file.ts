@@ -21,7 +21,7 @@ const AccountName = z.strictObject({
   unless: MemberPath.optional(),
 });
 
-/** By what an account is found again when a signal names it; read from the answer of the token endpoint. */
+/** By what an account is found again when a signal names it: of the token endpoint's answer, `id_token` being its claims. */
 export const AccountKeys = z.array(AccountName).min(1).max(4);
 
 /** A call of the provider's API that says whose token it is, where the token endpoint does not. */

@@ -284,6 +284,31 @@ describe('the account that an answer names', () => {
     expect(await exchange(providerOf(catalog, 'linear'))).toMatchObject({ kind: 'exchanged', accountKeys: [] });
   });
 
+  test('is told by the claims of the ID token, and the refresh token by its fingerprints', async () => {
+    const claims = { iss: 'https://provider.example', sub: '1076915', email: 'jsmith@example.com' };
+    const nowS = Math.floor(Date.now() / 1000);
+    const times = { aud: 'app', iat: nowS, exp: nowS + 600 };
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const idToken = `${part({ alg: 'RS256' })}.${part({ ...claims, ...times })}.c2lnbmF0dXJl`;
+    server.answers(200, {
+      ...{ access_token: 'ya29.a', token_type: 'Bearer', expires_in: 3_599 },
+      ...{ refresh_token: '1//0abcdefghijklmnop', id_token: idToken },
+    });
+    expect(await exchange(providerOf(catalog, 'google'))).toMatchObject({
+      account: { issuer: claims.iss, subject: claims.sub },
+      accountKeys: [
+        { key: 'email', values: [claims.email] },
+        { key: 'subject', values: [claims.sub] },
+        { key: 'refresh_token_prefix', values: ['1//0abcdefghijkl'] },
+        {
+          key: 'refresh_token_hash',
+          // printf '1//0abcdefghijklmnop' | openssl dgst -sha512 -binary | openssl dgst -sha512 -binary | base64 -w0
+          values: ['XohYdlGW5wka+3J9qQyqPKNM7Mj5HCFixYzn2fXMjgsAc+WR91WvvhbusxwCtde4MUHmHsslrmPqorE/r9pL4A=='],
+        },
+      ],
+    });
+  });
+
   test('is asked for where the token endpoint does not say', async () => {
     const seen: (string | undefined)[] = [];
     let answer: [number, string] = [200, '{"id":583231,"login":"octocat"}'];

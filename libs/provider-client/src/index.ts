@@ -1,4 +1,4 @@
-export { accountKeyDigest, type AccountScope } from './account-key-digest.ts';
+export { accountDigest, accountKeyDigest, issuerAndSubjectKey, type AccountScope } from './account-key-digest.ts';
 export { type AuthorizationRequest } from './authorization-url.ts';
 export { type Callback } from './callback.ts';
 export {
@@ -8,7 +8,7 @@ export {
   type TokenEndpointAuthMethod,
 } from './client-authentication.ts';
 export { DiscoveryCache, type DiscoveryCacheOptions } from './discovery-cache.ts';
-export { answerBytesMax } from './guarded-fetch.ts';
+export { answerBytesMax, guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
 export {
   retryAfterMsMax,
   type ClientRejected,

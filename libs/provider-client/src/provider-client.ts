@@ -1,7 +1,6 @@
 import { limits, PosternError } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import {
-  namedAccounts,
   resolveProvider,
   type Provider,
   type ProviderEndpoints,
@@ -9,6 +8,7 @@ import {
 } from '@postern/provider-catalog';
 import * as oauth from 'oauth4webapi';
 
+import { accountKeysFrom } from './account-keys.ts';
 import { probeAccount } from './account-probe.ts';
 import { authorizationUrl, type AuthorizationRequest } from './authorization-url.ts';
 import { readCallback, type Callback } from './callback.ts';
@@ -161,8 +161,12 @@ export class ProviderClient {
         const answer = await oauth.processAuthorizationCodeResponse(server, this.#client, response, options);
         const context = { provider: this.#provider, scopesOtherwise: requestedScopes, refreshTokenOtherwise: null };
         const tokenSet = tokenSetFrom({ answer, ...context, sentAtMs });
-        const accountKeys = namedAccounts(this.#provider.accountKeys, answer);
-        return { kind: 'exchanged' as const, tokenSet, account: accountFrom(answer), accountKeys };
+        return {
+          kind: 'exchanged' as const,
+          tokenSet,
+          account: accountFrom(answer),
+          accountKeys: accountKeysFrom(answer, this.#provider),
+        };
       },
     });
     const { accountProbe } = this.#provider;

@@ -20,14 +20,16 @@ import { decideAdmin } from './decide.ts';
 import { endNatsUsersOfTenant } from './platform-users.ts';
 import { createPlatformWithAccess, disable, issueAccess, type PlatformAccess } from './platforms.ts';
 import { registrationCommands } from './registration-commands.ts';
+import { transmitterCommands } from './transmitter-commands.ts';
 import { gather, list, show, text, withoutHash } from './shown.ts';
 
-/** `postern tenants|platforms|agents|registrations …`: administration. */
+/** `postern tenants|platforms|agents|registrations|transmitters …`: administration. */
 export function adminCommands(program: Command, run: RunCommand): void {
   tenantCommands(program.command('tenants').description('tenants'), run);
   platformCommands(program.command('platforms').description('agent platforms and their credentials'), run);
   agentCommands(program.command('agents').description('the agents of platforms'), run);
   registrationCommands(program.command('registrations').description('our clients at providers'), run);
+  transmitterCommands(program.command('transmitters').description('whose security events are believed'), run);
 }
 
 function tenantCommands(tenants: Command, run: RunCommand): void {

@@ -9,6 +9,7 @@ const table: readonly (readonly [prefix: string, app: AppName])[] = [
   ['/connect/', 'authorization'],
   ['/oauth/callback/', 'authorization'],
   ['/webhooks/', 'revocation'],
+  ['/signals/', 'revocation'],
 ];
 
 /** The app for a path, or none. A prefix that ends in a slash covers what stands below it. */

@@ -18,6 +18,8 @@ export interface DecideOnSignal {
  */
 export type SignalWeight = 'proof' | 'hint' | 'outdated' | 'recorded' | 'moot';
 
+const endNothing: ReadonlySet<SignalMeaning> = new Set(['suspended', 'resumed', 'scope_changed', 'claims_changed']);
+
 /** Two clocks, the provider's and ours, and a time that providers round down to a second. */
 const clockDoubtMs = limits.clockSkewMsMax + 1_000;
 
@@ -31,7 +33,7 @@ const clockDoubtMs = limits.clockSkewMsMax + 1_000;
  */
 export function weightOf({ means, evidence }: DecideOnSignal, state: Connection): SignalWeight {
   const { credential, authorization } = state;
-  if (means === 'suspended' || means === 'resumed' || means === 'scope_changed') return 'recorded';
+  if (endNothing.has(means)) return 'recorded';
   const isOver = authorization === 'revoked' || authorization === 'deleted' || authorization === 'moved';
   if (isOver || credential === null) return 'moot';
   const { occurredAtMs, receivedAtMs } = evidence;

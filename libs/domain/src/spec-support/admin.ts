@@ -43,4 +43,20 @@ export const admin = {
   registrationSecretRetired: (data: Partial<AdminDataOf<'RegistrationSecretRetired'>> = {}) =>
     adminEvent('RegistrationSecretRetired', { kind: 'client_secret', secretVersion: 1, ...data }),
   registrationDisabled: () => adminEvent('RegistrationDisabled', { reason: null }),
+  transmitterCreated: (data: Partial<AdminDataOf<'TransmitterCreated'>> = {}) =>
+    adminEvent('TransmitterCreated', {
+      displayName: 'Acme',
+      issuer: 'https://acme.example',
+      audiences: ['postern-at-acme'],
+      jwksUri: 'https://acme.example/jwks',
+      typeRequired: true,
+      delivery: { method: 'push', bearerHash: null },
+      speaksFor: [{ tenantId: numbered('ten', 1), registrationId: numbered('reg', 1) }],
+      ...data,
+    }),
+  transmitterScopeChanged: (registration = 2) =>
+    adminEvent('TransmitterScopeChanged', {
+      speaksFor: [{ tenantId: numbered('ten', 1), registrationId: numbered('reg', registration) }],
+    }),
+  transmitterDisabled: () => adminEvent('TransmitterDisabled', { reason: null }),
 };

@@ -1,0 +1,156 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+import { assertId, isHttpsOrLoopback, newId, PosternError } from '@postern/contracts';
+import {
+  changeTransmitterScope,
+  createTransmitter,
+  disableTransmitter,
+  registrationEvolver,
+  transmitterEvolver,
+  type SpokenFor,
+  type Transmitter,
+} from '@postern/domain';
+import { loadKnownTransmitters, type KnownTransmitter } from '@postern/provider-catalog';
+import type { Command } from 'commander';
+
+import { table } from '../output/printer.ts';
+import type { RunCommand, SessionRun } from '../run-command.ts';
+import type { Session } from '../session/session.ts';
+import { decideAdmin, listAdmin } from './decide.ts';
+import { factLines, gather, text } from './shown.ts';
+
+/** `postern transmitters …`: whose security events are believed, and about which connections. */
+export function transmitterCommands(transmitters: Command, run: RunCommand): void {
+  const known = [...loadKnownTransmitters().keys()].join(', ');
+  withScope(transmitters.command('create'))
+    .description('a transmitter of security events; enter the push URL (and the token) it prints there')
+    .requiredOption('--name <name>')
+    .requiredOption('--audience <audience>', 'what stands in aud, such as our client id (may be repeated)', gather, [])
+    .option('--known <id>', `issuer and keys of a transmitter that many have: ${known}`)
+    .option('--issuer <issuer>', 'what stands in iss, letter for letter')
+    .option('--jwks-uri <url>', 'where its public keys are')
+    .option('--untyped', 'takes tokens that do not call themselves secevent+jwt')
+    .option('--bearer', 'makes a bearer token that it must send with each push')
+    .action(run.withSession(create));
+  withScope(transmitters.command('scope <transmitter>'))
+    .description('says anew about which registrations it may speak, and about no others')
+    .action(
+      run.withSession(async ({ session, tenantId, args: [id = ''], options, printer }) => {
+        const speaksFor = await scopeOf(session, tenantId, options['registration'] as string[]);
+        const state = await decideAdmin(session, { evolver: transmitterEvolver, tenantId, id }, (before) =>
+          changeTransmitterScope({ speaksFor }, before),
+        );
+        const shown = shownOf(session, state);
+        printer.result(shown, () => factLines(shown));
+      }),
+    );
+  transmitters.command('list').action(
+    run.withSession(async ({ session, tenantId, printer }) => {
+      const found = await listAdmin(session, { evolver: transmitterEvolver, tenantId });
+      printer.result(
+        found.map((state) => shownOf(session, state)),
+        () =>
+          table([
+            ['TRANSMITTER', 'NAME', 'ISSUER', 'REGISTRATIONS', 'DISABLED'],
+            ...found.map(({ transmitterId, displayName, issuer, speaksFor, disabled }) => [
+              transmitterId,
+              displayName,
+              issuer,
+              speaksFor.map(({ registrationId }) => registrationId).join(' '),
+              String(disabled),
+            ]),
+          ]),
+      );
+    }),
+  );
+  transmitters.command('show <transmitter>').action(
+    run.withSession(async ({ session, tenantId, args: [id = ''], printer }) => {
+      const { state, revision } = await session.repository(transmitterEvolver).load({ tenantId, id });
+      if (revision === 0) throw new PosternError('transmitter.not_found', `${id} is not there.`);
+      const shown = shownOf(session, state);
+      printer.result(shown, () => factLines(shown));
+    }),
+  );
+  transmitters.command('disable <transmitter>').action(
+    run.withSession(async ({ session, tenantId, args: [id = ''], printer }) => {
+      const state = await decideAdmin(session, { evolver: transmitterEvolver, tenantId, id }, (before) =>
+        disableTransmitter({ reason: null }, before),
+      );
+      printer.result(shownOf(session, state), () => [`${id} is disabled`]);
+    }),
+  );
+}
+
+function withScope(command: Command): Command {
+  const meaning = 'it may speak about its connections; tenant/registration for another tenant’s (may be repeated)';
+  return command.requiredOption('--registration <registration>', meaning, gather, []);
+}
+
+/** The one place where the bearer token is printed: it was asked for, and it is not kept. */
+async function create({ session, tenantId, options, printer }: SessionRun): Promise<void> {
+  const { issuer, jwksUri, typeRequired } = identityOf(options);
+  const token = options['bearer'] === true ? randomBytes(32).toString('base64url') : undefined;
+  const transmitterId = newId('transmitter');
+  const speaksFor = await scopeOf(session, tenantId, options['registration'] as string[]);
+  const bearerHash = token === undefined ? null : createHash('sha256').update(token).digest('hex');
+  const state = await decideAdmin(session, { evolver: transmitterEvolver, tenantId, id: transmitterId }, (before) =>
+    createTransmitter(
+      {
+        displayName: text(options, 'name'),
+        issuer,
+        audiences: options['audience'] as string[],
+        jwksUri,
+        typeRequired,
+        delivery: { method: 'push', bearerHash },
+        speaksFor,
+      },
+      before,
+    ),
+  );
+  const shown = { ...shownOf(session, state), ...(token !== undefined && { bearer_token: token }) };
+  printer.result(shown, () => [
+    ...factLines(shown),
+    ...(token === undefined ? [] : ['', 'The token is shown once; only its hash is kept.']),
+  ]);
+}
+
+function identityOf(options: SessionRun['options']): KnownTransmitter {
+  const known = options['known'] === undefined ? undefined : loadKnownTransmitters().get(text(options, 'known'));
+  if (options['known'] !== undefined && known === undefined) {
+    throw new PosternError('request.malformed', 'There is no such known transmitter; give --issuer and --jwks-uri.');
+  }
+  const issuer = (options['issuer'] as string | undefined) ?? known?.issuer;
+  const jwksUri = (options['jwksUri'] as string | undefined) ?? known?.jwksUri;
+  if (issuer === undefined || jwksUri === undefined) {
+    throw new PosternError('request.malformed', 'Give --issuer and --jwks-uri, or a --known transmitter.');
+  }
+  if (!isHttpsOrLoopback(jwksUri)) throw new PosternError('request.malformed', '--jwks-uri must be an https URL.');
+  const typeRequired = options['untyped'] === true ? false : (known?.typeRequired ?? true);
+  return { issuer, jwksUri, typeRequired };
+}
+
+/** A misspelled registration would be one about which nothing is ever heard. */
+async function scopeOf(session: Session, tenantId: string, named: readonly string[]): Promise<SpokenFor[]> {
+  return await Promise.all(
+    named.map(async (name) => {
+      const [first = '', second] = name.split('/');
+      const owner = second === undefined ? tenantId : assertId('tenant', first);
+      const registrationId = assertId('registration', second ?? first);
+      const { revision } = await session.repository(registrationEvolver).load({ tenantId: owner, id: registrationId });
+      if (revision > 0) return { tenantId: owner, registrationId };
+      throw new PosternError(
+        'registration.not_found',
+        `${registrationId} is not there; another tenant’s is TENANT/REG.`,
+      );
+    }),
+  );
+}
+
+function shownOf(session: Session, { delivery, ...rest }: Transmitter): Record<string, unknown> {
+  return {
+    ...rest,
+    delivery: delivery.method,
+    hasBearerToken: delivery.bearerHash !== null,
+    push_url: `${session.publicUrl}/signals/ssf/${rest.transmitterId}`,
+  };
+}
