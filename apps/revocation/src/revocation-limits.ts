@@ -33,6 +33,11 @@ export const revocationLimits = Object.freeze({
   /** Deliveries of one path that are not verified, before they are only counted. */
   unverifiedBurstMax: 30,
   unverifiedPerSecondMax: 1,
+  /** The keys of a transmitter are fetched anew after so long, and for a key that is not known no oftener than this. */
+  transmitterKeysCachedMs: 600 * secondMs,
+  transmitterKeysAgeMsMin: 5 * secondMs,
+  transmitterKeysTimeoutMs: 4 * secondMs,
+  transmittersCachedMax: 1_000,
   databaseConnectionsMax: 8,
   /** How many connections are written to the index at a time. */
   indexBatchMax: 500,

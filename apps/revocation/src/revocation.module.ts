@@ -10,9 +10,14 @@ import { Connections } from './connections.ts';
 import { DeleteConnection } from './delete-connection/delete-connection.ts';
 import { Directory } from './directory.ts';
 import { RevokeConnection } from './revoke-connection/revoke-connection.ts';
+import { SetIntake } from './security-events/set-intake.ts';
+import { SetRoute } from './security-events/set-route.ts';
+import { TransmitterKeys } from './security-events/transmitter-keys.ts';
+import { Transmitters } from './security-events/transmitters.ts';
 import { ConfirmHint } from './signals/confirm-hint.ts';
 import { DecideSignals } from './signals/decide-signals.ts';
 import { ListSignals } from './signals/list-signals.ts';
+import { ReadSignal } from './signals/read-signal.ts';
 import { WeighSignal } from './signals/weigh-signal.ts';
 import { WeighedSignals } from './signals/weighed-signals.ts';
 import { SuspendConnection } from './suspend-connection/suspend-connection.ts';
@@ -45,10 +50,15 @@ import { WebhookSecrets } from './webhooks/webhook-secrets.ts';
     SignalStore,
     WebhookIntake,
     WebhookRoute,
+    Transmitters,
+    TransmitterKeys,
+    SetIntake,
+    SetRoute,
     RevocationDatabase,
     AccountRows,
     AccountIndex,
     ConfirmHint,
+    ReadSignal,
     WeighSignal,
     WeighedSignals,
     ListSignals,

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import type { Connection } from '@postern/domain';
+import type { Connection, Credential } from '@postern/domain';
+import { issuerAndSubjectKey } from '@postern/provider-client';
 
 import { RevocationDatabase } from './revocation-database.ts';
 import { revocationSchema } from './tables.ts';
@@ -28,9 +29,13 @@ export function accountFactOf(state: Connection, position: number): AccountFact 
     tenantId,
     connectionId,
     registrationId,
-    accountKeys: isOver ? {} : (credential.accountKeys ?? {}),
+    accountKeys: isOver ? {} : accountKeysOf(credential),
     position,
   };
+}
+
+function accountKeysOf({ accountDigest, accountKeys }: Credential): Record<string, string> {
+  return { ...(accountDigest === null ? {} : { [issuerAndSubjectKey]: accountDigest }), ...accountKeys };
 }
 
 const account = `${revocationSchema}.account`;

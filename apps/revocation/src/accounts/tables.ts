@@ -56,6 +56,8 @@ export const revocationMigrations: readonly DatabaseMigration[] = Object.freeze(
       `create table ${place('log_reading')} (name text primary key, position bigint not null)`,
     ],
   },
+  // Accounts are found by issuer and subject too since then: what was read without is read again.
+  { name: '0002_issuer_and_subject', sql: [`delete from ${place('log_reading')}`] },
 ]);
 
 export const revocationGrants: Readonly<Record<string, readonly TablePrivilege[]>> = Object.freeze({

@@ -1,16 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import type { Signal, SignalEvidence } from '@postern/contracts';
 import { decideOnSignal, weightOf, type Connection, type SignalWeight } from '@postern/domain';
-import { instantAt, loadCatalog, namedAccounts, type WebhookEvent } from '@postern/provider-catalog';
-import { accountKeyDigest } from '@postern/provider-client';
 import { commitOrigin, Logger } from '@postern/service';
 
 import type { AccountMatch } from '../accounts/account-rows.ts';
 import { AccountIndex } from '../accounts/account-index.ts';
 import { Connections } from '../connections.ts';
-import { RevocationConfig } from '../revocation-config.ts';
 import { revocationLimits } from '../revocation-limits.ts';
 import { ConfirmHint } from './confirm-hint.ts';
+import { ReadSignal, type ReadSignalResult } from './read-signal.ts';
 import type { Weighed } from './weighed-signals.ts';
 
 /** A signal as it stands on SIGNALS. */
@@ -28,10 +26,8 @@ const byStrength: readonly Fate[] = ['revoked', 'suspected', 'recorded', 'outdat
 /** Finds whom a signal is about, and decides for each of them. */
 @Injectable()
 export class WeighSignal {
-  readonly #catalog = loadCatalog();
-
   constructor(
-    private readonly config: RevocationConfig,
+    private readonly reading: ReadSignal,
     private readonly index: AccountIndex,
     private readonly connections: Connections,
     private readonly hints: ConfirmHint,
@@ -45,13 +41,13 @@ export class WeighSignal {
    */
   async weigh(stored: StoredSignal): Promise<Weighed> {
     const { signal } = stored;
-    const event = this.#catalog.get(signal.source)?.webhook?.events.find(({ type }) => type === signal.type);
-    if (event === undefined) return { outcome: 'unreadable', matched: 0, revoked: 0, suspected: 0 };
-    const matches = await this.index.find(signal, this.#digests(signal, event));
+    const said = await this.reading.read(signal);
+    if (said === undefined) return { outcome: 'unreadable', matched: 0, revoked: 0, suspected: 0 };
+    const matches = await this.index.find(signal, said.digests);
     const fates: Fate[] = [];
     for (let at = 0; at < matches.length; at += revocationLimits.signalFanOutMax) {
       const some = matches.slice(at, at + revocationLimits.signalFanOutMax);
-      fates.push(...(await Promise.all(some.map((match) => this.#decide(stored, event, match)))));
+      fates.push(...(await Promise.all(some.map((match) => this.#decide(stored, said, match)))));
     }
     return {
       outcome: byStrength.find((fate) => fates.includes(fate)) ?? 'unmatched',
@@ -61,14 +57,13 @@ export class WeighSignal {
     };
   }
 
-  #digests({ tenantId, source: providerId, body }: Signal, { names }: WebhookEvent): string[] {
-    const key = this.config.digestKey.reveal();
-    return namedAccounts(names, body).map((account) => accountKeyDigest(key, { tenantId, providerId }, account));
-  }
-
-  async #decide(stored: StoredSignal, event: WebhookEvent, { connectionId, accountKey }: AccountMatch): Promise<Fate> {
+  async #decide(
+    stored: StoredSignal,
+    said: ReadSignalResult,
+    { connectionId, accountKey }: AccountMatch,
+  ): Promise<Fate> {
     const { tenantId, registrationId } = stored.signal;
-    const command = { means: event.means, evidence: evidenceOf(stored, event, accountKey) };
+    const command = { means: said.means, evidence: evidenceOf(stored, said, accountKey) };
     let weight: SignalWeight = 'moot';
     const { state, appended } = await this.connections.execute(
       { tenantId, id: connectionId },
@@ -97,8 +92,12 @@ function fateOf(after: Connection, { weight, position }: { weight: SignalWeight;
   return weight;
 }
 
-function evidenceOf({ signal, position }: StoredSignal, event: WebhookEvent, matchedBy: string): SignalEvidence {
-  const { source, type, deliveryId, receivedAtMs, body } = signal;
-  const occurredAtMs = instantAt(event.occurredAt, body);
-  return { source, type, deliveryId, position, occurredAtMs, receivedAtMs, matchedBy };
+function evidenceOf(
+  { signal, position }: StoredSignal,
+  { occurredAtMs }: ReadSignalResult,
+  matchedBy: string,
+): SignalEvidence {
+  const { source, type, deliveryId, receivedAtMs, verified } = signal;
+  const by = 'transmitterId' in verified ? { transmitterId: verified.transmitterId } : {};
+  return { source, type, deliveryId, position, occurredAtMs, receivedAtMs, matchedBy, ...by };
 }

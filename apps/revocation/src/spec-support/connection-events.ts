@@ -11,6 +11,7 @@ interface Session {
 interface Authorized {
   readonly sessionId: string;
   readonly credentialVersion?: number;
+  readonly accountDigest?: string | null;
   readonly accountKeys?: Record<string, string>;
 }
 
@@ -30,14 +31,14 @@ export const the = {
       ...session,
     }),
   exchangeStarted: (sessionId: string) => event('CodeExchangeStarted', { sessionId }),
-  authorized: ({ sessionId, credentialVersion = 1, accountKeys }: Authorized) =>
+  authorized: ({ sessionId, credentialVersion = 1, accountDigest = null, accountKeys }: Authorized) =>
     event(credentialVersion === 1 ? 'ConnectionAuthorized' : 'ConnectionReauthorized', {
       sessionId,
       credentialVersion,
       grantedScopes: ['contacts:read'],
       accessTokenExpiresAtMs: Date.now() + hourMs,
       hasRefreshToken: true,
-      accountDigest: null,
+      accountDigest,
       ...(accountKeys === undefined ? {} : { accountKeys }),
     }),
   revoked: () => event('ConnectionRevoked', { cause: 'requested_by_platform', reason: null }),

@@ -35,7 +35,7 @@ import {
 } from '@postern/nats';
 
 import type { NamedAccount } from '@postern/provider-catalog';
-import { accountKeyDigest } from '@postern/provider-client';
+import { accountDigest, accountKeyDigest, type ProviderAccount } from '@postern/provider-client';
 
 import { the } from './connection-events.ts';
 
@@ -175,7 +175,9 @@ export class World {
       ? 'tenant'
       : event.type.startsWith('Platform')
         ? 'platform'
-        : 'registration';
+        : event.type.startsWith('Transmitter')
+          ? 'transmitter'
+          : 'registration';
     const repository = this.#repository({
       log,
       signer: this.#signer('administrator'),
@@ -218,6 +220,19 @@ export class World {
     return registrationId;
   }
 
+  /** A transmitter of security events that may speak about these registrations of a tenant. */
+  async newTransmitter(
+    { tenantId }: Party,
+    registrationIds: readonly string[],
+    about: Omit<Extract<AdminEvent, { type: 'TransmitterCreated' }>['data'], 'displayName' | 'speaksFor'>,
+  ): Promise<string> {
+    const id = newId('transmitter');
+    const speaksFor = registrationIds.map((registrationId) => ({ tenantId, registrationId }));
+    const data = { displayName: 'A transmitter', ...about, speaksFor };
+    await this.configured({ type: 'TransmitterCreated', version: 1, data }, { tenantId, id });
+    return id;
+  }
+
   /** The messages of SIGNALS about a registration. */
   async signalsOf(source: string, registrationId: string): Promise<Signal[]> {
     const bus = await this.bus('provisioner');
@@ -239,14 +254,22 @@ export class World {
   async connected(
     { tenantId, platformId }: Party,
     registrationId = newId('registration'),
-    { providerId = 'openid-connect', accounts = [] }: { providerId?: string; accounts?: NamedAccount[] } = {},
+    {
+      providerId = 'openid-connect',
+      accounts = [],
+      account = null,
+    }: { providerId?: string; accounts?: NamedAccount[]; account?: ProviderAccount | null } = {},
   ): Promise<ConnectionRef> {
     const connection = { tenantId, connectionId: newId('connection') };
     const sessionId = newId('session');
     await this.happened('authorization', connection, [
       the.sessionStarted({ sessionId, platformId, registrationId, providerId }),
       the.exchangeStarted(sessionId),
-      the.authorized({ sessionId, ...this.#accountKeys(tenantId, providerId, accounts) }),
+      the.authorized({
+        sessionId,
+        accountDigest: account === null ? null : accountDigest(this.digestKey, tenantId, account),
+        ...this.#accountKeys(tenantId, providerId, accounts),
+      }),
     ]);
     return connection;
   }

@@ -17,6 +17,11 @@ export function parseBody(body: Uint8Array, contentType: string | undefined): un
   if (!/^application\/([a-z0-9.-]+\+)?json$/.test(type.trim())) {
     throw new PosternError('request.unsupported_media_type', 'Send application/json.');
   }
+  return parseJsonBody(body);
+}
+
+/** JSON in UTF-8, nested no deeper than bounds. @throws {PosternError} `request.malformed` */
+export function parseJsonBody(body: Uint8Array): unknown {
   try {
     if (isTooDeep(body)) throw new SyntaxError('too deep');
     return JSON.parse(utf8.decode(body)) as unknown;

@@ -189,9 +189,8 @@ await describeWithServer('nats-server', 'webhooks', () => {
       expect(await post(`slack/${slack}`, body, headers)).toMatchObject({ status: 200 });
       expect(vault.seen.filter((what) => what === 'asked for webhook secrets')).toHaveLength(1);
       const signals = await world.signalsOf('slack', slack);
-      expect(signals.map(({ verified }) => verified.secretVersion).toSorted((one, other) => one - other)).toEqual([
-        1, 2,
-      ]);
+      const by = (secretVersion: number) => ({ verified: { scheme: 'slack_v0', secretVersion } });
+      expect(signals).toEqual(expect.arrayContaining([expect.objectContaining(by(1)), expect.objectContaining(by(2))]));
     });
 
     test('that cannot be had makes the sender come again', async () => {
