@@ -4,6 +4,7 @@ export type { AcmeClient, AcmeClientRegistration, ReuseRule } from './acme/acme-
 export type { AcmeEndpoint, AcmeFault, AcmeFaultPlan, AcmeFaults } from './acme/acme-faults.ts';
 export { acmeLoginAndConsent, acmeRevokeApp } from './acme/acme-journeys.ts';
 export type { LoginAndConsent, RevokeApp } from './acme/acme-journeys.ts';
+export type { AcmeSecurityEvent } from './acme/acme-security-events.ts';
 export { tokenFingerprint } from './acme/acme-meter.ts';
 export type { AcmeCounts, AcmeTokenCall } from './acme/acme-meter.ts';
 export { startAcme } from './acme/start-acme.ts';
@@ -26,6 +27,6 @@ export type { TestVaultAccess } from './test-vault.ts';
 export { SetSigner } from './transmitter/set-signer.ts';
 export type { SetToSign } from './transmitter/set-signer.ts';
 export { startTransmitter } from './transmitter/start-transmitter.ts';
-export type { TestTransmitter } from './transmitter/start-transmitter.ts';
+export type { TestPoll, TestTransmitter } from './transmitter/start-transmitter.ts';
 export { waitFor } from './wait-for.ts';
 export type { WaitOptions } from './wait-for.ts';

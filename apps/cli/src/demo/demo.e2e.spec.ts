@@ -24,7 +24,7 @@ await describeWithServer('nats-server', 'postern demo', () => {
         steps: { step: string; held: boolean; proof: unknown; ms: number }[];
       };
       expect(steps.filter(({ held }) => !held)).toEqual([]);
-      expect([steps.length, code, stderr.includes('Error')]).toEqual([8, 0, false]);
+      expect([steps.length, code, stderr.includes('Error')]).toEqual([9, 0, false]);
       // What a step shows as its proof is for everybody to read.
       expect(stdout).not.toMatch(/"access_token":"(?!given)|client_secret|refresh_token":"[A-Za-z0-9_-]{20}/);
     },

@@ -64,7 +64,7 @@ async function canariesOf(world: World, { tokens, cookies }: Heard, passphrase: 
   const credsText = readFileSync(join(world.dataRoot, 'platform.creds'), 'utf8');
   return {
     literals: [
-      ...tokens.map((value) => ({ name: 'an access token', value })),
+      ...[...new Set(tokens)].map((value) => ({ name: 'an access token', value })),
       ...matches(codePattern).map((value) => ({ name: 'a code', value })),
       ...cookies.filter(Boolean).map((value) => ({ name: 'a cookie', value })),
       { name: 'the passphrase', value: passphrase },

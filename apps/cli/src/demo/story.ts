@@ -2,15 +2,16 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { newId, operations, type EventView } from '@postern/contracts';
-import { acmeAccounts, acmeRevokeApp, waitFor } from '@postern/testing';
+import { acmeAccounts, acmeRevokeApp, ScriptedBrowser, waitFor } from '@postern/testing';
 import { agentEvolver, createAgent } from '@postern/domain';
 
 import { decideAdmin } from '../admin/decide.ts';
 import { createPlatformWithAccess } from '../admin/platforms.ts';
 import { expectThat, type Proof } from './expect-that.ts';
 import { listen, requestTokens, type PlatformOnBus } from './platform-client.ts';
+import { hearFromOutside } from './hear-from-outside.ts';
 import { tellThePast } from './tell-the-past.ts';
-import { endUser, goThroughConnect, scopes, type World } from './world.ts';
+import { accessTokenTtlS, endUser, goThroughConnect, scopes, type World } from './world.ts';
 
 /** One step of the story: what it is, and how it is done and proved. Throws when it does not hold. */
 export interface Step {
@@ -23,11 +24,14 @@ const longTtlS = 600;
 /** Too short to be kept ahead of its end: refreshed when it is asked for. */
 const endingTtlS = 2;
 
-/** The eight steps of one connection's whole life. */
+/** The steps of one connection's whole life, and of the sudden end of two others. */
 export const story: readonly Step[] = [
   { title: 'a platform is created and gets its token and its NATS credentials', run: createPlatform },
   { title: 'Ada connects her Acme account: PKCE, consent, callback, completion', run: connect },
-  { title: 'the platform leases the token over NATS and over HTTP, and Acme accepts it', run: lease },
+  {
+    title: 'the platform leases the token over NATS and over HTTP, and Acme accepts it; Grace connects hers',
+    run: lease,
+  },
   {
     title: `refreshed before its end, unasked; once ended, ${parallelRequests} requests refresh it once`,
     run: refresh,
@@ -35,6 +39,7 @@ export const story: readonly Step[] = [
   { title: 'Ada revokes the app at Acme; the next refresh finds out', run: findRevocation },
   { title: 'Ada authorizes again, in place', run: reauthorize },
   { title: 'the platform disconnects: Acme is told, requests are refused', run: disconnect },
+  { title: 'Acme says that Grace is gone, Slack that a token was revoked: both are refused', run: hearFromOutside },
   { title: 'the log tells it all again, and a changed byte is found', run: tellThePast },
 ];
 
@@ -109,6 +114,7 @@ async function lease(world: World): Promise<Proof> {
   expectThat('the lease over HTTP was granted', overHttp.status === 200, overHttp.status);
   const called = await fetch(api, { headers: { authorization: `Bearer ${String(overHttp.body['access_token'])}` } });
   expectThat('Acme accepts the token leased over HTTP', called.status === 200, called.status);
+  await connectGrace(world);
   return {
     nats_lease: overNats.lease_id,
     http_lease: overHttp.body['lease_id'],
@@ -117,6 +123,21 @@ async function lease(world: World): Promise<Proof> {
       freshness: overHttp.body['freshness'],
     },
   };
+}
+
+/** Long enough before anything is said about her, and for long enough not to be refreshed meanwhile. */
+async function connectGrace(world: World): Promise<void> {
+  await world.acme.setAccessTokenTtl(longTtlS);
+  const other = { browser: new ScriptedBrowser(), account: acmeAccounts.grace };
+  const [user, url] = ['user-4712', world.site.returnUrl];
+  const asked = { registration_id: world.registrationId, end_user: user, return_url: url, scopes };
+  const started = await world.http.request('POST', '/v1/connect/sessions', asked);
+  const { sessionId, code } = await goThroughConnect(world, String(started.body['connect_url']), other);
+  const completion = { code, end_user: user };
+  const completed = await world.http.request('POST', `/v1/connect/sessions/${sessionId}/complete`, completion);
+  expectThat('Grace connected hers', completed.status === 200, completed);
+  await world.acme.setAccessTokenTtl(accessTokenTtlS);
+  world.otherConnectionId = String(completed.body['connection_id']);
 }
 
 async function refresh(world: World): Promise<Proof> {

@@ -30,7 +30,7 @@ const linesOf = ({ stdout }: Ran) =>
     .filter(Boolean)
     .map((line) => JSON.parse(line) as Line);
 
-/** Step 8: replay, replay at a past moment, verify, and a copy with one changed byte. */
+/** The last step: replay, replay at a past moment, verify, and a copy with one changed byte. */
 export async function tellThePast(world: World): Promise<Proof> {
   const life = linesOf(await postern(world, 'events', 'replay', '--connection', world.connectionId));
   const types = life.flatMap(({ type }) => (type === undefined ? [] : [type]));

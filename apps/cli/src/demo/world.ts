@@ -10,6 +10,7 @@ import {
   ScriptedBrowser,
   startAcmeProcess,
   startPlatformSite,
+  type AcmeAccount,
   type AcmeProcess,
   type PlatformSite,
 } from '@postern/testing';
@@ -45,6 +46,8 @@ export interface World {
   agentId: string;
   connectionId: string;
   reauthorizeUrl: string;
+  /** Grace's, at the same Acme. */
+  otherConnectionId: string;
 }
 
 /** What may differ from world to world. */
@@ -101,6 +104,7 @@ export async function withWorld<T>(
         agentId: '',
         connectionId: '',
         reauthorizeUrl: '',
+        otherConnectionId: '',
       },
     };
     closers.push(() => world.listener?.close() ?? Promise.resolve());
@@ -134,12 +138,18 @@ async function registerAtAcme(session: Session, tenantId: string, acme: AcmeProc
   return { registrationId, clientId, clientSecret: secret };
 }
 
-/** Ada goes through our page and Acme's own pages; the code she brings back is what the platform completes with. */
-export async function goThroughConnect(world: World, connectUrl: string): Promise<{ sessionId: string; code: string }> {
-  const { ada } = acmeAccounts;
-  const back = await acmeLoginAndConsent(world.browser, connectUrl, {
-    user: ada.email,
-    password: ada.password,
+/** Somebody, Ada unless it is said, goes through our page and Acme's; the code brought back is what the platform completes with. */
+export async function goThroughConnect(
+  world: World,
+  connectUrl: string,
+  { browser, account }: { browser: ScriptedBrowser; account: AcmeAccount } = {
+    browser: world.browser,
+    account: acmeAccounts.ada,
+  },
+): Promise<{ sessionId: string; code: string }> {
+  const back = await acmeLoginAndConsent(browser, connectUrl, {
+    user: account.email,
+    password: account.password,
     decision: 'allow',
     returnUrl: world.site.returnUrl,
   });

@@ -3,6 +3,7 @@ import type { KoaContext, Middleware } from 'oidc-provider';
 import { sameText } from './acme-accounts.ts';
 import type { AcmeClientRegistration } from './acme-clients.ts';
 import type { AcmeFaultPlan } from './acme-faults.ts';
+import type { AcmeSecurityEvent } from './acme-security-events.ts';
 import { readText } from './http-body.ts';
 import type { Acme } from './start-acme.ts';
 
@@ -10,6 +11,7 @@ import type { Acme } from './start-acme.ts';
 export type AcmeOrder =
   | { readonly do: 'registerClient'; readonly registration: AcmeClientRegistration }
   | { readonly do: 'setAccessTokenTtl'; readonly seconds: number }
+  | { readonly do: 'pushSecurityEvent'; readonly event: AcmeSecurityEvent }
   | { readonly do: 'setFaults'; readonly plan: AcmeFaultPlan }
   | { readonly do: 'releaseHeld' }
   | { readonly do: 'clearFaults' };
@@ -46,6 +48,8 @@ async function obey(acme: Acme, order: AcmeOrder): Promise<unknown> {
       return acme.registerClient(order.registration);
     case 'setAccessTokenTtl':
       return acme.setAccessTokenTtl(order.seconds);
+    case 'pushSecurityEvent':
+      return acme.securityEvents.push(order.event);
     case 'setFaults':
       return acme.faults.set(order.plan);
     case 'releaseHeld':

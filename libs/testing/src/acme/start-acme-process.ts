@@ -9,6 +9,7 @@ import type { AcmeClient, AcmeClientRegistration } from './acme-clients.ts';
 import type { AcmeOrder } from './acme-control.ts';
 import type { AcmeFaultPlan } from './acme-faults.ts';
 import type { AcmeCounts, AcmeTokenCall } from './acme-meter.ts';
+import type { AcmeSecurityEvent } from './acme-security-events.ts';
 import type { AcmeEndpoints } from './start-acme.ts';
 
 /** What `GET /_counts` answers. */
@@ -26,6 +27,8 @@ export interface AcmeProcess {
   readonly endpoints: AcmeEndpoints;
   registerClient(registration: AcmeClientRegistration): Promise<AcmeClient>;
   setAccessTokenTtl(seconds: number): Promise<void>;
+  /** @returns the status that the receiver answered with. */
+  pushSecurityEvent(event: AcmeSecurityEvent): Promise<number>;
   setFaults(plan: AcmeFaultPlan): Promise<void>;
   releaseHeld(): Promise<void>;
   clearFaults(): Promise<void>;
@@ -66,6 +69,7 @@ export async function startAcmeProcess(
     pid: child.pid ?? 0,
     registerClient: async (registration) => (await order({ do: 'registerClient', registration })) as AcmeClient,
     setAccessTokenTtl: async (seconds) => void (await order({ do: 'setAccessTokenTtl', seconds })),
+    pushSecurityEvent: async (event) => (await order({ do: 'pushSecurityEvent', event })) as number,
     setFaults: async (plan) => void (await order({ do: 'setFaults', plan })),
     releaseHeld: async () => void (await order({ do: 'releaseHeld' })),
     clearFaults: async () => void (await order({ do: 'clearFaults' })),

@@ -17,6 +17,7 @@ import { AcmeFaults } from './acme-faults.ts';
 import { acmeInteractions } from './acme-interactions.ts';
 import { AcmeMeter } from './acme-meter.ts';
 import type { AcmeCounts, AcmeTokenCall } from './acme-meter.ts';
+import { AcmeSecurityEvents } from './acme-security-events.ts';
 import { AcmeStore } from './acme-store.ts';
 import { acmeWatch } from './acme-watch.ts';
 import { loadProvider } from './load-provider.ts';
@@ -45,6 +46,7 @@ export interface Acme {
   readonly endpoints: AcmeEndpoints;
   readonly accounts: readonly AcmeAccount[];
   readonly faults: AcmeFaults;
+  readonly securityEvents: AcmeSecurityEvents;
   /** Registers an app, as its developer would. @throws when oidc-provider refuses the metadata. */
   registerClient(registration: AcmeClientRegistration): Promise<AcmeClient>;
   /** @effect holds for access tokens issued from now on. */
@@ -65,6 +67,8 @@ export interface AcmeEndpoints {
   readonly userinfo: string;
   readonly contacts: string;
   readonly connectedApps: string;
+  /** The keys of its security events. */
+  readonly securityEventKeys: string;
 }
 
 /**
@@ -97,6 +101,7 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
   const store = new AcmeStore(errors.InvalidGrant);
   const meter = new AcmeMeter();
   const faults = new AcmeFaults();
+  const securityEvents = await AcmeSecurityEvents.make(issuer);
   const cookieKey = randomBytes(32).toString('base64url');
   let accessTokenTtlS = checkedTtl(options.accessTokenTtlS ?? accessTokenTtlSDefault);
 
@@ -116,6 +121,7 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
     endpoints: endpointsOf(issuer),
     accounts,
     faults,
+    securityEvents,
     registerClient: (registration) => addClient(provider, store, registration),
     setAccessTokenTtl: (seconds) => void (accessTokenTtlS = checkedTtl(seconds)),
     counts: () => meter.counts(),
@@ -127,6 +133,7 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
   };
 
   provider.use(acmeWatch(meter, faults, store));
+  provider.use(securityEvents.keysAt(acme.endpoints.securityEventKeys));
   provider.use(acmeControl(() => acme, options.controlToken));
   provider.use(acmeInteractions(provider, book));
   provider.use(acmeConnectedApps({ provider, accounts: book, store, cookieKey }));
@@ -148,6 +155,7 @@ function endpointsOf(issuer: string): AcmeEndpoints {
     userinfo: `${issuer}/me`,
     contacts: `${issuer}/api/contacts`,
     connectedApps: `${issuer}/account/apps`,
+    securityEventKeys: `${issuer}/security-events/jwks`,
   };
 }
 
