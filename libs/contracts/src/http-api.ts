@@ -215,6 +215,14 @@ export const httpRoutes = Object.freeze({
     auth: 'none',
     status: 200,
   }),
+  securityEvent: route({
+    app: 'revocation',
+    method: 'POST',
+    path: '/signals/ssf/{transmitter_id}',
+    summary: 'Takes a security event token (RFC 8935), signed by its transmitter; answers when what it says is stored.',
+    auth: 'none',
+    status: 202,
+  }),
 });
 
 export type HttpRouteKey = keyof typeof httpRoutes;
