@@ -59,6 +59,11 @@ export class AdminView<State extends { readonly exists: boolean }, Event extends
     return this.#known(id);
   }
 
+  /** All that are known now. */
+  all(): State[] {
+    return [...this.#tenantOf.keys()].map((id) => this.#known(id)).filter((state) => state !== undefined);
+  }
+
   async onServiceReady(): Promise<void> {
     await this.#directory.start();
     await this.#directory.ready({ timeoutMs: revocationLimits.feedReadyWaitMs });

@@ -38,6 +38,15 @@ export const revocationLimits = Object.freeze({
   transmitterKeysAgeMsMin: 5 * secondMs,
   transmitterKeysTimeoutMs: 4 * secondMs,
   transmittersCachedMax: 1_000,
+  /** How often it is looked whether there are transmitters to poll, and how often one is asked that has nothing. */
+  pollLookIntervalMs: secondMs,
+  pollIntervalMs: 5 * secondMs,
+  pollTimeoutMs: 15 * secondMs,
+  pollEventsMax: 32,
+  /** One that cannot be polled is asked again after this long at first, doubling up to the longest. */
+  pollRetryDelayMsMin: secondMs,
+  pollRetryDelayMsMax: 300 * secondMs,
+  pollRetryAfterMsMax: hourMs,
   databaseConnectionsMax: 8,
   /** How many connections are written to the index at a time. */
   indexBatchMax: 500,

@@ -10,6 +10,7 @@ import { Connections } from './connections.ts';
 import { DeleteConnection } from './delete-connection/delete-connection.ts';
 import { Directory } from './directory.ts';
 import { RevokeConnection } from './revoke-connection/revoke-connection.ts';
+import { PollTransmitters } from './security-events/poll-transmitters.ts';
 import { SetIntake } from './security-events/set-intake.ts';
 import { SetRoute } from './security-events/set-route.ts';
 import { TransmitterKeys } from './security-events/transmitter-keys.ts';
@@ -54,6 +55,7 @@ import { WebhookSecrets } from './webhooks/webhook-secrets.ts';
     TransmitterKeys,
     SetIntake,
     SetRoute,
+    PollTransmitters,
     RevocationDatabase,
     AccountRows,
     AccountIndex,

@@ -37,7 +37,7 @@ const SpeaksFor = z.array(SpokenFor).min(1).max(64);
 /** Where a transmitter's keys and events are fetched from: no place where others can listen. */
 const FetchedUrl = z.url().max(2048).refine(isHttpsOrLoopback, 'must be https, or http on the loopback');
 
-/** How security events come. @source RFC 8935 (push) */
+/** How security events come. @source RFC 8935 (push), RFC 8936 (poll) */
 export const SecurityEventDelivery = z.discriminatedUnion('method', [
   z.object({
     method: z.literal('push'),
@@ -46,6 +46,12 @@ export const SecurityEventDelivery = z.discriminatedUnion('method', [
       .string()
       .regex(/^[0-9a-f]{64}$/)
       .nullable(),
+  }),
+  z.object({
+    method: z.literal('poll'),
+    endpoint: FetchedUrl,
+    /** The bearer token for the endpoint is the webhook secret of this registration; null where none is wanted. */
+    bearerOf: SpokenFor.nullable(),
   }),
 ]);
 

@@ -7,7 +7,8 @@ import { Timestamp, TimeMs } from './wire.ts';
  * What a signal says about a grant, as the provider's file reads it.
  *
  * `grant_ended` names a grant that is over; `hint` is about something near it, such as a session, and must be confirmed.
- * `suspended`, `resumed`, `scope_changed` and `claims_changed` end nothing.
+ * `suspended`, `resumed`, `scope_changed` and `claims_changed` end nothing. `stream_verified` is about nobody: a transmitter
+ * shows that what it sends arrives.
  */
 export const signalMeanings = [
   'grant_ended',
@@ -16,6 +17,7 @@ export const signalMeanings = [
   'resumed',
   'scope_changed',
   'claims_changed',
+  'stream_verified',
 ] as const;
 export const SignalMeaning = z.enum(signalMeanings);
 export type SignalMeaning = z.infer<typeof SignalMeaning>;

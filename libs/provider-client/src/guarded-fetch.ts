@@ -1,6 +1,6 @@
 import { isHttpsOrLoopback, limits } from '@postern/contracts';
 
-import { ProviderCallError } from './provider-call-error.ts';
+import { ProviderCallError, type CallErrorReason } from './provider-call-error.ts';
 
 /** The largest answer that is read from a provider; metadata and token sets are far smaller. */
 export const answerBytesMax = 256 * 1024;
@@ -15,7 +15,12 @@ export interface GuardedFetchOptions {
 interface FetchInit {
   readonly method: string;
   readonly headers: Record<string, string>;
-  readonly body?: URLSearchParams | undefined;
+  readonly body?: URLSearchParams | string | undefined;
+}
+
+/** Why such a call has no answer; undefined for what is no such error. */
+export function callErrorReason(error: unknown): CallErrorReason | undefined {
+  return error instanceof ProviderCallError ? error.reason : undefined;
 }
 
 /** The shape `oauth4webapi` calls for each of its requests. */

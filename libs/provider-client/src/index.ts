@@ -8,7 +8,7 @@ export {
   type TokenEndpointAuthMethod,
 } from './client-authentication.ts';
 export { DiscoveryCache, type DiscoveryCacheOptions } from './discovery-cache.ts';
-export { answerBytesMax, guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
+export { answerBytesMax, callErrorReason, guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
 export {
   retryAfterMsMax,
   type ClientRejected,

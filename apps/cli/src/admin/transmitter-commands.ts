@@ -31,6 +31,8 @@ export function transmitterCommands(transmitters: Command, run: RunCommand): voi
     .option('--jwks-uri <url>', 'where its public keys are')
     .option('--untyped', 'takes tokens that do not call themselves secevent+jwt')
     .option('--bearer', 'makes a bearer token that it must send with each push')
+    .option('--poll <url>', 'its poll endpoint, where it does not push')
+    .option('--poll-token-of <registration>', 'the bearer token for polling is the webhook secret of this registration')
     .action(run.withSession(create));
   withScope(transmitters.command('scope <transmitter>'))
     .description('says anew about which registrations it may speak, and about no others')
@@ -90,9 +92,9 @@ function withScope(command: Command): Command {
 async function create({ session, tenantId, options, printer }: SessionRun): Promise<void> {
   const { issuer, jwksUri, typeRequired } = identityOf(options);
   const token = options['bearer'] === true ? randomBytes(32).toString('base64url') : undefined;
+  const delivery = await deliveryOf(session, tenantId, { options, token });
   const transmitterId = newId('transmitter');
   const speaksFor = await scopeOf(session, tenantId, options['registration'] as string[]);
-  const bearerHash = token === undefined ? null : createHash('sha256').update(token).digest('hex');
   const state = await decideAdmin(session, { evolver: transmitterEvolver, tenantId, id: transmitterId }, (before) =>
     createTransmitter(
       {
@@ -101,7 +103,7 @@ async function create({ session, tenantId, options, printer }: SessionRun): Prom
         audiences: options['audience'] as string[],
         jwksUri,
         typeRequired,
-        delivery: { method: 'push', bearerHash },
+        delivery,
         speaksFor,
       },
       before,
@@ -129,6 +131,25 @@ function identityOf(options: SessionRun['options']): KnownTransmitter {
   return { issuer, jwksUri, typeRequired };
 }
 
+async function deliveryOf(
+  session: Session,
+  tenantId: string,
+  { options, token }: { options: SessionRun['options']; token: string | undefined },
+): Promise<Transmitter['delivery']> {
+  const [endpoint, tokenOf] = [options['poll'], options['pollTokenOf']].map((value) => value as string | undefined);
+  if (endpoint === undefined) {
+    if (tokenOf !== undefined) throw new PosternError('request.malformed', '--poll-token-of goes with --poll.');
+    return {
+      method: 'push',
+      bearerHash: token === undefined ? null : createHash('sha256').update(token).digest('hex'),
+    };
+  }
+  if (token !== undefined) throw new PosternError('request.malformed', '--bearer is for pushing, not for --poll.');
+  if (!isHttpsOrLoopback(endpoint)) throw new PosternError('request.malformed', '--poll must be an https URL.');
+  const [bearerOf = null] = tokenOf === undefined ? [] : await scopeOf(session, tenantId, [tokenOf]);
+  return { method: 'poll', endpoint, bearerOf };
+}
+
 /** A misspelled registration would be one about which nothing is ever heard. */
 async function scopeOf(session: Session, tenantId: string, named: readonly string[]): Promise<SpokenFor[]> {
   return await Promise.all(
@@ -147,10 +168,7 @@ async function scopeOf(session: Session, tenantId: string, named: readonly strin
 }
 
 function shownOf(session: Session, { delivery, ...rest }: Transmitter): Record<string, unknown> {
-  return {
-    ...rest,
-    delivery: delivery.method,
-    hasBearerToken: delivery.bearerHash !== null,
-    push_url: `${session.publicUrl}/signals/ssf/${rest.transmitterId}`,
-  };
+  if (delivery.method === 'poll') return { ...rest, delivery };
+  const pushUrl = `${session.publicUrl}/signals/ssf/${rest.transmitterId}`;
+  return { ...rest, delivery: { method: 'push', hasBearerToken: delivery.bearerHash !== null }, push_url: pushUrl };
 }

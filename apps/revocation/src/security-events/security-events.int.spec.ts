@@ -184,6 +184,16 @@ await describeWithServer('nats-server', 'security events', () => {
       expect(counted('ignored')).toBe(before + 1);
     });
 
+    test.each(['https://schemas.openid.net/secevent/ssf/event-type/verification', `${risc}/verification`])(
+      'that only verifies the stream, %s, is recorded, and tells the state that was asked with',
+      async (type) => {
+        const token = await transmitter.sign({ audience, events: { [type]: { state: 'asked-at-noon' } } });
+        expect(await push(token)).toEqual({ status: 202 });
+        expect(await weighed()).toMatchObject([{ type, outcome: 'recorded', matched: 0 }]);
+        expect(lines.findLast((line) => line.includes('a security event was taken in'))).toContain('asked-at-noon');
+      },
+    );
+
     test('with several audiences is ours when one of them is', async () => {
       expect(await push(await purged({ audience: ['somebody', audience] }))).toEqual({ status: 202 });
     });
@@ -581,6 +591,150 @@ await describeWithServer('nats-server', 'security events', () => {
       await push(await purged({ claims: { sub_id } }));
       expect(await weighed()).toMatchObject([{ outcome: 'suspected' }]);
       expect(await world.stateOf(connection)).toMatchObject({ authorization: 'authorized' });
+    });
+  });
+
+  describe('polling', () => {
+    const queued = async (jti: string, more: Parameters<typeof purged>[0] = {}) => {
+      const token = await purged({ ...more, claims: { jti, ...more?.claims } });
+      transmitter.waiting.set(jti, token);
+      return token;
+    };
+    const polledStream = async (bearerOf: Party | null = null) =>
+      await newStream({
+        delivery: {
+          method: 'poll',
+          endpoint: transmitter.pollUri,
+          bearerOf: bearerOf === null ? null : { tenantId: bearerOf.tenantId, registrationId: registration },
+        },
+      });
+    const emptied = async () =>
+      await waitFor(() => transmitter.waiting.size === 0, {
+        describe: 'the transmitter to have nothing left',
+        timeoutMs: patienceMs,
+      });
+    const answersTo = (jti: string) =>
+      transmitter.polls.flatMap(({ ack = [], setErrs = {} }) => [
+        ...(ack.includes(jti) ? ['ack'] : []),
+        ...(setErrs[jti] === undefined ? [] : [setErrs[jti].err]),
+      ]);
+    let polled: string | undefined;
+
+    beforeEach(() => {
+      transmitter.waiting.clear();
+      transmitter.polls.length = 0;
+    });
+    afterEach(async () => {
+      transmitter.pollFault = undefined;
+      transmitter.bearer = undefined;
+      if (polled === undefined) return;
+      const event = { type: 'TransmitterDisabled', version: 1, data: { reason: null } } as const;
+      await world.configured(event, { tenantId: party.tenantId, id: polled });
+      polled = undefined;
+    });
+
+    test('takes what waits, stores it, and only then acknowledges it; the connection ends', async () => {
+      const connection = await world.connected(party, registration, { account });
+      await queued('polled-1');
+      polled = await polledStream();
+      await emptied();
+      expect(answersTo('polled-1')).toEqual(['ack']);
+      expect(await stored()).toMatchObject([{ verified: { transmitterId: polled } }]);
+      expect(await weighed()).toMatchObject([{ outcome: 'revoked' }]);
+      expect(await world.stateOf(connection)).toMatchObject({ authorization: 'revoked' });
+    });
+
+    test('refuses what is not authentic or not for us, each by name, and takes the others', async () => {
+      const { privateKey } = await generateKeyPair('ES256');
+      const kid = transmitter.signer.jwks.keys[0]?.kid ?? '';
+      const forged = new SignJWT({ iss: transmitter.issuer }).setProtectedHeader({ alg: 'ES256', kid });
+      transmitter.waiting.set('forged', await forged.sign(privateKey));
+      transmitter.waiting.set('no token', 'no token');
+      transmitter.waiting.set('renamed', await purged({ claims: { jti: 'another' } }));
+      await queued('astray', { audience: 'somebody' });
+      await queued('right');
+      polled = await polledStream();
+      await emptied();
+      expect(['forged', 'no token', 'renamed', 'astray', 'right'].map(answersTo)).toEqual([
+        ['authentication_failed'],
+        ['invalid_request'],
+        ['invalid_request'],
+        ['invalid_audience'],
+        ['ack'],
+      ]);
+      expect(await stored()).toHaveLength(1);
+    });
+
+    test('does not acknowledge what could not be verified yet, and takes it when it comes again', async () => {
+      let isDown = true;
+      transmitter.jwksFault = () =>
+        isDown ? { status: 500, body: '' } : { status: 200, body: JSON.stringify(transmitter.signer.jwks) };
+      await queued('patient');
+      polled = await polledStream();
+      await waitFor(() => transmitter.polls.length >= 2, { describe: 'another poll', timeoutMs: patienceMs });
+      expect(answersTo('patient')).toEqual([]);
+      isDown = false;
+      await emptied();
+      expect(answersTo('patient')).toEqual(['ack']);
+    });
+
+    test.each([
+      ['an error', { status: 500, body: '' }],
+      ['something else', { status: 200, body: '<html>' }],
+      ['sets that are none', { status: 200, body: '{"sets":[]}' }],
+      ['a redirect', { status: 302, body: '', headers: { location: 'https://evil.example/' } }],
+    ])('goes on after %s', async (_title, fault) => {
+      transmitter.pollFault = () => (transmitter.polls.length < 2 ? fault : undefined);
+      await queued('after');
+      polled = await polledStream();
+      await emptied();
+      expect(answersTo('after')).toEqual(['ack']);
+    });
+
+    test('asks for fewer when an answer is too large', async () => {
+      transmitter.pollFault = () =>
+        (transmitter.polls.at(-1)?.maxEvents ?? 0) > 4 ? { status: 200, body: 'x'.repeat(300_000) } : undefined;
+      for (let n = 0; n < 9; n += 1) await queued(`many-${n}`);
+      polled = await polledStream();
+      await emptied();
+      expect(await stored()).toHaveLength(9);
+    });
+
+    test('sends the bearer token that the registration keeps, the older one too while both are in use', async () => {
+      vault.webhookSecrets.set(registration, ['the older one', 'not known there yet']);
+      transmitter.bearer = 'the older one';
+      await queued('let-in');
+      polled = await polledStream(party);
+      await emptied();
+      expect(answersTo('let-in')).toEqual(['ack']);
+    });
+
+    test('ends with the transmitter', async () => {
+      polled = await polledStream();
+      await waitFor(() => transmitter.polls.length > 0, { describe: 'the first poll', timeoutMs: patienceMs });
+      const event = { type: 'TransmitterDisabled', version: 1, data: { reason: null } } as const;
+      await world.configured(event, { tenantId: party.tenantId, id: polled });
+      await queued('too-late');
+      const before = transmitter.polls.length;
+      const other = await startTransmitter();
+      try {
+        // Another one that is polled for as long as the first would have been.
+        const id = await newStream({
+          issuer: other.issuer,
+          delivery: { method: 'poll', endpoint: other.pollUri, bearerOf: null },
+        });
+        await waitFor(() => other.polls.length > 1, { describe: 'two polls', timeoutMs: patienceMs });
+        await world.configured(event, { tenantId: party.tenantId, id });
+      } finally {
+        await other.close();
+      }
+      expect(transmitter.polls.length - before).toBeLessThanOrEqual(1);
+      expect(transmitter.waiting.has('too-late')).toBe(true);
+    });
+
+    test('is not for a stream that is pushed, nor pushing for one that is polled', async () => {
+      polled = await polledStream();
+      expect(await push(await purged(), { to: polled })).toMatchObject(refused('authentication_failed'));
     });
   });
 

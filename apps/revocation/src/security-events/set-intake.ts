@@ -17,6 +17,8 @@ import { verifySet, type VerifiedSet } from './verify-set.ts';
 /** Three parts of base64url: what is none of these cannot be a signed token. @source RFC 7515 §7.1 */
 const compactForm = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
 
+const verificationStateCharsMax = 256;
+
 /** What becomes of a security event token between its arrival and the answer to it. */
 @Injectable()
 export class SetIntake {
@@ -45,7 +47,7 @@ export class SetIntake {
     try {
       const token = tokenIn(body, headers['content-type']);
       const transmitter = await this.#transmitter(stream, headers['authorization']);
-      await this.taken(transmitter, await verifySet(token, transmitter, this.keys.of(transmitter)));
+      await this.takeToken(transmitter, token);
       return { status: 202 };
     } catch (error) {
       if (!(error instanceof SetRefusal)) throw error;
@@ -60,12 +62,21 @@ export class SetIntake {
   }
 
   /**
-   * Stores what a verified token says, for each registration about which its transmitter may speak.
+   * Verifies a token and stores what it says, for each registration about which its transmitter may speak.
    *
+   * @param jti under which it was handed over, where it was
    * @effect durable once it resolves; a token that comes again is stored once.
-   * @throws {PosternError} as `SignalStore.store`
+   * @throws {SetRefusal}
+   * @throws {PosternError} `signal.keys_unavailable`, and as `SignalStore.store`: it must come again
    */
-  async taken(transmitter: Transmitter, verified: VerifiedSet): Promise<void> {
+  async takeToken(transmitter: Transmitter, token: string, jti?: string): Promise<void> {
+    if (!compactForm.test(token)) throw new SetRefusal('invalid_request', 'That is no signed token.');
+    const verified = await verifySet(token, transmitter, this.keys.of(transmitter));
+    if (jti !== undefined && jti !== verified.jti) throw new SetRefusal('invalid_request', 'It has another jti.');
+    await this.#store(transmitter, verified);
+  }
+
+  async #store(transmitter: Transmitter, verified: VerifiedSet): Promise<void> {
     const types = Object.keys(verified.events).filter((type) => this.#meanings.has(type));
     if (types.length === 0) return this.count('ignored');
     const registrations = await this.#spokenFor(transmitter);
@@ -79,7 +90,19 @@ export class SetIntake {
     const outcome = outcomes.includes('stored') ? 'stored' : 'repeated';
     this.count(outcome);
     const { transmitterId } = transmitter;
-    this.logger.info('a security event was taken in', { transmitterId, jti: verified.jti, types, outcome });
+    const state = this.#verificationState(verified);
+    const told = { transmitterId, jti: verified.jti, types, outcome, ...(state !== undefined && { state }) };
+    this.logger.info('a security event was taken in', told);
+  }
+
+  /** What whoever asked for a verification gave, to know it again. @source Shared Signals 1.0 §8.1.4 */
+  #verificationState({ events }: VerifiedSet): string | undefined {
+    for (const [type, event] of Object.entries(events)) {
+      if (this.#meanings.get(type) !== 'stream_verified' || typeof event !== 'object' || event === null) continue;
+      const { state } = event as { state?: unknown };
+      if (typeof state === 'string') return state.slice(0, verificationStateCharsMax);
+    }
+    return undefined;
   }
 
   async #transmitter(stream: string, authorization: string | undefined): Promise<Transmitter> {

@@ -43,6 +43,7 @@ export class WeighSignal {
     const { signal } = stored;
     const said = await this.reading.read(signal);
     if (said === undefined) return { outcome: 'unreadable', matched: 0, revoked: 0, suspected: 0 };
+    if (said.means === 'stream_verified') return { outcome: 'recorded', matched: 0, revoked: 0, suspected: 0 };
     const matches = await this.index.find(signal, said.digests);
     const fates: Fate[] = [];
     for (let at = 0; at < matches.length; at += revocationLimits.signalFanOutMax) {

@@ -18,7 +18,13 @@ export interface DecideOnSignal {
  */
 export type SignalWeight = 'proof' | 'hint' | 'outdated' | 'recorded' | 'moot';
 
-const endNothing: ReadonlySet<SignalMeaning> = new Set(['suspended', 'resumed', 'scope_changed', 'claims_changed']);
+const endNothing: ReadonlySet<SignalMeaning> = new Set([
+  'suspended',
+  'resumed',
+  'scope_changed',
+  'claims_changed',
+  'stream_verified',
+]);
 
 /** Two clocks, the provider's and ours, and a time that providers round down to a second. */
 const clockDoubtMs = limits.clockSkewMsMax + 1_000;

@@ -1,0 +1,168 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { isPosternError, limits } from '@postern/contracts';
+import type { Transmitter } from '@postern/domain';
+import { guardedFetch, type GuardedFetch } from '@postern/provider-client';
+import { Logger, type OnServiceReady } from '@postern/service';
+
+import { RevocationConfig } from '../revocation-config.ts';
+import { revocationLimits } from '../revocation-limits.ts';
+import { Registrations } from '../webhooks/registrations.ts';
+import { WebhookSecrets } from '../webhooks/webhook-secrets.ts';
+import { pollOnce, type PollAnswers, type Polled, type PollReply } from './poll-once.ts';
+import { SetIntake } from './set-intake.ts';
+import { SetRefusal } from './set-refusal.ts';
+import { Transmitters } from './transmitters.ts';
+
+const { pollLookIntervalMs, pollIntervalMs, pollTimeoutMs, pollEventsMax } = revocationLimits;
+const { pollRetryDelayMsMin, pollRetryDelayMsMax, pollRetryAfterMsMax } = revocationLimits;
+
+/** What a poll leaves for the next one. Nothing of it is needed: what was not acknowledged comes again. */
+interface Progress {
+  answers: PollAnswers;
+  maxEvents: number;
+  failures: number;
+}
+
+const nothing: PollAnswers = { ack: [], setErrs: {} };
+
+/**
+ * Fetches security events from the transmitters that do not push them.
+ *
+ * A token is acknowledged after it stands on SIGNALS, and never before. Several processes that poll one stream get the
+ * same tokens, which are stored once: it costs calls, and no event.
+ *
+ * @source RFC 8936
+ */
+@Injectable()
+export class PollTransmitters implements OnServiceReady, OnApplicationShutdown {
+  readonly #stopping = new AbortController();
+  readonly #polling = new Map<string, Promise<void>>();
+  readonly #fetch: GuardedFetch;
+  #looking: Promise<void> | undefined;
+
+  constructor(
+    config: RevocationConfig,
+    private readonly transmitters: Transmitters,
+    private readonly registrations: Registrations,
+    private readonly secrets: WebhookSecrets,
+    private readonly intake: SetIntake,
+    private readonly logger: Logger,
+  ) {
+    this.#fetch = guardedFetch({ allowLoopback: config.allowLoopbackProviders, timeoutMs: pollTimeoutMs });
+  }
+
+  async onServiceReady(): Promise<void> {
+    this.#looking = this.#look();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all([this.#looking, ...this.#polling.values()]);
+  }
+
+  /** Never rejects. */
+  async #look(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      for (const { transmitterId, delivery, disabled } of this.transmitters.all()) {
+        if (delivery.method !== 'poll' || disabled || this.#polling.has(transmitterId)) continue;
+        const polling = this.#poll(transmitterId).finally(() => this.#polling.delete(transmitterId));
+        this.#polling.set(transmitterId, polling);
+      }
+      await this.#pause(pollLookIntervalMs);
+    }
+  }
+
+  /** As long as it is to be polled. Never rejects. */
+  async #poll(transmitterId: string): Promise<void> {
+    const progress: Progress = { answers: nothing, maxEvents: pollEventsMax, failures: 0 };
+    while (!this.#stopping.signal.aborted) {
+      let waitMs: number;
+      try {
+        const transmitter = await this.transmitters.find(transmitterId);
+        if (transmitter === undefined || transmitter.disabled) return;
+        waitMs = await this.#next(transmitter, progress);
+      } catch (error) {
+        if (!isPosternError(error)) this.logger.error('polling a transmitter failed', { transmitterId, err: error });
+        waitMs = this.#failed(transmitterId, progress, isPosternError(error) ? error.code : 'error');
+      }
+      await this.#pause(waitMs);
+    }
+  }
+
+  /** @returns how long to wait before the next poll. */
+  async #next(transmitter: Transmitter, progress: Progress): Promise<number> {
+    const { transmitterId } = transmitter;
+    const polled = await this.#asked(transmitter, progress);
+    if (polled.kind === 'too_large' && progress.maxEvents > 1) {
+      progress.maxEvents = Math.floor(progress.maxEvents / 2);
+      return 0;
+    }
+    if (polled.kind !== 'reply') {
+      const { reason, retryAfterMs } = { reason: polled.kind, retryAfterMs: null, ...polled };
+      return this.#failed(transmitterId, progress, reason, retryAfterMs);
+    }
+    // Heard: what was said with it is done with.
+    progress.answers = nothing;
+    const { answers, failure } = await this.#taken(transmitter, polled.reply);
+    progress.answers = answers;
+    if (failure !== undefined) return this.#failed(transmitterId, progress, failure);
+    progress.failures = 0;
+    progress.maxEvents = Math.min(pollEventsMax, progress.maxEvents * 2);
+    const isMore = polled.reply.moreAvailable || answers !== nothing;
+    return isMore ? 0 : pollIntervalMs;
+  }
+
+  /** With each of the tokens in use, the newest first. */
+  async #asked({ delivery }: Transmitter, { answers, maxEvents }: Progress): Promise<Polled> {
+    if (delivery.method !== 'poll') return { kind: 'failed', reason: 'not to be polled', retryAfterMs: null };
+    const { endpoint, bearerOf } = delivery;
+    const poll = { endpoint, answers, maxEvents, fetch: this.#fetch };
+    if (bearerOf === null) return await pollOnce({ ...poll, bearer: null });
+    const registration = await this.registrations.find(bearerOf.registrationId);
+    const isTheirs = registration?.tenantId === bearerOf.tenantId;
+    for (const { secret } of isTheirs ? await this.secrets.of(registration) : []) {
+      const polled = await pollOnce({ ...poll, bearer: Buffer.from(secret).toString('utf8').trim() });
+      if (polled.kind !== 'not_let_in') return polled;
+    }
+    return { kind: 'not_let_in' };
+  }
+
+  /** What is to be said of each token, and why some of them must come again. */
+  async #taken(
+    transmitter: Transmitter,
+    { sets }: PollReply,
+  ): Promise<{ answers: PollAnswers; failure: string | undefined }> {
+    const ack: string[] = [];
+    const setErrs: Record<string, SetRefusal['body']> = {};
+    let failure: string | undefined;
+    for (const [jti, token] of Object.entries(sets).slice(0, pollEventsMax)) {
+      try {
+        if (token.length > limits.securityEventBytesMax) throw new SetRefusal('invalid_request', 'Too long.');
+        await this.intake.takeToken(transmitter, token, jti);
+        ack.push(jti);
+      } catch (error) {
+        if (error instanceof SetRefusal) setErrs[jti] = error.body;
+        else if (isPosternError(error)) failure = error.code;
+        else throw error;
+      }
+    }
+    const isNothing = ack.length === 0 && Object.keys(setErrs).length === 0;
+    return { answers: isNothing ? nothing : { ack, setErrs }, failure };
+  }
+
+  #failed(transmitterId: string, progress: Progress, reason: string, retryAfterMs: number | null = null): number {
+    progress.failures += 1;
+    this.intake.count('poll_failed');
+    const doubledMs = Math.min(pollRetryDelayMsMax, pollRetryDelayMsMin * 2 ** Math.min(progress.failures - 1, 20));
+    const askedMs = Math.min(Math.max(retryAfterMs ?? 0, 0), pollRetryAfterMsMax);
+    const waitMs = Math.max(Math.round((doubledMs * (1 + Math.random())) / 2), askedMs);
+    this.logger.warn('a transmitter could not be polled', { transmitterId, reason, waitMs });
+    return waitMs;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
+  }
+}
