@@ -4,12 +4,13 @@
  * `N passed, N failed`.
  *
  * --kill-drill 10   the kill drill follows with so many rounds, as one more test
+ * --beside NAMES    the tests of these projects run at the same time as those of all others
  * --again 3         when no more than so many specs failed, each runs once more by itself and what it says then counts:
  *                   beside others it may have had too little of the machine. That it failed first is told, with why
  *
  * Other arguments go to nx, such as `--skip-nx-cache` or `--projects=@postern/domain`.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -20,6 +21,7 @@ const root = new URL('..', import.meta.url).pathname;
 const forNx = process.argv.slice(2);
 const rounds = takeNumber('--kill-drill');
 const againMax = takeNumber('--again');
+const beside = take('--beside');
 /** The drill ends itself when it hangs; this is for a drill that cannot even do that. */
 const drillMsMax = 1_800_000 + rounds * 60_000;
 /** Of what a failed test said: enough for the comparison and the place. */
@@ -28,6 +30,7 @@ const whyLinesMax = 15;
 rmSync(resultsFolder, { recursive: true, force: true });
 mkdirSync(resultsFolder, { recursive: true });
 
+const options = { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' };
 const bin = (name) => join(root, 'node_modules/.bin', name);
 const checks = [
   run('build', bin('tsc'), ['-b']),
@@ -36,7 +39,13 @@ const checks = [
   run('lint', bin('oxlint'), ['--type-aware', '--tsconfig', 'tsconfig.spec.json', '--quiet']),
   run('format', bin('oxfmt'), ['--check', '.']),
 ];
-const runs = [run('tests', bin('nx'), ['run-many', '-t', 'test', '--outputStyle=stream', ...forNx])];
+const tests = (name, projects) =>
+  running(name, bin('nx'), ['run-many', '-t', 'test', '--outputStyle=stream', ...projects, ...forNx]);
+const halves =
+  beside === undefined
+    ? [tests('tests', [])]
+    : [tests(`tests of ${beside}`, ['--projects', beside]), tests('tests of the others', ['--exclude', beside])];
+const runs = await Promise.all(halves);
 // One project's tests were asked for: then not these, unless they are that project's.
 if (forNx.every((arg) => !/^(--projects|-p)\b/.test(arg) || arg.includes('nats'))) {
   runs.push(
@@ -71,22 +80,34 @@ const failedMin = failed === 0 ? broken.length : failed;
 console.log(`${passed} passed, ${failedMin} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`);
 process.exitCode = failedMin > 0 || passed === 0 ? 1 : 0;
 
-function takeNumber(option) {
+function take(option) {
   const at = forNx.indexOf(option);
-  const number = at < 0 ? 0 : Number(forNx.splice(at, 2)[1]);
+  return at < 0 ? undefined : forNx.splice(at, 2)[1];
+}
+
+function takeNumber(option) {
+  const number = Number(take(option) ?? 0);
   if (!Number.isInteger(number)) throw new Error(`${option} is followed by a whole number`);
   return number;
 }
 
-function run(name, command, args, options = {}) {
-  const started = Date.now();
-  const { status } = spawnSync(command, args, {
-    cwd: root,
-    stdio: 'inherit',
-    shell: process.platform === 'win32',
-    ...options,
+function run(name, command, args, more = {}) {
+  const startedMs = Date.now();
+  return told(name, startedMs, spawnSync(command, args, { ...options, ...more }).status);
+}
+
+async function running(name, command, args) {
+  const startedMs = Date.now();
+  const child = spawn(command, args, options);
+  const status = await new Promise((resolve) => {
+    child.once('exit', resolve);
+    child.once('error', resolve);
   });
-  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
+  return told(name, startedMs, status);
+}
+
+function told(name, startedMs, status) {
+  console.log(`${status === 0 ? 'ok    ' : 'FAILED'} ${name} (${((Date.now() - startedMs) / 1000).toFixed(1)} s)`);
   return { name, ok: status === 0 };
 }
 
@@ -106,8 +127,8 @@ function drill() {
   return run('kill drill', bin('node'), ['tools/kill-drill.mjs', '--times', String(rounds)], limit);
 }
 
-function tellAll(what, told) {
-  for (const { name, why } of told) {
+function tellAll(what, these) {
+  for (const { name, why } of these) {
     const said = stripVTControlCharacters(why);
     const lines = said.split('\n').filter((line) => line.trim() !== '' && !line.includes('node_modules'));
     console.log([`${what}: ${name}`, ...lines.slice(0, whyLinesMax).map((line) => `    ${line}`)].join('\n'));
