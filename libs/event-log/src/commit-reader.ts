@@ -83,6 +83,12 @@ export class CommitReader {
     return { kind: 'commit', entry: { position, subject, timeMs, hash, commit, keyId, identity } };
   }
 
+  /** Takes note of a message that this process has signed and will meet again: it is not checked once more then. */
+  made({ subject, payload, headers }: Pick<StoredMessage, 'subject' | 'payload' | 'headers'>): void {
+    const { [commitHeaders.key]: keyId = '', [commitHeaders.signature]: signature = '' } = headers;
+    this.#verifier.remember?.(keyId, signedMessage(commitSignatureContext, subject, payload), signature);
+  }
+
   #signedBy({ subject, payload, headers }: StoredMessage, keyId: string): string | undefined {
     const signature = headers[commitHeaders.signature];
     if (signature === undefined || payload.byteLength > limits.commitBytesMax) return undefined;

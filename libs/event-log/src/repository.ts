@@ -296,9 +296,11 @@ export class Repository<State, Event extends AnyEvent> {
   }
 
   #encode(commit: Commit, traceparent: string | undefined): EncodedCommit {
-    const { signer, source } = this.#options;
+    const { signer, source, reader } = this.#options;
     if (!signer) throw new PosternError('auth.forbidden', 'This service writes no commits.');
-    return encodeCommit(commit, { signer, source, traceparent });
+    const encoded = encodeCommit(commit, { signer, source, traceparent });
+    reader.made(encoded);
+    return encoded;
   }
 
   /** @returns undefined on a conflict. */

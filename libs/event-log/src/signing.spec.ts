@@ -38,3 +38,30 @@ describe('a verifier that remembers', () => {
     expect(verify(signer.keyId, words, signature)).toEqual({ identity: 'vault' });
   });
 });
+
+describe('a verifier that is told what this process has signed', () => {
+  const others = { writers: { vault: [{ ...generateSigningKey().publicJwk, kid: publicJwk.kid }] }, recipients: {} };
+  const noSignature = 'made up, and so seen to be believed';
+
+  test('checks the first one, and believes the rest', () => {
+    const verifier = commitVerifier(trust, { rememberedMax: 4 });
+    verifier.remember?.(signer.keyId, words, noSignature);
+    expect(verifier.verify(signer.keyId, () => words, noSignature)).toBeUndefined();
+    verifier.remember?.(signer.keyId, words, signature);
+    verifier.remember?.(signer.keyId, words, noSignature);
+    expect(verifier.verify(signer.keyId, () => words, noSignature)).toEqual({ identity: 'vault' });
+    expect(verifier.verify(signer.keyId, () => Buffer.from('other words'), noSignature)).toBeUndefined();
+  });
+
+  test('believes nothing of a key that is not the one pinned', () => {
+    const verifier = commitVerifier(others as unknown as TrustBundle, { rememberedMax: 4 });
+    for (let turn = 0; turn < 2; turn += 1) verifier.remember?.(signer.keyId, words, signature);
+    expect(verifier.verify(signer.keyId, () => words, signature)).toBeUndefined();
+  });
+
+  test('remembers nothing where it remembers nothing', () => {
+    const verifier = commitVerifier(trust);
+    for (const given of [signature, noSignature]) verifier.remember?.(signer.keyId, words, given);
+    expect(verifier.verify(signer.keyId, () => words, noSignature)).toBeUndefined();
+  });
+});
