@@ -52,7 +52,12 @@ export interface ExecuteOptions {
   readonly correlationId: string;
   readonly causationId?: string | null | undefined;
   readonly traceparent?: string | undefined;
-  /** Decide on what the leader holds, not on a cached or a replica's state. */
+  /**
+   * Decide on what the leader holds, not on a cached or a replica's state.
+   *
+   * Whoever appends does not need it: the append is refused when memory was old, and decided again. It is for what is
+   * not decided by an append.
+   */
   readonly fromLeader?: boolean | undefined;
 }
 
@@ -148,8 +153,8 @@ export class Repository<State, Event extends AnyEvent> {
   /**
    * Loads, decides, appends; decides again when something else was written first.
    *
-   * A refusal or a repeat that was decided on a cached state is decided again on a read one, so that memory which lags
-   * never refuses what is allowed by now.
+   * A refusal or a repeat that was decided on a cached state is decided again on the leader's, so that memory which lags
+   * never refuses what is allowed by now. A repository with a cache asks the leader for whatever it does not have.
    *
    * @effect Appends one commit, durable once it resolves, or nothing when `decide` gives no events.
    * @throws {PosternError} what `decide` throws; `log.conflict` after the last attempt; `log.outcome_unknown`,
@@ -168,7 +173,7 @@ export class Repository<State, Event extends AnyEvent> {
     }
     for (let attempt = 1; attempt <= this.#conflictPolicy.attemptsMax; attempt += 1) {
       // After memory, or a race, the newest counts: a replica may be as old as what was just not believed.
-      const fromLeader = options.fromLeader === true || cached !== undefined || attempt > 1;
+      const fromLeader = options.fromLeader === true || this.#cache !== undefined || attempt > 1;
       const loaded = await this.#read(subject, { fromLeader, prove: true });
       const done = await this.#attempt(ref, loaded, { decide, options, final: true });
       if (done !== undefined) return done;

@@ -51,7 +51,7 @@ export class TakeClaim {
           const reason = reasonOf(due, loaded);
           return startRefresh({ claimId, claimTimeoutMs, reason, credentialVersion, nowMs }, current);
         },
-        { actor: refreshActor, ...commitOrigin(), fromLeader: true },
+        { actor: refreshActor, ...commitOrigin() },
       );
       if (state.claim === null) return { kind: 'nothing' };
       if (state.claim.claimId !== claimId) return this.#standing(due, state.claim, atMs);

@@ -23,13 +23,19 @@ const endless = { leadS: 60, idleTtlS: null, absoluteTtlS: null };
 /** A scheduled message that comes at this time, about a connection with this history. */
 async function arrive(
   events: readonly ConnectionEvent[],
-  { nowMs, dueAtMs = nowMs, policy = endless }: { nowMs: number; dueAtMs?: number; policy?: object },
+  options: { nowMs: number; dueAtMs?: number; policy?: object; remembered?: readonly ConnectionEvent[] },
 ) {
+  const { nowMs, dueAtMs = nowMs, policy = endless, remembered } = options;
+  let loads = 0;
   const put: number[] = [];
   const written: ConnectionEvent[] = [];
   let state = stateOf(events);
   const connections = {
-    load: async () => ({ state }),
+    peek: () => remembered && { state: stateOf(remembered) },
+    load: async () => {
+      loads += 1;
+      return { state };
+    },
     execute: async (_ref: unknown, decide: (current: Connection) => ConnectionEvent[]) => {
       const decided = decide(state);
       written.push(...decided);
@@ -52,7 +58,7 @@ async function arrive(
     { tenantId, connectionId, reason: 'scheduled', credentialVersion: 1, position: 1, dueAtMs },
     message,
   );
-  return { ripeness, put, written: written.map(({ type }) => type), state };
+  return { ripeness, put, written: written.map(({ type }) => type), state, loads };
 }
 
 describe('a scheduled message', () => {
@@ -85,6 +91,26 @@ describe('a scheduled message', () => {
   });
 });
 
+describe('what memory holds', () => {
+  const nowMs = tokenEndsMs - 30_000;
+
+  test('is enough to call a refresh ripe: its claim stands only where memory was right', async () => {
+    const remembered = connected;
+    expect(await arrive(connected, { nowMs, remembered })).toMatchObject({ ripeness: 'refresh', loads: 0 });
+    const revoked = [...connected, the.revoked];
+    expect(await arrive(revoked, { nowMs, remembered })).toMatchObject({ ripeness: 'refresh', loads: 0 });
+  });
+
+  test('is not enough to put one off, or to call it none', async () => {
+    const revoked = [...connected, the.revoked];
+    const asked = await arrive(connected, { nowMs, remembered: revoked });
+    expect(asked).toMatchObject({ ripeness: 'refresh', loads: 1 });
+    const failed = [...connected, the.claimed(), the.failed(afterItsEnd)];
+    const early = { nowMs, dueAtMs: nowMs + 1, remembered: failed };
+    expect(await arrive(connected, early)).toMatchObject({ ripeness: 'refresh', put: [], loads: 1 });
+  });
+});
+
 describe('the end of an authorization', () => {
   const tokenless = [the.started, the.exchanging, the.authorized({ accessTokenExpiresAtMs: null })];
   const noticeMs = whileItLives + 351 * daysMs;
@@ -92,6 +118,8 @@ describe('the end of an authorization', () => {
   test('is told when its time has come, and costs no refresh', async () => {
     const told = await arrive(tokenless, { nowMs: noticeMs, policy: yearlong });
     expect(told).toMatchObject({ ripeness: 'nothing', written: ['AuthorizationExpiring'] });
+    const known = await arrive(tokenless, { nowMs: noticeMs, policy: yearlong, remembered: tokenless });
+    expect(known).toMatchObject({ ripeness: 'nothing', written: ['AuthorizationExpiring'], loads: 1 });
     expect(told.state.credential?.authorizationEndsAtMs).toBe(whileItLives + 365 * daysMs);
   });
 

@@ -31,8 +31,14 @@ export class ScheduledDue {
     private readonly logger: Logger,
   ) {}
 
-  /** @effect Tells of the end of an authorization, where that is what is due. @throws {PosternError} `log.*` */
+  /**
+   * What memory calls ripe is ripe: the claim stands only where memory was right. Anything else is the leader's to say.
+   *
+   * @effect Tells of the end of an authorization, where that is what is due. @throws {PosternError} `log.*`
+   */
   async ripeness(due: Due, message: Pick<WorkMessage, 'nak'>): Promise<Ripeness> {
+    const known = this.connections.peek(refOf(due));
+    if (known !== undefined && this.#isRipe(known.state)) return 'refresh';
     const { state } = await this.connections.load(refOf(due), { fromLeader: true });
     const plan = this.plans.of(state);
     if (plan === undefined) return 'nothing';
@@ -40,6 +46,11 @@ export class ScheduledDue {
     if (plan.clock !== 'authorization') return 'refresh';
     const next = this.plans.of(await this.#announce(due, state));
     return next === undefined || next.clock === 'authorization' || this.#leftMs(next) > 0 ? 'nothing' : 'refresh';
+  }
+
+  #isRipe(state: Connection): boolean {
+    const plan = this.plans.of(state);
+    return plan !== undefined && plan.clock !== 'authorization' && this.#leftMs(plan) <= 0;
   }
 
   /** How long it is still too early. */

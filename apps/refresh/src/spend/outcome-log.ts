@@ -69,7 +69,7 @@ export class OutcomeLog {
     stillWorking: StillWorking,
     decide: (state: Connection, context: DecideContext<Connection>) => ConnectionEvent[],
   ): Promise<Executed<Connection, ConnectionEvent>> {
-    const options = { actor: refreshActor, ...commitOrigin(), causationId: claimId, fromLeader: true };
+    const options = { actor: refreshActor, ...commitOrigin(), causationId: claimId };
     const record = () => this.connections.execute({ tenantId, id }, decide, options);
     const recorded = await insist(record, { clock: this.clock, onRetry: stillWorking });
     crashPoint('after the outcome', id);

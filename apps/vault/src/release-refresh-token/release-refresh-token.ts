@@ -37,7 +37,7 @@ export class ReleaseRefreshToken {
         requireExisting(current);
         return releaseRefreshToken({ claimId, nowMs }, current);
       },
-      { actor: { type: 'service', id: 'vault' }, ...commitOrigin(), causationId: claimId, fromLeader: true },
+      { actor: { type: 'service', id: 'vault' }, ...commitOrigin(), causationId: claimId },
     );
     crashPoint('after it wrote the release', connectionId);
     // The append may have taken longer than the claim had left.
