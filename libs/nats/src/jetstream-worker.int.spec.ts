@@ -34,13 +34,14 @@ interface WorkOptions {
   readonly concurrencyMax?: number;
   readonly act?: () => Promise<void>;
   readonly on?: Bus;
+  readonly confirms?: boolean;
 }
 
 /** Works until `enough` says so, then stops. */
 async function workUntil(
   enough: (seen: readonly WorkMessage[]) => boolean,
   handle: (message: WorkMessage) => Promise<void>,
-  { concurrencyMax = 4, act = () => Promise.resolve(), on = bus }: WorkOptions = {},
+  { concurrencyMax = 4, act = () => Promise.resolve(), on = bus, confirms }: WorkOptions = {},
 ): Promise<{ seen: WorkMessage[]; errors: PosternError[] }> {
   const seen: WorkMessage[] = [];
   const errors: PosternError[] = [];
@@ -50,6 +51,7 @@ async function workUntil(
     consumer: 'refreshWorker',
     concurrencyMax,
     nakDelayMs: 10,
+    confirms,
     onError: (error) => errors.push(error),
     handle: async (message) => {
       seen.push(message);
@@ -131,6 +133,23 @@ describe('a worker on a durable consumer', () => {
     );
     expect(most).toBeLessThanOrEqual(3);
     expect(finished).toBe(seen.length);
+  });
+
+  test('need not wait for the server to know that a message is done', async () => {
+    const connection = due();
+    await publishDue(connection);
+    const isFree = () => publishDue(connection).catch(() => undefined);
+    const { seen } = await workUntil(
+      ({ length }) => length === 2,
+      () => Promise.resolve(),
+      { confirms: false, act: async () => void (await waitFor(isFree, { describe: 'the message to be done' })) },
+    );
+    expect(seen.map(({ deliveries }) => deliveries)).toEqual([1, 1]);
+    await waitFor(isFree, { describe: 'the second one to be done' });
+    await workUntil(
+      ({ length }) => length === 1,
+      () => Promise.resolve(),
+    );
   });
 
   test('says again what was lost with its connection: the message is done, and is not delivered twice', async () => {

@@ -20,7 +20,7 @@ export interface WorkMessage {
   json<T = unknown>(): T;
   /** More time, before the acknowledgement is overdue. */
   working(): void;
-  /** Done; resolves when the server knows. */
+  /** Done; resolves when the server knows, or when it was told, as the worker's `confirms` says. */
   ack(): Promise<void>;
   /** Deliver it again after a while. */
   nak(delayMs?: number): void;
@@ -44,6 +44,11 @@ export interface JetStreamWorkerOptions {
    */
   readonly handle: (message: WorkMessage) => Promise<void>;
   readonly onError?: ((error: PosternError, message?: WorkMessage) => void) | undefined;
+  /**
+   * Does `ack` wait until the server knows? It does by default. Where it does not, one that is lost brings the message
+   * again after its time: for handlers to which a second time means nothing, and that comes often.
+   */
+  readonly confirms?: boolean | undefined;
   /** How long a message rests after an error that may pass. */
   readonly nakDelayMs?: number | undefined;
 }
@@ -126,7 +131,7 @@ export class JetStreamWorker {
 
   /** Never rejects. */
   async #work(raw: JsMsg): Promise<void> {
-    const { message, settled } = workMessage(this.#options.bus, raw);
+    const { message, settled } = workMessage(this.#options, raw);
     try {
       await this.#options.handle(message);
       if (!settled()) await message.ack();
@@ -145,7 +150,10 @@ export class JetStreamWorker {
   }
 }
 
-function workMessage(bus: Bus, raw: JsMsg): { message: WorkMessage; settled: () => boolean } {
+function workMessage(
+  { bus, confirms = true }: Pick<JetStreamWorkerOptions, 'bus' | 'confirms'>,
+  raw: JsMsg,
+): { message: WorkMessage; settled: () => boolean } {
   // The client's type does not know where a message wants its acknowledgement.
   const { reply } = raw as JsMsg & { readonly reply: string };
   let settled = false;
@@ -166,7 +174,8 @@ function workMessage(bus: Bus, raw: JsMsg): { message: WorkMessage; settled: () 
     ack: async () => {
       if (settled) return;
       settled = true;
-      await acknowledge(bus, reply, done);
+      if (confirms) await acknowledge(bus, reply, done);
+      else raw.ack();
     },
     // One that never arrives: the wait for the acknowledgement ends, and it is delivered again.
     nak: (delayMs) => once(() => void acknowledge(bus, reply, putBack(delayMs)).catch(() => undefined)),

@@ -18,6 +18,7 @@ export interface JetStreamTransportOptions {
 interface WorkExtras {
   readonly concurrencyMax?: number;
   readonly prefetchMax?: number;
+  readonly confirms?: boolean;
 }
 
 /**
@@ -62,12 +63,13 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
 
   #worker(pattern: string): JetStreamWorker {
     const extras: WorkExtras = this.messageHandlers.get(pattern)?.extras ?? {};
-    const { concurrencyMax = 1, prefetchMax = concurrencyMax } = extras;
+    const { concurrencyMax = 1, prefetchMax = concurrencyMax, confirms = true } = extras;
     return new JetStreamWorker({
       bus: this.#options.bus,
       consumer: pattern as ConsumerKey,
       concurrencyMax,
       prefetchMax,
+      confirms,
       handle: (message) => this.#handle(pattern, settleOnce(message)),
       onError: (error) => this.#options.logger.warn(`${pattern}: the worker met an error`, { err: error }),
     });

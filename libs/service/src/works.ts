@@ -15,6 +15,13 @@ class WorkErrorFilter implements ExceptionFilter {
   }
 }
 
+/** How many messages are worked on and fetched at a time, and whether the server is asked to confirm what is done. */
+interface WorksOptions {
+  readonly concurrencyMax?: number;
+  readonly prefetchMax?: number;
+  readonly confirms?: boolean;
+}
+
 type WorkHandler = (payload: unknown, message: WorkMessage) => Promise<void>;
 
 /**
@@ -25,7 +32,7 @@ type WorkHandler = (payload: unknown, message: WorkMessage) => Promise<void>;
  */
 export function Works(
   consumer: ConsumerKey,
-  { concurrencyMax = 16, prefetchMax = concurrencyMax }: { concurrencyMax?: number; prefetchMax?: number } = {},
+  { concurrencyMax = 16, prefetchMax = concurrencyMax, confirms = true }: WorksOptions = {},
 ) {
   return <H extends WorkHandler>(
     target: object,
@@ -37,6 +44,7 @@ export function Works(
     const pattern = EventPattern(consumer as string, jetStreamTransportId, {
       concurrencyMax,
       prefetchMax,
+      confirms,
     }) as MethodDecorator;
     applyDecorators(pattern, UseFilters(new WorkErrorFilter()))(target, key, descriptor as PropertyDescriptor);
   };

@@ -25,7 +25,7 @@ const changingThePlan: ReadonlySet<string> = new Set<ConnectionEventType>([
 
 /**
  * Turns the log into schedules, from a durable consumer: a crash between a credential and its schedule loses nothing,
- * however many processes there are, and a redelivery sets the same schedule again.
+ * however many processes there are, and a redelivery sets the same schedule again: so an acknowledgement may be lost.
  */
 @Controller()
 export class ScheduleCommits {
@@ -34,7 +34,7 @@ export class ScheduleCommits {
     private readonly keeper: KeepSchedule,
   ) {}
 
-  @Works('refreshScheduler', { concurrencyMax: scheduleLimits.workConcurrencyMax })
+  @Works('refreshScheduler', { concurrencyMax: scheduleLimits.workConcurrencyMax, confirms: false })
   async commit(_payload: unknown, message: WorkMessage): Promise<void> {
     const read = this.reader.read(message);
     // What is not a commit is counted and alarmed where the log is followed; it changes no plan.
