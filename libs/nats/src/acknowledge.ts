@@ -18,6 +18,7 @@ const policy: AppendPolicy = Object.freeze({ attemptsMax: 12, retryDelayMsMin: 2
  */
 export async function acknowledge(bus: Bus, reply: string, word: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
+    await bus.turnEnd();
     try {
       await bus.whileConnected(ackTimeoutMs, (timeout) => bus.connection.request(reply, word, { timeout }));
       return;

@@ -62,7 +62,10 @@ export class JetStreamEventLog implements EventLog {
     assertMessageSize(request);
     const { subject, expectedPosition } = request;
     return await resolveAppend(request, {
-      send: () => sendOnce(this.#bus, { ...request, stream: this.#stream, ackTimeoutMs: this.#ackTimeoutMs }),
+      send: async () => {
+        await this.#bus.turnEnd();
+        return await sendOnce(this.#bus, { ...request, stream: this.#stream, ackTimeoutMs: this.#ackTimeoutMs });
+      },
       standing: () =>
         this.#bus.whileConnected(streamTimeoutMs, () =>
           this.#fromLeader({ seq: expectedPosition + 1, next_by_subj: subject }),
@@ -135,6 +138,7 @@ export class JetStreamEventLog implements EventLog {
   }
 
   async #direct(subject: string, question: string): Promise<StoredMessage | undefined> {
+    await this.#bus.turnEnd();
     try {
       const answer = await this.#bus.connection.request(subject, question, { timeout: streamTimeoutMs });
       const message = directMessage(answer);
@@ -146,6 +150,7 @@ export class JetStreamEventLog implements EventLog {
   }
 
   async #fromLeader(query: LeaderQuery): Promise<StoredMessage | undefined> {
+    await this.#bus.turnEnd();
     try {
       const message = await (await this.#jsm()).streams.getMessage(this.#stream, query as MsgRequest);
       return message === null ? undefined : leaderMessage(message);

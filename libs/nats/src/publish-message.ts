@@ -38,6 +38,7 @@ export async function publishMessage(
   const request = { stream, subject, payload, headers, messageId, ackTimeoutMs };
   let silence: unknown;
   for (let attempt = 1; attempt <= publishPolicy.attemptsMax; attempt += 1) {
+    await bus.turnEnd();
     const outcome = await sendOnce(bus, { ...request, expectedPosition: expectedLastSubjectPosition });
     if (outcome.kind === 'stored') return { position: outcome.position, duplicate: false };
     if (outcome.kind === 'duplicate') return { position: outcome.position ?? 0, duplicate: true };
