@@ -1,21 +1,32 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { TokenSet } from '@postern/contracts';
-import { sealJwe, zero } from '@postern/crypto';
+import { Sealer, zero } from '@postern/crypto';
 import { Trust } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
 
 /** Seals what a claim bought to the vault: on the bus nobody else can open it. */
 @Injectable()
-export class SealedTokens {
-  constructor(private readonly trust: Trust) {}
+export class SealedTokens implements OnApplicationShutdown {
+  readonly #trust: Pick<Trust, 'recipient'>;
+  readonly #sealer = new Sealer();
 
-  seal({ connectionId, claimId }: HeldClaim, tokenSet: TokenSet): string {
-    const recipient = this.trust.recipient('vault');
+  constructor(trust: Trust) {
+    this.#trust = trust;
+  }
+
+  seal({ tenantId, connectionId, claimId }: HeldClaim, tokenSet: TokenSet): string {
+    const recipient = this.#trust.recipient('vault');
     const plaintext = Buffer.from(JSON.stringify(tokenSet), 'utf8');
     const protectedHeader = { cty: 'application/json', con: connectionId, clm: claimId };
-    const sealed = sealJwe({ recipient, plaintext, protectedHeader });
-    zero(plaintext);
-    return sealed;
+    try {
+      return this.#sealer.seal({ scope: tenantId, recipient, plaintext, protectedHeader });
+    } finally {
+      zero(plaintext);
+    }
+  }
+
+  onApplicationShutdown(): void {
+    this.#sealer.clear();
   }
 }

@@ -1,6 +1,6 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { operations, PosternError, type ReplyOf, type RequestOf } from '@postern/contracts';
-import { sealJwe } from '@postern/crypto';
+import { Sealer, zero } from '@postern/crypto';
 import { isClaimLive, releaseRefreshToken, type Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
 import { callingApp, Clock, commitOrigin, crashPoint, Serves, Trust } from '@postern/service';
@@ -18,7 +18,9 @@ type Reply = ReplyOf<typeof operations.releaseRefreshToken>;
  * came either before it (nothing is sealed) or after it (the log says that the token may be out).
  */
 @Injectable()
-export class ReleaseRefreshToken {
+export class ReleaseRefreshToken implements OnApplicationShutdown {
+  readonly #sealer = new Sealer();
+
   constructor(
     private readonly trust: Trust,
     private readonly clock: Clock,
@@ -47,12 +49,15 @@ export class ReleaseRefreshToken {
     const { version } = state.credential;
     const part = await this.credentials.openRefresh(ownerOf(state), version);
     if (part === undefined) throw new PosternError('refresh.not_possible', 'The credential has no refresh token.');
-    const sealed = sealJwe({
-      recipient,
-      plaintext: Buffer.from(JSON.stringify(part), 'utf8'),
-      protectedHeader: { cty: 'application/json', con: connectionId, clm: claimId, ver: version },
-    });
+    const plaintext = Buffer.from(JSON.stringify(part), 'utf8');
+    const protectedHeader = { cty: 'application/json', con: connectionId, clm: claimId, ver: version };
+    const sealed = this.#sealer.seal({ scope: tenantId, recipient, plaintext, protectedHeader });
+    zero(plaintext);
     return { sealed_refresh_token: sealed, credential_version: version, position };
+  }
+
+  onApplicationShutdown(): void {
+    this.#sealer.clear();
   }
 }
 
