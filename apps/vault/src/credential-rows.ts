@@ -1,4 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
+import type { Row, TenantQuery } from '@postern/persistence';
 
 import type { WrappedKey } from './sealed-rows.ts';
 import type { ConnectionRef } from './sealed-token-set.ts';
@@ -60,6 +61,8 @@ export async function versionsOf(
 }
 
 const newestSql = `(select coalesce(max(version), 0) from ${credential} where tenant_id = ? and connection_id = ?)`;
+const keySql = `(select generation from ${vaultSchema}.data_key
+  where tenant_id = ? and owner_id = ? and wrapped_key is not null)`;
 
 /** The newest version in the table; 0 for none. */
 export async function newestIn(em: EntityManager, { tenantId, connectionId }: ConnectionRef): Promise<number> {
@@ -67,36 +70,46 @@ export async function newestIn(em: EntityManager, { tenantId, connectionId }: Co
   return row?.newest ?? 0;
 }
 
+/** A version to be written, and what must be so for it. */
+export interface VersionInsert {
+  readonly row: NewVersion;
+  /** The newest in the table. */
+  readonly newestVersion: number;
+  /** What is older is let go: the log has no use for it. */
+  readonly currentVersion: number;
+}
+
 /**
- * Inserts a version while another one is the newest, and lets go of those that the log has no use for: one statement.
- *
- * @returns false when the newest was another one: nothing was written.
+ * Inserts a version while another one is the newest and the data key is the one that sealed it, and lets go of those that
+ * the log has no use for: one statement, whose row tells that it was written.
  */
-export async function insertVersion(
-  em: EntityManager,
-  { tenantId, connectionId }: ConnectionRef,
-  next: { readonly row: NewVersion; readonly newestVersion: number; readonly currentVersion: number },
-): Promise<boolean> {
+const insertSql = `with stored as (
+    insert into ${credential} (tenant_id, connection_id, version, bought_by, credential_id, access_ciphertext,
+      refresh_ciphertext, key_generation, created_at)
+    select ?, ?, ?, ?, ?, ?, ?, ?, now() where ${newestSql} = ? and ${keySql} = ?
+    returning version
+  ), gone as (
+    delete from ${credential} where tenant_id = ? and connection_id = ? and version < ?
+      and exists (select 1 from stored)
+  )
+  select version from stored`;
+
+function insertValues({ tenantId, connectionId }: ConnectionRef, next: VersionInsert): unknown[] {
   const { version, boughtBy, credentialId, accessCiphertext, refreshCiphertext, keyGeneration } = next.row;
-  const sql = `with stored as (
-      insert into ${credential} (tenant_id, connection_id, version, bought_by, credential_id, access_ciphertext,
-        refresh_ciphertext, key_generation, created_at)
-      select ?, ?, ?, ?, ?, ?, ?, ?, now() where ${newestSql} = ?
-      returning version
-    ), gone as (
-      delete from ${credential} where tenant_id = ? and connection_id = ? and version < ?
-        and exists (select 1 from stored)
-    )
-    select version from stored`;
   const ref = [tenantId, connectionId];
   const row = [version, boughtBy, credentialId, accessCiphertext, refreshCiphertext, keyGeneration];
-  const stored = await em.execute<{ version: number }[]>(sql, [
-    ...ref,
-    ...row,
-    ...ref,
-    next.newestVersion,
-    ...ref,
-    next.currentVersion,
-  ]);
-  return stored.length > 0;
+  return [...ref, ...row, ...ref, next.newestVersion, ...ref, keyGeneration, ...ref, next.currentVersion];
+}
+
+/** @returns false when what must be so was not: nothing was written. */
+export async function insertVersion(em: EntityManager, ref: ConnectionRef, next: VersionInsert): Promise<boolean> {
+  return (await em.execute<Row[]>(insertSql, insertValues(ref, next))).length > 0;
+}
+
+let places = 0;
+const insertText = insertSql.replaceAll('?', () => `$${(places += 1)}`);
+
+/** The same as one of several queries. */
+export function insertVersionQuery(ref: ConnectionRef, next: VersionInsert): TenantQuery {
+  return { name: 'insert_version', text: insertText, values: insertValues(ref, next) };
 }

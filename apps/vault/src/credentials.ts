@@ -1,10 +1,10 @@
-import { UniqueConstraintViolationException } from '@mikro-orm/core';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { newId, PosternError, type TokenSet } from '@postern/contracts';
+import { limits, newId, PosternError, type TokenSet } from '@postern/contracts';
+import { isUniqueViolation } from '@postern/persistence';
 import { LRUCache } from 'lru-cache';
 
-import { insertVersion, newestIn, versionsOf, type StoredVersion } from './credential-rows.ts';
+import { insertVersion, insertVersionQuery, newestIn, versionsOf, type StoredVersion } from './credential-rows.ts';
 import { DataKeys, type SealedRow } from './data-keys.ts';
 import { SealedRows, type FoundRows, type SealedAccess } from './sealed-rows.ts';
 import {
@@ -35,6 +35,8 @@ export interface NextCredential {
   readonly alongside?: ((em: EntityManager) => Promise<void>) | undefined;
 }
 
+type Made = Pick<StoredVersion, 'version' | 'boughtBy' | 'credentialId'>;
+
 /** A stored version, without its secrets. */
 export interface StoredCredential extends Omit<AccessPart, 'accessToken' | 'tokenType'> {
   readonly credentialId: string;
@@ -54,6 +56,13 @@ export class Credentials implements OnApplicationShutdown {
     ttlResolution: vaultLimits.cacheClockMs,
   });
 
+  /** What was read of a connection to release its refresh token, for whoever brings the next soon after. */
+  readonly #forStore = new LRUCache<string, StoredVersion[]>({
+    max: vaultLimits.releasesKnownMax,
+    ttl: limits.claimTimeoutMs,
+    ttlResolution: vaultLimits.cacheClockMs,
+  });
+
   constructor(database: VaultDatabase, rows: SealedRows, dataKeys: DataKeys) {
     this.#database = database;
     this.#rows = rows;
@@ -63,6 +72,14 @@ export class Credentials implements OnApplicationShutdown {
   /** Every version in the table, recorded in the log or not, the oldest first. */
   async versions(ref: ConnectionRef): Promise<StoredVersion[]> {
     return await versionsOf(this.#database, ref);
+  }
+
+  /** What {@link openForSpending} read a while ago, once; it may be old by now. */
+  takeKnown(ref: ConnectionRef): readonly StoredVersion[] | undefined {
+    const name = connectionOf(ref);
+    const known = this.#forStore.get(name);
+    this.#forStore.delete(name);
+    return known;
   }
 
   /** What this claim or session bought, if it is stored as a version. */
@@ -82,28 +99,39 @@ export class Credentials implements OnApplicationShutdown {
    * @throws {PosternError} `connection.deleted` when the connection's key was shredded.
    */
   async insertNext(next: NextCredential): Promise<{ credentialId: string; version: number } | undefined> {
-    const { owner, newestVersion, currentVersion, boughtBy, alongside } = next;
-    const version = newestVersion + 1;
-    const credentialId = newId('credential');
+    const version = next.newestVersion + 1;
+    const made = { version, boughtBy: next.boughtBy, credentialId: newId('credential') };
     try {
-      return await this.#dataKeys.store(keyOf(owner), {
-        seal: (dataKey) => sealedParts(dataKey, next, version),
-        insert: async (em, sealed) => {
-          if (alongside !== undefined) {
-            if ((await newestIn(em, owner)) !== newestVersion) return undefined;
-            await alongside(em);
-          }
-          const row = { version, boughtBy, credentialId, ...sealed };
-          // What goes alongside may have taken the newest away.
-          const stands = alongside === undefined ? newestVersion : await newestIn(em, owner);
-          if (!(await insertVersion(em, owner, { row, newestVersion: stands, currentVersion }))) return undefined;
-          return { credentialId, version };
-        },
-      });
+      const isStored =
+        next.alongside === undefined ? await this.#insert(next, made) : await this.#insertWith(next, made);
+      return isStored ? { credentialId: made.credentialId, version } : undefined;
     } catch (error) {
-      if (error instanceof UniqueConstraintViolationException) return undefined;
+      if (isUniqueViolation(error)) return undefined;
       throw error;
     }
+  }
+
+  async #insert(next: NextCredential, made: Made): Promise<boolean> {
+    const { owner, newestVersion, currentVersion } = next;
+    const rows = await this.#dataKeys.storeByQuery(keyOf(owner), {
+      seal: (dataKey) => sealedParts(dataKey, next, made.version),
+      query: (sealed) => insertVersionQuery(owner, { row: { ...made, ...sealed }, newestVersion, currentVersion }),
+    });
+    return rows.length > 0;
+  }
+
+  async #insertWith(next: NextCredential, made: Made): Promise<boolean> {
+    const { owner, currentVersion, alongside } = next;
+    return await this.#dataKeys.store(keyOf(owner), {
+      seal: (dataKey) => sealedParts(dataKey, next, made.version),
+      insert: async (em, sealed) => {
+        if ((await newestIn(em, owner)) !== next.newestVersion) return false;
+        await alongside?.(em);
+        // What goes alongside may have taken the newest away.
+        const newestVersion = await newestIn(em, owner);
+        return await insertVersion(em, owner, { row: { ...made, ...sealed }, newestVersion, currentVersion });
+      },
+    });
   }
 
   /**
@@ -160,6 +188,14 @@ export class Credentials implements OnApplicationShutdown {
     });
   }
 
+  /** The refresh token of a version that is about to be spent: what was read is kept for {@link takeKnown}. */
+  async openForSpending(owner: CredentialOwner, version: number): Promise<RefreshPart | undefined> {
+    const stored = await this.versions(owner);
+    const part = await this.openRefresh(owner, version, stored);
+    this.#forStore.set(connectionOf(owner), stored);
+    return part;
+  }
+
   /** Takes away every version, within the caller's transaction; call `forget` once that has ended. */
   async removeAll(em: EntityManager, { tenantId, connectionId }: ConnectionRef): Promise<void> {
     await em.nativeDelete(CredentialTable, { tenantId, connectionId });
@@ -197,12 +233,14 @@ export class Credentials implements OnApplicationShutdown {
   }
 
   forget({ tenantId, connectionId }: ConnectionRef): void {
-    const prefix = `${tenantId}/${connectionId}/`;
+    const prefix = `${connectionOf({ tenantId, connectionId })}/`;
+    this.#forStore.delete(connectionOf({ tenantId, connectionId }));
     for (const name of this.#ciphertexts.keys()) if (name.startsWith(prefix)) this.#ciphertexts.delete(name);
   }
 
   onApplicationShutdown(): void {
     this.#ciphertexts.clear();
+    this.#forStore.clear();
   }
 
   async #openAccess(
@@ -258,8 +296,12 @@ function missing(version: number): PosternError {
   return new PosternError('vault.credential_missing', `Version ${version} of the credential is not stored.`);
 }
 
-function nameOf({ tenantId, connectionId }: CredentialOwner, version: number): string {
-  return `${tenantId}/${connectionId}/${version}`;
+function nameOf(owner: CredentialOwner, version: number): string {
+  return `${connectionOf(owner)}/${version}`;
+}
+
+function connectionOf({ tenantId, connectionId }: ConnectionRef): string {
+  return `${tenantId}/${connectionId}`;
 }
 
 function keyOf({ tenantId, connectionId }: ConnectionRef) {

@@ -1,5 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { PosternError } from '@postern/contracts';
+import type { Row, TenantQuery } from '@postern/persistence';
 
 import type { KeyOwner } from './data-keys.ts';
 import { vaultSchema } from './tables.ts';
@@ -17,17 +18,28 @@ const wrapLockSql = (mode: '' | '_shared') =>
 /** The oldest version that may still wrap; 0 when any may. */
 const wrapFloorSql = `(select coalesce(max(before_version), 0) from ${retirement} where tenant_id = ?)`;
 
+const holdSql = (tenantId: string, ownerId: string) => `select generation, wrapped_key is null as shredded
+  from ${dataKey} where tenant_id = ${tenantId} and owner_id = ${ownerId} for share`;
+
 /**
  * Holds the owner's data key to what it is until the transaction ends, if it is of that generation.
  *
  * @throws {PosternError} `connection.deleted` when it was shredded.
  */
 export async function holds(em: EntityManager, { tenantId, ownerId }: KeyOwner, generation: number): Promise<boolean> {
-  const sql = `select generation, wrapped_key is null as shredded from ${dataKey}
-    where tenant_id = ? and owner_id = ? for share`;
-  const [row] = await em.execute<{ generation: number; shredded: boolean }[]>(sql, [tenantId, ownerId]);
-  if (row?.shredded === true) throw new PosternError('connection.deleted', 'The key of this owner was shredded.');
-  return row?.generation === generation;
+  const [row] = await em.execute<Row[]>(holdSql('?', '?'), [tenantId, ownerId]);
+  return isHeld(row, generation);
+}
+
+/** The same as the first of several queries; {@link isHeld} reads what it gives. */
+export function holdQuery({ tenantId, ownerId }: KeyOwner): TenantQuery {
+  return { name: 'hold_data_key', text: holdSql('$1', '$2'), values: [tenantId, ownerId] };
+}
+
+/** @throws {PosternError} `connection.deleted` when it was shredded. */
+export function isHeld(row: Row | undefined, generation: number): boolean {
+  if (row?.['shredded'] === true) throw new PosternError('connection.deleted', 'The key of this owner was shredded.');
+  return row?.['generation'] === generation;
 }
 
 /**

@@ -3,10 +3,11 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { isPosternError, PosternError } from '@postern/contracts';
 import { zero } from '@postern/crypto';
 import type { KeyService, UnwrapResult } from '@postern/keyring';
+import type { Row, TenantQuery } from '@postern/persistence';
 import { LRUCache } from 'lru-cache';
 
 import { CiphertextAlarm } from './ciphertext-alarm.ts';
-import { holds, insertDataKey } from './data-key-rows.ts';
+import { holdQuery, holds, insertDataKey, isHeld } from './data-key-rows.ts';
 import { SealedRows, type WrappedKey } from './sealed-rows.ts';
 import { DataKeyTable } from './tables.ts';
 import { TenantBatches } from './tenant-batches.ts';
@@ -54,6 +55,11 @@ export interface Storing<Sealed, T> {
   readonly seal: (dataKey: Uint8Array) => Sealed;
   /** Within the transaction that holds the data key to what it was. */
   readonly insert: (em: EntityManager, sealed: Sealed & SealedRow) => Promise<T>;
+}
+
+/** The same by one query, which by itself writes only under the data key that sealed. */
+export interface StoringByQuery<Sealed> extends Pick<Storing<Sealed, never>, 'seal'> {
+  readonly query: (sealed: Sealed & SealedRow) => TenantQuery;
 }
 
 interface Held {
@@ -142,14 +148,31 @@ export class DataKeys implements OnApplicationShutdown {
    * @throws {PosternError} `connection.deleted` when the owner's key was shredded; whatever `insert` throws.
    */
   async store<Sealed extends object, T>(owner: KeyOwner, { seal, insert }: Storing<Sealed, T>): Promise<T> {
-    const name = nameOf(owner);
-    for (let attempt = 1; attempt <= vaultLimits.storeAttemptsMax; attempt += 1) {
-      const sealed = await this.#seal(owner, seal);
-      const stored = await this.#database.inTenant(owner.tenantId, async (em) =>
+    return await this.#store(owner, seal, (sealed) =>
+      this.#database.inTenant(owner.tenantId, async (em) =>
         (await holds(em, owner, sealed.keyGeneration)) ? { result: await insert(em, sealed) } : undefined,
-      );
+      ),
+    );
+  }
+
+  /** As {@link store}, in one round trip. @returns the rows of the query. */
+  async storeByQuery<Sealed extends object>(owner: KeyOwner, { seal, query }: StoringByQuery<Sealed>): Promise<Row[]> {
+    return await this.#store(owner, seal, async (sealed) => {
+      const queries = [holdQuery(owner), query(sealed)];
+      const [[key] = [], result = []] = await this.#database.writeInTenant(owner.tenantId, queries);
+      return isHeld(key, sealed.keyGeneration) ? { result } : undefined;
+    });
+  }
+
+  async #store<Sealed extends object, T>(
+    owner: KeyOwner,
+    seal: (dataKey: Uint8Array) => Sealed,
+    attemptWith: (sealed: Sealed & SealedRow) => Promise<{ readonly result: T } | undefined>,
+  ): Promise<T> {
+    for (let attempt = 1; attempt <= vaultLimits.storeAttemptsMax; attempt += 1) {
+      const stored = await attemptWith(await this.#seal(owner, seal));
       if (stored !== undefined) return stored.result;
-      this.#cache.delete(name);
+      this.forget(owner);
     }
     throw new PosternError('log.conflict', 'The data key was rotated again and again while this was stored.');
   }

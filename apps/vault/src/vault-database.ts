@@ -40,6 +40,11 @@ export class VaultDatabase implements OnServiceReady, OnApplicationShutdown {
     return await this.#database.readInTenant(tenantId, query);
   }
 
+  /** Queries known beforehand in one transaction and one round trip. @throws {PosternError} `vault.database_unavailable` */
+  async writeInTenant(tenantId: string, queries: readonly TenantQuery[]): Promise<Row[][]> {
+    return await this.#database.writeInTenant(tenantId, queries);
+  }
+
   /** Waits for the database, then refuses to start behind a wall with a hole. */
   async onServiceReady(): Promise<void> {
     while (!this.#walled) {

@@ -12,6 +12,8 @@ export const vaultLimits = Object.freeze({
   /** First leases of one tenant that read the tables together, and that have their data keys opened together. */
   sealedRowBatches: { itemsMax: 256, inFlightMax: 2 },
   unwrapBatches: { itemsMax: 256, inFlightMax: 4 },
+  /** Connections whose rows are known from the release of their refresh token until what it bought comes. */
+  releasesKnownMax: 1_000,
   /** States of connections in memory, kept by the follower. */
   connectionsCachedMax: 50_000,
   cacheSweepIntervalMs: 10_000,

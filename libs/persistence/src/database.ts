@@ -8,7 +8,7 @@ import { tenantSetting } from './tenant-policy.ts';
 import { returnBroken } from './return-broken.ts';
 import { isUnavailable } from './unavailable.ts';
 import { checkWalls, type Query } from './wall-check.ts';
-import { walledQuery, type LentConnection, type Row, type TenantQuery } from './walled-query.ts';
+import { walledQueries, type LentConnection, type Row, type TenantQuery, type WalledWork } from './walled-query.ts';
 
 /** How long a statement may run, and how long one waits for a connection. */
 export const statementTimeoutMs = 5_000;
@@ -30,6 +30,13 @@ export interface Database {
    * @throws {PosternError} the given code when the database does not answer.
    */
   readInTenant(tenantId: string, query: TenantQuery): Promise<Row[]>;
+  /**
+   * Runs queries of one tenant, known beforehand, in one transaction and one round trip.
+   *
+   * @effect Commits when all of them were done, rolls back when one fails; it is never repeated by itself.
+   * @returns the rows of each. @throws {PosternError} as `inTenant`; what PostgreSQL says of a query.
+   */
+  writeInTenant(tenantId: string, queries: readonly TenantQuery[]): Promise<Row[][]>;
   /**
    * Runs work in one transaction without a tenant: only the tables of `sharedTables` have rows there.
    *
@@ -86,6 +93,12 @@ export function openDatabase(options: DatabaseOptions): Database {
     },
   });
   const guarded = <T>(work: () => Promise<T>): Promise<T> => translated(work, unavailableCode);
+  const walled = (work: WalledWork): Promise<Row[][]> =>
+    guarded(async () => {
+      assertId('tenant', work.tenantId);
+      const pool: { connect: () => Promise<LentConnection> } = await orm.em.getConnection().getNativeClient();
+      return await walledQueries(await pool.connect(), work);
+    });
   const query: Query = (sql, params) => orm.em.getConnection().execute(sql, [...params], 'all');
   return {
     inTenant: (tenantId, work) =>
@@ -96,12 +109,11 @@ export function openDatabase(options: DatabaseOptions): Database {
           return work(em);
         });
       }),
-    readInTenant: (tenantId, query) =>
-      guarded(async () => {
-        assertId('tenant', tenantId);
-        const pool: { connect: () => Promise<LentConnection> } = await orm.em.getConnection().getNativeClient();
-        return await walledQuery(await pool.connect(), tenantId, query);
-      }),
+    readInTenant: async (tenantId, query) => {
+      const [rows = []] = await walled({ tenantId, queries: [query], mode: 'read only' });
+      return rows;
+    },
+    writeInTenant: async (tenantId, queries) => await walled({ tenantId, queries, mode: 'read write' }),
     inNoTenant: (work) => guarded(async () => orm.em.fork({ clear: true }).transactional(work)),
     checkWalls: () => guarded(() => checkWalls(query, { schema, sharedTables })),
     ping: () => guarded(async () => void (await query('select 1', []))),

@@ -2,4 +2,5 @@ export { connectTimeoutMs, openDatabase, statementTimeoutMs, type Database, type
 export { migrateDatabase, type DatabaseMigration, type MigrateOptions, type TablePrivilege } from './migrate.ts';
 export { type Revealable } from './revealable.ts';
 export { tenantPolicyName, tenantPolicySql, tenantSetting } from './tenant-policy.ts';
+export { isUniqueViolation } from './unique-violation.ts';
 export { type Row, type TenantQuery } from './walled-query.ts';

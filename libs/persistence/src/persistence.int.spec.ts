@@ -4,7 +4,14 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import { newId } from '@postern/contracts';
 import { startPostgres, temporaryDataDir, type Postgres } from '@postern/servers';
 import { startTcpProxy } from '@postern/testing';
-import { migrateDatabase, openDatabase, tenantPolicySql, type Database, type MigrateOptions } from './index.ts';
+import {
+  isUniqueViolation,
+  migrateDatabase,
+  openDatabase,
+  tenantPolicySql,
+  type Database,
+  type MigrateOptions,
+} from './index.ts';
 
 const Note = defineEntity({
   name: 'Note',
@@ -184,6 +191,42 @@ describe('a read in one round trip', () => {
     }
     expect(await database.readInTenant(tenantA, notes)).toEqual([]);
     await proxy.close();
+  });
+});
+
+describe('writes in one round trip', () => {
+  const insert = (tenantId: string, noteId: string) => ({
+    name: 'insert_note',
+    text: 'insert into notes.note (tenant_id, note_id, text) values ($1, $2, $3) returning note_id',
+    values: [tenantId, noteId, tenantId],
+  });
+  const count = { name: 'count_notes', text: 'select count(*)::integer as notes from notes.note', values: [] };
+
+  test('are done together or not at all, each seeing those before it', async () => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    const database = open(place);
+    const written = await database.writeInTenant(tenantA, [count, insert(tenantA, '1'), insert(tenantA, '2'), count]);
+    expect(written).toEqual([[{ notes: 0 }], [{ note_id: '1' }], [{ note_id: '2' }], [{ notes: 2 }]]);
+    for (let turn = 0; turn < poolMax + 1; turn += 1) {
+      const twice = database.writeInTenant(tenantA, [insert(tenantA, '3'), insert(tenantA, '1'), count]);
+      expect(await twice.catch(isUniqueViolation)).toBe(true);
+    }
+    expect(await database.readInTenant(tenantA, count)).toEqual([{ notes: 2 }]);
+  });
+
+  test('reach no other tenant', async () => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    const database = open(place);
+    await database.writeInTenant(tenantA, [insert(tenantA, '1')]);
+    const foreign = database.writeInTenant(tenantB, [insert(tenantA, '2')]);
+    await expect(foreign).rejects.toThrow('row-level security');
+    expect(await foreign.catch(isUniqueViolation)).toBe(false);
+    const everything = { name: 'delete_notes', text: 'delete from notes.note returning note_id', values: [] };
+    expect(await database.writeInTenant(tenantB, [everything, count])).toEqual([[], [{ notes: 0 }]]);
+    expect(await database.readInTenant(tenantA, count)).toEqual([{ notes: 1 }]);
+    await expect(database.writeInTenant("ten_' or 1=1", [count])).rejects.toThrow(coded('request.malformed'));
   });
 });
 

@@ -23,29 +23,38 @@ export interface LentConnection {
 const wallText = `select set_config('${tenantSetting}', $1, true),
   set_config('plan_cache_mode', 'force_generic_plan', true)`;
 
+/** What is done behind one tenant's wall. */
+export interface WalledWork {
+  readonly tenantId: string;
+  /** In their order, each seeing what those before it did. */
+  readonly queries: readonly TenantQuery[];
+  readonly mode: 'read only' | 'read write';
+}
+
 /**
- * Reads behind one tenant's wall in one round trip: a transaction of its own, its tenant, the query and its end are sent
+ * Works behind one tenant's wall in one round trip: a transaction of its own, its tenant, the queries and its end are sent
  * without waiting for one another's answers, and PostgreSQL does them in their order.
  *
- * Where one fails nothing is given: PostgreSQL refuses what follows it in the transaction, and without a tenant the wall
- * shows no rows.
+ * Where one fails nothing is given and nothing done: PostgreSQL refuses what follows it in the transaction and ends it
+ * with a rollback, and without a tenant the wall shows no rows.
  *
  * @effect takes the connection, and gives it back once everything was answered.
+ * @returns the rows of each query.
  */
-export async function walledQuery(connection: LentConnection, tenantId: string, query: TenantQuery): Promise<Row[]> {
+export async function walledQueries(connection: LentConnection, work: WalledWork): Promise<Row[][]> {
+  const { tenantId, queries, mode } = work;
   const answers = await Promise.allSettled(
     inOneWrite(connection, () => [
-      connection.query('begin read only'),
+      connection.query(`begin ${mode}`),
       connection.query({ name: 'tenant_wall', text: wallText, values: [tenantId] }),
-      connection.query(query),
+      ...queries.map((query) => connection.query(query)),
       connection.query('commit'),
     ]),
   );
   connection.release();
   const failed = answers.find(({ status }) => status === 'rejected');
   if (failed?.status === 'rejected') throw failed.reason;
-  const [, , read] = answers;
-  return read?.status === 'fulfilled' ? read.value.rows : [];
+  return answers.slice(2, -1).map((answer) => (answer.status === 'fulfilled' ? answer.value.rows : []));
 }
 
 /** As `pg` does it for the messages of one query. */

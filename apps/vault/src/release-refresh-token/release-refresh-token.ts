@@ -47,7 +47,7 @@ export class ReleaseRefreshToken implements OnApplicationShutdown {
       throw new PosternError('refresh.claim_lost', 'The claim is not live.');
     }
     const { version } = state.credential;
-    const part = await this.credentials.openRefresh(ownerOf(state), version);
+    const part = await this.credentials.openForSpending(ownerOf(state), version);
     if (part === undefined) throw new PosternError('refresh.not_possible', 'The credential has no refresh token.');
     const plaintext = Buffer.from(JSON.stringify(part), 'utf8');
     const protectedHeader = { cty: 'application/json', con: connectionId, clm: claimId, ver: version };

@@ -1,5 +1,13 @@
 import { Injectable } from '@nestjs/common';
-import { isId, operations, PosternError, type ReplyOf, type RequestOf, type TokenSet } from '@postern/contracts';
+import {
+  isId,
+  isPosternError,
+  operations,
+  PosternError,
+  type ReplyOf,
+  type RequestOf,
+  type TokenSet,
+} from '@postern/contracts';
 import { refreshOutcomeWelcome, type Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
 import { callingApp, Clock, crashPoint, Serves, ServiceKeys } from '@postern/service';
@@ -46,17 +54,30 @@ export class StoreCredential {
     return boughtByClaim ? await this.#storeNext(purchase) : await this.#storePending(purchase);
   }
 
-  /** Decides on the log, writes only if nothing else was stored since, decides again otherwise. */
+  /**
+   * Decides on the log, writes only if nothing else was stored since, decides again otherwise. What was read for the
+   * release mostly does; whatever it leads to but a new version is found out anew.
+   */
   async #storeNext(purchase: Purchase): Promise<Stored> {
+    const known = this.credentials.takeKnown(purchase);
+    if (known !== undefined) {
+      try {
+        const stored = await this.#tryStoreNext(purchase, known);
+        if (stored !== undefined) return stored;
+      } catch (error) {
+        if (!isPosternError(error)) throw error;
+      }
+    }
     for (let attempt = 1; attempt <= vaultLimits.storeAttemptsMax; attempt += 1) {
-      const stored = await this.#tryStoreNext(purchase);
+      const stored = await this.#tryStoreNext(purchase, await this.credentials.versions(purchase));
       if (stored !== undefined) return stored;
     }
     throw new PosternError('vault.version_stale', 'Other credentials were stored at the same time.');
   }
 
-  async #tryStoreNext({ tenantId, connectionId, boughtBy, tokenSet }: Purchase): Promise<Stored | undefined> {
-    const stored = await this.credentials.versions({ tenantId, connectionId });
+  /** @param stored read before the log is: what is stored after it was is noticed when it is written. */
+  async #tryStoreNext(purchase: Purchase, stored: readonly StoredVersion[]): Promise<Stored | undefined> {
+    const { tenantId, connectionId, boughtBy, tokenSet } = purchase;
     const state = await this.#load(tenantId, connectionId);
     const owner = ownerOf(state);
     const repeat = stored.find((one) => one.boughtBy === boughtBy);
