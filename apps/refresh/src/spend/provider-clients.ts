@@ -1,12 +1,14 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PosternError } from '@postern/contracts';
 import { registrationEvolver, upcast, type Registration, type RegistrationEvent } from '@postern/domain';
 import { CommitReader, Repository } from '@postern/event-log';
 import { loadCatalog, providerOf } from '@postern/provider-catalog';
 import { DiscoveryCache, ProviderClient } from '@postern/provider-client';
-import { ClientCredentials, EventLogs } from '@postern/service';
+import { ClientCredentials, Clock, EventLogs } from '@postern/service';
 
 import { RefreshConfig } from '../refresh-config.ts';
+import { refreshLimits } from '../refresh-limits.ts';
+import { Kept } from './kept.ts';
 
 /** A client at a provider, and what is known of refreshing there. */
 export interface RefreshingClient {
@@ -15,18 +17,31 @@ export interface RefreshingClient {
   readonly mayRotate: boolean;
 }
 
-/** Our clients at the providers, made for one refresh each: a credential lives no longer. */
+/**
+ * Our clients at the providers, each for the refreshes that begin within the same second: its secret is fetched once for
+ * them and kept no longer. An assertion serves one call, so that such a client is made for one refresh.
+ */
 @Injectable()
-export class ProviderClients {
+export class ProviderClients implements OnApplicationShutdown {
   readonly #catalog = loadCatalog();
   readonly #discoveryCache = new DiscoveryCache();
   readonly #registrations: Repository<Registration, RegistrationEvent>;
+  readonly #known: Kept<Registration>;
+  readonly #clients: Kept<RefreshingClient>;
   readonly #config: RefreshConfig;
   readonly #credentials: ClientCredentials;
 
-  constructor(config: RefreshConfig, logs: EventLogs, reader: CommitReader, credentials: ClientCredentials) {
+  constructor(
+    config: RefreshConfig,
+    logs: EventLogs,
+    reader: CommitReader,
+    credentials: ClientCredentials,
+    clock: Clock,
+  ) {
     this.#config = config;
     this.#credentials = credentials;
+    this.#known = new Kept(clock, refreshLimits.clientKeptMs);
+    this.#clients = new Kept(clock, refreshLimits.clientKeptMs);
     this.#registrations = new Repository({
       log: logs.admin,
       reader,
@@ -38,14 +53,31 @@ export class ProviderClients {
 
   /** @throws {PosternError} `registration.not_found`, `registration.disabled`, `provider.not_found`, what the vault says */
   async of({ tenantId, registrationId }: { tenantId: string; registrationId: string }): Promise<RefreshingClient> {
-    const { state } = await this.#registrations.load({ tenantId, id: registrationId });
+    const name = `${tenantId}/${registrationId}`;
+    const registration = await this.#known.of(name, () => this.#registration(tenantId, registrationId));
+    return registration.tokenEndpointAuthMethod === 'private_key_jwt'
+      ? await this.#make(registration)
+      : await this.#clients.of(name, () => this.#make(registration));
+  }
+
+  onApplicationShutdown(): void {
+    this.#known.clear();
+    this.#clients.clear();
+  }
+
+  async #registration(tenantId: string, id: string): Promise<Registration> {
+    const { state } = await this.#registrations.load({ tenantId, id });
     if (!state.exists) throw new PosternError('registration.not_found', 'There is no such client registration.');
     if (state.disabled) throw new PosternError('registration.disabled', 'The client registration is disabled.');
-    const provider = providerOf(this.#catalog, state.providerId);
+    return state;
+  }
+
+  async #make(registration: Registration): Promise<RefreshingClient> {
+    const provider = providerOf(this.#catalog, registration.providerId);
     const client = new ProviderClient({
       provider,
-      registration: state,
-      credentials: await this.#credentials.of(state),
+      registration,
+      credentials: await this.#credentials.of(registration),
       allowLoopback: this.#config.allowLoopbackProviders,
       discoveryCache: this.#discoveryCache,
       timeoutMs: this.#config.providerTimeoutMs,
