@@ -88,12 +88,32 @@ export class Survey {
   async #compare(batch: readonly Seen[], findings: SurveyFindings, onSuspect: Suspect | undefined): Promise<void> {
     const standing = await this.schedules.standing(batch.map(({ ref }) => ref));
     const nowMs = this.clock.nowMs();
+    const suspects: AggregateRef[] = [];
     for (const [index, { ref, state, plan, atMs }] of batch.entries()) {
       const stands = standing[index];
       const isSettling = nowMs - atMs < scheduleLimits.settlingMs && nowMs >= atMs;
       const fault = stands === undefined || isSettling ? undefined : faultOf(plan, stands, nowMs);
       findings.add(state, plan, { fits: fault === undefined });
-      if (fault !== undefined) await onSuspect?.(ref);
+      if (fault !== undefined) suspects.push(ref);
     }
+    if (onSuspect !== undefined) await eachOf(suspects, onSuspect);
   }
+}
+
+/** Some at a time. After an error no other one is begun, and those under way are waited for. @throws the first error */
+async function eachOf(suspects: readonly AggregateRef[], onSuspect: Suspect): Promise<void> {
+  const left = suspects.values();
+  const errors: unknown[] = [];
+  const workOff = async () => {
+    try {
+      for (const ref of left) {
+        if (errors.length > 0) return;
+        await onSuspect(ref);
+      }
+    } catch (error) {
+      errors.push(error);
+    }
+  };
+  await Promise.all(Array.from({ length: scheduleLimits.mendConcurrencyMax }, workOff));
+  if (errors.length > 0) throw errors[0];
 }

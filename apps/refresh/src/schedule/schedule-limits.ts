@@ -23,6 +23,8 @@ export const scheduleLimits = Object.freeze({
   settlingMs: 10_000,
   /** How many connections are compared with their schedules at a time; their messages fit one answer of a server. */
   compareBatch: 256,
+  /** How many of them are mended at a time. */
+  mendConcurrencyMax: 16,
   /** How often a long survey says how far it is. */
   progressEveryMs: 10_000,
   /** The first reconciling begins within this after the start, so that processes started together do not all read. */
