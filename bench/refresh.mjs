@@ -2,7 +2,7 @@
  * Refreshing, as processes: nats-server, PostgreSQL, one vault, refresh, and a token endpoint that costs next to nothing.
  *
  * single_flight  many ask for the refresh of one ended token at the same time, from four processes; how long after the
- *                provider's answer they have theirs
+ *                provider's answer they have theirs, against as many held requests that are answered with nothing to decide
  * throughput     connections that are all due, refreshed by one process, against a bare loop that makes one token call,
  *                one PostgreSQL commit and three JetStream appends with fsync, with as many in flight
  * lag            connections that are due within minutes, at a provider that takes its time: how late each was refreshed
@@ -106,7 +106,10 @@ async function benchSingleFlight(world, { provider }, tell) {
   tell(`single flight: ${flights} rounds of ${askers.processes * askers.each} requests`);
   const ids = await makeConnections(world, flights, { ...refreshable, livesMs: () => -minuteMs });
   await provider.ask({ kind: 'set', delayMs: 1_000 });
-  const services = [await startApp(world, 'refresh'), await startApp(world, 'refresh')];
+  const services = [
+    await startApp(world, 'refresh', { execArgv: profiling('flight') }),
+    await startApp(world, 'refresh'),
+  ];
   const parts = Array.from({ length: askers.processes }, () => startPart('../refresh/askers.mjs'));
   try {
     const link = await linkOf(world, 'platform');
@@ -128,11 +131,38 @@ async function benchSingleFlight(world, { provider }, tell) {
       figures.last.push(times[Math.floor(times.length * 0.99)]);
     }
     const publishMs = await publishP50(world);
-    return { ...figures, publishMs };
+    return { ...figures, publishMs, heldMs: await benchHeld(world, parts) };
   } finally {
     for (const part of parts) part.end();
     for (const service of services) await stopApp(world, service);
   }
+}
+
+/** As many requests by the same import, held by two processes that answer them all at once. */
+async function benchHeld(world, parts) {
+  const { tenantId, platformId } = world.customer;
+  const holders = [startPart('../refresh/hold.mjs'), startPart('../refresh/hold.mjs')];
+  // An operation that platforms may ask by the same import, and that nobody else answers here.
+  const connect = { kind: 'connect', link: await linkOf(world, 'audit'), subject: 'connections.show.*.*' };
+  await Promise.all(holders.map((holder) => holder.ask(connect)));
+  const middles = [];
+  for (let turn = 0; turn < rounds; turn += 1) {
+    const asked = { subject: `connections.show.${tenantId}.${platformId}`, count: askers.each };
+    const answers = parts.map((part) =>
+      part.ask({ ...asked, connectionId: newId('connection'), credentialVersion: 1 }),
+    );
+    await until(async () => {
+      const counts = await Promise.all(holders.map((holder) => holder.ask({ kind: 'count' })));
+      return counts[0] + counts[1] === askers.processes * askers.each;
+    });
+    const releasedAtMs = Math.min(
+      ...(await Promise.all(holders.map((holder) => holder.ask({ kind: 'go', bytes: 350 })))),
+    );
+    const times = (await Promise.all(answers)).flatMap(({ atMs }) => atMs.map((at) => at - releasedAtMs));
+    middles.push(median(times));
+  }
+  for (const holder of holders) holder.end();
+  return median(middles);
 }
 
 /** A stored message on the same server, one at a time. */
@@ -307,8 +337,9 @@ function reportOf({ single_flight: flight, throughput, lag, pending }) {
   return report;
 }
 
-function addFlight({ baseline, result, ratios }, { first, middle, last, exact, publishMs }) {
+function addFlight({ baseline, result, ratios }, { first, middle, last, exact, publishMs, heldMs }) {
   baseline.publish_p50_ms = round(publishMs);
+  baseline.held_answers_p50_ms = round(heldMs, 1);
   result.single_flight = {
     rounds: middle.length,
     requests_a_round: askers.processes * askers.each,
@@ -319,6 +350,8 @@ function addFlight({ baseline, result, ratios }, { first, middle, last, exact, p
   };
   ratios.single_flight_first = round(median(first) / publishMs, 1);
   ratios.single_flight_p50 = round(median(middle) / publishMs, 1);
+  ratios.held_answers_p50 = round(heldMs / publishMs, 1);
+  ratios.single_flight_of_held = round(median(middle) / heldMs, 2);
 }
 
 function addThroughput({ baseline, result, ratios }, { ours, bare, refused, cpuMs }) {

@@ -59,8 +59,9 @@ export class RefreshFlights {
     const name = `${this.#connections.subjectOf(ask.connection)}/${ask.credentialVersion}/${ask.reason}`;
     const flight = this.#flights.get(name) ?? this.#begin(name, ask);
     const late = Promise.withResolvers<never>();
-    const error = new PosternError('refresh.timeout', `The refresh did not end within ${timeoutMs} ms.`);
-    const callOff = this.#clock.after(timeoutMs, () => late.reject(error));
+    const callOff = this.#clock.after(timeoutMs, () => {
+      late.reject(new PosternError('refresh.timeout', `The refresh did not end within ${timeoutMs} ms.`));
+    });
     flight.waiting += 1;
     try {
       return await Promise.race([flight.answer, late.promise]);
