@@ -100,8 +100,9 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
   }
 
   async #run(pattern: string, message: WorkMessage): Promise<void> {
-    const handler = this.getHandlerByPattern(pattern);
-    if (handler === null) throw new PosternError('service.internal', `Nothing works off ${pattern}`);
+    // Nest's own look-up first tries to read the name as JSON, and fails: a stack for every message.
+    const handler = this.messageHandlers.get(pattern);
+    if (handler === undefined) throw new PosternError('service.internal', `Nothing works off ${pattern}`);
     const result = this.transformToObservable(await handler(payloadOf(message), message));
     await lastValueFrom(result, { defaultValue: undefined });
   }
