@@ -28,6 +28,14 @@ export {
   type SealingPrivateJwk,
   type SealingPublicJwk,
 } from './key-agreement.ts';
+export {
+  TreeProver,
+  verifyConsistency,
+  verifyInclusion,
+  type ConsistencyClaim,
+  type InclusionClaim,
+} from './merkle-proof.ts';
+export { emptyTreeHash, GrowingTree, treeLeafHash, treeNodeHash, type OnNode, type TreeHash } from './merkle-tree.ts';
 export { codeChallengeS256, pkcePair, randomToken, randomTokenBytesMin, type PkcePair } from './random.ts';
 export {
   ephemeralKeyAgeMsMax,

@@ -1,0 +1,102 @@
+import { hash } from 'node:crypto';
+
+/** A node of the tree: 32 bytes. */
+export type TreeHash = Buffer;
+
+/** Told of each whole subtree as it comes about: `index` counts the subtrees of this level from the left. */
+export type OnNode = (level: number, index: number, node: TreeHash) => void;
+
+const leafPrefix = Buffer.of(0);
+const nodePrefix = Buffer.of(1);
+
+/** The head of a tree without leaves. @source RFC 9162 §2.1.1 */
+export const emptyTreeHash: TreeHash = sha256(Buffer.alloc(0));
+
+/** @source RFC 9162 §2.1.1 */
+export function treeLeafHash(leaf: Uint8Array): TreeHash {
+  return sha256(leafPrefix, leaf);
+}
+
+/** @source RFC 9162 §2.1.1 */
+export function treeNodeHash(left: Uint8Array, right: Uint8Array): TreeHash {
+  return sha256(nodePrefix, left, right);
+}
+
+/**
+ * A Merkle tree that only grows, of which no more is kept than its whole subtrees: one hash for each bit of its size.
+ *
+ * With them building goes on after a restart, and memory does not grow with the log. Whoever wants a proof names the
+ * nodes it takes and lets the leaves pass by once more (see `TreeProver`).
+ */
+export class GrowingTree {
+  /** From the left, the largest first. */
+  readonly #subtrees: { readonly level: number; readonly hash: TreeHash }[] = [];
+  readonly #onNode: OnNode | undefined;
+  #size = 0;
+
+  constructor(onNode?: OnNode) {
+    this.#onNode = onNode;
+  }
+
+  /** Goes on where another one stood. @returns undefined when the hashes are not those of a tree of this size. */
+  static at(size: number, subtrees: readonly TreeHash[], onNode?: OnNode): GrowingTree | undefined {
+    const levels = subtreeLevels(size);
+    if (levels.length !== subtrees.length) return undefined;
+    const tree = new GrowingTree(onNode);
+    let end = 0;
+    for (const [place, level] of levels.entries()) {
+      const node = subtrees[place];
+      if (node?.length !== emptyTreeHash.length) return undefined;
+      tree.#subtrees.push({ level, hash: node });
+      end += 2 ** level;
+      onNode?.(level, end / 2 ** level - 1, node);
+    }
+    tree.#size = size;
+    return tree;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** What {@link GrowingTree.at} goes on with. */
+  get subtrees(): readonly TreeHash[] {
+    return this.#subtrees.map((subtree) => subtree.hash);
+  }
+
+  append(leafHash: TreeHash): void {
+    let node = { level: 0, hash: leafHash };
+    this.#onNode?.(0, this.#size, leafHash);
+    this.#size += 1;
+    while (this.#subtrees.at(-1)?.level === node.level) {
+      const left = this.#subtrees.pop()?.hash ?? emptyTreeHash;
+      node = { level: node.level + 1, hash: treeNodeHash(left, node.hash) };
+      this.#onNode?.(node.level, this.#size / 2 ** node.level - 1, node.hash);
+    }
+    this.#subtrees.push(node);
+  }
+
+  /** The tree's head as of now. */
+  root(): TreeHash {
+    return joined(this.subtrees);
+  }
+}
+
+/** The levels of the whole subtrees of a tree, from the left: the bits of its size. @internal */
+export function subtreeLevels(size: number): number[] {
+  if (!Number.isSafeInteger(size) || size < 0) return [];
+  const levels: number[] = [];
+  for (let level = 52; level >= 0; level -= 1) if (Math.floor(size / 2 ** level) % 2 === 1) levels.push(level);
+  return levels;
+}
+
+/** The head over whole subtrees that stand side by side, the largest first. @internal */
+export function joined(subtrees: readonly TreeHash[]): TreeHash {
+  const last = subtrees.at(-1);
+  if (last === undefined) return emptyTreeHash;
+  return subtrees.slice(0, -1).reduceRight((right, left) => treeNodeHash(left, right), last);
+}
+
+function sha256(...parts: readonly Uint8Array[]): TreeHash {
+  return hash('sha256', Buffer.concat(parts), 'buffer');
+}
