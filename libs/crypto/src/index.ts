@@ -1,5 +1,12 @@
 export { aeadKeyBytes, decryptAead, encryptAead, type AeadContext } from './aead.ts';
 export { decodeBase64url, framed, toBytes, zero, type Bytes } from './bytes.ts';
+export {
+  noteVerifierKey,
+  openCheckpoint,
+  signCheckpoint,
+  type Checkpoint,
+  type OpenedCheckpoint,
+} from './checkpoint.ts';
 export { cookieValueBytesMax, openCookie, sealCookie, type CookieContext } from './cookie.ts';
 export { CiphertextInvalidError, CryptoError, InputInvalidError, KeyInvalidError } from './errors.ts';
 export { commitHash, constantTimeEqual, digestKeyBytesMin, hmacSha256, keyedDigest, sha256Hex } from './hash.ts';

@@ -1,14 +1,5 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
 import { generateSealingKey, sealJwe, Sealer } from './index.ts';
-
-const program = fileURLToPath(new URL('../fixtures/open-jwe/', import.meta.url));
-const buildTimeoutMs = 15 * 60_000;
-const title = 'a JOSE library of another language (lestrrat-go/jwx)';
+import { describeWithGo } from './spec-go-program.ts';
 
 interface Answer {
   readonly plaintext?: string;
@@ -16,27 +7,9 @@ interface Answer {
   readonly error?: string;
 }
 
-const hasGo = spawnSync('go', ['version']).status === 0;
-const required = process.env['POSTERN_REQUIRE_SERVERS'] === '1';
-
-const runs = hasGo || required;
-const suite = runs ? describe : describe.skip;
-
-suite(runs ? title : `${title} (skipped: go was not found)`, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'postern-open-jwe-'));
-  const binary = join(folder, 'open-jwe');
-
-  beforeAll(() => {
-    const args = ['build', '-mod=readonly', '-trimpath', '-buildvcs=false', '-o', binary, '.'];
-    execFileSync('go', args, { cwd: program, env: { ...process.env, GOWORK: 'off', CGO_ENABLED: '0' } });
-  }, buildTimeoutMs);
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-  function open(questions: readonly { readonly key: object; readonly jwe: string }[]): Answer[] {
-    const input = questions.map((question) => `${JSON.stringify(question)}\n`).join('');
-    const lines = execFileSync(binary, { input, encoding: 'utf8' }).trim().split('\n');
-    return lines.map((line) => JSON.parse(line) as Answer);
-  }
+describeWithGo('a JOSE library of another language (lestrrat-go/jwx)', 'open-jwe', (ask) => {
+  const open = (questions: readonly { readonly key: object; readonly jwe: string }[]) =>
+    ask(questions).map((line) => JSON.parse(line) as Answer);
 
   const { publicJwk, privateJwk } = generateSealingKey();
   const protectedHeader = { cty: 'text/plain', lse: 'lse_1', con: 'con_1', ver: 3, exp: 1_800_000_000 };
