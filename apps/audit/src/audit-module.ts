@@ -1,6 +1,8 @@
 import { Module } from '@nestjs/common';
-import { ServiceConfig, type ServiceDefinition } from '@postern/service';
+import type { ServiceDefinition } from '@postern/service';
 
+import { AuditConfig } from './audit-config.ts';
+import { KeepCheckpoints } from './checkpoints/keep-checkpoints.ts';
 import { ConnectionLog } from './connection-log.ts';
 import { TellOwner } from './notices/tell-owner.ts';
 import { ListConnections } from './questions/list-connections.ts';
@@ -10,9 +12,9 @@ import { WatchLog } from './watch/watch-log.ts';
 
 @Module({
   controllers: [TellOwner],
-  providers: [ConnectionLog, ShowConnection, ListConnections, ListEvents, WatchLog],
+  providers: [ConnectionLog, ShowConnection, ListConnections, ListEvents, WatchLog, KeepCheckpoints],
 })
 export class AuditModule {}
 
 /** `postern serve audit`. */
-export const auditService: ServiceDefinition = { app: 'audit', module: AuditModule, config: ServiceConfig };
+export const auditService: ServiceDefinition = { app: 'audit', module: AuditModule, config: AuditConfig };

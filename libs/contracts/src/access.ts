@@ -28,6 +28,9 @@ export const AccessRecord = z.object({
 });
 export type AccessRecord = z.infer<typeof AccessRecord>;
 
+/** Separates signatures over groups of records from signatures over anything else. */
+export const accessSignatureContext = 'postern.access.v1';
+
 /** The payload of one message on ACCESS: records committed together, with the writer's gapless sequence. */
 export const AccessGroup = z.object({
   writer: z.string().max(64),

@@ -2,12 +2,13 @@ export {
   accountExports,
   identityPermissions,
   platformPermissions,
+  streamFilters,
   streamRights,
   streamsStoodOn,
   type Permissions,
 } from './permissions.ts';
 export { parseJson } from './parse-json.ts';
-export { AccessGroup, AccessRecord } from './access.ts';
+export { AccessGroup, AccessRecord, accessSignatureContext } from './access.ts';
 export {
   adminEvents,
   isHttpsOrLoopback,
@@ -19,6 +20,7 @@ export {
   type AdminEventType,
 } from './admin-events.ts';
 export { AppName, appNames, IdentityName, identityNames } from './apps.ts';
+export { CheckpointRecord, provenStreams, type ProvenStream } from './checkpoint.ts';
 export { CarriedAuthorization, CarriedConnection } from './carried-connection.ts';
 export {
   Actor,
@@ -112,7 +114,7 @@ export { adminAggregates, currentEpoch, epochOf, inboxPrefix, subjects, type Adm
 export { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
 export { Signal, SignalEvidence, SignalMeaning, signalMeanings, SignalOutcome, WeighedSignal } from './signal.ts';
 export { TokenSet } from './token-set.ts';
-export { TrustBundle } from './trust.ts';
+export { LogTrust, TrustBundle } from './trust.ts';
 export { KeysRetired, KeysRewrapped, KeysStatus } from './vault-keys.ts';
 export {
   Base64Url,

@@ -36,7 +36,7 @@ test('only these append to the connection log: each of them has events to write'
 test('an identity stands on what it follows, appends to and works off', () => {
   expect(streamsStoodOn('vault')).toEqual(['connections', 'admin', 'access']);
   expect(streamsStoodOn('refresh')).toEqual(['connections', 'admin', 'refresh']);
-  expect(streamsStoodOn('audit')).toEqual(['connections', 'admin', 'access', 'notifications']);
+  expect(streamsStoodOn('audit')).toEqual(['connections', 'admin', 'access', 'checkpoints', 'notifications']);
   expect(streamsStoodOn('gateway')).toEqual(['admin']);
   expect(streamsStoodOn('revocation')).toEqual(['connections', 'admin', 'signals']);
 });

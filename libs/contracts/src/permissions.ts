@@ -44,18 +44,20 @@ export const streamRights: Readonly<Record<IdentityName, StreamRights>> = Object
     work: ['upstreamRevocation', 'signalDecisions'],
   },
   audit: {
-    append: [subjects.allNotifications],
-    follow: ['connections', 'admin', 'access'],
+    append: [subjects.allNotifications, 'checkpoint.*'],
+    follow: ['connections', 'admin', 'access', 'checkpoints'],
     work: ['ownerNotices'],
   },
   provisioner: { manage: true },
   administrator: { append: ['admin.*.*.*'], follow: ['connections', 'admin'] },
 });
 
-const filters: Readonly<Record<StreamKey, string>> = Object.freeze({
+/** All subjects of a stream, as one filter. */
+export const streamFilters: Readonly<Record<StreamKey, string>> = Object.freeze({
   connections: subjects.allConnections,
   admin: subjects.allAdmin,
   access: subjects.allAccess,
+  checkpoints: subjects.allCheckpoints,
   refresh: 'refresh.>',
   signals: subjects.allSignals,
   notifications: subjects.allNotifications,
@@ -85,9 +87,9 @@ function followSubjects(key: StreamKey): string[] {
   return [
     `$JS.API.STREAM.MSG.GET.${name}`,
     `$JS.API.DIRECT.GET.${name}`,
-    `$JS.API.DIRECT.GET.${name}.${filters[key]}`,
+    `$JS.API.DIRECT.GET.${name}.${streamFilters[key]}`,
     `$JS.API.CONSUMER.CREATE.${name}.*`,
-    `$JS.API.CONSUMER.CREATE.${name}.*.${filters[key]}`,
+    `$JS.API.CONSUMER.CREATE.${name}.*.${streamFilters[key]}`,
     `$JS.API.CONSUMER.INFO.${name}.*`,
     `$JS.API.CONSUMER.MSG.NEXT.${name}.*`,
     `$JS.API.CONSUMER.DELETE.${name}.*`,

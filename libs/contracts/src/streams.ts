@@ -57,6 +57,16 @@ export const streams = Object.freeze({
   },
   admin: { ...appendOnly, name: 'ADMIN', subjects: ['admin.*.*.*'], maxBytes: gibibyte },
   access: { ...appendOnly, name: 'ACCESS', subjects: ['access.*.*'], maxBytes: 4 * gibibyte },
+  checkpoints: {
+    ...appendOnly,
+    name: 'CHECKPOINTS',
+    subjects: ['checkpoint.*'],
+    // Each proves that it continues the one before: the eldest may go.
+    discard: 'old',
+    maxMsgsPerSubject: 131_072,
+    maxBytes: gibibyte,
+    maxMsgSizeBytes: 32 * 1024,
+  },
   refresh: {
     ...appendOnly,
     name: 'REFRESH',

@@ -48,9 +48,13 @@ export const subjects = Object.freeze({
   allConnections: 'connection.>',
   admin: ({ tenantId, aggregate, id }: { tenantId: string; aggregate: AdminAggregate; id: string }) =>
     tokens('admin', tenantId, aggregate, id),
+  adminOfTenant: (tenantId: string) => `${tokens('admin', tenantId)}.>`,
   allAdmin: 'admin.>',
   access: ({ service, writer }: { service: string; writer: string }) => tokens('access', service, writer),
   allAccess: 'access.>',
+  /** `stream` names the one whose head it tells. */
+  checkpoint: (stream: string) => tokens('checkpoint', stream),
+  allCheckpoints: 'checkpoint.>',
   refreshSchedule: ({ tenantId, connectionId }: { tenantId: string; connectionId: string }) =>
     tokens('refresh', 'schedule', tenantId, connectionId),
   refreshDue: ({ tenantId, connectionId }: { tenantId: string; connectionId: string }) =>

@@ -7,7 +7,7 @@ import {
   TreeProver,
   type TreeHash,
 } from './index.ts';
-import { describeWithGo } from './spec-go-program.ts';
+import { describeWithGo } from './spec-support/go-program.ts';
 
 const origin = 'log.example/ACCESS';
 const key = generateSigningKey();

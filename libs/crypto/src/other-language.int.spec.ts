@@ -1,5 +1,5 @@
 import { generateSealingKey, sealJwe, Sealer } from './index.ts';
-import { describeWithGo } from './spec-go-program.ts';
+import { describeWithGo } from './spec-support/go-program.ts';
 
 interface Answer {
   readonly plaintext?: string;

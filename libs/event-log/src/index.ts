@@ -48,4 +48,17 @@ export { Follower, type FollowerCounters, type FollowerOptions, type FollowFrom 
 export { DirectoryFollower, StateView, type DirectoryFollowerOptions, type StateViewOptions } from './state-view.ts';
 export type { WaitOptions } from './waiters.ts';
 export { LogVerifier, type LogFinding, type LogVerifierOptions } from './log-verifier.ts';
-export { verifyLog, type LogReport, type VerifyOptions } from './verify-log.ts';
+export { AccessReader, type AccessEntry, type AccessReadResult } from './access-reader.ts';
+export { CheckpointKeeper, type CheckpointKeeperOptions, type CheckpointRound } from './checkpoint-keeper.ts';
+export { CheckpointReader, checkpointOrigin, type CheckpointRead, type StoredCheckpoint } from './checkpoint-reader.ts';
+export { logLeaf, missingLeaf } from './log-leaf.ts';
+export { LogTree, logLeafHash, type TreeStanding } from './log-tree.ts';
+export { TreeVerifier, type TreeReport, type TreeVerifierOptions } from './tree-verifier.ts';
+export {
+  findingsMax,
+  verifyAccess,
+  verifyLog,
+  type LogReport,
+  type VerifyAccessOptions,
+  type VerifyOptions,
+} from './verify-log.ts';

@@ -4,9 +4,16 @@ import { aggregateOf } from './aggregate.ts';
 import type { LogEntry, LogProblem } from './commit-reader.ts';
 import type { AnyEvent, Evolver, Upcast } from './evolver.ts';
 
+type CommitFinding = 'order' | 'revision' | 'sequence' | 'chain' | 'time' | 'state';
+/**
+ * `missing`: nothing stands there. `checkpoint`: not what was checkpointed. `cut`: the end is gone. `fork`: two
+ * histories were signed. `receipt`: what a client has a receipt for does not stand in the log.
+ */
+type TreeFinding = 'missing' | 'checkpoint' | 'cut' | 'fork' | 'receipt';
+
 /** What is wrong at one position of the log, in words for a person. */
 export interface LogFinding {
-  readonly kind: LogProblem['kind'] | 'order' | 'revision' | 'chain' | 'time' | 'state';
+  readonly kind: LogProblem['kind'] | CommitFinding | TreeFinding;
   readonly position: number;
   readonly subject: string;
   readonly reason: string;

@@ -1,5 +1,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
-import { AccessGroup, newId, streams, subjects, timestampOf, type AccessRecord } from '@postern/contracts';
+import { newId, streams, subjects, timestampOf, type AccessGroup, type AccessRecord } from '@postern/contracts';
+import { generateSigningKey } from '@postern/crypto';
+import { AccessReader, commitSigner, commitVerifier } from '@postern/event-log';
 import { startTcpProxy, type TcpProxy } from '@postern/testing';
 
 import { AccessGroupWriter } from './access-group-writer.ts';
@@ -39,12 +41,16 @@ const record = (): AccessRecord => ({
   position: 1,
   correlationId: newId('correlation'),
 });
+const key = generateSigningKey();
+const signer = commitSigner('vault', key.privateJwk);
+const trust = { writers: { vault: [key.publicJwk] }, recipients: {} };
+const reader = new AccessReader({ verifier: commitVerifier(trust) });
 let writers = 0;
 const nextName = () => `writer_${(writers += 1)}`;
 const writerOf = (more: Partial<ConstructorParameters<typeof AccessGroupWriter>[0]> = {}) =>
   new AccessGroupWriter({
     bus,
-    service: 'vault',
+    signer,
     writer: nextName(),
     ackTimeoutMs: 300,
     recordWaitMs: 10_000,
@@ -53,8 +59,10 @@ const writerOf = (more: Partial<ConstructorParameters<typeof AccessGroupWriter>[
 
 async function groupsOf(writer: string): Promise<AccessGroup[]> {
   const groups: AccessGroup[] = [];
-  for await (const { payload } of access.read({ filter: subjects.access({ service: 'vault', writer }) })) {
-    groups.push(AccessGroup.parse(JSON.parse(new TextDecoder().decode(payload))));
+  for await (const message of access.read({ filter: subjects.access({ service: 'vault', writer }) })) {
+    const read = reader.read(message);
+    if (read.kind !== 'access') throw new Error(read.reason);
+    groups.push(read.entry.group);
   }
   return groups;
 }

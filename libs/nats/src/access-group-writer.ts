@@ -1,15 +1,25 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { limits, PosternError, streams, subjects, type AccessGroup, type AccessRecord } from '@postern/contracts';
-import { retryDelayMs, type AppendPolicy } from '@postern/event-log';
+import {
+  accessSignatureContext,
+  commitHeaders,
+  limits,
+  PosternError,
+  streams,
+  subjects,
+  type AccessGroup,
+  type AccessRecord,
+} from '@postern/contracts';
+import { signedMessage } from '@postern/crypto';
+import { retryDelayMs, type AppendPolicy, type CommitSigner } from '@postern/event-log';
 
 import type { Bus } from './bus.ts';
 import { sendOnce } from './send.ts';
 
 export interface AccessGroupWriterOptions {
   readonly bus: Bus;
-  /** The app that records. */
-  readonly service: string;
+  /** Signs each group as the app that records. */
+  readonly signer: CommitSigner;
   /** This process: a name never used before, since its sequence begins at 1. */
   readonly writer: string;
   readonly groupRecordsMax?: number | undefined;
@@ -162,13 +172,19 @@ export class AccessGroupWriter {
    * @throws {PosternError} `log.conflict` when the name has to be given up.
    */
   async #store(records: readonly Waiting[]): Promise<void> {
-    const { bus, service, ackTimeoutMs = limits.leaseRecordWaitMs } = this.#options;
+    const { bus, signer, ackTimeoutMs = limits.leaseRecordWaitMs } = this.#options;
     const { writer } = this;
     const sequence = this.#sequence + 1;
+    const subject = subjects.access({ service: signer.identity, writer });
+    const payload = Buffer.from(groupText({ writer, sequence }, records));
     const request = {
       stream: streams.access.name,
-      subject: subjects.access({ service, writer }),
-      payload: Buffer.from(groupText({ writer, sequence }, records)),
+      subject,
+      payload,
+      headers: {
+        [commitHeaders.key]: signer.keyId,
+        [commitHeaders.signature]: signer.sign(signedMessage(accessSignatureContext, subject, payload)),
+      },
       messageId: `${writer}.${sequence}`,
       ackTimeoutMs,
     };

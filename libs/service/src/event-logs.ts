@@ -22,7 +22,11 @@ export class EventLogs {
     return this.#log('access');
   }
 
-  #log(stream: 'connections' | 'admin' | 'access'): EventLog {
+  get checkpoints(): EventLog {
+    return this.#log('checkpoints');
+  }
+
+  #log(stream: 'connections' | 'admin' | 'access' | 'checkpoints'): EventLog {
     const log = this.#logs.get(stream) ?? new JetStreamEventLog({ bus: this.#bus, stream });
     this.#logs.set(stream, log);
     return log;

@@ -1,12 +1,26 @@
-import { PosternError, subjects } from '@postern/contracts';
-import { CommitReader, commitVerifier, type LogReport } from '@postern/event-log';
+import { readFileSync } from 'node:fs';
+
+import { assertId, PosternError, provenStreams, streams, subjects, TrustBundle } from '@postern/contracts';
+import { noteVerifierKey } from '@postern/crypto';
+import { checkpointOrigin, CheckpointReader, type LogReport } from '@postern/event-log';
 import type { Command } from 'commander';
 
+import { readJsonFile } from '../data-folder/files.ts';
+import { readTrust, rotateCheckpointKey } from '../data-folder/keys.ts';
 import { dataFolder } from '../data-folder/paths.ts';
-import { readTrust } from '../data-folder/keys.ts';
 import { paint, type Printer } from '../output/printer.ts';
-import type { RunCommand } from '../run-command.ts';
-import { verifyExport, verifyOnline } from './verify.ts';
+import type { GlobalOptions, RunCommand } from '../run-command.ts';
+import { withAuditor } from './auditor.ts';
+import { verifyExport, verifyOnline, verifyPart, type Reports, type VerifyPlace } from './verify.ts';
+
+interface VerifyOptions {
+  readonly file?: string;
+  readonly checkpoint: readonly string[];
+  readonly trust?: string;
+  readonly connection?: string;
+}
+
+const several = (value: string, before: readonly string[]) => [...before, value];
 
 /** `postern audit …`: proofs about the past. */
 export function auditCommands(program: Command, run: RunCommand): void {
@@ -14,26 +28,95 @@ export function auditCommands(program: Command, run: RunCommand): void {
 
   audit
     .command('verify')
-    .description('checks signatures, writers, revisions, the hash chain and carried states of both logs')
+    .description(
+      'checks the log: signatures, writers, revisions, hash chain, carried states, and the tree against its checkpoints',
+    )
     .option('--file <export>', 'verify an export instead, offline')
-    .action(async (options: { file?: string }, command: Command) => {
-      if (options.file !== undefined) {
-        const path = options.file;
+    .option('--checkpoint <file>', 'a checkpoint that left the house; may be repeated', several, [])
+    .option('--trust <file>', 'the trust bundle; that of the data folder when absent')
+    .option('--connection <id>', 'only this connection; --tenant for one tenant: a part of a log has no tree')
+    .action(async (options: VerifyOptions, command: Command) => {
+      const { file } = options;
+      if (file !== undefined) {
         return run.plain(async ({ printer, globals }) => {
-          const reader = new CommitReader({ verifier: commitVerifier(readTrust(await dataFolder(globals.data))) });
-          conclude({ [path]: await verifyExport(path, reader) }, printer);
+          conclude(await verifyExport(file, await placeOf(options, globals)), printer);
         })(options, command);
       }
-      return run.withSession(async ({ session, printer }) => {
-        const { reader } = session;
-        const connections = await verifyOnline(session.connections, { reader, filter: subjects.allConnections });
-        const admin = await verifyOnline(session.admin, { reader, filter: subjects.allAdmin });
-        conclude({ CONNECTIONS: connections, ADMIN: admin }, printer);
+      return run.withSession(async ({ session, printer, globals, tenantId }) => {
+        const place = await placeOf(options, globals);
+        const connectionId = options.connection && assertId('connection', options.connection);
+        if (connectionId !== undefined || globals.tenant !== undefined) {
+          const logs = { connections: session.connections, admin: session.admin, access: session.connections };
+          conclude(await verifyPart({ logs }, { tenantId, connectionId }, place), printer);
+        } else {
+          await withAuditor(session, async (log) => conclude(await verifyOnline(log, place), printer));
+        }
       })(options, command);
     });
+
+  audit
+    .command('checkpoint <stream>')
+    .description('prints the newest checkpoint of CONNECTIONS, ADMIN or ACCESS: keep it somewhere else')
+    .action(
+      run.withSession(async ({ session, args: [wanted = ''], printer }) => {
+        const stream = provenStreams.find((one) => streams[one].name === wanted.toUpperCase());
+        const { log } = readTrust(session.folder);
+        if (stream === undefined || log === undefined) {
+          throw new PosternError(
+            'request.malformed',
+            `${wanted} has no checkpoints; CONNECTIONS, ADMIN and ACCESS do.`,
+          );
+        }
+        await withAuditor(session, async ({ checkpoints }) => {
+          const message = await checkpoints.last(subjects.checkpoint(streams[stream].name), { fromLeader: true });
+          const stored = message && new CheckpointReader(log, stream).stored(message.payload);
+          if (stored === undefined) throw new PosternError('log.unavailable', 'No checkpoint of it was made yet.');
+          const origin = checkpointOrigin(log, stream);
+          const keys = log.keys.map((key) => noteVerifierKey(origin, key));
+          printer.result({ origin, size: stored.size, checkpoint: stored.note, verifier_keys: keys }, () =>
+            stored.note.trimEnd().split('\n'),
+          );
+        });
+      }),
+    );
+
+  audit
+    .command('rotate-key')
+    .description('lets a new key sign the checkpoints; the one until now signs beside it until the next change')
+    .action(
+      run.plain(async ({ printer, globals }) => {
+        const { name, keys } = rotateCheckpointKey(await dataFolder(globals.data));
+        printer.result({ name, key_ids: keys.map(({ kid }) => kid) }, () => [
+          `The new key is ${keys[0]?.kid}. It signs once audit is started again (restart postern up).`,
+          'Give the new trust bundle to whoever verifies elsewhere: until the next change both keys sign.',
+        ]);
+      }),
+    );
 }
 
-function conclude(reports: Readonly<Record<string, LogReport>>, printer: Printer): void {
+async function placeOf({ trust, checkpoint }: VerifyOptions, { data }: GlobalOptions): Promise<VerifyPlace> {
+  return {
+    trust: trust === undefined ? readTrust(await dataFolder(data)) : trustAt(trust),
+    outside: checkpoint.map(read),
+  };
+}
+
+function trustAt(path: string): TrustBundle {
+  const parsed = TrustBundle.safeParse(readJsonFile(path));
+  if (parsed.success) return parsed.data;
+  throw new PosternError('config.invalid', `${path} holds no trust bundle.`, { cause: parsed.error });
+}
+
+/** @throws {PosternError} `config.invalid` */
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new PosternError('config.invalid', `${path} cannot be read.`, { cause });
+  }
+}
+
+function conclude(reports: Reports, printer: Printer): void {
   const whole = Object.values(reports).every(({ findings }) => findings.length === 0);
   printer.result({ whole, logs: reports }, () =>
     Object.entries(reports).flatMap(([name, report]) => reportLines(name, report)),
@@ -41,13 +124,23 @@ function conclude(reports: Readonly<Record<string, LogReport>>, printer: Printer
   if (!whole) throw new PosternError('log.message_damaged', 'The log is not whole: the positions above say where.');
 }
 
-function reportLines(name: string, { messages, aggregates, lastPosition, findings }: LogReport): string[] {
+function reportLines(name: string, report: LogReport): string[] {
+  const { messages, aggregates, lastPosition, findings, findingsOmitted } = report;
   const summary = `${name}: ${messages} messages of ${aggregates} aggregates, up to position ${lastPosition}`;
-  if (findings.length === 0) return [`${paint('32', 'whole')}  ${summary}; tail unproven (no witness yet)`];
+  if (findings.length === 0) return [`${paint('32', 'whole')}  ${summary}; ${provedWords(report)}`];
   return [
-    `${paint('31', 'broken')} ${summary}`,
+    `${paint('31', 'broken')} ${summary}; ${provedWords(report)}`,
     ...findings.map(
       ({ position, kind, subject, reason }) => `  position ${position}  ${kind}: ${reason}  (${subject})`,
     ),
+    ...(findingsOmitted > 0 ? [`  and ${findingsOmitted} more`] : []),
   ];
+}
+
+function provedWords({ tree, lastPosition }: LogReport): string {
+  if (tree === undefined) return 'tail unproven (no tree: a part of a log, or no checkpoint given)';
+  const { provenUpTo, checkpointedUpTo } = tree;
+  if (provenUpTo > 0 && provenUpTo === lastPosition) return 'proved to its end';
+  const from = `tail unproven from position ${provenUpTo + 1} on`;
+  return checkpointedUpTo > provenUpTo ? `${from} (checkpointed in this house up to ${checkpointedUpTo})` : from;
 }

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-import { identityNames, TrustBundle, type IdentityName } from '@postern/contracts';
+import { identityNames, TrustBundle, type IdentityName, type LogTrust } from '@postern/contracts';
 import {
   generateSealingKey,
   generateSigningKey,
@@ -19,6 +19,8 @@ import type { DataFolder } from './paths.ts';
 
 /** Who signs commits, and who is sent sealed secrets (DESIGN §3, "holds"). */
 const signers: readonly IdentityName[] = ['authorization', 'vault', 'refresh', 'revocation', 'administrator'];
+/** Of the first key's id: enough that no two logs have one name. */
+const logNameChars = 16;
 const recipients: readonly IdentityName[] = ['vault', 'authorization', 'refresh', 'revocation', 'gateway'];
 
 /**
@@ -29,7 +31,7 @@ const recipients: readonly IdentityName[] = ['vault', 'authorization', 'refresh'
  * @effect files of mode 0600 in the data folder; keys that exist stay.
  */
 export async function ensureKeys(folder: DataFolder, keyring: KeyringChoice): Promise<TrustBundle> {
-  const bundle: TrustBundle = { writers: {}, recipients: {} };
+  const bundle: TrustBundle = { writers: {}, recipients: {}, log: ensureLogTrust(folder) };
   for (const identity of identityNames) {
     if (signers.includes(identity)) {
       const text = readOrCreate(folder.signingKeyFile(identity), () => JSON.stringify(generateSigningKey().privateJwk));
@@ -50,6 +52,34 @@ export async function ensureKeys(folder: DataFolder, keyring: KeyringChoice): Pr
   }
   writePrivate(folder.trustFile, `${JSON.stringify(TrustBundle.parse(bundle), null, 2)}\n`);
   return bundle;
+}
+
+/**
+ * The keys that sign the checkpoints: the one that signs, and each that did so before. A key that is forgotten takes all
+ * that only it has signed with it.
+ */
+function ensureLogTrust(folder: DataFolder): LogTrust {
+  const made = () => JSON.stringify(generateSigningKey().privateJwk);
+  const current = JSON.parse(readOrCreate(folder.checkpointKeyFile, made)) as SigningPrivateJwk;
+  const { kid = '', ...jwk } = publicJwkOf<'Ed25519'>(current);
+  const before = existsSync(folder.trustFile) ? readTrust(folder).log : undefined;
+  const others = before?.keys.filter((key) => key.kid !== kid) ?? [];
+  return { name: before?.name ?? `postern.log/${kid.slice(0, logNameChars)}`, keys: [{ ...jwk, kid }, ...others] };
+}
+
+/**
+ * Lets a new key sign the checkpoints; the one until now signs beside it until the next change, so that whoever knows
+ * only that one can go on.
+ *
+ * @effect new key files and trust bundle; services take them when they start.
+ */
+export function rotateCheckpointKey(folder: DataFolder): LogTrust {
+  const trust = readTrust(folder);
+  writePrivate(folder.previousCheckpointKeyFile, readFileSync(folder.checkpointKeyFile, 'utf8'));
+  writePrivate(folder.checkpointKeyFile, JSON.stringify(generateSigningKey().privateJwk));
+  const log = ensureLogTrust(folder);
+  writePrivate(folder.trustFile, `${JSON.stringify(TrustBundle.parse({ ...trust, log }), null, 2)}\n`);
+  return log;
 }
 
 /** The trust bundle of a data folder. */

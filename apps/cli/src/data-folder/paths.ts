@@ -30,6 +30,9 @@ export interface DataFolder {
   readonly keyServerDir: string;
   readonly keyServerCaFile: string;
   readonly logDir: string;
+  /** What signs the checkpoints; during a change of keys also the one before. */
+  readonly checkpointKeyFile: string;
+  readonly previousCheckpointKeyFile: string;
   credsFile(identity: IdentityName): string;
   signingKeyFile(identity: IdentityName): string;
   sealingKeyFile(identity: IdentityName): string;
@@ -60,6 +63,8 @@ function dataFolderAt(root: string): DataFolder {
     keyServerDir: join(root, 'vault-server'),
     keyServerCaFile: join(root, 'vault-server', 'tls', 'ca.pem'),
     logDir: join(root, 'logs'),
+    checkpointKeyFile: identityFile('audit', 'checkpoint.jwk'),
+    previousCheckpointKeyFile: identityFile('audit', 'checkpoint-previous.jwk'),
     credsFile: (identity) => identityFile(identity, 'nats.creds'),
     signingKeyFile: (identity) => identityFile(identity, 'signing.jwk'),
     sealingKeyFile: (identity) => identityFile(identity, 'sealing.jwk'),

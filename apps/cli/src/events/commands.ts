@@ -1,10 +1,12 @@
 import { connectionEvolver, upcast, viewOf, type Connection } from '@postern/domain';
 import { CommitReader, type EventLog, type LogEntry, type StoredMessage } from '@postern/event-log';
-import { PosternError, subjects } from '@postern/contracts';
+import { PosternError, provenStreams, streamFilters, streams, subjects } from '@postern/contracts';
 import type { Command } from 'commander';
 
+import { withAuditor } from '../audit/auditor.ts';
 import type { Printer } from '../output/printer.ts';
 import type { RunCommand } from '../run-command.ts';
+import type { Session } from '../session/session.ts';
 import { exportMessage } from './cloud-event.ts';
 import { eventLine, eventViewsOf, printEvents } from './event-lines.ts';
 import { selectionOf, type Selection } from './selection.ts';
@@ -33,8 +35,14 @@ export function eventCommands(program: Command, run: RunCommand): void {
     }),
   );
 
-  selecting(events.command('export').description('writes stored messages as newline-delimited CloudEvents')).action(
+  selecting(
+    events
+      .command('export')
+      .description('writes stored messages as newline-delimited CloudEvents')
+      .option('--log <stream>', 'all of CONNECTIONS, ADMIN or ACCESS, of every tenant: what a checkpoint speaks of'),
+  ).action(
     run.withSession(async ({ session, tenantId, options }) => {
+      if (typeof options['log'] === 'string') return await exportStream(session, options['log']);
       const selection = selectionOf(tenantId, options);
       for await (const message of selectedMessages(session.connections, selection)) {
         process.stdout.write(`${JSON.stringify(exportMessage(message))}\n`);
@@ -64,6 +72,18 @@ export function eventCommands(program: Command, run: RunCommand): void {
         await stop();
       }),
     );
+}
+
+async function exportStream(session: Session, wanted: string): Promise<void> {
+  const stream = provenStreams.find((one) => streams[one].name === wanted.toUpperCase());
+  if (stream === undefined) {
+    throw new PosternError('request.malformed', '--log takes CONNECTIONS, ADMIN or ACCESS.');
+  }
+  await withAuditor(session, async ({ logs }) => {
+    for await (const message of logs[stream].read({ filter: streamFilters[stream] })) {
+      process.stdout.write(`${JSON.stringify(exportMessage(message))}\n`);
+    }
+  });
 }
 
 async function* selectedMessages(

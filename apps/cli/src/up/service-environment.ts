@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+
 import type { AppName } from '@postern/contracts';
 
 import { keyringPassphraseFile } from '../data-folder/keyring-passphrase.ts';
@@ -28,6 +30,12 @@ function keyring(folder: DataFolder, keyServerUrl: string | undefined): Record<s
   };
 }
 
+/** A folder that checkpoints are dropped into, for whoever takes them out of the house. */
+function checkpointDir(): Record<string, string> {
+  const { POSTERN_CHECKPOINT_DIR: dir } = process.env;
+  return dir === undefined ? {} : { POSTERN_CHECKPOINT_DIR: dir };
+}
+
 function ownKeys(app: AppName, { folder, keyServerUrl }: ServiceEnvironmentOptions): Record<string, string> {
   switch (app) {
     case 'vault':
@@ -44,8 +52,15 @@ function ownKeys(app: AppName, { folder, keyServerUrl }: ServiceEnvironmentOptio
         POSTERN_DATABASE_URL_FILE: folder.secretFile('revocation-database-url'),
         POSTERN_DIGEST_KEY_FILE: folder.secretFile('digest'),
       };
-    case 'refresh':
     case 'audit':
+      return {
+        POSTERN_CHECKPOINT_KEY_FILE: folder.checkpointKeyFile,
+        ...(existsSync(folder.previousCheckpointKeyFile) && {
+          POSTERN_CHECKPOINT_PREVIOUS_KEY_FILE: folder.previousCheckpointKeyFile,
+        }),
+        ...checkpointDir(),
+      };
+    case 'refresh':
       return {};
   }
 }

@@ -3,17 +3,17 @@ import { randomBytes } from 'node:crypto';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { AccessRecord } from '@postern/contracts';
 import { AccessGroupWriter, Bus } from '@postern/nats';
-import { Logger, ServiceIdentity } from '@postern/service';
+import { Logger, ServiceIdentity, ServiceKeys } from '@postern/service';
 
 /** The records of leases, many a message, under a name that no process had before. */
 @Injectable()
 export class LeaseRecords implements OnApplicationShutdown {
   readonly #writer: AccessGroupWriter;
 
-  constructor(bus: Bus, { app, instanceId }: ServiceIdentity, logger: Logger) {
+  constructor(bus: Bus, { instanceId }: ServiceIdentity, { signer }: ServiceKeys, logger: Logger) {
     this.#writer = new AccessGroupWriter({
       bus,
-      service: app,
+      signer,
       writer: `${instanceId}-${randomBytes(6).toString('hex')}`.slice(-60),
       onError: (error) => logger.error('lease records go on under a new name', { err: error }),
     });

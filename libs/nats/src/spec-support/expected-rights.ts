@@ -13,6 +13,7 @@ export const appenders: Readonly<Record<StreamKey, Readonly<Record<string, reado
   admin: { 'admin.*.*.*': ['administrator'] },
   // Only its own: the middle token names the service.
   access: { 'access.*.*': ['vault'] },
+  checkpoints: { 'checkpoint.*': ['audit'] },
   refresh: { 'refresh.schedule.*.*': ['refresh'], 'refresh.due.*.*': ['refresh'] },
   signals: { 'signal.*.*.*': ['revocation'] },
   notifications: { 'notify.>': ['audit'] },
@@ -22,6 +23,7 @@ export const followers: Readonly<Record<StreamKey, readonly IdentityName[]>> = {
   connections: everybodyWhoDecides,
   admin: ['gateway', ...everybodyWhoDecides],
   access: ['audit'],
+  checkpoints: ['audit'],
   refresh: [],
   signals: [],
   notifications: [],

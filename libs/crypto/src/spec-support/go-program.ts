@@ -20,7 +20,7 @@ export function describeWithGo(title: string, fixture: string, tests: (ask: Ask)
     const binary = join(folder, fixture);
     beforeAll(() => {
       const args = ['build', '-mod=readonly', '-trimpath', '-buildvcs=false', '-o', binary, '.'];
-      const cwd = fileURLToPath(new URL(`../fixtures/${fixture}/`, import.meta.url));
+      const cwd = fileURLToPath(new URL(`../../fixtures/${fixture}/`, import.meta.url));
       execFileSync('go', args, { cwd, env: { ...process.env, GOWORK: 'off', CGO_ENABLED: '0' } });
     }, buildTimeoutMs);
     afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,0 +1,40 @@
+import type { SigningPrivateJwk } from '@postern/crypto';
+import { signer } from '@postern/crypto';
+import { defineConfig, duration, secretFileOf, text } from '@postern/service';
+
+const signingKey = () =>
+  secretFileOf((content) => {
+    const jwk = JSON.parse(content.reveal()) as SigningPrivateJwk;
+    signer(jwk);
+    return jwk;
+  }, 'a private Ed25519 key as a JWK');
+
+/** What audit is told beside what every service is. */
+export class AuditConfig extends defineConfig(
+  {
+    /** Signs the checkpoints; its public part stands in the trust bundle, under `log`. */
+    checkpointKey: signingKey().optional(),
+    /** Signs beside it while whoever checks moves from one to the other. */
+    checkpointPreviousKey: signingKey().optional(),
+    /** At least so often what came is checkpointed: what is younger is an unproven tail. */
+    checkpointIntervalMs: duration({ minMs: 50, maxMs: 3_600_000 }).default(60_000),
+    /** Where the newest checkpoint of each stream is dropped, for whoever takes it out of the house. */
+    checkpointDir: text().optional(),
+  },
+  [
+    {
+      variable: 'POSTERN_TRUST_FILE',
+      broken: ({ checkpointKey, trust }) =>
+        checkpointKey !== undefined && !(trust.log?.keys.some(({ x }) => x === checkpointKey.x) ?? false)
+          ? 'does not hold the public part of POSTERN_CHECKPOINT_KEY_FILE under log: nobody could check what it signs'
+          : undefined,
+    },
+    {
+      variable: 'POSTERN_CHECKPOINT_PREVIOUS_KEY_FILE',
+      broken: ({ checkpointKey, checkpointPreviousKey }) =>
+        checkpointKey === undefined && checkpointPreviousKey !== undefined
+          ? 'is set, and POSTERN_CHECKPOINT_KEY_FILE is not'
+          : undefined,
+    },
+  ],
+) {}

@@ -1,0 +1,123 @@
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { isPosternError, provenStreams, streams, type ProvenStream } from '@postern/contracts';
+import { CheckpointKeeper, type CheckpointRound, type LogFinding } from '@postern/event-log';
+import { EventLogs, Logger, Metrics, type Counter, type OnServiceReady } from '@postern/service';
+
+import { AuditConfig } from '../audit-config.ts';
+
+interface Kept {
+  readonly stream: ProvenStream;
+  readonly keeper: CheckpointKeeper;
+  size: number;
+  /** What was dropped last. */
+  note: string | undefined;
+  /** What was found last: an alarm is raised once, not once a round. */
+  found: string;
+}
+
+/**
+ * Signs the head of each stream's tree, again and again, and drops it where somebody takes it out of the house. A log that
+ * is not what was signed gets no further head, and an alarm.
+ */
+@Injectable()
+export class KeepCheckpoints implements OnServiceReady, OnApplicationShutdown {
+  readonly #config: AuditConfig;
+  readonly #logger: Logger;
+  readonly #findings: Counter;
+  readonly #kept: readonly Kept[];
+  readonly #stopping = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #working: Promise<void> | undefined;
+
+  constructor(config: AuditConfig, logs: EventLogs, metrics: Metrics, logger: Logger) {
+    this.#config = config;
+    this.#logger = logger;
+    this.#findings = metrics.counter('postern_checkpoint_findings_total', 'What keeps the log from being checkpointed');
+    this.#kept = keepersOf(config, logs);
+    for (const kept of this.#kept) {
+      const name = `postern_checkpoint_size_${kept.stream}`;
+      metrics.gauge(name, `Up to which position ${streams[kept.stream].name} is checkpointed`, () => kept.size);
+    }
+  }
+
+  onServiceReady(): void {
+    if (this.#kept.length === 0) {
+      this.#logger.warn('no checkpoints are made: POSTERN_CHECKPOINT_KEY_FILE is not set');
+      return;
+    }
+    this.#begin();
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    this.#stopping.abort();
+    clearTimeout(this.#timer);
+    await this.#working;
+  }
+
+  #begin(): void {
+    this.#working = this.#all().finally(() => {
+      if (this.#stopping.signal.aborted) return;
+      this.#timer = setTimeout(() => this.#begin(), this.#config.checkpointIntervalMs);
+    });
+  }
+
+  /** Never rejects. */
+  async #all(): Promise<void> {
+    for (const kept of this.#kept) {
+      try {
+        while (!this.#stopping.signal.aborted && this.#note(kept, await kept.keeper.round()));
+      } catch (error) {
+        // Another instance was first, or the log does not answer: the next round goes on from what stands.
+        if (isPosternError(error) && error.code === 'log.conflict') continue;
+        this.#logger.error('the log could not be checkpointed', { stream: streams[kept.stream].name, err: error });
+      }
+    }
+  }
+
+  /** @returns whether there is more to be taken at once. */
+  #note(kept: Kept, { newest, more, findings }: CheckpointRound): boolean {
+    this.#alarm(kept, findings);
+    if (newest === undefined || newest.note === kept.note) return more;
+    kept.size = newest.size;
+    this.#drop(kept.stream, newest.note);
+    kept.note = newest.note;
+    return more;
+  }
+
+  #alarm(kept: Kept, findings: readonly LogFinding[]): void {
+    const found = JSON.stringify(findings);
+    if (found === kept.found) return;
+    kept.found = found;
+    const stream = streams[kept.stream].name;
+    for (const finding of findings) {
+      this.#findings.add(1, { stream, kind: finding.kind });
+      this.#logger.error('the log is not what was checkpointed', { stream, ...finding });
+    }
+  }
+
+  /** The newest takes the place of the one before, whole: whoever collects them keeps as many as he wants. */
+  #drop(stream: ProvenStream, note: string): void {
+    const { checkpointDir } = this.#config;
+    if (checkpointDir === undefined) return;
+    const path = join(checkpointDir, `${streams[stream].name}.checkpoint`);
+    mkdirSync(checkpointDir, { recursive: true });
+    writeFileSync(`${path}.new`, note);
+    renameSync(`${path}.new`, path);
+  }
+}
+
+function keepersOf({ trust, checkpointKey, checkpointPreviousKey }: AuditConfig, logs: EventLogs): Kept[] {
+  const { log } = trust;
+  if (checkpointKey === undefined || log === undefined) return [];
+  const keys = checkpointPreviousKey === undefined ? [checkpointKey] : [checkpointKey, checkpointPreviousKey];
+  return provenStreams.map((stream) => ({
+    stream,
+    keeper: new CheckpointKeeper({ stream, log: logs[stream], checkpoints: logs.checkpoints, trust: log, keys }),
+    size: 0,
+    note: undefined,
+    found: '[]',
+  }));
+}

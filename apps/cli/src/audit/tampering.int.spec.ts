@@ -1,0 +1,491 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import {
+  commitHeaders,
+  commitSignatureContext,
+  newId,
+  provenStreams,
+  streamFilters,
+  streams,
+  timestampOf,
+  type AccessRecord,
+  type IdentityName,
+  type ProvenStream,
+  type TrustBundle,
+} from '@postern/contracts';
+import { generateSigningKey, signedMessage } from '@postern/crypto';
+import {
+  completeAuthorization,
+  connectionEvolver,
+  createTenant,
+  startAuthorization,
+  startCodeExchange,
+  tenantEvolver,
+  upcast,
+  type Connection,
+} from '@postern/domain';
+import {
+  CheckpointKeeper,
+  CommitReader,
+  commitSigner,
+  commitVerifier,
+  Repository,
+  type LogFinding,
+  type StoredMessage,
+} from '@postern/event-log';
+import {
+  AccessGroupWriter,
+  connectBus,
+  createOperator,
+  identityCreds,
+  JetStreamEventLog,
+  provision,
+  serverOperatorConfig,
+  type Bus,
+} from '@postern/nats';
+import { startNatsServer, temporaryDataDir, type NatsServer } from '@postern/servers';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { headers as natsHeaders } from '@nats-io/nats-core';
+
+import { exportMessage } from '../events/cloud-event.ts';
+import { verifyExport, verifyOnline, type ProvenLog } from './verify.ts';
+
+const folder = temporaryDataDir();
+const writers = ['authorization', 'vault', 'administrator', 'refresh'] as const;
+const keys = Object.fromEntries(writers.map((name) => [name, generateSigningKey()])) as Record<
+  (typeof writers)[number],
+  ReturnType<typeof generateSigningKey>
+>;
+const logKey = generateSigningKey();
+const trust: TrustBundle & { log: NonNullable<TrustBundle['log']> } = {
+  writers: Object.fromEntries(writers.map((name) => [name, [keys[name].publicJwk]])),
+  recipients: {},
+  log: { name: 'log.example/spec', keys: [logKey.publicJwk] },
+};
+const tenantId = newId('tenant');
+
+let server: NatsServer;
+let buses: Record<'authorization' | 'vault' | 'administrator' | 'audit' | 'provisioner', Bus>;
+let proven: ProvenLog;
+/** What stands in each stream of a log that nobody touched. */
+let original: Record<ProvenStream | 'checkpoints', StoredMessage[]>;
+/** A checkpoint of each stream that left the house, at the end. */
+let outside: string[];
+
+beforeAll(async () => {
+  const bundle = await createOperator();
+  server = await startNatsServer({
+    dataDir: join(folder, 'nats'),
+    config: { operatorMode: serverOperatorConfig(bundle), extra: 'authorization { timeout: 30 }' },
+  });
+  const as = async (identity: IdentityName) => {
+    const creds = await identityCreds(bundle, identity);
+    return await connectBus({ servers: server.url, creds, identity, name: identity, connectTimeoutMs: 60_000 });
+  };
+  const names = ['authorization', 'vault', 'administrator', 'audit', 'provisioner'] as const;
+  buses = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await as(name)]))) as typeof buses;
+  await provision(buses.provisioner);
+  const logOf = (stream: ProvenStream | 'checkpoints') => new JetStreamEventLog({ bus: buses.audit, stream });
+  proven = {
+    logs: { connections: logOf('connections'), admin: logOf('admin'), access: logOf('access') },
+    checkpoints: logOf('checkpoints'),
+  };
+  await live();
+  await checkpointed();
+  await live();
+  outside = await checkpointed();
+  original = {
+    connections: await everything('connections'),
+    admin: await everything('admin'),
+    access: await everything('access'),
+    checkpoints: await everything('checkpoints'),
+  };
+}, 120_000);
+afterAll(async () => {
+  await Promise.all(Object.values(buses).map((bus) => bus.close()));
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Some life: a tenant, three connections side by side, leases by two writers. */
+async function live(): Promise<void> {
+  const reader = new CommitReader({ verifier: commitVerifier(trust) });
+  const origin = { actor: { type: 'service', id: 'spec' }, correlationId: newId('correlation') } as const;
+  const admin = new Repository({
+    log: new JetStreamEventLog({ bus: buses.administrator, stream: 'admin' }),
+    evolver: tenantEvolver,
+    reader,
+    signer: commitSigner('administrator', keys.administrator.privateJwk),
+    source: '/spec',
+    upcast,
+  });
+  const connections = new Repository({
+    log: new JetStreamEventLog({ bus: buses.authorization, stream: 'connections' }),
+    evolver: connectionEvolver,
+    reader,
+    signer: commitSigner('authorization', keys.authorization.privateJwk),
+    source: '/spec',
+    upcast,
+  });
+  for (const name of ['one', 'two']) {
+    const id = newId('tenant');
+    await admin.execute({ tenantId: id, id }, (state) => createTenant({ name }, state), origin);
+  }
+  const refs = Array.from({ length: 3 }, () => ({ tenantId, id: newId('connection') }));
+  const sessionId = newId('session');
+  const nowMs = Date.now();
+  const steps: ((state: Connection) => ReturnType<typeof startAuthorization>)[] = [
+    (state) =>
+      startAuthorization(
+        {
+          sessionId,
+          purpose: 'connect',
+          platformId: newId('platform'),
+          providerId: 'acme',
+          registrationId: newId('registration'),
+          endUserDigest: 'digest',
+          requestedScopes: ['read'],
+          returnUrl: 'https://platform.example/back',
+          expiresAtMs: nowMs + 600_000,
+          nowMs,
+        },
+        state,
+      ),
+    (state) => startCodeExchange({ sessionId, nowMs }, state),
+    (state) =>
+      completeAuthorization(
+        {
+          sessionId,
+          endUserDigest: 'digest',
+          credentialVersion: 1,
+          grantedScopes: ['read'],
+          accessTokenExpiresAtMs: null,
+          hasRefreshToken: true,
+          accountDigest: null,
+          nowMs,
+        },
+        state,
+      ),
+  ];
+  for (const step of steps) for (const ref of refs) await connections.execute(ref, step, origin);
+  const signer = commitSigner('vault', keys.vault.privateJwk);
+  const records = [1, 2].map(() => new AccessGroupWriter({ bus: buses.vault, signer, writer: newId('correlation') }));
+  for (let round = 0; round < 3; round += 1) for (const writer of records) await writer.record(record());
+}
+
+const record = (): AccessRecord => ({
+  leaseId: newId('lease'),
+  at: timestampOf(Date.now()),
+  tenantId,
+  platformId: newId('platform'),
+  agentId: newId('agent'),
+  connectionId: newId('connection'),
+  purpose: 'spec',
+  scopes: null,
+  outcome: 'granted',
+  code: null,
+  credentialVersion: 1,
+  position: 1,
+  correlationId: newId('correlation'),
+});
+
+/** Makes the checkpoints of all streams. */
+async function checkpointed(): Promise<string[]> {
+  const notes: string[] = [];
+  for (const stream of provenStreams) {
+    const keeper = keeperOf(stream);
+    const round = await keeper.round();
+    expect(round).toMatchObject({ findings: [], more: false });
+    notes.push(round.newest?.note ?? '');
+  }
+  return notes;
+}
+
+const keeperOf = (stream: ProvenStream) =>
+  new CheckpointKeeper({
+    stream,
+    log: proven.logs[stream],
+    checkpoints: proven.checkpoints,
+    trust: trust.log,
+    keys: [logKey.privateJwk],
+  });
+
+async function everything(stream: ProvenStream | 'checkpoints'): Promise<StoredMessage[]> {
+  const log = stream === 'checkpoints' ? proven.checkpoints : proven.logs[stream];
+  const messages: StoredMessage[] = [];
+  for await (const message of log.read({ filter: streamFilters[stream] })) messages.push(message);
+  return messages;
+}
+
+/** As short as the server takes. */
+const duplicateWindowNsMin = 100_000_000;
+
+/** A store that holds other messages than were written: made anew, as whoever holds the disk could. */
+async function store(stream: ProvenStream | 'checkpoints', messages: readonly StoredMessage[]): Promise<void> {
+  const manager = await jetstreamManager(buses.provisioner.connection, { checkAPI: false });
+  await manager.streams.delete(streams[stream].name);
+  await provision(buses.provisioner);
+  const { config } = await manager.streams.info(streams[stream].name);
+  await manager.streams.update(streams[stream].name, { ...config, duplicate_window: duplicateWindowNsMin });
+  for (const message of messages) await put(stream, message);
+}
+
+/** Stores a message as it is, without what the log expects of whoever appends. */
+async function put(stream: ProvenStream | 'checkpoints', { subject, payload, headers }: StoredMessage): Promise<void> {
+  const kept = natsHeaders();
+  for (const [name, value] of Object.entries(headers)) if (!name.startsWith('Nats-Expected')) kept.set(name, value);
+  for (;;) {
+    const answer = await rawBus(stream).connection.request(subject, payload, { headers: kept, timeout: 10_000 });
+    const { stream: stored, duplicate } = answer.json<{ stream?: string; duplicate?: boolean }>();
+    expect(stored).toBe(streams[stream].name);
+    // A repetition is taken once the server has forgotten its id.
+    if (duplicate !== true) return;
+  }
+}
+
+const rawBus = (stream: ProvenStream | 'checkpoints') =>
+  ({ connections: buses.authorization, admin: buses.administrator, access: buses.vault, checkpoints: buses.audit })[
+    stream
+  ];
+
+/** What verifying finds of one stream, in short. */
+async function found(stream: ProvenStream, { notes = outside } = {}): Promise<string[]> {
+  const reports = await verifyOnline(proven, { trust, outside: notes });
+  return (reports[streams[stream].name]?.findings ?? []).map(short);
+}
+const short = ({ kind, position }: LogFinding) => `${kind} ${position}`;
+
+/** Tampers with a stream, asks, and puts it back. */
+async function tampered(
+  stream: ProvenStream,
+  change: (messages: StoredMessage[]) => StoredMessage[],
+): Promise<string[]> {
+  await store(stream, change([...original[stream]]));
+  try {
+    return await found(stream);
+  } finally {
+    await store(stream, original[stream]);
+  }
+}
+
+const at = (messages: readonly StoredMessage[], position: number): StoredMessage => {
+  const message = messages[position - 1];
+  if (message === undefined) throw new Error(`the spec has no message ${position}`);
+  return message;
+};
+const without = (position: number) => (messages: StoredMessage[]) =>
+  messages.filter((_, index) => index !== position - 1);
+const changed = (position: number) => (messages: StoredMessage[]) => {
+  const message = at(messages, position);
+  const payload = Buffer.from(message.payload);
+  payload.writeUInt8((payload[40] ?? 0) ^ 1, 40);
+  return messages.with(position - 1, { ...message, payload });
+};
+const swapped = (one: number, other: number) => (messages: StoredMessage[]) =>
+  messages.with(one - 1, at(messages, other)).with(other - 1, at(messages, one));
+const repeated = (position: number) => (messages: StoredMessage[]) =>
+  messages.toSpliced(position, 0, at(messages, position));
+
+describe('a log that nobody touched', () => {
+  test('is whole, and proved to the checkpoint that left the house', async () => {
+    const reports = await verifyOnline(proven, { trust, outside });
+    for (const stream of provenStreams) {
+      const size = original[stream].length;
+      const report = reports[streams[stream].name];
+      expect(report).toMatchObject({ messages: size, findings: [], findingsOmitted: 0 });
+      expect(report?.tree).toEqual({ checkpointedUpTo: size, provenUpTo: size });
+    }
+  });
+
+  test('is unproved at its end where no checkpoint left the house', async () => {
+    const reports = await verifyOnline(proven, { trust, outside: [] });
+    const size = original.connections.length;
+    expect(reports['CONNECTIONS']?.tree).toEqual({ checkpointedUpTo: size, provenUpTo: 0 });
+  });
+});
+
+describe('on CONNECTIONS', () => {
+  test('a changed byte is named, and what follows it', async () => {
+    expect(await tampered('connections', changed(5))).toEqual(
+      expect.arrayContaining(['foreign 5', 'checkpoint 9', 'chain 8']),
+    );
+  });
+
+  test('a dropped message shows at the next one of its connection', async () => {
+    expect(await tampered('connections', without(4))).toEqual(
+      expect.arrayContaining(['revision 6', 'chain 6', 'checkpoint 9', 'cut 18']),
+    );
+  });
+
+  test('a dropped message that nothing follows shows in the tree', async () => {
+    expect(await tampered('connections', without(9))).toEqual(['checkpoint 9', 'cut 18']);
+  });
+
+  test('an inserted message is foreign', async () => {
+    const inserted = await tampered('connections', (messages) =>
+      messages.toSpliced(6, 0, { ...at(messages, 6), headers: {} }),
+    );
+    expect(inserted).toEqual(expect.arrayContaining(['foreign 7', 'checkpoint 9']));
+  });
+
+  test('an inserted message that a writer signed, who may not write its events, is foreign', async () => {
+    const signer = commitSigner('refresh', keys.refresh.privateJwk);
+    const inserted = await tampered('connections', (messages) => {
+      const { headers, ...message } = at(messages, 6);
+      const signature = signer.sign(signedMessage(commitSignatureContext, message.subject, message.payload));
+      const signed = { [commitHeaders.key]: signer.keyId, [commitHeaders.signature]: signature };
+      return messages.toSpliced(6, 0, { ...message, headers: { ...headers, ...signed } });
+    });
+    expect(inserted).toEqual(expect.arrayContaining(['foreign 7', 'checkpoint 9']));
+  });
+
+  test('messages of one connection in another order break its chain', async () => {
+    expect(await tampered('connections', swapped(4, 7))).toEqual(
+      expect.arrayContaining(['revision 4', 'chain 4', 'checkpoint 9']),
+    );
+  });
+
+  test('messages of two connections in another order show in the tree', async () => {
+    expect(await tampered('connections', swapped(4, 5))).toEqual(['checkpoint 9']);
+  });
+
+  test('a repeated message is named', async () => {
+    expect(await tampered('connections', repeated(5))).toEqual(
+      expect.arrayContaining(['revision 6', 'chain 6', 'checkpoint 9']),
+    );
+  });
+
+  test('a cut tail is named from where on', async () => {
+    expect(await tampered('connections', (messages) => messages.slice(0, -2))).toEqual(['cut 17']);
+  });
+
+  test('a deleted message leaves a hole that is named', async () => {
+    await store('connections', original.connections);
+    const manager = await jetstreamManager(buses.provisioner.connection, { checkAPI: false });
+    const { config } = await manager.streams.info('CONNECTIONS');
+    expect(config).toMatchObject({ deny_delete: true, deny_purge: true });
+    // Nobody can delete where it is denied: a hole is made by storing around it.
+    await manager.streams.delete('CONNECTIONS');
+    await manager.streams.add({ ...config, deny_delete: false, deny_purge: false });
+    for (const message of original.connections) await put('connections', message);
+    await manager.streams.deleteMessage('CONNECTIONS', 9);
+    expect(await found('connections')).toEqual(['missing 9', 'checkpoint 9']);
+    await store('connections', original.connections);
+  });
+});
+
+describe('on ADMIN and ACCESS', () => {
+  test('a changed byte is named', async () => {
+    expect(await tampered('admin', changed(1))).toEqual(['foreign 1', 'checkpoint 2']);
+    expect(await tampered('access', changed(3))).toEqual(['foreign 3', 'sequence 5', 'checkpoint 6']);
+  });
+
+  test('a dropped group of records shows at its writer’s next one', async () => {
+    expect(await tampered('access', without(3))).toEqual(['sequence 4', 'checkpoint 6', 'cut 12']);
+  });
+
+  test('a repeated group and groups in another order are named', async () => {
+    expect(await tampered('access', repeated(3))).toEqual(['sequence 4', 'checkpoint 6']);
+    expect(await tampered('access', swapped(1, 2))).toEqual(['checkpoint 6']);
+    expect(await tampered('access', swapped(1, 3))).toEqual(['sequence 1', 'sequence 3', 'checkpoint 6']);
+  });
+
+  test('a cut tail is named', async () => {
+    expect(await tampered('access', (messages) => messages.slice(0, -1))).toEqual(['cut 12']);
+    expect(await tampered('admin', () => [])).toEqual(['cut 1']);
+  });
+});
+
+describe('whoever changes the checkpoints too', () => {
+  const olderOf = (stream: ProvenStream) =>
+    original.checkpoints.filter(({ subject }) => subject.endsWith(streams[stream].name)).slice(0, 1);
+  const restored = async (work: () => Promise<void>) => {
+    try {
+      await work();
+    } finally {
+      await store('connections', original.connections);
+      await store('checkpoints', original.checkpoints);
+    }
+  };
+
+  test('an older backup of all is found by the checkpoint that left the house, and only by it', async () => {
+    await restored(async () => {
+      await store('connections', original.connections.slice(0, 9));
+      await store('checkpoints', [...olderOf('connections'), ...olderOf('admin'), ...olderOf('access')]);
+      expect(await found('connections')).toEqual(['cut 10']);
+      expect(await found('connections', { notes: [] })).toEqual([]);
+    });
+  });
+
+  test('an older backup that went on is a fork', async () => {
+    await restored(async () => {
+      await store('connections', original.connections.slice(0, 9));
+      await store('checkpoints', olderOf('connections'));
+      await live();
+      expect((await keeperOf('connections').round()).findings).toEqual([]);
+      expect(await found('connections')).toEqual(['fork 18']);
+      expect(await found('connections', { notes: [] })).toEqual([]);
+    });
+    await store('admin', original.admin);
+    await store('access', original.access);
+  });
+
+  test('a checkpoint that does not continue the one before it, or that nobody signed, is named', async () => {
+    await restored(async () => {
+      const [first, second] = original.checkpoints.filter(({ subject }) => subject.endsWith('CONNECTIONS'));
+      if (first === undefined || second === undefined) throw new Error('the spec has no checkpoints');
+      await store('checkpoints', [second, first, { ...first, payload: Buffer.from('{}') }]);
+      expect(await found('connections')).toEqual(['checkpoint 9', 'foreign 3']);
+    });
+  });
+});
+
+describe('the keeper of the checkpoints', () => {
+  test('signs nothing on top of a log that was cut or is another one, and says so', async () => {
+    await store('connections', original.connections.slice(0, 12));
+    expect((await keeperOf('connections').round()).findings.map(short)).toEqual(['cut 13']);
+    await store('connections', changed(18)(original.connections));
+    expect((await keeperOf('connections').round()).findings.map(short)).toEqual(['checkpoint 18']);
+    await store('connections', original.connections);
+    expect(await keeperOf('connections').round()).toMatchObject({ findings: [], newest: { size: 18 } });
+    expect(await everything('checkpoints')).toHaveLength(original.checkpoints.length);
+  });
+});
+
+describe('an export', () => {
+  const path = join(folder, 'export.ndjson');
+  const write = (messages: readonly StoredMessage[]) =>
+    writeFileSync(path, messages.map((message) => `${JSON.stringify(exportMessage(message))}\n`).join(''));
+  const verified = async (notes: readonly string[]) => (await verifyExport(path, { trust, outside: notes }))[path];
+
+  test('is verified offline with the public keys and the newest checkpoint', async () => {
+    for (const stream of provenStreams) {
+      write(original[stream]);
+      expect(await verified(outside)).toMatchObject({
+        findings: [],
+        tree: { provenUpTo: original[stream].length, checkpointedUpTo: 0 },
+      });
+    }
+    write(original.access);
+    expect((await verified([]))?.tree).toBeUndefined();
+  });
+
+  test('shows a line that was dropped, or told again', async () => {
+    write(without(9)(original.connections));
+    expect((await verified(outside))?.findings.map(short)).toEqual(['missing 9', 'fork 18']);
+    write(repeated(5)(original.connections));
+    expect((await verified(outside))?.findings.map(short)).toEqual(expect.arrayContaining(['order 5', 'revision 5']));
+  });
+
+  test('is refused when it is empty: that would prove nothing', async () => {
+    write([]);
+    await expect(verified(outside)).rejects.toMatchObject({ code: 'request.malformed' });
+    write(original.admin);
+  });
+
+  test('takes no checkpoint that another key signed', async () => {
+    const strange = { ...trust, log: { ...trust.log, keys: [generateSigningKey().publicJwk] } };
+    await expect(verifyExport(path, { trust: strange, outside })).rejects.toMatchObject({ code: 'request.malformed' });
+  });
+});
