@@ -6,6 +6,7 @@ import {
   identityPermissions,
   jsonSchemaOf,
   openApiDocument,
+  bridgePermissions,
   platformPermissions,
 } from '@postern/contracts';
 import { generalAnswers, loadCatalog, type AnswerRow } from '@postern/provider-catalog';
@@ -44,6 +45,8 @@ function permissions(): string {
   });
   const platform = platformPermissions({ tenantId: 'TENANT', platformId: 'PLATFORM' });
   sections.push(`## a platform\n\npublish\n\n${list(platform.publish)}\n\nsubscribe\n\n${list(platform.subscribe)}`);
+  const bridge = bridgePermissions({ bridgeId: 'BRIDGE', registrationIds: ['REGISTRATION'] });
+  sections.push(`## a bridge\n\npublish\n\n${list(bridge.publish)}\n\nsubscribe\n\n${list(bridge.subscribe)}`);
   return `# Permissions on the bus\n\nGenerated from \`libs/contracts/src/permissions.ts\` by \`npm run docs\`. What is not listed is refused by the server.\n\n${sections.join('\n\n')}\n`;
 }
 

@@ -15,6 +15,7 @@ import { SetIntake } from './security-events/set-intake.ts';
 import { SetRoute } from './security-events/set-route.ts';
 import { TransmitterKeys } from './security-events/transmitter-keys.ts';
 import { Transmitters } from './security-events/transmitters.ts';
+import { Bridges } from './signals/bridges.ts';
 import { ConfirmHint } from './signals/confirm-hint.ts';
 import { DecideSignals } from './signals/decide-signals.ts';
 import { ListSignals } from './signals/list-signals.ts';
@@ -60,6 +61,7 @@ import { WebhookSecrets } from './webhooks/webhook-secrets.ts';
     AccountRows,
     AccountIndex,
     ConfirmHint,
+    Bridges,
     ReadSignal,
     WeighSignal,
     WeighedSignals,

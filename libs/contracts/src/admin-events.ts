@@ -148,6 +148,13 @@ export const adminEvents = Object.freeze({
     'From now on it may speak about these registrations, and no others.',
     z.object({ speaksFor: SpeaksFor }),
   ),
+  BridgeCreated: event(
+    'bridge',
+    'Somebody who hears of ends by other ways and publishes signals, about the connections of these registrations alone.',
+    z.object({ displayName: Name, speaksFor: SpeaksFor }),
+  ),
+  BridgeCredentialsIssued: event('bridge', 'A NATS user was made for the bridge.', z.object({ natsUser: NatsUser })),
+  BridgeDisabled: event('bridge', 'Nothing it says is taken.', z.object({ reason: Reason })),
   TransmitterDisabled: event('transmitter', 'Nothing it says is taken.', z.object({ reason: Reason })),
 } as const);
 

@@ -235,6 +235,15 @@ export const errorTable = Object.freeze({
   'transmitter.exists': row(409, 'The transmitter exists already', 'Use the existing one.', { retry: 'reread' }),
   'transmitter.disabled': row(403, 'The transmitter is disabled', 'Create another one.'),
 
+  'bridge.not_found': row(404, 'There is no such bridge', 'List them with: postern bridges list.'),
+  'bridge.exists': row(409, 'The bridge exists already', 'Use the existing one.', { retry: 'reread' }),
+  'bridge.disabled': row(403, 'The bridge is disabled', 'Create another one.'),
+
+  'signal.not_allowed': row(
+    403,
+    'The bridge may not say that',
+    'Compare the registration and tenant of the signal with those of the bridge.',
+  ),
   'signal.not_verified': row(
     401,
     'The delivery is not verified',

@@ -10,6 +10,7 @@ export const idPrefixes = Object.freeze({
   administrator: 'adm',
   registration: 'reg',
   transmitter: 'trm',
+  bridge: 'brg',
   connection: 'con',
   credential: 'crd',
   session: 'ses',
@@ -39,6 +40,7 @@ export const AgentId = idSchema('agent');
 export const AdministratorId = idSchema('administrator');
 export const RegistrationId = idSchema('registration');
 export const TransmitterId = idSchema('transmitter');
+export const BridgeId = idSchema('bridge');
 export const ConnectionId = idSchema('connection');
 export const CredentialId = idSchema('credential');
 export const SessionId = idSchema('session');

@@ -1,6 +1,7 @@
 export {
   accountExports,
   identityPermissions,
+  bridgePermissions,
   platformPermissions,
   streamFilters,
   streamRights,
@@ -79,6 +80,7 @@ export {
   newId,
   PlatformId,
   RegistrationId,
+  BridgeId,
   TransmitterId,
   SessionId,
   TenantId,

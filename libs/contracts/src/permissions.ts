@@ -191,8 +191,29 @@ export function platformPermissions({ tenantId, platformId }: { tenantId: string
   };
 }
 
-/** What crosses from CORE to PLATFORMS: services as requests, notifications as a stream, and nothing else. */
+/**
+ * What a bridge's NATS user may do in the PLATFORMS account: publish signals about its registrations, and hear whether
+ * they are stored. That it keeps to them is looked at again when a signal is weighed.
+ */
+export function bridgePermissions({
+  bridgeId,
+  registrationIds,
+}: {
+  bridgeId: string;
+  registrationIds: readonly string[];
+}): Permissions {
+  return {
+    publish: registrationIds.map((registrationId) => subjects.signalsOf({ source: bridgeId, registrationId })),
+    subscribe: [`${inboxPrefix(bridgeId)}.>`],
+  };
+}
+
+/** What crosses from CORE to PLATFORMS: services as requests, signals of bridges, notifications as a stream, and nothing else. */
 export const accountExports = Object.freeze({
-  services: allOperations.filter(({ callers }) => callers.includes('platform')).map(operationPattern),
+  services: [
+    ...allOperations.filter(({ callers }) => callers.includes('platform')).map(operationPattern),
+    // The answer is the stream's own acknowledgement.
+    ...streams.signals.subjects,
+  ],
   streams: [subjects.allNotifications],
 });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { RegistrationId, TenantId, TransmitterId } from './ids.ts';
+import { BridgeId, RegistrationId, TenantId, TransmitterId } from './ids.ts';
 import { Timestamp, TimeMs } from './wire.ts';
 
 /**
@@ -30,7 +30,7 @@ export type SignalMeaning = z.infer<typeof SignalMeaning>;
  */
 export const Signal = z.strictObject({
   version: z.literal(1),
-  /** Who speaks: a provider's id for its webhook, `ssf` for security events. */
+  /** Who speaks: a provider's id for its webhook, `ssf` for security events, a bridge by its id. */
   source: z.string().max(64),
   tenantId: TenantId,
   registrationId: RegistrationId,
@@ -46,6 +46,7 @@ export const Signal = z.strictObject({
   verified: z.union([
     z.strictObject({ scheme: z.string().max(64), secretVersion: z.number().int().positive() }),
     z.strictObject({ transmitterId: TransmitterId, keyId: z.string().max(256).nullable() }),
+    z.strictObject({ bridgeId: BridgeId }),
   ]),
   body: z.unknown(),
 });

@@ -4,7 +4,15 @@ import { PosternError } from './errors.ts';
 export const currentEpoch = 1;
 
 /** Aggregates whose events stand on ADMIN. */
-export const adminAggregates = ['tenant', 'platform', 'agent', 'administrator', 'registration', 'transmitter'] as const;
+export const adminAggregates = [
+  'tenant',
+  'platform',
+  'agent',
+  'administrator',
+  'registration',
+  'transmitter',
+  'bridge',
+] as const;
 export type AdminAggregate = (typeof adminAggregates)[number];
 
 const token = /^[A-Za-z0-9_-]+$/;
@@ -60,8 +68,10 @@ export const subjects = Object.freeze({
   refreshDue: ({ tenantId, connectionId }: { tenantId: string; connectionId: string }) =>
     tokens('refresh', 'due', tenantId, connectionId),
   allRefreshDue: 'refresh.due.>',
-  /** `source` names who speaks: a provider's webhook by the provider's id, security events by `ssf`. */
+  /** `source` names who speaks: a provider's webhook by the provider's id, security events by `ssf`, a bridge by its id. */
   signal: ({ source, registrationId, deliveryId }: SignalRef) => tokens('signal', source, registrationId, deliveryId),
+  signalsOf: ({ source, registrationId }: Omit<SignalRef, 'deliveryId'>) =>
+    `${tokens('signal', source, registrationId)}.*`,
   allSignals: 'signal.>',
   notify: ({ tenantId, type }: { tenantId: string; type: string }) => `${tokens('notify', tenantId)}.${type}`,
   notificationsOfTenant: (tenantId: string) => `${tokens('notify', tenantId)}.>`,

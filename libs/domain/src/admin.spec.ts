@@ -5,6 +5,7 @@ import {
   issueAdministratorCredentials,
 } from './administrator/administrator.ts';
 import { agentEvolver, createAgent, disableAgent } from './agent/agent.ts';
+import { bridgeEvolver, createBridge, disableBridge, issueBridgeCredentials } from './bridge/bridge.ts';
 import { createPlatform, disablePlatform, issuePlatformCredentials, issuePlatformSecret } from './platform/deciders.ts';
 import { platformEvolver } from './platform/platform.ts';
 import {
@@ -294,5 +295,32 @@ describe('a transmitter', () => {
     given([]).when(disableTransmitter, reason).thenRefused('transmitter.not_found');
     given(created).when(disableTransmitter, reason).then([admin.transmitterDisabled()]);
     given(disabled).when(disableTransmitter, reason).thenNothing();
+  });
+});
+
+describe('a bridge', () => {
+  const { given, stateOf } = specification(bridgeEvolver, 'brg_01jd0000000000000000000001');
+  const created = [admin.bridgeCreated()];
+  const disabled = [...created, admin.bridgeDisabled()];
+
+  test('begins once', () => {
+    given([]).when(createBridge, admin.bridgeCreated().data).then(created);
+    given(created).when(createBridge, admin.bridgeCreated().data).thenNothing();
+    given(created).when(createBridge, admin.bridgeCreated('Other').data).thenRefused('bridge.exists');
+  });
+
+  test('has the user that was made last, and none once it is disabled', () => {
+    given(created).when(issueBridgeCredentials, { natsUser }).then([admin.bridgeCredentialsIssued()]);
+    given([...created, admin.bridgeCredentialsIssued()])
+      .when(issueBridgeCredentials, { natsUser })
+      .thenNothing();
+    given(disabled).when(issueBridgeCredentials, { natsUser }).thenRefused('bridge.disabled');
+    expect(stateOf([...created, admin.bridgeCredentialsIssued()]).natsUser).toBe(natsUser);
+  });
+
+  test('is disabled once', () => {
+    given([]).when(disableBridge, reason).thenRefused('bridge.not_found');
+    given(created).when(disableBridge, reason).then([admin.bridgeDisabled()]);
+    given(disabled).when(disableBridge, reason).thenNothing();
   });
 });

@@ -2,6 +2,7 @@ import type { AggregateKind, ConnectionEvent } from '@postern/contracts';
 
 import { administratorEvolver, type Administrator, type AdministratorEvent } from './administrator/administrator.ts';
 import { agentEvolver, type Agent, type AgentEvent } from './agent/agent.ts';
+import { bridgeEvolver, type Bridge, type BridgeEvent } from './bridge/bridge.ts';
 import { connectionEvolver } from './connection/evolve.ts';
 import type { Connection } from './connection/state.ts';
 import type { Evolver } from './evolver.ts';
@@ -19,6 +20,7 @@ export interface Aggregates {
   administrator: { state: Administrator; event: AdministratorEvent };
   registration: { state: Registration; event: RegistrationEvent };
   transmitter: { state: Transmitter; event: TransmitterEvent };
+  bridge: { state: Bridge; event: BridgeEvent };
 }
 
 type EvolverFor<K extends AggregateKind> = Evolver<Aggregates[K]['state'], Aggregates[K]['event']>;
@@ -31,6 +33,7 @@ const evolvers: { readonly [K in AggregateKind]: EvolverFor<K> } = Object.freeze
   administrator: administratorEvolver,
   registration: registrationEvolver,
   transmitter: transmitterEvolver,
+  bridge: bridgeEvolver,
 });
 
 /** The evolver of a kind of aggregate: for whoever replays any subject, as audit does. */

@@ -48,6 +48,7 @@ const adminBefore: Record<Exclude<AggregateKind, 'connection'>, unknown> = {
   administrator: admin.administratorCreated(),
   registration: admin.registrationCreated(),
   transmitter: admin.transmitterCreated(),
+  bridge: admin.bridgeCreated(),
 };
 const adminHistory: Record<string, unknown[]> = {
   RegistrationSecretRetired: [

@@ -114,6 +114,14 @@ export {
 } from './registration/registration.ts';
 export { createTenant, disableTenant, tenantEvolver, type Tenant, type TenantEvent } from './tenant/tenant.ts';
 export {
+  bridgeEvolver,
+  createBridge,
+  disableBridge,
+  issueBridgeCredentials,
+  type Bridge,
+  type BridgeEvent,
+} from './bridge/bridge.ts';
+export {
   changeTransmitterScope,
   createTransmitter,
   disableTransmitter,

@@ -33,6 +33,7 @@ export { keepRenewed, lifeOf, type RenewalOptions } from './renew-credentials.ts
 export { serveOperations, type ServedOperations, type ServeOptions } from './serve-operations.ts';
 export { updateAccount } from './update-account.ts';
 export {
+  bridgeCreds,
   identityCreds,
   platformCreds,
   systemCreds,

@@ -1,5 +1,6 @@
 import {
   assertId,
+  bridgePermissions,
   identityPermissions,
   inboxPrefix,
   platformPermissions,
@@ -50,6 +51,25 @@ export async function platformCreds(
   assertId('platform', platformId);
   const permissions = platformPermissions({ tenantId, platformId });
   return await issue(accounts.platforms, { name: platformId, permissions, ttlMs });
+}
+
+/**
+ * The credentials of a bridge: signals about its registrations, its own inbox, and nothing else.
+ *
+ * @throws {PosternError} `request.malformed` for anything but ids.
+ */
+export async function bridgeCreds(
+  { accounts }: OperatorBundle,
+  {
+    bridgeId,
+    registrationIds,
+    ttlMs,
+  }: { readonly bridgeId: string; readonly registrationIds: readonly string[] } & CredentialOptions,
+): Promise<IssuedCredentials> {
+  assertId('bridge', bridgeId);
+  for (const id of registrationIds) assertId('registration', id);
+  const permissions = bridgePermissions({ bridgeId, registrationIds });
+  return await issue(accounts.platforms, { name: bridgeId, permissions, ttlMs });
 }
 
 /** The credentials of the deployer in the system account: it asks the nodes about themselves, and sees no message. */

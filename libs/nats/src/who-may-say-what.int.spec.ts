@@ -41,8 +41,12 @@ async function refusedBy(bus: Bus, operation: 'publish' | 'subscription', say: (
   return refused;
 }
 
-const connect = (party: Party) =>
-  party.kind === 'identity' ? nats.as(party.name) : nats.asPlatform(party.tenantId, party.platformId);
+async function connect(party: Party): Promise<Bus> {
+  if (party.kind === 'identity') return await nats.as(party.name);
+  return party.kind === 'platform'
+    ? await nats.asPlatform(party.tenantId, party.platformId)
+    : await nats.asBridge(party);
+}
 const verdicts = (probes: readonly Probe[], may: (probe: Probe) => boolean) =>
   probes.map((probe) => `${may(probe) ? 'may' : 'may not'} ${probe.subject}`);
 

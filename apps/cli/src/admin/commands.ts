@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs';
-
 import { newId, PosternError } from '@postern/contracts';
 import {
   agentEvolver,
@@ -16,20 +14,22 @@ import { writePrivate } from '../data-folder/files.ts';
 import { ensureTenantKey } from '../data-folder/key-administration.ts';
 import { table } from '../output/printer.ts';
 import type { RunCommand, SessionRun } from '../run-command.ts';
+import { bridgeCommands } from './bridge-commands.ts';
 import { decideAdmin } from './decide.ts';
 import { endNatsUsersOfTenant } from './platform-users.ts';
 import { createPlatformWithAccess, disable, issueAccess, type PlatformAccess } from './platforms.ts';
 import { registrationCommands } from './registration-commands.ts';
 import { transmitterCommands } from './transmitter-commands.ts';
-import { gather, list, show, text, withoutHash } from './shown.ts';
+import { gather, list, refuseToOverwrite, show, text, withoutHash } from './shown.ts';
 
-/** `postern tenants|platforms|agents|registrations|transmitters …`: administration. */
+/** `postern tenants|platforms|agents|registrations|transmitters|bridges …`: administration. */
 export function adminCommands(program: Command, run: RunCommand): void {
   tenantCommands(program.command('tenants').description('tenants'), run);
   platformCommands(program.command('platforms').description('agent platforms and their credentials'), run);
   agentCommands(program.command('agents').description('the agents of platforms'), run);
   registrationCommands(program.command('registrations').description('our clients at providers'), run);
   transmitterCommands(program.command('transmitters').description('whose security events are believed'), run);
+  bridgeCommands(program.command('bridges').description('who may publish signals on the bus'), run);
 }
 
 function tenantCommands(tenants: Command, run: RunCommand): void {
@@ -114,10 +114,6 @@ function tellAccess({ session, options, printer }: SessionRun, access: PlatformA
     '',
     'The secret is shown once; only its hash is kept.',
   ]);
-}
-
-function refuseToOverwrite(path: string): void {
-  if (existsSync(path)) throw new PosternError('request.malformed', `${path} exists; name another file with --creds.`);
 }
 
 function agentCommands(agents: Command, run: RunCommand): void {

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+
 import { PosternError } from '@postern/contracts';
 
 import { table } from '../output/printer.ts';
@@ -48,3 +50,8 @@ export const text = (options: PlainRun['options'], name: string): string => Stri
 
 /** Gathers what a repeated option was given. */
 export const gather = (value: string, before: string[] = []) => [...before, value];
+
+/** Credentials that are there already may be somebody's. @throws {PosternError} `request.malformed` */
+export function refuseToOverwrite(path: string): void {
+  if (existsSync(path)) throw new PosternError('request.malformed', `${path} exists; name another file with --creds.`);
+}

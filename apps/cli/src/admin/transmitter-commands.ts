@@ -1,13 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-import { assertId, isHttpsOrLoopback, newId, PosternError } from '@postern/contracts';
+import { isHttpsOrLoopback, newId, PosternError } from '@postern/contracts';
 import {
   changeTransmitterScope,
   createTransmitter,
   disableTransmitter,
-  registrationEvolver,
   transmitterEvolver,
-  type SpokenFor,
   type Transmitter,
 } from '@postern/domain';
 import { loadKnownTransmitters, type KnownTransmitter } from '@postern/provider-catalog';
@@ -18,6 +16,7 @@ import type { RunCommand, SessionRun } from '../run-command.ts';
 import type { Session } from '../session/session.ts';
 import { decideAdmin, listAdmin } from './decide.ts';
 import { factLines, gather, text } from './shown.ts';
+import { scopeOf, withScope } from './spoken-for.ts';
 
 /** `postern transmitters …`: whose security events are believed, and about which connections. */
 export function transmitterCommands(transmitters: Command, run: RunCommand): void {
@@ -83,11 +82,6 @@ export function transmitterCommands(transmitters: Command, run: RunCommand): voi
   );
 }
 
-function withScope(command: Command): Command {
-  const meaning = 'it may speak about its connections; tenant/registration for another tenant’s (may be repeated)';
-  return command.requiredOption('--registration <registration>', meaning, gather, []);
-}
-
 /** The one place where the bearer token is printed: it was asked for, and it is not kept. */
 async function create({ session, tenantId, options, printer }: SessionRun): Promise<void> {
   const { issuer, jwksUri, typeRequired } = identityOf(options);
@@ -148,23 +142,6 @@ async function deliveryOf(
   if (!isHttpsOrLoopback(endpoint)) throw new PosternError('request.malformed', '--poll must be an https URL.');
   const [bearerOf = null] = tokenOf === undefined ? [] : await scopeOf(session, tenantId, [tokenOf]);
   return { method: 'poll', endpoint, bearerOf };
-}
-
-/** A misspelled registration would be one about which nothing is ever heard. */
-async function scopeOf(session: Session, tenantId: string, named: readonly string[]): Promise<SpokenFor[]> {
-  return await Promise.all(
-    named.map(async (name) => {
-      const [first = '', second] = name.split('/');
-      const owner = second === undefined ? tenantId : assertId('tenant', first);
-      const registrationId = assertId('registration', second ?? first);
-      const { revision } = await session.repository(registrationEvolver).load({ tenantId: owner, id: registrationId });
-      if (revision > 0) return { tenantId: owner, registrationId };
-      throw new PosternError(
-        'registration.not_found',
-        `${registrationId} is not there; another tenant’s is TENANT/REG.`,
-      );
-    }),
-  );
 }
 
 function shownOf(session: Session, { delivery, ...rest }: Transmitter): Record<string, unknown> {

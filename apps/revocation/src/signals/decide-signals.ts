@@ -4,6 +4,7 @@ import type { WorkMessage } from '@postern/nats';
 import { Clock, Logger, Metrics, Works } from '@postern/service';
 
 import { revocationLimits } from '../revocation-limits.ts';
+import { Bridges } from './bridges.ts';
 import { WeighSignal } from './weigh-signal.ts';
 import { WeighedSignals, type Weighed } from './weighed-signals.ts';
 
@@ -17,6 +18,7 @@ const { unmatchedRetryDelayMsMin, unmatchedRetryDelayMsMax } = revocationLimits;
 @Controller()
 export class DecideSignals {
   constructor(
+    private readonly bridges: Bridges,
     private readonly weighing: WeighSignal,
     private readonly weighed: WeighedSignals,
     private readonly clock: Clock,
@@ -26,7 +28,7 @@ export class DecideSignals {
 
   @Works('signalDecisions', { concurrencyMax: signalConcurrencyMax })
   async decide(payload: unknown, message: WorkMessage): Promise<void> {
-    const signal = signalIn(payload, message);
+    const signal = await this.bridges.checked(signalIn(payload, message), message.timeMs);
     const beat = setInterval(() => message.working(), signalWorkingIntervalMs);
     try {
       const weighed = await this.weighing.weigh({ signal, position: message.position });

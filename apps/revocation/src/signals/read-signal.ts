@@ -22,7 +22,10 @@ export interface ReadSignalResult {
   readonly occurredAtMs: number | null;
 }
 
-/** Reads signals by the data of the catalog: a provider's webhook by its file, a security event by the standards. */
+/**
+ * Reads signals by the data of the catalog: a provider's webhook by its file, a security event by the standards, what a
+ * bridge says as either of them.
+ */
 @Injectable()
 export class ReadSignal {
   readonly #catalog = loadCatalog();
@@ -38,10 +41,15 @@ export class ReadSignal {
    * @throws {PosternError} `service.not_ready`
    */
   async read(signal: Signal): Promise<ReadSignalResult | undefined> {
-    return 'transmitterId' in signal.verified ? await this.#securityEvent(signal) : this.#webhook(signal);
+    const { verified, source, type, registrationId } = signal;
+    if ('transmitterId' in verified) return await this.#securityEvent(signal);
+    if (!('bridgeId' in verified)) return this.#webhook(signal, source);
+    if (this.#meanings.has(type)) return await this.#securityEvent(signal);
+    const registration = await this.registrations.find(registrationId);
+    return registration === undefined ? undefined : this.#webhook(signal, registration.providerId);
   }
 
-  #webhook({ tenantId, source: providerId, type, body }: Signal): ReadSignalResult | undefined {
+  #webhook({ tenantId, type, body }: Signal, providerId: string): ReadSignalResult | undefined {
     const event = this.#catalog.get(providerId)?.webhook?.events.find((row) => row.type === type);
     if (event === undefined) return undefined;
     return {

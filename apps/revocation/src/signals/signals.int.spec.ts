@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { sign as githubSign } from '@octokit/webhooks-methods';
 import { MikroORM } from '@mikro-orm/postgresql';
-import { newId, operations, PosternError, type WeighedSignal } from '@postern/contracts';
+import { newId, operations, PosternError, type Signal, type WeighedSignal } from '@postern/contracts';
 import {
   callOperation,
   createOperator,
@@ -12,6 +12,7 @@ import {
   publishMessage,
   serveOperations,
   serverOperatorConfig,
+  type Bus,
   type ServedOperations,
 } from '@postern/nats';
 import { migrateDatabase } from '@postern/persistence';
@@ -50,9 +51,12 @@ await describeWithServer('nats-server', 'signals', () => {
   const asked: { connectionId: string; version: number | undefined }[] = [];
   let refreshFault: PosternError;
   let events = 0;
+  const lines: string[] = [];
 
   const start = async () =>
-    (service = await startService(revocationService, world.env, { logDestination: { write: () => undefined } }));
+    (service = await startService(revocationService, world.env, {
+      logDestination: { write: (line) => void lines.push(line) },
+    }));
   const startRefresh = async () => {
     refreshing = await serveOperations(await world.bus('refresh'), {
       name: 'refresh',
@@ -359,6 +363,107 @@ await describeWithServer('nats-server', 'signals', () => {
       expect(await weighed(await slackSays({ type: 'app_uninstalled' }))).toMatchObject({ matched: 2, revoked: 2 });
       for (const one of [copied, lost]) expect(await world.stateOf(one)).toMatchObject({ authorization: 'revoked' });
     }, 120_000);
+  });
+
+  describe('a bridge', () => {
+    const bridged = async ({
+      speaksFor = [slack],
+      creds = speaksFor,
+    }: { speaksFor?: string[]; creds?: string[] } = {}) => {
+      const id = newId('bridge');
+      const scope = speaksFor.map((registrationId) => ({ tenantId: party.tenantId, registrationId }));
+      const data = { displayName: 'An older system', speaksFor: scope };
+      await world.configured({ type: 'BridgeCreated', version: 1, data }, { tenantId: party.tenantId, id });
+      return { id, bus: await world.bridgeBus({ bridgeId: id, registrationIds: creds }) };
+    };
+    const says = async ({ id, bus }: { id: string; bus: Bus }, more: Partial<Signal> = {}) => {
+      events += 1;
+      const body = { team_id: 'T1', event_time: nowS(), event: tokensRevoked('U2'), type: 'event_callback' };
+      const signal: Signal = {
+        ...{ version: 1, source: id, tenantId: party.tenantId, registrationId: slack, deliveryId: `Br${events}` },
+        ...{ type: 'tokens_revoked', receivedAtMs: Date.now(), verified: { bridgeId: id }, body },
+        ...more,
+      };
+      const subject = `signal.${id}.${signal.registrationId}.${signal.deliveryId}`;
+      await publishMessage(bus, { stream: 'SIGNALS', subject, payload: signal, messageId: subject });
+      return signal.deliveryId;
+    };
+    const refusedOnce = async (before: number) =>
+      await waitFor(() => lines.filter((line) => line.includes('signal.not_allowed')).length > before, {
+        describe: 'the signal to be refused',
+        timeoutMs: patienceMs,
+      });
+    const refusals = () => lines.filter((line) => line.includes('signal.not_allowed')).length;
+
+    test('ends what it may speak about, by the words of the provider’s webhook', async () => {
+      const connection = await connect({ accounts: bot('T1', 'U2') });
+      const bridge = await bridged();
+      const deliveryId = await says(bridge);
+      expect(await weighed(deliveryId)).toMatchObject({ source: bridge.id, outcome: 'revoked', revoked: 1 });
+      expect(await revocationsOf(connection)).toMatchObject([
+        { data: { evidence: { source: bridge.id, deliveryId } } },
+      ]);
+    });
+
+    test('says security events too', async () => {
+      const connection = await connect({ accounts: [{ key: 'email', values: ['ada@example.com'] }] });
+      const type = 'https://schemas.openid.net/secevent/risc/event-type/account-purged';
+      const body = { iat: nowS(), sub_id: { format: 'email', email: 'Ada@example.com' }, events: { [type]: {} } };
+      expect(await weighed(await says(await bridged(), { type, body }))).toMatchObject({ outcome: 'revoked' });
+      expect(await world.stateOf(connection)).toMatchObject({ authorization: 'revoked' });
+    });
+
+    test('cannot say when it was heard', async () => {
+      const connection = await connect({ accounts: bot('T1', 'U2') });
+      const aheadS = nowS() + 3_600;
+      const body = { team_id: 'T1', event_time: aheadS, event: tokensRevoked('U2') };
+      const deliveryId = await says(await bridged(), { body, receivedAtMs: aheadS * 1000 });
+      expect(await weighed(deliveryId)).toMatchObject({ outcome: 'suspected' });
+      expect(await world.stateOf(connection)).toMatchObject({ authorization: 'authorized' });
+    });
+
+    test.each<[string, (id: string) => Partial<Signal>]>([
+      ['the word of a webhook', () => ({ verified: { scheme: 'slack_v0', secretVersion: 1 } })],
+      ['the word of another bridge', () => ({ verified: { bridgeId: newId('bridge') } })],
+      ['a signal of another tenant', () => ({ tenantId: newId('tenant') })],
+    ])('does not give %s for its own', async (_title, more) => {
+      const connection = await connect({ accounts: bot('T1', 'U2') });
+      const bridge = await bridged();
+      const before = refusals();
+      await says(bridge, more(bridge.id));
+      await refusedOnce(before);
+      expect(await revocationsOf(connection)).toEqual([]);
+    });
+
+    test('says nothing about a registration that is not its own, whatever its credentials let it publish', async () => {
+      const connection = await connect({ accounts: bot('T1', 'U2') });
+      const other = await world.newRegistration(party, 'slack');
+      const bridge = await bridged({ speaksFor: [other], creds: [other, slack] });
+      const before = refusals();
+      await says(bridge);
+      await refusedOnce(before);
+      expect(await revocationsOf(connection)).toEqual([]);
+    });
+
+    test('says nothing any more once it is disabled', async () => {
+      const connection = await connect({ accounts: bot('T1', 'U2') });
+      const bridge = await bridged();
+      const event = { type: 'BridgeDisabled', version: 1, data: { reason: null } } as const;
+      await world.configured(event, { tenantId: party.tenantId, id: bridge.id });
+      const before = refusals();
+      // What is said before this process has read that it is disabled is still taken; so it is about somebody else.
+      await waitFor(
+        async () => {
+          await says(bridge, { body: { team_id: 'T9', event: tokensRevoked('U9') } });
+          return refusals() > before;
+        },
+        { describe: 'the bridge to be refused', timeoutMs: patienceMs },
+      );
+      const refusedBefore = refusals();
+      await says(bridge);
+      await refusedOnce(refusedBefore);
+      expect(await revocationsOf(connection)).toEqual([]);
+    });
   });
 
   test('what is no signal on SIGNALS holds nobody up', async () => {

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import {
+  eventDefinitions,
   newId,
   Signal,
   streams,
@@ -25,6 +26,7 @@ import {
   type LogEntry,
 } from '@postern/event-log';
 import {
+  bridgeCreds,
   connectBus,
   identityCreds,
   JetStreamEventLog,
@@ -116,6 +118,11 @@ export class World {
     return await this.#connected(party.platformId, async () => (await platformCreds(this.#bundle, party)).creds);
   }
 
+  /** The connection of a bridge, in the account of the platforms. */
+  async bridgeBus(bridge: { readonly bridgeId: string; readonly registrationIds: readonly string[] }): Promise<Bus> {
+    return await this.#connected(bridge.bridgeId, async () => (await bridgeCreds(this.#bundle, bridge)).creds);
+  }
+
   /** From the next start of the service on. */
   useDatabase(url: string): void {
     writeFileSync(this.env['POSTERN_DATABASE_URL_FILE'] ?? '', url, { mode: 0o600 });
@@ -171,13 +178,7 @@ export class World {
   /** Appends one event of configuration. */
   async configured(event: AdminEvent, { tenantId, id }: { tenantId: string; id: string }): Promise<void> {
     const log = new JetStreamEventLog({ bus: await this.bus('administrator'), stream: 'admin' });
-    const aggregate = event.type.startsWith('Tenant')
-      ? 'tenant'
-      : event.type.startsWith('Platform')
-        ? 'platform'
-        : event.type.startsWith('Transmitter')
-          ? 'transmitter'
-          : 'registration';
+    const aggregate = eventDefinitions.get(event.type)?.aggregate ?? 'tenant';
     const repository = this.#repository({
       log,
       signer: this.#signer('administrator'),

@@ -43,6 +43,13 @@ export const admin = {
   registrationSecretRetired: (data: Partial<AdminDataOf<'RegistrationSecretRetired'>> = {}) =>
     adminEvent('RegistrationSecretRetired', { kind: 'client_secret', secretVersion: 1, ...data }),
   registrationDisabled: () => adminEvent('RegistrationDisabled', { reason: null }),
+  bridgeCreated: (displayName = 'An older system') =>
+    adminEvent('BridgeCreated', {
+      displayName,
+      speaksFor: [{ tenantId: numbered('ten', 1), registrationId: numbered('reg', 1) }],
+    }),
+  bridgeCredentialsIssued: (user = natsUser) => adminEvent('BridgeCredentialsIssued', { natsUser: user }),
+  bridgeDisabled: () => adminEvent('BridgeDisabled', { reason: null }),
   transmitterCreated: (data: Partial<AdminDataOf<'TransmitterCreated'>> = {}) =>
     adminEvent('TransmitterCreated', {
       displayName: 'Acme',

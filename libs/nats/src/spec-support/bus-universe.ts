@@ -16,10 +16,11 @@ import {
 
 import { appenders, callers, followers, lookers, peekers, servers, workers } from './expected-rights.ts';
 
-/** Somebody on the bus: an identity of CORE, or a platform in PLATFORMS. */
+/** Somebody on the bus: an identity of CORE, or a platform or a bridge in PLATFORMS. */
 export type Party =
   | { readonly kind: 'identity'; readonly name: IdentityName }
-  | { readonly kind: 'platform'; readonly tenantId: string; readonly platformId: string };
+  | { readonly kind: 'platform'; readonly tenantId: string; readonly platformId: string }
+  | { readonly kind: 'bridge'; readonly bridgeId: string; readonly registrationIds: readonly string[] };
 
 /** A subject, and who may use it. */
 export interface Probe {
@@ -34,11 +35,21 @@ export const platforms = [
   { kind: 'platform', tenantId, platformId: newId('platform') },
   { kind: 'platform', tenantId: otherTenantId, platformId: newId('platform') },
 ] as const;
+const registrationIds = [newId('registration'), newId('registration')] as const;
+/** Each speaks for registrations of its own, and one of them for both. */
+export const bridges = [
+  { kind: 'bridge', bridgeId: newId('bridge'), registrationIds },
+  { kind: 'bridge', bridgeId: newId('bridge'), registrationIds: [registrationIds[0]] },
+] as const;
 export const parties: readonly Party[] = [
   ...identityNames.map((name) => ({ kind: 'identity', name }) as const),
   ...platforms,
+  ...bridges,
 ];
-export const nameOf = (party: Party): string => (party.kind === 'identity' ? party.name : party.platformId);
+export function nameOf(party: Party): string {
+  if (party.kind === 'identity') return party.name;
+  return party.kind === 'platform' ? party.platformId : party.bridgeId;
+}
 
 const nobody = () => false;
 const only = (names: readonly string[]) => (party: Party) => party.kind === 'identity' && names.includes(party.name);
@@ -61,6 +72,19 @@ function appends(): Probe[] {
         may: only(who.filter((name) => name === service)),
       }));
     }),
+  );
+}
+
+/** A bridge says what is about its registrations, under its own name. */
+function bridged(): Probe[] {
+  return bridges.flatMap(({ bridgeId }) =>
+    registrationIds.map((registrationId) => ({
+      subject: `signal.${bridgeId}.${registrationId}.x`,
+      may: (party: Party) =>
+        party.kind === 'bridge'
+          ? party.bridgeId === bridgeId && party.registrationIds.includes(registrationId)
+          : nameOf(party) === 'revocation',
+    })),
   );
 }
 
@@ -126,10 +150,12 @@ function calls(key: OperationKey): Probe[] {
   }
   const forPlatform = platforms.map(({ tenantId: tenant, platformId }) => ({
     subject: `${name}.${tenant}.${platformId}`,
-    may: (party: Party) =>
-      party.kind === 'platform'
+    may: (party: Party) => {
+      if (party.kind === 'bridge') return false;
+      return party.kind === 'platform'
         ? party.platformId === platformId && mayCall(key, 'platform')
-        : party.name !== 'administrator' && mayCall(key, party.name),
+        : party.name !== 'administrator' && mayCall(key, party.name);
+    },
   }));
   const subject = `${name}.${tenantId}.${administratorToken}`;
   const may = (party: Party) => nameOf(party) === 'administrator' && mayCall(key, 'administrator');
@@ -163,6 +189,7 @@ function others(): Probe[] {
 export function publishProbes(): Probe[] {
   return [
     ...appends(),
+    ...bridged(),
     ...keysOf(streams).flatMap(streamApi),
     ...keysOf(consumers).flatMap(durableApi),
     ...keysOf(operations).flatMap(calls),

@@ -2,7 +2,7 @@ import { inboxPrefix, type IdentityName } from '@postern/contracts';
 
 import { connectBus, type Bus } from '../bus.ts';
 import type { OperatorBundle } from '../operator.ts';
-import { identityCreds, platformCreds, systemCreds } from '../user-credentials.ts';
+import { bridgeCreds, identityCreds, platformCreds, systemCreds } from '../user-credentials.ts';
 
 /** A bound on failure: a machine that is busy with everything else takes its time. */
 const connectTimeoutMs = 120_000;
@@ -35,6 +35,11 @@ export abstract class SpecIdentities {
   async asPlatform(tenantId: string, platformId: string): Promise<Bus> {
     const { creds } = await platformCreds(this.bundle, { tenantId, platformId });
     return await this.#connect(platformId, creds, this.servers);
+  }
+
+  async asBridge(bridge: { readonly bridgeId: string; readonly registrationIds: readonly string[] }): Promise<Bus> {
+    const { creds } = await bridgeCreds(this.bundle, bridge);
+    return await this.#connect(bridge.bridgeId, creds, this.servers);
   }
 
   async asSystem(): Promise<Bus> {
