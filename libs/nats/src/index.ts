@@ -21,6 +21,7 @@ export { endpoint, type Call, type Endpoint } from './operation-endpoint.ts';
 export {
   createOperator,
   revokePlatformUsers,
+  withCurrentCrossings,
   serverOperatorConfig,
   type AccountKeys,
   type OperatorBundle,

@@ -118,6 +118,34 @@ export async function revokePlatformUsers(
   return { ...bundle, accounts: { ...bundle.accounts, platforms: { ...platforms, jwt } } };
 }
 
+/**
+ * Lets cross between the accounts what this release wants to cross, in a bundle that an older one made: keys stay, and who
+ * was revoked stays revoked.
+ *
+ * @returns the bundle itself when nothing differs. It takes effect as with {@link revokePlatformUsers}.
+ */
+export async function withCurrentCrossings(bundle: OperatorBundle): Promise<OperatorBundle> {
+  const { core, platforms } = bundle.accounts;
+  const signer = keyOf(bundle.operatorSeed);
+  const renewed = async (account: AccountKeys, crossing: Pick<Partial<Account>, 'exports' | 'imports'>) => {
+    const { name, nats: claims } = decode<Account>(account.jwt);
+    const wanted = { ...claims, ...crossing };
+    if (subjectsOf(claims) === subjectsOf(wanted)) return account;
+    return { ...account, jwt: await encodeAccount(name, keyOf(account.seed), wanted, { signer }) };
+  };
+  const [newCore, newPlatforms] = [
+    await renewed(core, { exports: coreExports() }),
+    await renewed(platforms, { imports: platformImports(core.publicKey) }),
+  ];
+  if (newCore === core && newPlatforms === platforms) return bundle;
+  return { ...bundle, accounts: { ...bundle.accounts, core: newCore, platforms: newPlatforms } };
+}
+
+function subjectsOf({ exports = [], imports = [] }: Pick<Partial<Account>, 'exports' | 'imports'>): string {
+  const named = [...exports, ...imports].map(({ type, subject }) => `${String(type)} ${subject}`);
+  return named.toSorted().join('\n');
+}
+
 const keyOf = (seed: string): KeyPair => fromSeed(new TextEncoder().encode(seed));
 
 interface NewAccount {

@@ -2,16 +2,26 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { decode, encodeAccount, fromSeed, type Account } from '@nats-io/jwt';
 import { newId, operations } from '@postern/contracts';
 import { startNatsServer, type NatsServer } from '@postern/servers';
 
 import { connectBus, type Bus } from './bus.ts';
 import { callOperation } from './call-operation.ts';
 import { endpoint } from './operation-endpoint.ts';
-import { createOperator, revokePlatformUsers, serverOperatorConfig, type OperatorBundle } from './operator.ts';
+import {
+  createOperator,
+  revokePlatformUsers,
+  serverOperatorConfig,
+  withCurrentCrossings,
+  type AccountKeys,
+  type OperatorBundle,
+} from './operator.ts';
+import { provision } from './provision.ts';
+import { publishMessage } from './publish-message.ts';
 import { serveOperations } from './serve-operations.ts';
 import { updateAccount } from './update-account.ts';
-import { identityCreds, platformCreds, systemCreds } from './user-credentials.ts';
+import { bridgeCreds, identityCreds, platformCreds, systemCreds } from './user-credentials.ts';
 
 const dayMs = 86_400_000;
 const tenantId = newId('tenant');
@@ -118,6 +128,59 @@ test('users are ended one after the other, and one whose life is over anyway is 
   expect(Object.keys(revocations(second))).toEqual([one.userPublicKey, two.userPublicKey]);
   const later = await revokePlatformUsers(second, [], { ...options, nowMs: now + dayMs + 3_000 });
   expect(revocations(later)).toEqual({});
+});
+
+/** What an older release made, which let no signals cross. */
+async function withoutSignals(bundle: OperatorBundle): Promise<OperatorBundle> {
+  const { core, platforms } = bundle.accounts;
+  const signer = keyOf(bundle.operatorSeed);
+  const without = async (account: AccountKeys) => {
+    const { name, nats: claims } = decode<Account>(account.jwt);
+    const kept = <T extends { subject?: string }>(all: readonly T[] = []) =>
+      all.filter(({ subject }) => subject?.startsWith('signal.') !== true);
+    const older = { ...claims, exports: kept(claims.exports), imports: kept(claims.imports) };
+    return { ...account, jwt: await encodeAccount(name, keyOf(account.seed), older, { signer }) };
+  };
+  const accounts = { ...bundle.accounts, core: await without(core), platforms: await without(platforms) };
+  return { ...bundle, accounts };
+}
+
+const keyOf = (seed: string) => fromSeed(new TextEncoder().encode(seed));
+
+test('what an older release let cross becomes what this one does, also for a server that kept the old accounts', async () => {
+  const bundle = await createOperator();
+  expect(await withCurrentCrossings(bundle)).toBe(bundle);
+  const one = await platform(bundle);
+  const old = await revokePlatformUsers(await withoutSignals(bundle), [one.userPublicKey], {
+    nowMs: Date.now(),
+    userTtlMsMax: dayMs,
+  });
+  const madeS = Math.floor(Date.now() / 1000);
+  const about = { bridgeId: newId('bridge'), registrationIds: [newId('registration')] };
+  const subject = `signal.${about.bridgeId}.${about.registrationIds[0]}.Ev1`;
+  const { creds } = await bridgeCreds(bundle, about);
+  /** Whether somebody in CORE hears what the bridge says. */
+  const heard = async (server: NatsServer, of: OperatorBundle): Promise<boolean> => {
+    await provision(await connect(server, 'provisioner', await identityCreds(of, 'provisioner')));
+    const bridge = await connect(server, about.bridgeId, creds);
+    const stored = publishMessage(bridge, { stream: 'SIGNALS', subject, payload: {}, messageId: subject });
+    return await stored.then(
+      () => true,
+      () => false,
+    );
+  };
+  const server = await start(old, 'older');
+  expect(await heard(server, old)).toBe(false);
+  await server.stop();
+  // Of two accounts of one second a server keeps the one that it has.
+  while (Math.floor(Date.now() / 1000) === madeS) await new Promise((resolve) => setTimeout(resolve, 50));
+  const current = await withCurrentCrossings(old);
+  const { dataDir, port, monitorPort } = server;
+  const config = { operatorMode: serverOperatorConfig(current) };
+  const again = await startNatsServer({ dataDir, port, monitorPort, config });
+  servers.push(again);
+  expect(await heard(again, current)).toBe(true);
+  expect(Object.keys(revocations(current))).toEqual([one.userPublicKey]);
 });
 
 test('what is no account is not taken, and says so', async () => {

@@ -1,5 +1,5 @@
 import { identityNames, PosternError } from '@postern/contracts';
-import { createOperator, identityCreds, type OperatorBundle } from '@postern/nats';
+import { createOperator, identityCreds, withCurrentCrossings, type OperatorBundle } from '@postern/nats';
 import { takeLock } from '@postern/servers';
 
 import { readJsonFile, readOrCreate, writePrivate } from './files.ts';
@@ -15,13 +15,15 @@ export function readOperator(folder: DataFolder): OperatorBundle {
 }
 
 /**
- * Makes the operator where there is none, and fresh credentials for every identity.
+ * Makes the operator where there is none, signs anew what an older release made, and fresh credentials for every identity.
  *
  * @effect files of mode 0600 in the data folder.
  */
 export async function ensureOperator(folder: DataFolder, ttlMs: number): Promise<OperatorBundle> {
   const made = JSON.stringify(await createOperator(), null, 2);
-  const bundle = JSON.parse(readOrCreate(folder.operatorFile, () => made)) as OperatorBundle;
+  const stored = JSON.parse(readOrCreate(folder.operatorFile, () => made)) as OperatorBundle;
+  const bundle = await withCurrentCrossings(stored);
+  if (bundle !== stored) await changeOperator(folder, withCurrentCrossings, async () => undefined);
   await issueIdentities(folder, bundle, ttlMs);
   return bundle;
 }
