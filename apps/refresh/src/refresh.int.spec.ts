@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import {
   administratorToken,
@@ -23,6 +24,7 @@ import { TakeClaim } from './claim/take-claim.ts';
 import { refreshService } from './index.ts';
 import { Pace } from './pace/pace.ts';
 import type { Answer } from './pace/provider-pace.ts';
+import { refreshLimits } from './refresh-limits.ts';
 import { acmeScopes, AcmeConnections } from './spec-support/acme-connections.ts';
 import { VaultDouble } from './spec-support/vault-double.ts';
 import { World } from './spec-support/world.ts';
@@ -226,6 +228,8 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     const connectionId = await connect({ lives: false });
     const { clientSecret } = vault;
     vault.clientSecret = 'not the secret';
+    // Timers of one length run in their order, and those of the clients in use were set before.
+    await delay(refreshLimits.clientKeptMs);
     await expect(ask(connectionId, 1)).rejects.toMatchObject({ code: 'refresh.unavailable' });
     vault.clientSecret = clientSecret;
     expect(await world.state(connectionId)).toMatchObject({

@@ -31,6 +31,14 @@ describe('what is kept for a moment', () => {
     expect(await kept.of('a', async () => 7)).toBe(7);
   });
 
+  test('is made anew once it is to be forgotten', async () => {
+    const { timers, kept } = setUp();
+    await kept.of('a', async () => 7);
+    kept.forget('a');
+    expect([kept.size, timers.length]).toEqual([0, 0]);
+    expect(await kept.of('a', async () => 8)).toBe(8);
+  });
+
   test('goes when everything ends', async () => {
     const { timers, kept } = setUp();
     await kept.of('a', async () => 7);

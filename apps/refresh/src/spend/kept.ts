@@ -31,10 +31,15 @@ export class Kept<Value> {
     try {
       return await entry.made;
     } catch (error) {
-      entry.callOff();
-      this.#drop(name, entry);
+      if (this.#entries.get(name) === entry) this.forget(name);
       throw error;
     }
+  }
+
+  /** Whoever comes next has it made anew. */
+  forget(name: string): void {
+    this.#entries.get(name)?.callOff();
+    this.#entries.delete(name);
   }
 
   clear(): void {

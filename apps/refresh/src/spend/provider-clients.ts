@@ -15,11 +15,13 @@ export interface RefreshingClient {
   readonly client: ProviderClient;
   /** Does the provider replace refresh tokens, as far as we know? */
   readonly mayRotate: boolean;
+  /** Nobody else is to use it any more; absent where nobody would. */
+  readonly forget?: () => void;
 }
 
 /**
  * Our clients at the providers, each for the refreshes that begin within the same second: its secret is fetched once for
- * them and kept no longer. An assertion serves one call, so that such a client is made for one refresh.
+ * them and kept no longer, or until the provider refuses it. An assertion serves one call, so that such a client is made for one refresh.
  */
 @Injectable()
 export class ProviderClients implements OnApplicationShutdown {
@@ -55,9 +57,14 @@ export class ProviderClients implements OnApplicationShutdown {
   async of({ tenantId, registrationId }: { tenantId: string; registrationId: string }): Promise<RefreshingClient> {
     const name = `${tenantId}/${registrationId}`;
     const registration = await this.#known.of(name, () => this.#registration(tenantId, registrationId));
-    return registration.tokenEndpointAuthMethod === 'private_key_jwt'
-      ? await this.#make(registration)
-      : await this.#clients.of(name, () => this.#make(registration));
+    if (registration.tokenEndpointAuthMethod === 'private_key_jwt') return await this.#make(registration);
+    const made = await this.#clients.of(name, () => this.#make(registration));
+    return { ...made, forget: () => this.#forget(name) };
+  }
+
+  #forget(name: string): void {
+    this.#known.forget(name);
+    this.#clients.forget(name);
   }
 
   onApplicationShutdown(): void {

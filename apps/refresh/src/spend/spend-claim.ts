@@ -107,6 +107,8 @@ export class SpendClaim {
         const { error, errorDescription, httpStatus } = answer;
         const words = { ...idsOf(held), registrationId: held.registrationId, error, errorDescription, httpStatus };
         this.logger.error('the provider refuses our client: correct the client registration', words);
+        // By the next refresh it may have been corrected.
+        client.forget?.();
         return await this.outcomes.failed(held, { ...nothingSpent, error, errorDescription, httpStatus }, stillWorking);
       }
       case 'failed': {
