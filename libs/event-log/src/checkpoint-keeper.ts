@@ -9,7 +9,7 @@ import {
 } from '@postern/contracts';
 import { sha256Hex, signCheckpoint, TreeProver, type SigningPrivateJwk, type TreeHash } from '@postern/crypto';
 
-import { CheckpointReader, checkpointOrigin, type StoredCheckpoint } from './checkpoint-reader.ts';
+import { CheckpointReader, checkpointOrigin } from './checkpoint-reader.ts';
 import type { EventLog, StoredMessage } from './event-log.ts';
 import { LogTree, logLeafHash } from './log-tree.ts';
 import type { LogFinding } from './log-verifier.ts';
@@ -37,15 +37,7 @@ export interface CheckpointRound {
   readonly findings: readonly LogFinding[];
 }
 
-interface Newest {
-  readonly checkpoint: StoredCheckpoint | undefined;
-  /** Of the last message of any kind: what another instance adds meanwhile conflicts. */
-  readonly position: number;
-}
-
 const messagesPerRoundMaxDefault = 100_000;
-/** Nobody but the keeper writes there, but a client may make the server do so: a few are stepped over. */
-const strangersMax = 1_000;
 
 /**
  * Keeps the heads of one stream's tree: takes what came since the last one, and signs the next, with the proof that it
@@ -72,7 +64,7 @@ export class CheckpointKeeper {
    */
   async round(): Promise<CheckpointRound> {
     const { log, stream, messagesPerRoundMax = messagesPerRoundMaxDefault } = this.#options;
-    const { checkpoint, position } = await this.#newest();
+    const { checkpoint, position } = await this.#reader.newest(this.#options.checkpoints);
     const head = await log.head();
     const size = checkpoint?.size ?? 0;
     const stay = (findings: readonly LogFinding[] = []) => ({ newest: checkpoint, more: false, findings });
@@ -102,23 +94,6 @@ export class CheckpointKeeper {
     if (tree.size < until || tree.size === size) return stay(findings);
     const note = await this.#append({ tree, consistency: prover?.proof() ?? [], after: position });
     return { newest: { size: tree.size, note }, more: until < head, findings };
-  }
-
-  async #newest(): Promise<Newest> {
-    const { checkpoints } = this.#options;
-    let message = await checkpoints.last(this.#subject, { fromLeader: true });
-    const position = message?.position ?? 0;
-    for (let strangers = 0; message !== undefined; strangers += 1) {
-      const checkpoint = this.#reader.stored(message.payload);
-      if (checkpoint !== undefined) return { checkpoint, position };
-      if (strangers === strangersMax) break;
-      message = await checkpoints.last(this.#subject, { untilPosition: message.position - 1 });
-    }
-    // To begin anew would be to forget what was signed.
-    if (position > 0) {
-      throw new PosternError('log.message_damaged', `No checkpoint of ${this.#name} is signed by a trusted key.`);
-    }
-    return { checkpoint: undefined, position };
   }
 
   #fill(tree: LogTree, { position, subject }: StoredMessage): LogFinding[] {

@@ -1,4 +1,12 @@
-import { CheckpointRecord, parseJson, streams, subjects, type LogTrust, type ProvenStream } from '@postern/contracts';
+import {
+  CheckpointRecord,
+  parseJson,
+  PosternError,
+  streams,
+  subjects,
+  type LogTrust,
+  type ProvenStream,
+} from '@postern/contracts';
 import { GrowingTree, openCheckpoint, type OpenedCheckpoint, type TreeHash } from '@postern/crypto';
 
 import type { LogProblem } from './commit-reader.ts';
@@ -15,6 +23,16 @@ export interface StoredCheckpoint extends OpenedCheckpoint {
   /** From the checkpoint before it. */
   readonly consistency: readonly TreeHash[];
 }
+
+/** The newest checkpoint, undefined when none was ever made. */
+export interface NewestCheckpoint {
+  readonly checkpoint: StoredCheckpoint | undefined;
+  /** Of the last message of any kind: whoever appends expects it. */
+  readonly position: number;
+}
+
+/** Nobody but the keeper writes there, but a client may make the server do so: a few are stepped over. */
+const strangersMax = 1_000;
 
 /** The name under which a stream's checkpoints are known. */
 export function checkpointOrigin({ name }: Pick<LogTrust, 'name'>, stream: ProvenStream): string {
@@ -36,6 +54,25 @@ export class CheckpointReader {
   /** @returns undefined for a note that no trusted key signed for this stream. */
   note(note: string): OpenedCheckpoint | undefined {
     return openCheckpoint(note, { origin: this.#origin, keys: this.#keys });
+  }
+
+  /**
+   * The newest checkpoint of the stream, from the leader.
+   *
+   * @throws {PosternError} `log.message_damaged` when something stands there, and none that a trusted key signed.
+   */
+  async newest(checkpoints: EventLog): Promise<NewestCheckpoint> {
+    const subject = subjects.checkpoint(this.#stream);
+    let message = await checkpoints.last(subject, { fromLeader: true });
+    const position = message?.position ?? 0;
+    for (let strangers = 0; message !== undefined && strangers < strangersMax; strangers += 1) {
+      const checkpoint = this.stored(message.payload);
+      if (checkpoint !== undefined) return { checkpoint, position };
+      message = await checkpoints.last(subject, { untilPosition: message.position - 1 });
+    }
+    // To begin anew would be to forget what was signed.
+    if (position === 0) return { checkpoint: undefined, position };
+    throw new PosternError('log.message_damaged', `No checkpoint of ${this.#stream} is signed by a trusted key.`);
   }
 
   /** The checkpoints of the stream as they were stored, in order; what no trusted key signed is told as foreign. */

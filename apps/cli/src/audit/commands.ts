@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-import { assertId, PosternError, provenStreams, streams, subjects, TrustBundle } from '@postern/contracts';
+import { assertId, PosternError, provenStreams, streams, TrustBundle } from '@postern/contracts';
 import { noteVerifierKey } from '@postern/crypto';
 import { checkpointOrigin, CheckpointReader, type LogReport } from '@postern/event-log';
 import type { Command } from 'commander';
@@ -11,6 +11,7 @@ import { dataFolder } from '../data-folder/paths.ts';
 import { paint, type Printer } from '../output/printer.ts';
 import type { GlobalOptions, RunCommand } from '../run-command.ts';
 import { withAuditor } from './auditor.ts';
+import { checkLeaseProof, LeaseProof, proveLease } from './prove.ts';
 import { verifyExport, verifyOnline, verifyPart, type Reports, type VerifyPlace } from './verify.ts';
 
 interface VerifyOptions {
@@ -68,8 +69,7 @@ export function auditCommands(program: Command, run: RunCommand): void {
           );
         }
         await withAuditor(session, async ({ checkpoints }) => {
-          const message = await checkpoints.last(subjects.checkpoint(streams[stream].name), { fromLeader: true });
-          const stored = message && new CheckpointReader(log, stream).stored(message.payload);
+          const { checkpoint: stored } = await new CheckpointReader(log, stream).newest(checkpoints);
           if (stored === undefined) throw new PosternError('log.unavailable', 'No checkpoint of it was made yet.');
           const origin = checkpointOrigin(log, stream);
           const keys = log.keys.map((key) => noteVerifierKey(origin, key));
@@ -77,6 +77,43 @@ export function auditCommands(program: Command, run: RunCommand): void {
             stored.note.trimEnd().split('\n'),
           );
         });
+      }),
+    );
+
+  audit
+    .command('prove <lease>')
+    .description('proves that the record of a lease stands in the log, to be checked elsewhere')
+    .option('--checkpoint <file>', 'the checkpoint to prove against; the newest one when absent')
+    .action(
+      run.withSession(async ({ session, args: [lease = ''], options, printer }) => {
+        const leaseId = assertId('lease', lease);
+        const { checkpoint } = options;
+        const place = {
+          trust: readTrust(session.folder),
+          checkpoint: typeof checkpoint === 'string' ? read(checkpoint) : undefined,
+        };
+        const proof = await withAuditor(session, (log) => proveLease(leaseId, log, place));
+        printer.result(proof, () => [JSON.stringify(proof, null, 2)]);
+      }),
+    );
+
+  audit
+    .command('check-proof <file>')
+    .description('checks what prove printed, offline, with the public keys of the trust bundle')
+    .option('--trust <file>', 'the trust bundle; that of the data folder when absent')
+    .action(
+      run.plain(async ({ args: [path = ''], options, printer, globals }) => {
+        const proof = LeaseProof.safeParse(readJsonFile(path));
+        if (!proof.success) {
+          throw new PosternError('request.malformed', `${path} holds no proof.`, { cause: proof.error });
+        }
+        const { trust } = options;
+        const bundle = typeof trust === 'string' ? trustAt(trust) : readTrust(await dataFolder(globals.data));
+        const record = checkLeaseProof(proof.data, bundle);
+        printer.result({ holds: true, position: proof.data.position, record }, () => [
+          `${paint('32', 'holds')}  ${record.leaseId} was ${record.outcome} at ${record.at}, position ${proof.data.position} of ACCESS`,
+          `  ${record.connectionId} to ${record.agentId} of ${record.platformId}, for: ${record.purpose}`,
+        ]);
       }),
     );
 

@@ -49,6 +49,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { headers as natsHeaders } from '@nats-io/nats-core';
 
 import { exportMessage } from '../events/cloud-event.ts';
+import { checkLeaseProof, proveLease } from './prove.ts';
 import { verifyExport, verifyOnline, type ProvenLog } from './verify.ts';
 
 const folder = temporaryDataDir();
@@ -450,6 +451,45 @@ describe('the keeper of the checkpoints', () => {
     await store('connections', original.connections);
     expect(await keeperOf('connections').round()).toMatchObject({ findings: [], newest: { size: 18 } });
     expect(await everything('checkpoints')).toHaveLength(original.checkpoints.length);
+  });
+});
+
+describe('the record of a lease', () => {
+  const leaseAt = (position: number) => {
+    const { records } = JSON.parse(Buffer.from(at(original.access, position).payload).toString('utf8')) as {
+      records: AccessRecord[];
+    };
+    return records[0]?.leaseId ?? '';
+  };
+
+  test('is proved wherever it stands, against the newest checkpoint or one that was kept, and checked without the log', async () => {
+    for (let position = 1; position <= original.access.length; position += 1) {
+      const proof = await proveLease(leaseAt(position), proven, { trust });
+      expect(proof).toMatchObject({ position, inclusion: { index: position - 1 } });
+      expect(checkLeaseProof(proof, trust)).toMatchObject({ leaseId: leaseAt(position), outcome: 'granted' });
+    }
+    const kept = await proveLease(leaseAt(7), proven, { trust, checkpoint: outside[2] });
+    expect(checkLeaseProof(kept, trust).leaseId).toBe(leaseAt(7));
+  });
+
+  test('is not proved by anything that was changed', async () => {
+    const proof = await proveLease(leaseAt(7), proven, { trust });
+    const other = await proveLease(leaseAt(8), proven, { trust });
+    const strange = { ...trust, log: { ...trust.log, keys: [generateSigningKey().publicJwk] } };
+    const refused = expect.objectContaining({ code: 'log.message_damaged' }) as Error;
+    expect(() => checkLeaseProof({ ...proof, lease_id: leaseAt(8) }, trust)).toThrow(refused);
+    expect(() => checkLeaseProof({ ...proof, inclusion: { ...proof.inclusion, index: 7 } }, trust)).toThrow(refused);
+    const { leaf } = other.inclusion;
+    const moved = { ...proof, lease_id: leaseAt(8), inclusion: { ...proof.inclusion, leaf } };
+    expect(() => checkLeaseProof(moved, trust)).toThrow(refused);
+    expect(() => checkLeaseProof(proof, strange)).toThrow(refused);
+  });
+
+  test('that stands nowhere is not proved, nor one in a log that was changed', async () => {
+    await expect(proveLease(newId('lease'), proven, { trust })).rejects.toMatchObject({ code: 'request.malformed' });
+    await store('access', without(3)(original.access));
+    await expect(proveLease(leaseAt(7), proven, { trust })).rejects.toMatchObject({ code: 'log.message_damaged' });
+    await store('access', original.access);
   });
 });
 
