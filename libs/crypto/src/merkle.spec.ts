@@ -125,6 +125,7 @@ describe('every tree up to 40 leaves', () => {
         const claim = { index, size, leafHash: all[index] ?? emptyTreeHash, root: rootOf(size) };
         expect(verifyInclusion(proof, claim)).toBe(true);
         expect(verifyInclusion(proof, { ...claim, index: index + 1 })).toBe(false);
+        expect(verifyInclusion(proof, { ...claim, size: 2 * size })).toBe(false);
         expect(verifyInclusion(proof, { ...claim, root: rootOf(size - 1) })).toBe(false);
         expect(verifyInclusion([...proof, emptyTreeHash], claim)).toBe(false);
         if (proof.length > 0) expect(verifyInclusion(proof.slice(1), claim)).toBe(false);
@@ -138,6 +139,7 @@ describe('every tree up to 40 leaves', () => {
         const proof = consistency(firstSize, all.slice(0, secondSize));
         const claim = { firstSize, firstRoot: rootOf(firstSize), secondSize, secondRoot: rootOf(secondSize) };
         expect(verifyConsistency(proof, claim)).toBe(true);
+        expect(verifyConsistency(proof, { ...claim, secondSize: 2 * secondSize })).toBe(false);
         expect(verifyConsistency(proof, { ...claim, firstRoot: rootOf(firstSize - 1) })).toBe(false);
         expect(verifyConsistency(proof, { ...claim, secondRoot: rootOf(secondSize - 1) })).toBe(false);
         expect(verifyConsistency([...proof, emptyTreeHash], claim)).toBe(false);
