@@ -60,6 +60,10 @@ export const revocationLimits = Object.freeze({
   unmatchedRetryDelayMsMin: 2 * secondMs,
   unmatchedRetryDelayMsMax: 60 * secondMs,
   unmatchedRetriedMs: limits.sessionTtlMs + 60 * secondMs,
+  /** A provider that had no answer about a suspected grant is asked again, less and less often, for so long. */
+  inquiryRetryDelayMsMin: 2 * secondMs,
+  inquiryRetryDelayMsMax: 600 * secondMs,
+  inquiryRetriedMs: 2 * hourMs,
   signalWorkingIntervalMs: Math.floor(consumers.signalDecisions.ackWaitMs / 3),
   upstreamConcurrencyMax: 32,
   /** Telling a provider is tried again after this long at first, doubling up to the longest. */

@@ -9,6 +9,9 @@ import { ConnectionCommands } from './connection-commands.ts';
 import { Connections } from './connections.ts';
 import { DeleteConnection } from './delete-connection/delete-connection.ts';
 import { Directory } from './directory.ts';
+import { AskProvider } from './inquiry/ask-provider.ts';
+import { ReportRejection } from './rejections/report-rejection.ts';
+import { WeighRejection } from './rejections/weigh-rejection.ts';
 import { RevokeConnection } from './revoke-connection/revoke-connection.ts';
 import { PollTransmitters } from './security-events/poll-transmitters.ts';
 import { SetIntake } from './security-events/set-intake.ts';
@@ -16,7 +19,6 @@ import { SetRoute } from './security-events/set-route.ts';
 import { TransmitterKeys } from './security-events/transmitter-keys.ts';
 import { Transmitters } from './security-events/transmitters.ts';
 import { Bridges } from './signals/bridges.ts';
-import { ConfirmHint } from './signals/confirm-hint.ts';
 import { DecideSignals } from './signals/decide-signals.ts';
 import { ListSignals } from './signals/list-signals.ts';
 import { ReadSignal } from './signals/read-signal.ts';
@@ -60,9 +62,11 @@ import { WebhookSecrets } from './webhooks/webhook-secrets.ts';
     RevocationDatabase,
     AccountRows,
     AccountIndex,
-    ConfirmHint,
     Bridges,
     ReadSignal,
+    AskProvider,
+    ReportRejection,
+    WeighRejection,
     WeighSignal,
     WeighedSignals,
     ListSignals,

@@ -147,6 +147,15 @@ export async function revoked(world: VaultWorld, ref: ConnectionRef) {
   );
 }
 
+/** A signal hinted that the grant of this connection ended. */
+export async function suspected(world: VaultWorld, ref: ConnectionRef) {
+  const [deliveryId, receivedAtMs] = ['Ev1', Date.now()];
+  const evidence = { source: 'acme', type: 'hint', deliveryId, position: 7, occurredAtMs: null, receivedAtMs };
+  return await world.decide('revocation', ref, (state) =>
+    domain.decideOnSignal({ means: 'hint', evidence: { ...evidence, matchedBy: 'user' } }, state),
+  );
+}
+
 /** Deletes a connection whose provider has been told. */
 export async function deleted(world: VaultWorld, ref: ConnectionRef) {
   await world.decide('revocation', ref, (state) => domain.requestDeletion({ reason: null }, state));

@@ -44,7 +44,13 @@ const Credential = z.strictObject({
   boughtBy: z.union([SessionId, ClaimId]),
   endedByRefresh: EndedByRefresh.optional(),
   authorizationEndsAtMs: TimeMs.optional(),
-  signal: z.strictObject({ credentialVersion: CredentialVersion, position: z.number().int().positive() }).optional(),
+  signal: z
+    .strictObject({
+      credentialVersion: CredentialVersion,
+      position: z.number().int().positive(),
+      disprovedAtMs: TimeMs.optional(),
+    })
+    .optional(),
 });
 
 const Claim = z.strictObject({

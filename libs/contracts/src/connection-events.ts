@@ -44,6 +44,9 @@ export const RevocationCause = z.enum([
   'revoked_at_provider',
 ]);
 
+/** How a provider was asked whether a grant lives: RFC 7662, or a call of its API that changes nothing. */
+const InquiryMethod = z.enum(['introspection', 'probe']);
+
 /**
  * The events of a connection: type, version, data, and who may write them.
  *
@@ -196,15 +199,23 @@ export const connectionEvents = Object.freeze({
     data: z.object({
       cause: RevocationCause,
       reason: Reason.nullable(),
-      /** The signal that proved it; null where somebody asked us. */
+      /** The signal that proved it, or made us ask the provider; null where somebody asked us. */
       evidence: SignalEvidence.nullable(),
+      /** What the provider answered, where the signal alone proved nothing. */
+      confirmedBy: z.object({ method: InquiryMethod, error: ProviderWords.nullable() }).optional(),
     }),
   },
   RevocationSuspected: {
     version: 1,
     writer: 'revocation',
-    summary: 'A signal hints that the grant ended, and proves nothing: a refresh of this version will tell.',
+    summary: 'A signal hints that the grant ended, and proves nothing: the provider will be asked.',
     data: z.object({ credentialVersion: CredentialVersion, evidence: SignalEvidence }),
+  },
+  RevocationDisproved: {
+    version: 1,
+    writer: 'revocation',
+    summary: 'The provider was asked about a suspected grant, and said that it lives.',
+    data: z.object({ credentialVersion: CredentialVersion, method: InquiryMethod }),
   },
   UpstreamRevocationCompleted: {
     version: 1,

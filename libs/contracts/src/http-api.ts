@@ -53,6 +53,7 @@ export const HttpLeaseRequest = z.strictObject({
 /** `expires_in` is null where the provider says nothing of an end. */
 export const HttpLeaseReply = z.object({
   lease_id: LeaseId,
+  credential_version: z.number().int().positive(),
   access_token: z.string(),
   token_type: z.string(),
   expires_in: z.number().int().nullable(),
@@ -128,6 +129,14 @@ export const httpRoutes = Object.freeze({
     summary: 'Leases the access token of a connection.',
     body: HttpLeaseRequest,
     reply: HttpLeaseReply,
+    status: 200,
+  }),
+  reportRejection: platformRoute({
+    method: 'POST',
+    path: '/v1/connections/{connection_id}/rejections',
+    summary: operations.reportRejection.summary,
+    body: operations.reportRejection.request.omit(withoutConnection),
+    reply: operations.reportRejection.reply,
     status: 200,
   }),
   refreshConnection: platformRoute({

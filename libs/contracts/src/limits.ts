@@ -51,6 +51,8 @@ export const limits = Object.freeze({
   secretOverlapMsMax: 90 * 24 * 3_600_000,
   /** Versions of one kind that a registration can have in use at a time. */
   secretsInUseMax: 3,
+  /** A provider that said a grant lives is not asked again for so long because of what platforms report. */
+  inquiryIntervalMs: 15 * 60_000,
   listPageMax: 200,
   /** A delivery of a provider's webhook: with its frame it fits into a message of SIGNALS. */
   webhookBytesMax: 256 * 1024,

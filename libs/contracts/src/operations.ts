@@ -16,6 +16,7 @@ import {
 import { Freshness } from './freshness.ts';
 import { limits } from './limits.ts';
 import { RefreshStatus } from './refresh-status.ts';
+import { RejectionReply, TokenRejection } from './rejection.ts';
 import { WeighedSignal } from './signal.ts';
 import { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
 import {
@@ -132,6 +133,7 @@ export const LeaseRequest = z.strictObject({
 
 export const LeaseReply = z.object({
   lease_id: LeaseId,
+  credential_version: z.number().int().positive(),
   sealed_token: CompactJwe,
   token_type: z.string(),
   expires_at: Timestamp.nullable(),
@@ -171,6 +173,14 @@ export const operations = Object.freeze({
     summary: 'Leases the access token of a connection, sealed to the key in the request.',
     request: LeaseRequest,
     reply: LeaseReply,
+  }),
+  reportRejection: operation('tokens.rejected', {
+    owner: 'revocation',
+    callers: ['platform', 'gateway'],
+    scope: 'platform',
+    summary: "Takes a platform's report that the provider's API refused a leased token; answers when it is stored.",
+    request: TokenRejection,
+    reply: RejectionReply,
   }),
   startSession: operation('connections.connect', {
     owner: 'authorization',
@@ -386,6 +396,18 @@ export const operations = Object.freeze({
       /** JSON `{accessToken, refreshToken}`, sealed to revocation’s pinned key; null when none is held. */
       sealed_tokens: CompactJwe.nullable(),
       credential_version: z.number().int().nonnegative(),
+    }),
+  }),
+  releaseSuspectedToken: operation('vault.suspected_token.release', {
+    owner: 'vault',
+    callers: ['revocation'],
+    scope: 'service',
+    summary: 'Releases one token of a connection whose suspicion stands in the log, recorded as a lease is.',
+    request: z.strictObject({ ...ConnectionKey, kind: z.enum(['access_token', 'refresh_token']) }),
+    reply: z.object({
+      /** The token itself, sealed to revocation’s pinned key; null when none of this kind is held. */
+      sealed_token: CompactJwe.nullable(),
+      credential_version: z.number().int().positive(),
     }),
   }),
   storeClientSecret: operation('vault.client_secret.store', {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { BridgeId, RegistrationId, TenantId, TransmitterId } from './ids.ts';
+import { BridgeId, PlatformId, RegistrationId, TenantId, TransmitterId } from './ids.ts';
 import { Timestamp, TimeMs } from './wire.ts';
 
 /**
@@ -30,7 +30,10 @@ export type SignalMeaning = z.infer<typeof SignalMeaning>;
  */
 export const Signal = z.strictObject({
   version: z.literal(1),
-  /** Who speaks: a provider's id for its webhook, `ssf` for security events, a bridge by its id. */
+  /**
+   * Who speaks: a provider's id for its webhook, `ssf` for security events, a bridge by its id, `platform` for what a
+   * platform reports.
+   */
   source: z.string().max(64),
   tenantId: TenantId,
   registrationId: RegistrationId,
@@ -42,11 +45,12 @@ export const Signal = z.strictObject({
   /** The sender's own name for what happened. */
   type: z.string().max(128),
   receivedAtMs: TimeMs,
-  /** How it was verified. */
+  /** How it was verified; a platform's report by the subject on which it came. */
   verified: z.union([
     z.strictObject({ scheme: z.string().max(64), secretVersion: z.number().int().positive() }),
     z.strictObject({ transmitterId: TransmitterId, keyId: z.string().max(256).nullable() }),
     z.strictObject({ bridgeId: BridgeId }),
+    z.strictObject({ platformId: PlatformId }),
   ]),
   body: z.unknown(),
 });
@@ -73,10 +77,14 @@ export const SignalEvidence = z.object({
 });
 export type SignalEvidence = z.infer<typeof SignalEvidence>;
 
-/** What came of a signal, over all connections that it named; the strongest counts. */
+/**
+ * What came of a signal, over all connections that it named; the strongest counts. `disproved`: the provider was asked,
+ * and said that the grant lives.
+ */
 export const SignalOutcome = z.enum([
   'revoked',
   'suspected',
+  'disproved',
   'recorded',
   'outdated',
   'moot',

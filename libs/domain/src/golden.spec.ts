@@ -30,6 +30,7 @@ const historyBefore: Record<string, ReturnType<typeof the.claimed>[]> = {
     the.exchangeStarted('ses_01jd0000000000000000000002'),
   ],
   RefreshStarted: [...exchanging, the.authorized()],
+  RevocationDisproved: [...exchanging, the.authorized(), the.suspected()],
   ConnectionResumed: [...exchanging, the.authorized(), the.suspended()],
   UpstreamRevocationCompleted: [...exchanging, the.authorized(), the.revoked()],
   UpstreamRevocationFailed: [...exchanging, the.authorized(), the.revoked()],

@@ -88,6 +88,17 @@ export type {
   PastSession,
 } from './connection/state.ts';
 export {
+  decideOnRejection,
+  decideOnVerdict,
+  inquiryOf,
+  isSuspected,
+  weightOfRejection,
+  type DecideOnRejection,
+  type DecideOnVerdict,
+  type Inquiry,
+  type RejectionWeight,
+} from './connection/suspicion.ts';
+export {
   resumeConnection,
   suspendConnection,
   type ResumeConnection,

@@ -6,6 +6,15 @@ export {
   type Classified,
   type TokenAnswer,
 } from './answer-table.ts';
+export {
+  classifyProbe,
+  refusalMeaningOf,
+  type ApiAnswer,
+  type ApiRefusal,
+  type ProviderApi,
+  type RefusalMeaning,
+  type TokenProbe,
+} from './api.ts';
 export { Evidence, type Fact } from './fact.ts';
 export { loadCatalog, parseProviderFile, providerOf, providersDir, type Catalog } from './load-catalog.ts';
 export { ProviderFile } from './provider-file.ts';

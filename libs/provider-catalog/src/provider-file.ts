@@ -1,6 +1,7 @@
 import { TokenEndpointAuthMethod } from '@postern/contracts';
 import { z } from 'zod';
 
+import { ApiFile } from './api-file.ts';
 import { factOf } from './fact.ts';
 import { tokenFingerprints } from './subject-identifiers.ts';
 import { AccountKeys, AccountProbe, WebhookFile } from './webhook-file.ts';
@@ -120,6 +121,8 @@ export const ProviderFile = z
     account_probe: factOf(AccountProbe).optional(),
     /** How a signal may name a refresh token; only where one is not replaced at a refresh does it stay true. */
     token_fingerprints: factOf(z.array(z.enum(tokenFingerprints)).min(1)).optional(),
+    /** What the provider's API says of the tokens that are sent to it. */
+    api: ApiFile.optional(),
     /** How the provider tells us that a grant ended; not said: it does not. */
     webhook: WebhookFile.optional(),
   })

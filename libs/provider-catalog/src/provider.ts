@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { TokenEndpointAuthMethod } from '@postern/contracts';
 
 import type { AnswerRow } from './answer-table.ts';
+import { apiFrom, type ProviderApi } from './api.ts';
 import type { Fact } from './fact.ts';
 import type { ProviderFile } from './provider-file.ts';
 import type { TokenFingerprint } from './subject-identifiers.ts';
@@ -33,6 +34,7 @@ export interface Provider {
   readonly accountProbe: { readonly url: string; readonly names: readonly AccountName[] } | null;
   /** How a signal may name the refresh token itself. */
   readonly tokenFingerprints: readonly TokenFingerprint[];
+  readonly api: ProviderApi;
   /** Null where the provider has none that we know of. */
   readonly webhook: ProviderWebhook | null;
   /** Every judged statement of the file by its dotted name, for people who ask how we know. */
@@ -95,6 +97,7 @@ export function providerFrom(file: ProviderFile): Provider {
     accountKeys: (file.account_keys?.value ?? []).map(accountNameFrom),
     accountProbe: file.account_probe === undefined ? null : probeFrom(file.account_probe.value),
     tokenFingerprints: file.token_fingerprints?.value ?? [],
+    api: apiFrom(file.api),
     webhook: file.webhook === undefined ? null : webhookFrom(file.webhook),
     facts: Object.fromEntries(factsOf(file)),
   });

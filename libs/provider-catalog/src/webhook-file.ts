@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { factOf } from './fact.ts';
 
 /** A place in a JSON document: member names joined by dots, `[]` behind one that holds a list of texts. */
-const MemberPath = z
+export const MemberPath = z
   .string()
   .max(128)
   .regex(/^[A-Za-z_][A-Za-z0-9_-]*(\[\])?(\.[A-Za-z_][A-Za-z0-9_-]*(\[\])?)*$/, 'must be member names joined by dots');

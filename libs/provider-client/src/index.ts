@@ -7,6 +7,7 @@ export {
   type ClientCredentialSource,
   type TokenEndpointAuthMethod,
 } from './client-authentication.ts';
+export { challengeParameters } from './challenge.ts';
 export { DiscoveryCache, type DiscoveryCacheOptions } from './discovery-cache.ts';
 export { answerBytesMax, callErrorReason, guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
 export {
@@ -15,6 +16,7 @@ export {
   type Exchanged,
   type Failed,
   type IntrospectOutcome,
+  type ProbeOutcome,
   type ProviderAccount,
   type Refreshed,
   type Refusal,

@@ -84,5 +84,15 @@ export type IntrospectOutcome =
       readonly retryAfterMs: number | null;
     };
 
+/** What the provider's API said of an access token. */
+export type ProbeOutcome =
+  | {
+      readonly kind: 'alive' | 'dead';
+      /** The word of the provider's file that decided, where a word did. */
+      readonly error: string | null;
+      readonly httpStatus: number;
+    }
+  | Extract<RevokeOutcome, { kind: 'failed' }>;
+
 /** Longer than this nobody is waited for. */
 export const retryAfterMsMax = 24 * 3_600_000;

@@ -22,9 +22,10 @@ import {
 import { DiscoveryCache } from './discovery-cache.ts';
 import { guardedFetch } from './guarded-fetch.ts';
 import { callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './metadata.ts';
-import type { Exchanged, IntrospectOutcome, Refreshed, Refusal, RevokeOutcome } from './outcomes.ts';
+import type { Exchanged, IntrospectOutcome, ProbeOutcome, Refreshed, Refusal, RevokeOutcome } from './outcomes.ts';
 import { ProviderCallError } from './provider-call-error.ts';
 import { failureOf, refusalOf, withoutVerdict } from './refusal.ts';
+import { probeToken } from './token-probe.ts';
 import { callsItselfJson, standardAnswer, tokenSetFrom, tokensIn, withoutNullMembers } from './token-answer.ts';
 
 /** Our client at a provider, as ADMIN has it. */
@@ -260,6 +261,27 @@ export class ProviderClient {
     });
     if (outcome.kind === 'active' || outcome.kind === 'inactive') return outcome;
     return withoutVerdict(outcome, 'introspection_unsupported');
+  }
+
+  /**
+   * Asks the provider's API whether an access token lives, by the call that its file names.
+   *
+   * @returns `probe_unsupported` where none is known.
+   */
+  async probe(accessToken: Secret): Promise<ProbeOutcome> {
+    const { tokenProbe } = this.#provider.api;
+    try {
+      const url = tokenProbe === null ? undefined : await this.#probeUrl(tokenProbe.url);
+      if (tokenProbe === null || url === undefined) throw new ProviderCallError('metadata_incomplete');
+      const fetch = guardedFetch({ allowLoopback: this.#allowLoopback, timeoutMs: this.#timeoutMs });
+      return await probeToken(tokenProbe, { url, accessToken, fetch, nowMs: this.#nowMs() });
+    } catch (error) {
+      return withoutVerdict(failureOf(callErrorFrom(error)), 'probe_unsupported');
+    }
+  }
+
+  async #probeUrl(url: string): Promise<string | undefined> {
+    return url === '{userinfo_endpoint}' ? (await this.#server()).userinfo_endpoint : url;
   }
 
   /** A token endpoint may say no with any status; what brings no tokens is weighed as a refusal. */

@@ -41,6 +41,12 @@ export class ConnectionsController {
     return this.#ask(operations.listEvents, caller, { ...page, connection_id: id });
   }
 
+  @Post(':id/rejections')
+  @HttpCode(200)
+  async rejected(@Caller() caller: PlatformCaller, @Param('id') id: string, @Body() body: unknown): Promise<unknown> {
+    return this.#ask(operations.reportRejection, caller, bodyWith(body, { connection_id: id }));
+  }
+
   @Post(':id/refresh')
   @HttpCode(200)
   async refresh(@Caller() caller: PlatformCaller, @Param('id') id: string, @Body() body: unknown): Promise<unknown> {

@@ -43,6 +43,7 @@ export class LeaseController {
     const lease = await this.bus.call(operations.leaseToken, caller, request, { timeoutMs: leaseTimeoutMs });
     return {
       lease_id: lease.lease_id,
+      credential_version: lease.credential_version,
       access_token: this.#open(lease.sealed_token, lease.lease_id),
       token_type: lease.token_type,
       expires_in: lease.expires_at === null ? null : this.#secondsUntil(lease.expires_at),

@@ -1,15 +1,17 @@
 import { Controller } from '@nestjs/common';
-import { PosternError, Signal, subjects } from '@postern/contracts';
+import { PosternError, rejectionSource, Signal, subjects } from '@postern/contracts';
 import type { WorkMessage } from '@postern/nats';
 import { Clock, Logger, Metrics, Works } from '@postern/service';
 
 import { revocationLimits } from '../revocation-limits.ts';
 import { Bridges } from './bridges.ts';
+import { WeighRejection } from '../rejections/weigh-rejection.ts';
 import { WeighSignal } from './weigh-signal.ts';
 import { WeighedSignals, type Weighed } from './weighed-signals.ts';
 
 const { signalConcurrencyMax, signalWorkingIntervalMs, unmatchedRetriedMs } = revocationLimits;
 const { unmatchedRetryDelayMsMin, unmatchedRetryDelayMsMax } = revocationLimits;
+const { inquiryRetryDelayMsMin, inquiryRetryDelayMsMax, inquiryRetriedMs } = revocationLimits;
 
 /**
  * Works off SIGNALS from a durable consumer: what was answered is weighed, however often something dies in between. It
@@ -20,6 +22,7 @@ export class DecideSignals {
   constructor(
     private readonly bridges: Bridges,
     private readonly weighing: WeighSignal,
+    private readonly rejections: WeighRejection,
     private readonly weighed: WeighedSignals,
     private readonly clock: Clock,
     private readonly logger: Logger,
@@ -31,9 +34,12 @@ export class DecideSignals {
     const signal = await this.bridges.checked(signalIn(payload, message), message.timeMs);
     const beat = setInterval(() => message.working(), signalWorkingIntervalMs);
     try {
-      const weighed = await this.weighing.weigh({ signal, position: message.position });
+      const weigher = signal.source === rejectionSource ? this.rejections : this.weighing;
+      const weighed = await weigher.weigh({ signal, position: message.position });
       await this.weighed.keep(signal, message.position, weighed);
       if (weighed.outcome === 'unmatched' && this.#mayYetMatch(signal)) return message.nak(retryDelayMs(message));
+      const askAgainMs = this.#askAgainMs(signal, weighed, message);
+      if (askAgainMs !== undefined) return message.nak(askAgainMs);
       this.#tell(signal, weighed);
     } finally {
       clearInterval(beat);
@@ -43,6 +49,13 @@ export class DecideSignals {
   /** Whoever was authorizing when it came may not be in the log yet. */
   #mayYetMatch({ receivedAtMs }: Signal): boolean {
     return this.clock.nowMs() - receivedAtMs < unmatchedRetriedMs;
+  }
+
+  /** A provider that had no answer is asked again for a while; what it is about stays suspected. */
+  #askAgainMs({ receivedAtMs }: Signal, { againAfterMs }: Weighed, { deliveries }: WorkMessage): number | undefined {
+    if (againAfterMs === undefined || this.clock.nowMs() - receivedAtMs > inquiryRetriedMs) return undefined;
+    const doubledMs = inquiryRetryDelayMsMin * 2 ** Math.min(deliveries - 1, 10);
+    return Math.max(Math.min(inquiryRetryDelayMsMax, doubledMs), againAfterMs);
   }
 
   #tell({ source, tenantId, registrationId, type, deliveryId }: Signal, weighed: Weighed): void {

@@ -1,13 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import type { Signal, SignalEvidence } from '@postern/contracts';
-import { decideOnSignal, weightOf, type Connection, type SignalWeight } from '@postern/domain';
+import { decideOnSignal, isSuspected, weightOf, type Connection, type SignalWeight } from '@postern/domain';
 import { commitOrigin, Logger } from '@postern/service';
 
 import type { AccountMatch } from '../accounts/account-rows.ts';
 import { AccountIndex } from '../accounts/account-index.ts';
 import { Connections } from '../connections.ts';
+import { AskProvider, type Asked } from '../inquiry/ask-provider.ts';
 import { revocationLimits } from '../revocation-limits.ts';
-import { ConfirmHint } from './confirm-hint.ts';
 import { ReadSignal, type ReadSignalResult } from './read-signal.ts';
 import type { Weighed } from './weighed-signals.ts';
 
@@ -18,10 +18,16 @@ export interface StoredSignal {
 }
 
 /** What became of one connection. */
-type Fate = 'revoked' | 'suspected' | Exclude<SignalWeight, 'proof' | 'hint'>;
+type Fate = 'revoked' | 'suspected' | 'disproved' | Exclude<SignalWeight, 'proof' | 'hint'>;
+
+interface Decided {
+  readonly fate: Fate;
+  /** Only where the provider had no answer yet. */
+  readonly againAfterMs?: number;
+}
 
 /** The strongest first: what a signal came to is the strongest that it did to anybody. */
-const byStrength: readonly Fate[] = ['revoked', 'suspected', 'recorded', 'outdated', 'moot'];
+const byStrength: readonly Fate[] = ['revoked', 'suspected', 'disproved', 'recorded', 'outdated', 'moot'];
 
 /** Finds whom a signal is about, and decides for each of them. */
 @Injectable()
@@ -30,7 +36,7 @@ export class WeighSignal {
     private readonly reading: ReadSignal,
     private readonly index: AccountIndex,
     private readonly connections: Connections,
-    private readonly hints: ConfirmHint,
+    private readonly provider: AskProvider,
     private readonly logger: Logger,
   ) {}
 
@@ -45,16 +51,19 @@ export class WeighSignal {
     if (said === undefined) return { outcome: 'unreadable', matched: 0, revoked: 0, suspected: 0 };
     if (said.means === 'stream_verified') return { outcome: 'recorded', matched: 0, revoked: 0, suspected: 0 };
     const matches = await this.index.find(signal, said.digests);
-    const fates: Fate[] = [];
+    const decided: Decided[] = [];
     for (let at = 0; at < matches.length; at += revocationLimits.signalFanOutMax) {
       const some = matches.slice(at, at + revocationLimits.signalFanOutMax);
-      fates.push(...(await Promise.all(some.map((match) => this.#decide(stored, said, match)))));
+      decided.push(...(await Promise.all(some.map((match) => this.#decide(stored, said, match)))));
     }
+    const fates = decided.map(({ fate }) => fate);
+    const waits = decided.flatMap(({ againAfterMs }) => (againAfterMs === undefined ? [] : [againAfterMs]));
     return {
       outcome: byStrength.find((fate) => fates.includes(fate)) ?? 'unmatched',
       matched: fates.length,
       revoked: fates.filter((fate) => fate === 'revoked').length,
       suspected: fates.filter((fate) => fate === 'suspected').length,
+      ...(waits.length > 0 && { againAfterMs: Math.max(...waits) }),
     };
   }
 
@@ -62,7 +71,7 @@ export class WeighSignal {
     stored: StoredSignal,
     said: ReadSignalResult,
     { connectionId, accountKey }: AccountMatch,
-  ): Promise<Fate> {
+  ): Promise<Decided> {
     const { tenantId, registrationId } = stored.signal;
     const command = { means: said.means, evidence: evidenceOf(stored, said, accountKey) };
     let weight: SignalWeight = 'moot';
@@ -77,20 +86,29 @@ export class WeighSignal {
       { actor: { type: 'service', id: 'revocation' }, ...commitOrigin(), fromLeader: true },
     );
     const fate = fateOf(state, { weight, position: stored.position });
-    // Also when a crash came between the record and the question.
-    if (fate === 'suspected' && state.credential?.signal?.position === stored.position) await this.hints.of(state);
     if (appended) this.logger.info('a signal decided', { tenantId, connectionId, fate, position: stored.position });
-    return fate;
+    // Also when a crash came between the record and the question.
+    if (fate !== 'suspected' || state.credential?.signal?.position !== stored.position) return { fate };
+    return afterAsking(await this.provider.about({ tenantId, connectionId, evidence: command.evidence }));
   }
 }
 
 /** What this signal decided before a crash counts as decided by it, whatever it would be worth now. */
 function fateOf(after: Connection, { weight, position }: { weight: SignalWeight; position: number }): Fate {
   const { credential, authorization } = after;
-  if (credential?.signal?.position === position) return authorization === 'revoked' ? 'revoked' : 'suspected';
+  if (credential?.signal?.position === position) {
+    if (authorization !== 'authorized') return 'revoked';
+    return isSuspected(after) ? 'suspected' : 'disproved';
+  }
   if (weight === 'proof') return 'moot';
   if (weight === 'hint') return authorization === 'authorized' ? 'suspected' : 'moot';
   return weight;
+}
+
+function afterAsking(asked: Asked): Decided {
+  if (asked.kind === 'again') return { fate: 'suspected', againAfterMs: asked.retryAfterMs ?? 0 };
+  if (asked.kind === 'unknown') return { fate: 'suspected' };
+  return { fate: asked.kind === 'confirmed' ? 'revoked' : 'disproved' };
 }
 
 function evidenceOf(

@@ -13,6 +13,8 @@ export interface Weighed {
   readonly matched: number;
   readonly revoked: number;
   readonly suspected: number;
+  /** Only where a provider is to be asked again: not before that. */
+  readonly againAfterMs?: number;
 }
 
 export interface SignalQuery {

@@ -13,6 +13,7 @@ interface Authorized {
   readonly credentialVersion?: number;
   readonly accountDigest?: string | null;
   readonly accountKeys?: Record<string, string>;
+  readonly hasRefreshToken?: boolean;
 }
 
 const event = (type: string, data: Record<string, unknown>): AnyEvent => ({ type, version: 1, data });
@@ -31,13 +32,19 @@ export const the = {
       ...session,
     }),
   exchangeStarted: (sessionId: string) => event('CodeExchangeStarted', { sessionId }),
-  authorized: ({ sessionId, credentialVersion = 1, accountDigest = null, accountKeys }: Authorized) =>
+  authorized: ({
+    sessionId,
+    credentialVersion = 1,
+    accountDigest = null,
+    accountKeys,
+    hasRefreshToken = true,
+  }: Authorized) =>
     event(credentialVersion === 1 ? 'ConnectionAuthorized' : 'ConnectionReauthorized', {
       sessionId,
       credentialVersion,
       grantedScopes: ['contacts:read'],
       accessTokenExpiresAtMs: Date.now() + hourMs,
-      hasRefreshToken: true,
+      hasRefreshToken,
       accountDigest,
       ...(accountKeys === undefined ? {} : { accountKeys }),
     }),

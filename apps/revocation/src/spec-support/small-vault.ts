@@ -29,6 +29,8 @@ export class SmallVault {
   /** What it throws at every release, and at every shredding, if anything. */
   releaseFault: PosternError | undefined;
   shredFault: PosternError | undefined;
+  /** What happens before a suspected token is released. */
+  beforeToken: ((connectionId: string) => Promise<void>) | undefined;
   /** What happens before a client secret is released. */
   beforeSecret: (() => Promise<void>) | undefined;
   readonly #world: World;
@@ -45,6 +47,7 @@ export class SmallVault {
     const endpoints = [
       this.#confirms(),
       this.#releasesTokens(),
+      this.#releasesSuspectedTokens(),
       this.#releasesSecrets(),
       this.#releasesWebhookSecrets(),
       this.#shreds(),
@@ -84,6 +87,16 @@ export class SmallVault {
       const held = this.tokens.get(connectionId);
       if (held === undefined) return { found: false, sealed_tokens: null, credential_version: 1 };
       return { found: true, sealed_tokens: this.#sealed(JSON.stringify(held)), credential_version: 1 };
+    });
+  }
+
+  #releasesSuspectedTokens(): Endpoint {
+    return endpoint(operations.releaseSuspectedToken, async ({ connection_id: connectionId, kind }) => {
+      this.seen.push(`asked for the ${kind} of ${connectionId}`);
+      await this.beforeToken?.(connectionId);
+      const held = this.tokens.get(connectionId);
+      const token = kind === 'access_token' ? held?.accessToken : held?.refreshToken;
+      return { sealed_token: typeof token === 'string' ? this.#sealed(token) : null, credential_version: 1 };
     });
   }
 

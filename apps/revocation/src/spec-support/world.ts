@@ -259,7 +259,13 @@ export class World {
       providerId = 'openid-connect',
       accounts = [],
       account = null,
-    }: { providerId?: string; accounts?: NamedAccount[]; account?: ProviderAccount | null } = {},
+      hasRefreshToken = true,
+    }: {
+      providerId?: string;
+      accounts?: NamedAccount[];
+      account?: ProviderAccount | null;
+      hasRefreshToken?: boolean;
+    } = {},
   ): Promise<ConnectionRef> {
     const connection = { tenantId, connectionId: newId('connection') };
     const sessionId = newId('session');
@@ -268,6 +274,7 @@ export class World {
       the.exchangeStarted(sessionId),
       the.authorized({
         sessionId,
+        hasRefreshToken,
         accountDigest: account === null ? null : accountDigest(this.digestKey, tenantId, account),
         ...this.#accountKeys(tenantId, providerId, accounts),
       }),

@@ -9,7 +9,10 @@ import { RevocationConfig } from '../revocation-config.ts';
 /** A client at a provider, which is to be told something. */
 export type RevokingClient = Pick<ProviderClient, 'revoke'>;
 
-/** Our clients at the providers, made when one is to be told something. */
+/** A client at a provider, which is to be asked whether a token lives. */
+export type InquiringClient = Pick<ProviderClient, 'discover' | 'introspect' | 'probe'>;
+
+/** Our clients at the providers, made when one is to be told or asked something. */
 @Injectable()
 export class ProviderClients {
   readonly #catalog = loadCatalog();
@@ -26,6 +29,15 @@ export class ProviderClients {
 
   /** @throws {PosternError} `registration.*`, `provider.*`, `request.malformed`, what the vault answers */
   async revoking(tenantId: string, registrationId: string): Promise<RevokingClient> {
+    return await this.#client(tenantId, registrationId);
+  }
+
+  /** @throws {PosternError} as {@link revoking} */
+  async inquiring(tenantId: string, registrationId: string): Promise<InquiringClient> {
+    return await this.#client(tenantId, registrationId);
+  }
+
+  async #client(tenantId: string, registrationId: string): Promise<ProviderClient> {
     const registration = await this.#directory.registration(tenantId, registrationId);
     const provider = providerOf(this.#catalog, registration.providerId);
     return new ProviderClient({

@@ -12,7 +12,7 @@ export interface RevokedTokens {
   readonly refreshToken: Secret | null;
 }
 
-/** What the vault gives `revocation`: sealed to its pinned key, for a revocation or deletion that stands in the log. */
+/** What the vault gives `revocation`: sealed to its pinned key, for an end or a suspicion that stands in the log. */
 @Injectable()
 export class VaultSecrets {
   constructor(
@@ -30,6 +30,27 @@ export class VaultSecrets {
       accessToken: Secret.from(accessToken),
       refreshToken: refreshToken === null ? null : Secret.from(refreshToken),
     };
+  }
+
+  /**
+   * One token of a suspected credential; the vault records that it was given away.
+   *
+   * @returns null when the vault holds none of this kind.
+   * @throws {PosternError} `auth.forbidden` when it is not suspected (any more), and what else the vault answers
+   */
+  async suspectedToken({
+    tenantId,
+    connectionId,
+    kind,
+  }: {
+    readonly tenantId: string;
+    readonly connectionId: string;
+    readonly kind: 'access_token' | 'refresh_token';
+  }): Promise<{ readonly token: Secret; readonly credentialVersion: number } | null> {
+    const request = { tenant_id: tenantId, connection_id: connectionId, kind };
+    const released = await this.operations.call(operations.releaseSuspectedToken, as, request);
+    const { sealed_token: sealed, credential_version: credentialVersion } = released;
+    return sealed === null ? null : { token: this.#open(sealed, (text) => Secret.from(text)), credentialVersion };
   }
 
   /** Shreds the key of a deleted connection; a repeat is harmless. @throws {PosternError} what the vault answers */

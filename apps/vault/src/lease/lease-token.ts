@@ -101,6 +101,7 @@ export class LeaseToken implements OnApplicationShutdown {
     if (grant.refreshSoon) void this.refreshes.ask({ tenantId, platformId, connectionId, credentialVersion });
     return {
       lease_id: leaseId,
+      credential_version: credentialVersion,
       sealed_token: sealedToken,
       token_type: tokenType,
       expires_at: expiresAtMs === null ? null : timestampOf(expiresAtMs),

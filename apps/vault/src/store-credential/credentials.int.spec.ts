@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 
 import { MikroORM } from '@mikro-orm/postgresql';
-import { limits, newId, operations, PosternError } from '@postern/contracts';
+import { AccessGroup, limits, newId, operations, PosternError, type AccessRecord } from '@postern/contracts';
 import * as domain from '@postern/domain';
 import { createOperator, serverOperatorConfig } from '@postern/nats';
 import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
@@ -25,6 +25,7 @@ import {
   revoked,
   stored,
   storePending,
+  suspected,
   type ConnectionRef,
 } from '../spec-journeys.ts';
 import { codeOf, specNats, tokenSetOf, VaultWorld, type Customer } from '../spec-world.ts';
@@ -357,6 +358,82 @@ describe('the tokens of a revocation', () => {
     await revoked(world, session);
     expect(await ask(session)).toEqual({ found: false, sealed_tokens: null, credential_version: 0 });
     expect(await codeOf(ask({ ...session, connectionId: newId('connection') }))).toBe('connection.not_found');
+  });
+});
+
+describe('a token of a suspected credential', () => {
+  const ask = (ref: ConnectionRef, kind: 'access_token' | 'refresh_token' = 'access_token') =>
+    world.call('revocation', operations.releaseSuspectedToken, { ...refOf(ref), kind });
+  const recordsOf = async ({ connectionId }: ConnectionRef): Promise<AccessRecord[]> => {
+    const records: AccessRecord[] = [];
+    for (let seq = 1; ; seq += 1) {
+      const query = JSON.stringify({ seq, next_by_subj: 'access.>' });
+      const answer = await world.buses.audit.connection.request('$JS.API.STREAM.MSG.GET.ACCESS', query);
+      const { message } = answer.json<{ message?: { seq: number; data: string } }>();
+      if (message === undefined) return records.filter((record) => record.connectionId === connectionId);
+      const group = AccessGroup.parse(JSON.parse(Buffer.from(message.data, 'base64').toString('utf8')));
+      records.push(...group.records);
+      seq = message.seq;
+    }
+  };
+
+  test('is sealed to revocation while the suspicion stands in the log, and recorded like a lease', async () => {
+    const ref = await connected(world, customer);
+    expect(await codeOf(ask(ref))).toBe('auth.forbidden');
+    expect(await recordsOf(ref)).toEqual([]);
+    const { position } = await suspected(world, ref);
+    for (const kind of ['access_token', 'refresh_token'] as const) {
+      const reply = await ask(ref, kind);
+      expect(reply.credential_version).toBe(1);
+      expect(world.openAs('revocation', reply.sealed_token ?? '')).toBe(
+        kind === 'access_token' ? 'access-first' : 'refresh-first',
+      );
+    }
+    const record = { agentId: 'revocation', platformId: customer.platformId, outcome: 'granted', credentialVersion: 1 };
+    expect(await recordsOf(ref)).toMatchObject([
+      { ...record, position, purpose: 'ask the provider about a suspected access_token' },
+      { ...record, position, purpose: 'ask the provider about a suspected refresh_token' },
+    ]);
+  });
+
+  test('stays shut once the suspicion was disproved, replaced by a newer version, or came true', async () => {
+    const ref = await connected(world, customer);
+    await suspected(world, ref);
+    await refreshed(world, ref, tokenSetOf('second'));
+    expect(await codeOf(ask(ref))).toBe('auth.forbidden');
+    const { position, state } = await suspected(world, await connected(world, customer));
+    const { tenantId, connectionId } = state;
+    const evidence = { source: 'acme', type: 'hint', deliveryId: 'Ev1', position: 7, occurredAtMs: null };
+    await world.decide('revocation', state, (current) =>
+      domain.decideOnVerdict(
+        {
+          ...{ verdict: 'alive', method: 'probe', credentialVersion: 1, askedAtPosition: position, error: null },
+          evidence: { ...evidence, receivedAtMs: Date.now(), matchedBy: 'user' },
+        },
+        current,
+        position,
+      ),
+    );
+    expect(await codeOf(ask({ tenantId, connectionId }))).toBe('auth.forbidden');
+    const ended = await connected(world, customer);
+    await suspected(world, ended);
+    await revoked(world, ended);
+    expect(await codeOf(ask(ended))).toBe('auth.forbidden');
+  });
+
+  test('that a worker may be spending stays shut; the access token does not', async () => {
+    const ref = await connected(world, customer);
+    await suspected(world, ref);
+    await claimed(world, ref);
+    expect(await codeOf(ask(ref, 'refresh_token'))).toBe('auth.forbidden');
+    expect((await ask(ref)).sealed_token).not.toBeNull();
+  });
+
+  test('is none where none is held', async () => {
+    const ref = await connected(world, customer, tokenSetOf('first', { refreshToken: null }));
+    await suspected(world, ref);
+    expect(await ask(ref, 'refresh_token')).toEqual({ sealed_token: null, credential_version: 1 });
+    expect(await codeOf(ask({ ...ref, connectionId: newId('connection') }))).toBe('connection.not_found');
   });
 });
 

@@ -6,6 +6,7 @@ import type { Connection } from './state.ts';
 type EndingEventType =
   | 'ConnectionRevoked'
   | 'RevocationSuspected'
+  | 'RevocationDisproved'
   | 'UpstreamRevocationCompleted'
   | 'UpstreamRevocationFailed'
   | 'ConnectionSuspended'
@@ -44,6 +45,12 @@ function decidedBy(state: Connection, { position }: DataOf<'RevocationSuspected'
   return { ...state, credential: { ...rest, signal: { credentialVersion: rest.version, position } } };
 }
 
+function disproved(state: Connection, { credentialVersion }: DataOf<'RevocationDisproved'>, atMs: number): Connection {
+  const { credential } = state;
+  if (credential?.signal === undefined || credential.version !== credentialVersion) return state;
+  return { ...state, credential: { ...credential, signal: { ...credential.signal, disprovedAtMs: atMs } } };
+}
+
 function upstream(state: Connection, version: number, outcome: 'completed' | 'failed'): Connection {
   const current = state.credential?.version === version && state.upstreamRevocation === 'pending';
   return current ? { ...state, upstreamRevocation: outcome } : state;
@@ -57,6 +64,7 @@ export const endingEvolvers: Evolvers<EndingEventType> = {
     revocationCause: cause,
   }),
   RevocationSuspected: suspected,
+  RevocationDisproved: (state, data, { atMs }) => disproved(state, data, atMs),
   UpstreamRevocationCompleted: (state, { credentialVersion }) => upstream(state, credentialVersion, 'completed'),
   UpstreamRevocationFailed: (state, { credentialVersion, final }) =>
     final ? upstream(state, credentialVersion, 'failed') : state,

@@ -3,6 +3,7 @@ import { limits, type ConnectionEvent, type SignalEvidence, type SignalMeaning }
 import { connectionEvent } from './events.ts';
 import { requireHere } from './guards.ts';
 import type { Connection } from './state.ts';
+import { isSuspected } from './suspicion.ts';
 
 /** A verified signal that was found to be about this connection. */
 export interface DecideOnSignal {
@@ -53,7 +54,8 @@ export function weightOf({ means, evidence }: DecideOnSignal, state: Connection)
 /**
  * What the log says of a connection because of a signal: that it was revoked, that this is suspected, or nothing.
  *
- * One credential version is suspected once, however many hints come: each costs a refresh at the provider.
+ * A version that is suspected already is not suspected again, however many hints come: each costs a call of the
+ * provider.
  *
  * @returns no events for a repeat, for what proves nothing, and for what is over already.
  * @throws {PosternError} `connection.moved`
@@ -67,6 +69,6 @@ export function decideOnSignal(command: DecideOnSignal, state: Connection): Conn
   }
   const { authorization, credential } = state;
   if (weight !== 'hint' || authorization !== 'authorized' || credential === null) return [];
-  if (credential.signal?.credentialVersion === credential.version) return [];
+  if (isSuspected(state) || credential.signal?.position === evidence.position) return [];
   return [connectionEvent('RevocationSuspected', { credentialVersion: credential.version, evidence })];
 }

@@ -92,7 +92,16 @@ export interface Credential {
   /** Only once the owner was told that the provider ends the authorization then, whatever we do. */
   readonly authorizationEndsAtMs?: number | undefined;
   /** Only once a signal ended it, or hinted that it ended: about which version, and where the signal stands. */
-  readonly signal?: { readonly credentialVersion: number; readonly position: number } | undefined;
+  readonly signal?: DecidingSignal | undefined;
+}
+
+/** The signal that ended a credential, or made it suspected. */
+export interface DecidingSignal {
+  readonly credentialVersion: number;
+  /** On SIGNALS. */
+  readonly position: number;
+  /** Only once the provider said that the grant lives. */
+  readonly disprovedAtMs?: number | undefined;
 }
 
 /** The right to spend the refresh token of one credential version, once. */

@@ -107,6 +107,8 @@ export const the = {
     connectionEvent('ConnectionRevoked', { cause: 'requested_by_platform', reason: null, evidence: null, ...data }),
   suspected: (data: Partial<DataOf<'RevocationSuspected'>> = {}) =>
     connectionEvent('RevocationSuspected', { credentialVersion: 1, evidence: signalEvidence(), ...data }),
+  disproved: (data: Partial<DataOf<'RevocationDisproved'>> = {}) =>
+    connectionEvent('RevocationDisproved', { credentialVersion: 1, method: 'probe', ...data }),
   upstreamRevoked: (data: Partial<DataOf<'UpstreamRevocationCompleted'>> = {}) =>
     connectionEvent('UpstreamRevocationCompleted', { credentialVersion: 1, method: 'rfc7009', ...data }),
   upstreamFailed: (data: Partial<DataOf<'UpstreamRevocationFailed'>> = {}) =>

@@ -12,6 +12,7 @@ import { requireReauthorization, startRefresh } from '../connection/refresh.ts';
 import { recordUpstreamRevocationFailed, recordUpstreamRevoked, revokeConnection } from '../connection/revoke.ts';
 import { completeAuthorization, denyAuthorization, startCodeExchange } from '../connection/session.ts';
 import { decideOnSignal } from '../connection/signal.ts';
+import { decideOnVerdict } from '../connection/suspicion.ts';
 import type { Connection } from '../connection/state.ts';
 import { resumeConnection, suspendConnection } from '../connection/suspend.ts';
 import type { MetaEvent } from '../evolver.ts';
@@ -150,6 +151,16 @@ const acts = {
     recordUpstreamRevoked({ credentialVersion: s.credential?.version ?? 1, method: 'rfc7009' }, s),
   notTold: (s: Connection, { version, flag }: Act) =>
     recordUpstreamRevocationFailed({ credentialVersion: version, error: 'timeout', final: flag }, s),
+  answered: (s: Connection, { n, version, nowMs, flag }: Act) =>
+    decideOnVerdict(
+      {
+        ...{ verdict: n === 1 ? 'dead' : 'alive', method: 'probe', error: null, askedAtPosition: flag ? 1 : n },
+        credentialVersion: s.credential?.version ?? version,
+        evidence: signalEvidence({ receivedAtMs: nowMs }),
+      },
+      s,
+      1,
+    ),
   suspend: (s: Connection) => suspendConnection(noReason, s),
   resume: (s: Connection) => resumeConnection(noReason, s),
   delete: (s: Connection) => requestDeletion(noReason, s),

@@ -56,6 +56,7 @@ const platforms = ['platform', 'gateway', 'administrator'] as const;
 
 export const callers: Readonly<Record<OperationKey, readonly Caller[]>> = {
   leaseToken: ['platform', 'gateway'],
+  reportRejection: ['platform', 'gateway'],
   startSession: platforms,
   completeSession: platforms,
   reauthorize: platforms,
@@ -74,6 +75,7 @@ export const callers: Readonly<Record<OperationKey, readonly Caller[]>> = {
   findCredential: ['refresh', 'authorization'],
   releaseRefreshToken: ['refresh'],
   releaseForRevocation: ['revocation'],
+  releaseSuspectedToken: ['revocation'],
   storeClientSecret: ['administrator'],
   releaseClientSecret: ['authorization', 'refresh', 'revocation'],
   storeWebhookSecret: ['administrator'],
@@ -92,6 +94,7 @@ export const callers: Readonly<Record<OperationKey, readonly Caller[]>> = {
 
 export const servers: Readonly<Record<OperationKey, IdentityName>> = {
   leaseToken: 'vault',
+  reportRejection: 'revocation',
   startSession: 'authorization',
   completeSession: 'authorization',
   reauthorize: 'authorization',
@@ -110,6 +113,7 @@ export const servers: Readonly<Record<OperationKey, IdentityName>> = {
   findCredential: 'vault',
   releaseRefreshToken: 'vault',
   releaseForRevocation: 'vault',
+  releaseSuspectedToken: 'vault',
   storeClientSecret: 'vault',
   releaseClientSecret: 'vault',
   storeWebhookSecret: 'vault',

@@ -1,0 +1,45 @@
+import { z } from 'zod';
+
+import { factOf } from './fact.ts';
+import { MemberPath } from './webhook-file.ts';
+
+const Words = z.array(z.string().min(1).max(128)).min(1).max(32);
+
+/** An answer of a provider's API that says something of the token, by its status and one place besides. */
+const ApiAnswer = z.strictObject({
+  http_status: z.number().int().min(200).max(499),
+  /** Something stands there: any text, or one of the words. */
+  member: MemberPath.optional(),
+  words: Words.optional(),
+  /** The `error` of the `WWW-Authenticate` header. @source RFC 6750 §3.1 */
+  challenge: z.string().min(1).max(64).optional(),
+});
+
+/** A call of the provider's API that changes nothing and tells whether an access token, sent as a bearer token, lives. */
+const TokenProbe = z.strictObject({
+  method: z.enum(['GET', 'POST']).default('GET'),
+  /** `{userinfo_endpoint}` is the one of the server's metadata. @source OpenID Connect Core 1.0 §5.3 */
+  url: z.union([
+    z
+      .url({ protocol: /^https$/ })
+      .max(2048)
+      .regex(/^[^?#{}]+$/, 'must have no query, fragment or parameter'),
+    z.literal('{userinfo_endpoint}'),
+  ]),
+  alive: z.array(ApiAnswer).min(1).max(4),
+  /** Whatever is neither says nothing. */
+  dead: z.array(ApiAnswer).min(1).max(4),
+});
+
+/** What the provider's API says with a word of its own when it refuses a token. */
+const ApiError = z.strictObject({
+  words: Words,
+  /** `token_rejected`: the token may be dead; `scope_missing`: it lives, and may not do this. */
+  means: z.enum(['token_rejected', 'scope_missing']),
+});
+
+export const ApiFile = z.strictObject({
+  token_probe: factOf(TokenProbe).optional(),
+  errors: z.array(factOf(ApiError)).max(16).default([]),
+});
+export type ApiFile = z.infer<typeof ApiFile>;
