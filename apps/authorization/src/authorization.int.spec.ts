@@ -23,6 +23,7 @@ import {
   recordRefreshRejected,
   registrationEvolver,
   releaseRefreshToken,
+  requireClaims,
   revokeConnection,
   startRefresh,
   tenantEvolver,
@@ -426,6 +427,31 @@ await describeWithServer('nats-server', 'authorization', () => {
         'ConnectionReauthorized',
       ]);
       await refusedPage(`${publicUrl}/connect/${id}`, 'session.not_found');
+    });
+
+    test('claims that the provider wanted go with the next authorization request, and with none after that', async () => {
+      const { connection_id: id } = await connectedOnce();
+      const claims = '{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}';
+      await act('revocation', id, (state) => requireClaims({ credentialVersion: 1, claims }, state));
+      const asked = async () => {
+        const { connect_url: url } = await callOperation(platform, operations.reauthorize, ours, { connection_id: id });
+        const page = await fetch(url);
+        const cookie = page.headers.getSetCookie().map((line) => line.split(';', 1)[0]);
+        const [, token = ''] = /name="form_token" value="([^"]+)"/.exec(await page.text()) ?? [];
+        const left = await fetch(url, {
+          method: 'POST',
+          redirect: 'manual',
+          headers: { cookie: cookie.join('; ') },
+          body: new URLSearchParams({ form_token: token }),
+        });
+        const { searchParams } = new URL(left.headers.get('location') ?? '');
+        return { url, claims: searchParams.get('claims'), challenge: searchParams.get('code_challenge_method') };
+      };
+      const first = await asked();
+      expect(first).toMatchObject({ claims, challenge: 'S256' });
+      const { sessionId, code } = await goThrough(first.url);
+      expect(await complete(sessionId, code)).toMatchObject({ freshness: { health: 'ok' } });
+      expect(await asked()).toMatchObject({ claims: null });
     });
 
     test('a platform, or an administrator for it, begins a re-authorization', async () => {

@@ -44,6 +44,8 @@ const Credential = z.strictObject({
   boughtBy: z.union([SessionId, ClaimId]),
   endedByRefresh: EndedByRefresh.optional(),
   authorizationEndsAtMs: TimeMs.optional(),
+  missingScopes: z.array(z.string()).optional(),
+  requiredClaims: z.string().optional(),
   signal: z
     .strictObject({
       credentialVersion: CredentialVersion,

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { CarriedAuthorization, CarriedConnection, EndedByRefresh } from './carried-connection.ts';
 import { ClaimId, PlatformId, RegistrationId, SessionId } from './ids.ts';
 import { limits } from './limits.ts';
+import { RequiredClaims } from './required-claims.ts';
 import { SignalEvidence } from './signal.ts';
 import { Scopes, TimeMs } from './wire.ts';
 
@@ -216,6 +217,23 @@ export const connectionEvents = Object.freeze({
     writer: 'revocation',
     summary: 'The provider was asked about a suspected grant, and said that it lives.',
     data: z.object({ credentialVersion: CredentialVersion, method: InquiryMethod }),
+  },
+  InsufficientScopeReported: {
+    version: 1,
+    writer: 'revocation',
+    summary: 'The provider’s API wanted more scopes than were granted. The grant lives.',
+    data: z.object({
+      credentialVersion: CredentialVersion,
+      /** Those that no such event named before; none where the provider does not say which. */
+      missingScopes: Scopes,
+      error: ProviderWords,
+    }),
+  },
+  ClaimsRequired: {
+    version: 1,
+    writer: 'revocation',
+    summary: 'The provider’s API wants an authorization with these claims: only the end user can help.',
+    data: z.object({ credentialVersion: CredentialVersion, claims: RequiredClaims }),
   },
   UpstreamRevocationCompleted: {
     version: 1,

@@ -114,6 +114,7 @@ export { RefreshDue } from './refresh-due.ts';
 export { consumers, streams, type ConsumerKey, type ConsumerSpec, type StreamKey, type StreamSpec } from './streams.ts';
 export { adminAggregates, currentEpoch, epochOf, inboxPrefix, subjects, type AdminAggregate } from './subjects.ts';
 export { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
+export { RequiredClaims } from './required-claims.ts';
 export { RejectionReply, rejectionOutcomes, rejectionSource, ReportedRejection, TokenRejection } from './rejection.ts';
 export { Signal, SignalEvidence, SignalMeaning, signalMeanings, SignalOutcome, WeighedSignal } from './signal.ts';
 export { TokenSet } from './token-set.ts';

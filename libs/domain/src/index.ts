@@ -30,6 +30,13 @@ export { freshnessOf, labelOf } from './connection/freshness.ts';
 export { requireOwnedBy, type Owner } from './connection/guards.ts';
 export { leaseDecision, type LeaseDecision, type LeaseQuestion } from './connection/lease-decision.ts';
 export {
+  missingScopesOf,
+  recordInsufficientScope,
+  requireClaims,
+  type RecordInsufficientScope,
+  type RequireClaims,
+} from './connection/refused-use.ts';
+export {
   recordRefreshed,
   recordRefreshFailed,
   recordRefreshRejected,

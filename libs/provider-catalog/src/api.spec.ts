@@ -51,7 +51,10 @@ describe('a refused token', () => {
     ['linear', 403, 'insufficient_scope', null, 'scope_missing'],
     ['openid-connect', 401, null, 'insufficient_claims', 'claims_missing'],
   ] as const)('%s: %d, %s, %s means %s', (id, httpStatus, error, challenge, expected) => {
-    expect(refusalMeaningOf(api(id), { httpStatus, error, challenge })).toBe(expected);
+    const { means, word } = refusalMeaningOf(api(id), { httpStatus, error, challenge });
+    expect(means).toBe(expected);
+    const isByStatus = expected === 'no_verdict' || (error ?? challenge) === null;
+    expect(word).toBe(isByStatus ? null : (challenge ?? error));
   });
 });
 

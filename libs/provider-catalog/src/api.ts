@@ -45,7 +45,18 @@ export interface ApiRefusal {
   readonly challenge: string | null;
 }
 
-export type RefusalMeaning = 'token_rejected' | 'scope_missing' | 'claims_missing' | 'no_verdict';
+/** What a refusal means, and the known word that says so; null where the status alone does. */
+export interface RefusalMeaning {
+  readonly means: 'token_rejected' | 'scope_missing' | 'claims_missing' | 'no_verdict';
+  readonly word: string | null;
+}
+
+/** @source RFC 6750 §3.1, and Microsoft's claims challenge */
+const generalWords: Readonly<Record<string, RefusalMeaning['means']>> = Object.freeze({
+  insufficient_scope: 'scope_missing',
+  insufficient_claims: 'claims_missing',
+  invalid_token: 'token_rejected',
+});
 
 /** @internal */
 export function apiFrom(file: ApiFile | undefined): ProviderApi {
@@ -104,10 +115,14 @@ export function refusalMeaningOf(
   { errors }: ProviderApi,
   { httpStatus, error, challenge }: ApiRefusal,
 ): RefusalMeaning {
-  const own = errors.find(({ words }) => [error, challenge].some((word) => word !== null && words.includes(word)));
-  if (own !== undefined) return own.means;
-  const word = challenge ?? error;
-  if (word === 'insufficient_scope') return 'scope_missing';
-  if (word === 'insufficient_claims') return 'claims_missing';
-  return word === 'invalid_token' || httpStatus === 401 ? 'token_rejected' : 'no_verdict';
+  const said = [challenge, error].filter((word) => word !== null);
+  for (const word of said) {
+    const own = errors.find(({ words }) => words.includes(word));
+    if (own !== undefined) return { means: own.means, word };
+  }
+  for (const word of said) {
+    const means = Object.hasOwn(generalWords, word) ? generalWords[word] : undefined;
+    if (means !== undefined) return { means, word };
+  }
+  return { means: httpStatus === 401 ? 'token_rejected' : 'no_verdict', word: null };
 }

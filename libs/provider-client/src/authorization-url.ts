@@ -9,6 +9,8 @@ export interface AuthorizationRequest {
   readonly scopes: readonly string[];
   /** Only with the scope `openid`; then the ID token must repeat it. */
   readonly nonce?: string | undefined;
+  /** Only where the provider wanted them. @source OpenID Connect Core 1.0 §5.5 */
+  readonly claims?: string | undefined;
 }
 
 /**
@@ -35,6 +37,7 @@ export function authorizationUrl(input: {
     code_challenge_method: 'S256',
     ...(request.scopes.length > 0 && { scope: request.scopes.join(provider.scopeSeparator) }),
     ...(request.nonce !== undefined && { nonce: request.nonce }),
+    ...(request.claims !== undefined && { claims: request.claims }),
   };
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   return url;

@@ -7,7 +7,7 @@ export {
   type ClientCredentialSource,
   type TokenEndpointAuthMethod,
 } from './client-authentication.ts';
-export { challengeParameters } from './challenge.ts';
+export { challengeParameters, claimsIn } from './challenge.ts';
 export { DiscoveryCache, type DiscoveryCacheOptions } from './discovery-cache.ts';
 export { answerBytesMax, callErrorReason, guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
 export {

@@ -1,7 +1,7 @@
 import { Secret } from '@postern/crypto';
 import { loadCatalog, providerOf } from '@postern/provider-catalog';
 
-import { challengeParameters } from './index.ts';
+import { challengeParameters, claimsIn } from './index.ts';
 import { clientAt, TokenServer } from './spec-token-server.ts';
 
 const catalog = loadCatalog();
@@ -83,5 +83,30 @@ describe('the parameters of a challenge', () => {
     [null, {}],
   ])('%s', (header, expected) => {
     expect(Object.fromEntries(challengeParameters(header))).toEqual(expected);
+  });
+});
+
+describe('the claims of a challenge', () => {
+  const challengeOf = (claims: string) =>
+    claimsIn(challengeParameters(`Bearer realm="", error="insufficient_claims", claims="${claims}"`));
+  const base64 = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64');
+  const wanted = { access_token: { nbf: { essential: true, value: '1604106651' } } };
+
+  test("are Microsoft's, as one may ask for them", () => {
+    const published = 'eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZSwgInZhbHVlIjoiMTYwNDEwNjY1MSJ9fX0=';
+    expect(JSON.parse(challengeOf(published) ?? '')).toEqual(wanted);
+    expect(challengeOf(Buffer.from(JSON.stringify(wanted)).toString('base64url'))).toBe(JSON.stringify(wanted));
+  });
+
+  test.each([
+    ['nothing', ''],
+    ['no JSON', 'AAAA'],
+    ['a list', base64([wanted])],
+    ['a text', base64('access_token')],
+    ['an empty request', base64({})],
+    ['another member', base64({ ...wanted, redirect_uri: 'https://evil.example' })],
+    ['more than is kept', base64({ access_token: { x: 'x'.repeat(2_100) } })],
+  ])('are none where they hold %s', (_title, claims) => {
+    expect(challengeOf(claims)).toBeNull();
   });
 });

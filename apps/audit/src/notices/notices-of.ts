@@ -7,6 +7,7 @@ const told: Readonly<Record<string, NotificationType>> = Object.freeze({
   ConnectionAuthorized: 'connection.authorized',
   ConnectionReauthorized: 'connection.authorized',
   ReauthorizationRequired: 'connection.reauthorization_required',
+  ClaimsRequired: 'connection.reauthorization_required',
   ConnectionRevoked: 'connection.revoked',
   DeletionRequested: 'connection.deleted',
   AuthorizationExpiring: 'connection.authorization_expiring',

@@ -51,6 +51,7 @@ export class Departure {
       codeChallenge,
       scopes,
       ...(nonce !== null && { nonce }),
+      claims: claimsFor({ connection, session }),
     });
     const sent = { sessionId, tenantId, connectionId, registrationId, state, nonce, expiresAtMs };
     const setCookie = setCookieHeader({
@@ -63,4 +64,9 @@ export class Departure {
     });
     return { url, setCookie };
   }
+}
+
+/** What the provider wanted, where it is asked again through the registration that heard so. */
+function claimsFor({ connection, session }: StartedSession): string | undefined {
+  return session.registrationId === connection.registrationId ? connection.credential?.requiredClaims : undefined;
 }

@@ -259,6 +259,81 @@ await describeWithServer('nats-server', 'reports of refused tokens', () => {
     expect((await eventsOf(connection)).map(({ type }) => type)).toEqual(['RevocationSuspected']);
   });
 
+  describe('a matter of scopes', () => {
+    const challenge = (scope: string) => ({
+      status: 403,
+      www_authenticate: `Bearer error="insufficient_scope", scope="${scope}"`,
+    });
+
+    test('is recorded once and told, and ends nothing', async () => {
+      const connection = await world.connected(party, registrationId);
+      const wanted = challenge('contacts:read contacts:write admin');
+      for (let times = 0; times < 2; times += 1) {
+        expect(await report(connection, wanted)).toMatchObject({
+          outcome: 'scope_missing',
+          missing_scopes: ['contacts:write', 'admin'],
+          freshness: { health: 'ok' },
+        });
+      }
+      expect(await report(connection, challenge('admin files'))).toMatchObject({ missing_scopes: ['admin', 'files'] });
+      const data = { credentialVersion: 1, error: 'insufficient_scope' };
+      expect(await eventsOf(connection)).toMatchObject([
+        { type: 'InsufficientScopeReported', data: { ...data, missingScopes: ['contacts:write', 'admin'] } },
+        { type: 'InsufficientScopeReported', data: { ...data, missingScopes: ['files'] } },
+      ]);
+      expect(await world.signalsOf('platform', registrationId)).toEqual([]);
+    });
+
+    test("may be said in the provider's own words", async () => {
+      const slack = await world.newRegistration(party, 'slack');
+      const connection = await world.connected(party, slack, { providerId: 'slack' });
+      const said = { status: 200, error: 'missing_scope', needed_scopes: ['channels:history'] };
+      expect(await report(connection, said)).toMatchObject({
+        outcome: 'scope_missing',
+        missing_scopes: ['channels:history'],
+      });
+      expect(await eventsOf(connection)).toMatchObject([{ data: { error: 'missing_scope' } }]);
+    });
+
+    test('of an older version is none', async () => {
+      const connection = await world.connected(party, registrationId);
+      expect(await report(connection, { ...challenge('admin'), credential_version: 2 })).toMatchObject({
+        outcome: 'outdated',
+      });
+      expect(await eventsOf(connection)).toEqual([]);
+    });
+  });
+
+  describe('a challenge for claims', () => {
+    const claims = { access_token: { nbf: { essential: true, value: '1604106651' } } };
+    const challenge = (text: string) => ({
+      www_authenticate: `Bearer error="insufficient_claims", claims="${Buffer.from(text).toString('base64')}"`,
+    });
+
+    test('needs the end user, whose next authorization will ask for them', async () => {
+      const connection = await world.connected(party, registrationId);
+      expect(await report(connection, challenge(JSON.stringify(claims)))).toMatchObject({
+        outcome: 'claims_required',
+        reauthorize_url: expect.stringContaining(connection.connectionId) as string,
+        freshness: { health: 'reauthorization_required', reason: 'insufficient_claims' },
+      });
+      const state = await world.stateOf(connection);
+      expect(state).toMatchObject({
+        authorization: 'reauthorization_required',
+        credential: { requiredClaims: JSON.stringify(claims) },
+      });
+      expect(await report(connection, challenge(JSON.stringify(claims)))).toMatchObject({ outcome: 'over' });
+      await world.reauthorized(connection, []);
+      expect((await world.stateOf(connection)).credential).not.toHaveProperty('requiredClaims');
+    });
+
+    test('that cannot be passed on is no verdict', async () => {
+      const connection = await world.connected(party, registrationId);
+      expect(await report(connection, challenge('not JSON'))).toMatchObject({ outcome: 'no_verdict' });
+      expect(await eventsOf(connection)).toEqual([]);
+    });
+  });
+
   describe('what proves nothing is not even stored', () => {
     test.each([
       ['of an older version', { credential_version: 1 }, 'outdated'],

@@ -3,21 +3,51 @@ import {
   limits,
   operations,
   rejectionSource,
+  Scopes,
+  type ConnectionEvent,
   type RejectionReply,
   type ReportedRejection,
   type Signal,
   type TokenRejection,
 } from '@postern/contracts';
-import { freshnessOf, requireOwnedBy, weightOfRejection, type Connection } from '@postern/domain';
+import {
+  freshnessOf,
+  missingScopesOf,
+  recordInsufficientScope,
+  requireClaims,
+  requireOwnedBy,
+  weightOfRejection,
+  type Connection,
+} from '@postern/domain';
 import type { Call } from '@postern/nats';
 import { loadCatalog, refusalMeaningOf, type RefusalMeaning } from '@postern/provider-catalog';
-import { challengeParameters } from '@postern/provider-client';
-import { callingOwner, Clock, Logger, Metrics, Serves } from '@postern/service';
+import { challengeParameters, claimsIn } from '@postern/provider-client';
+import { callingOwner, Clock, commitOrigin, Logger, Metrics, Serves, type CallingOwner } from '@postern/service';
 
 import { Connections } from '../connections.ts';
 import { Directory } from '../directory.ts';
+import { RevocationConfig } from '../revocation-config.ts';
 import { SignalStore } from '../webhooks/signal-store.ts';
 import { evidenceOfRejection, rejectionType } from './rejection-evidence.ts';
+
+/** A report, who made it, and the connection as the leader has it. */
+interface Report {
+  readonly request: TokenRejection;
+  readonly requester: CallingOwner;
+  readonly challenge: ReadonlyMap<string, string>;
+  readonly state: Connection;
+  readonly position: number;
+}
+
+type Outcome = RejectionReply['outcome'];
+
+/** What is told, and the connection after it. */
+interface Told {
+  readonly outcome: Outcome;
+  readonly state: Connection;
+  readonly position: number;
+  readonly more?: Pick<RejectionReply, 'missing_scopes' | 'reauthorize_url'>;
+}
 
 /**
  * Answers `tokens.rejected`: a platform says that the provider's API refused a token that it leased.
@@ -30,6 +60,7 @@ export class ReportRejection {
   readonly #catalog = loadCatalog();
 
   constructor(
+    private readonly config: RevocationConfig,
     private readonly connections: Connections,
     private readonly directory: Directory,
     private readonly store: SignalStore,
@@ -45,18 +76,69 @@ export class ReportRejection {
     const ref = { tenantId: requester.tenantId, id: request.connection_id };
     const { state, position } = await this.connections.load(ref, { fromLeader: true });
     requireOwnedBy(state, requester);
-    const outcome = await this.#weighed(request, state);
+    const challenge = challengeParameters(request.www_authenticate);
+    const told = await this.#told({ request, requester, challenge, state, position });
+    const { outcome, more } = told;
     this.metrics
       .counter('postern_rejections_total', "Platforms' reports of refused tokens, by what they came to")
       .add(1, { provider: state.providerId, outcome });
-    const freshness = freshnessOf(state, { nowMs: this.clock.nowMs() });
-    return { connection_id: state.connectionId, outcome, position, freshness };
+    const freshness = freshnessOf(told.state, { nowMs: this.clock.nowMs() });
+    return { connection_id: state.connectionId, outcome, ...more, position: told.position, freshness };
   }
 
-  async #weighed(request: TokenRejection, state: Connection): Promise<RejectionReply['outcome']> {
-    const meaning = this.#meaningOf(request, state);
-    if (meaning !== 'token_rejected') return 'no_verdict';
-    const signal = this.#signalOf(request, state);
+  async #told(report: Report): Promise<Told> {
+    const { request, state } = report;
+    const meaning = this.#meaningOf(report);
+    const { means } = meaning;
+    if (means === 'no_verdict') return unchanged(report, 'no_verdict');
+    if (state.authorization !== 'authorized') return unchanged(report, 'over');
+    if (state.credential?.version !== request.credential_version) return unchanged(report, 'outdated');
+    if (means === 'scope_missing') return await this.#scopeMissing(report, meaning);
+    if (means === 'claims_missing') return await this.#claimsMissing(report);
+    return unchanged(report, await this.#tokenRejected(report, meaning));
+  }
+
+  #meaningOf({ request, challenge, state }: Report): RefusalMeaning {
+    const { status: httpStatus, error = null } = request;
+    const api = this.#catalog.get(state.providerId)?.api ?? { tokenProbe: null, errors: [] };
+    return refusalMeaningOf(api, { httpStatus, error, challenge: challenge.get('error') ?? null });
+  }
+
+  async #scopeMissing(report: Report, { word }: RefusalMeaning): Promise<Told> {
+    const { request, challenge } = report;
+    const inChallenge = (challenge.get('scope') ?? '').split(/[\s,]+/).filter((scope) => scope !== '');
+    const named = Scopes.safeParse([...new Set([...(request.needed_scopes ?? []), ...inChallenge])]);
+    const neededScopes = named.success ? named.data : (request.needed_scopes ?? []);
+    const error = word ?? 'insufficient_scope';
+    const { state, position } = await this.#record(report, (current) =>
+      recordInsufficientScope({ credentialVersion: request.credential_version, neededScopes, error }, current),
+    );
+    const more = { missing_scopes: missingScopesOf(state, neededScopes) };
+    return { outcome: 'scope_missing', state, position, more };
+  }
+
+  async #claimsMissing(report: Report): Promise<Told> {
+    const claims = claimsIn(report.challenge);
+    if (claims === null) return unchanged(report, 'no_verdict');
+    const credentialVersion = report.request.credential_version;
+    const { state, position } = await this.#record(report, (current) =>
+      requireClaims({ credentialVersion, claims }, current),
+    );
+    const more = { reauthorize_url: `${this.config.publicUrl}/connect/${state.connectionId}` };
+    return { outcome: 'claims_required', state, position, more };
+  }
+
+  async #record({ state, requester }: Report, decide: (current: Connection) => ConnectionEvent[]) {
+    const ref = { tenantId: state.tenantId, id: state.connectionId };
+    return await this.connections.execute(ref, decide, {
+      actor: requester.actor,
+      ...commitOrigin(),
+      fromLeader: true,
+    });
+  }
+
+  async #tokenRejected({ request, state }: Report, { word }: RefusalMeaning): Promise<Outcome> {
+    const signal = this.#signalOf(request, state, word);
     const evidence = evidenceOfRejection(signal, 1);
     const weight = weightOfRejection({ credentialVersion: request.credential_version, evidence }, state);
     if (weight === 'moot') return 'over';
@@ -67,21 +149,14 @@ export class ReportRejection {
     return 'suspected';
   }
 
-  #meaningOf(
-    { status: httpStatus, error, www_authenticate: header }: TokenRejection,
-    state: Connection,
-  ): RefusalMeaning {
-    const challenge = challengeParameters(header).get('error') ?? null;
-    const api = this.#catalog.get(state.providerId)?.api ?? { tokenProbe: null, errors: [] };
-    return refusalMeaningOf(api, { httpStatus, error: error ?? null, challenge });
-  }
-
   /**
    * One a connection, version and interval: a platform that says it with every call fills nothing, and what it says
    * later, when the provider may think otherwise, is heard again.
    */
-  #signalOf(request: TokenRejection, { tenantId, platformId, registrationId, connectionId }: Connection): Signal {
-    const { credential_version: credentialVersion, lease_id: leaseId, status: httpStatus, error } = request;
+  #signalOf(
+    { credential_version: credentialVersion, lease_id: leaseId, status: httpStatus }: TokenRejection,
+    ...[{ tenantId, platformId, registrationId, connectionId }, word]: [Connection, string | null]
+  ): Signal {
     const receivedAtMs = this.clock.nowMs();
     const interval = Math.floor(receivedAtMs / limits.inquiryIntervalMs);
     return {
@@ -93,7 +168,11 @@ export class ReportRejection {
       type: rejectionType,
       receivedAtMs,
       verified: { platformId },
-      body: { connectionId, leaseId, credentialVersion, httpStatus, error: error ?? null } satisfies ReportedRejection,
+      body: { connectionId, leaseId, credentialVersion, httpStatus, error: word } satisfies ReportedRejection,
     };
   }
+}
+
+function unchanged({ state, position }: Report, outcome: Outcome): Told {
+  return { outcome, state, position };
 }

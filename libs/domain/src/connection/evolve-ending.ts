@@ -1,12 +1,14 @@
 import { endSession } from './evolve-authorization.ts';
 import type { DataOf } from './events.ts';
 import type { Evolvers } from './evolvers.ts';
-import type { Connection } from './state.ts';
+import { learned, type Connection } from './state.ts';
 
 type EndingEventType =
   | 'ConnectionRevoked'
   | 'RevocationSuspected'
   | 'RevocationDisproved'
+  | 'InsufficientScopeReported'
+  | 'ClaimsRequired'
   | 'UpstreamRevocationCompleted'
   | 'UpstreamRevocationFailed'
   | 'ConnectionSuspended'
@@ -38,17 +40,36 @@ function suspected(state: Connection, { credentialVersion, evidence }: DataOf<'R
   return state.credential?.version === credentialVersion ? decidedBy(state, evidence) : state;
 }
 
-/** Remembers the signal with what it is about; behind all else, since the state is compared byte for byte. */
+/** Remembers the signal with what it is about. */
 function decidedBy(state: Connection, { position }: DataOf<'RevocationSuspected'>['evidence']): Connection {
   if (state.credential === null) return state;
-  const { signal: _before, ...rest } = state.credential;
-  return { ...state, credential: { ...rest, signal: { credentialVersion: rest.version, position } } };
+  const { version: credentialVersion } = state.credential;
+  return { ...state, credential: learned(state.credential, { signal: { credentialVersion, position } }) };
 }
 
 function disproved(state: Connection, { credentialVersion }: DataOf<'RevocationDisproved'>, atMs: number): Connection {
   const { credential } = state;
   if (credential?.signal === undefined || credential.version !== credentialVersion) return state;
-  return { ...state, credential: { ...credential, signal: { ...credential.signal, disprovedAtMs: atMs } } };
+  return { ...state, credential: learned(credential, { signal: { ...credential.signal, disprovedAtMs: atMs } }) };
+}
+
+function allowsTooLittle(state: Connection, data: DataOf<'InsufficientScopeReported'>): Connection {
+  const { credential } = state;
+  if (credential === null || credential.version !== data.credentialVersion) return state;
+  const missingScopes = [...new Set([...(credential.missingScopes ?? []), ...data.missingScopes])];
+  return { ...state, credential: learned(credential, { missingScopes }) };
+}
+
+function claimsRequired(state: Connection, data: DataOf<'ClaimsRequired'>): Connection {
+  const { credential, authorization } = state;
+  if (authorization !== 'authorized' || credential?.version !== data.credentialVersion) return state;
+  return {
+    ...state,
+    authorization: 'reauthorization_required',
+    credential: learned(credential, { requiredClaims: data.claims }),
+    reauthorizationCause: 'insufficient_claims',
+    evidence: 'insufficient_claims',
+  };
 }
 
 function upstream(state: Connection, version: number, outcome: 'completed' | 'failed'): Connection {
@@ -65,6 +86,8 @@ export const endingEvolvers: Evolvers<EndingEventType> = {
   }),
   RevocationSuspected: suspected,
   RevocationDisproved: (state, data, { atMs }) => disproved(state, data, atMs),
+  InsufficientScopeReported: allowsTooLittle,
+  ClaimsRequired: claimsRequired,
   UpstreamRevocationCompleted: (state, { credentialVersion }) => upstream(state, credentialVersion, 'completed'),
   UpstreamRevocationFailed: (state, { credentialVersion, final }) =>
     final ? upstream(state, credentialVersion, 'failed') : state,

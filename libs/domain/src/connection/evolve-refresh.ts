@@ -1,7 +1,7 @@
 import type { EventMeta } from '../evolver.ts';
 import type { DataOf } from './events.ts';
 import type { Evolvers } from './evolvers.ts';
-import { healthy, type Connection, type Health, type Interrupted } from './state.ts';
+import { healthy, learned, type Connection, type Health, type Interrupted } from './state.ts';
 
 type RefreshEventType =
   | 'RefreshStarted'
@@ -54,12 +54,9 @@ function refreshed(state: Connection, data: DataOf<'AccessTokenRefreshed'>, { at
   };
 }
 
-/** A signal that came before stands behind it: the state is compared byte for byte. */
 function expiring(state: Connection, { endsAtMs }: DataOf<'AuthorizationExpiring'>): Connection {
   if (state.credential === null) return state;
-  const { signal, ...rest } = state.credential;
-  const credential = { ...rest, authorizationEndsAtMs: endsAtMs };
-  return { ...state, credential: signal === undefined ? credential : { ...credential, signal } };
+  return { ...state, credential: learned(state.credential, { authorizationEndsAtMs: endsAtMs }) };
 }
 
 function interruptedWith(before: Interrupted | null, data: DataOf<'RefreshInterrupted'>): Interrupted {

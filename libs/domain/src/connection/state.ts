@@ -91,8 +91,30 @@ export interface Credential {
   readonly endedByRefresh?: DataOf<'ConnectionAuthorized'>['endedByRefresh'];
   /** Only once the owner was told that the provider ends the authorization then, whatever we do. */
   readonly authorizationEndsAtMs?: number | undefined;
+  /** Only once the provider's API wanted more than was granted: what, as far as it said so. */
+  readonly missingScopes?: readonly string[] | undefined;
+  /** Only once the provider's API wanted other claims: the next authorization asks for them. */
+  readonly requiredClaims?: string | undefined;
   /** Only once a signal ended it, or hinted that it ended: about which version, and where the signal stands. */
   readonly signal?: DecidingSignal | undefined;
+}
+
+/**
+ * A credential with what was learned of it since it was bought, always in the same order: the state is compared byte for
+ * byte, and carried into the next epoch in the order of its schema.
+ */
+export function learned(
+  credential: Credential,
+  more: Pick<Partial<Credential>, 'authorizationEndsAtMs' | 'missingScopes' | 'requiredClaims' | 'signal'>,
+): Credential {
+  const { authorizationEndsAtMs, missingScopes, requiredClaims, signal, ...bought } = { ...credential, ...more };
+  return {
+    ...bought,
+    ...(authorizationEndsAtMs !== undefined && { authorizationEndsAtMs }),
+    ...(missingScopes !== undefined && { missingScopes }),
+    ...(requiredClaims !== undefined && { requiredClaims }),
+    ...(signal !== undefined && { signal }),
+  };
 }
 
 /** The signal that ended a credential, or made it suspected. */

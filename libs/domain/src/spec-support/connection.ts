@@ -109,6 +109,15 @@ export const the = {
     connectionEvent('RevocationSuspected', { credentialVersion: 1, evidence: signalEvidence(), ...data }),
   disproved: (data: Partial<DataOf<'RevocationDisproved'>> = {}) =>
     connectionEvent('RevocationDisproved', { credentialVersion: 1, method: 'probe', ...data }),
+  scopeInsufficient: (data: Partial<DataOf<'InsufficientScopeReported'>> = {}) =>
+    connectionEvent('InsufficientScopeReported', {
+      credentialVersion: 1,
+      missingScopes: ['contacts.write'],
+      error: 'insufficient_scope',
+      ...data,
+    }),
+  claimsRequired: (data: Partial<DataOf<'ClaimsRequired'>> = {}) =>
+    connectionEvent('ClaimsRequired', { credentialVersion: 1, claims: '{"access_token":{}}', ...data }),
   upstreamRevoked: (data: Partial<DataOf<'UpstreamRevocationCompleted'>> = {}) =>
     connectionEvent('UpstreamRevocationCompleted', { credentialVersion: 1, method: 'rfc7009', ...data }),
   upstreamFailed: (data: Partial<DataOf<'UpstreamRevocationFailed'>> = {}) =>

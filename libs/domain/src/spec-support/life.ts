@@ -11,6 +11,7 @@ import { announceAuthorizationEnd } from '../connection/refresh-plan.ts';
 import { requireReauthorization, startRefresh } from '../connection/refresh.ts';
 import { recordUpstreamRevocationFailed, recordUpstreamRevoked, revokeConnection } from '../connection/revoke.ts';
 import { completeAuthorization, denyAuthorization, startCodeExchange } from '../connection/session.ts';
+import { recordInsufficientScope, requireClaims } from '../connection/refused-use.ts';
 import { decideOnSignal } from '../connection/signal.ts';
 import { decideOnVerdict } from '../connection/suspicion.ts';
 import type { Connection } from '../connection/state.ts';
@@ -161,6 +162,17 @@ const acts = {
       s,
       1,
     ),
+  tooLittle: (s: Connection, { n, version }: Act) =>
+    recordInsufficientScope(
+      {
+        credentialVersion: s.credential?.version ?? version,
+        neededScopes: [`scope-${n}`],
+        error: 'insufficient_scope',
+      },
+      s,
+    ),
+  otherClaims: (s: Connection, { n, version }: Act) =>
+    requireClaims({ credentialVersion: n === 3 ? (s.credential?.version ?? version) : 9, claims: '{}' }, s),
   suspend: (s: Connection) => suspendConnection(noReason, s),
   resume: (s: Connection) => resumeConnection(noReason, s),
   delete: (s: Connection) => requestDeletion(noReason, s),
