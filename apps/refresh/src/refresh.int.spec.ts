@@ -22,6 +22,7 @@ import { startAcme, tokenFingerprint, waitFor, type Acme } from '@postern/testin
 
 import { TakeClaim } from './claim/take-claim.ts';
 import { refreshService } from './index.ts';
+import { paceLimits } from './pace/pace-limits.ts';
 import { Pace } from './pace/pace.ts';
 import type { Answer } from './pace/provider-pace.ts';
 import { refreshLimits } from './refresh-limits.ts';
@@ -287,6 +288,37 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     await connection.request('$JS.API.STREAM.PURGE.REFRESH');
     hear({ ...{ kind: 'rejected', error: 'invalid_grant', errorDescription: null, httpStatus: 400 } });
     expect(await ask(other, 1)).toMatchObject({ credential_version: 2 });
+  });
+
+  test('a provider that calls one grant after the other dead ends no more of them, and the operator is called', async () => {
+    const connectionId = await connect({ lives: false });
+    const { registrationId } = connections;
+    const paces = services.map((service) => service.get(Pace));
+    for (const pace of paces) {
+      const turn = pace.turn({ registrationId, providerId: 'openid-connect' });
+      if (turn.kind === 'permit') turn.end({ called: true });
+      pace.heard(registrationId, { kind: 'refreshed' } as Answer);
+      for (let times = 1; times < paceLimits.rejectedInARowMax; times += 1) {
+        pace.heard(registrationId, {
+          ...{ kind: 'rejected', error: 'invalid_grant', errorDescription: null, httpStatus: 400 },
+        });
+      }
+    }
+    acme.faults.set({ tokenEndpoint: { status: 400, error: 'invalid_grant' } });
+    await expect(ask(connectionId, 1)).rejects.toMatchObject({ code: 'refresh.unavailable' });
+    expect(await world.state(connectionId)).toMatchObject({
+      authorization: 'authorized',
+      health: { status: 'degraded', reason: 'invalid_grant' },
+    });
+    expect(lines.filter((line) => line.includes('one refresh token after the other dead'))).toEqual([
+      expect.stringContaining('"level":"error"'),
+    ]);
+    expect(services.map((service) => service.get(Metrics).text()).join('')).toContain(
+      'postern_refresh_rejection_waves 1',
+    );
+    acme.faults.clear();
+    for (const pace of paces) pace.heard(registrationId, { kind: 'refreshed' } as Answer);
+    expect(await ask(connectionId)).toMatchObject({ credential_version: 2, freshness: { health: 'ok' } });
   });
 
   test('tokens bought for a connection that was revoked meanwhile are revoked at the provider', async () => {

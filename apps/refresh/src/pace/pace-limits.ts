@@ -16,6 +16,11 @@ export const paceLimits = Object.freeze({
   /** How long; doubled with each trial that fails. */
   breakMsMin: 2_000,
   breakMsMax: 60_000,
+  /** Refresh tokens of one client registration that are called dead one after the other, within this time: a wave. */
+  rejectedInARowMax: 10,
+  rejectedWindowMs: 60_000,
+  /** A provider that calls every one of them dead for so long is believed. */
+  waveHeldMs: 30 * 60_000,
   /** Whoever comes while a trial is under way. */
   trialWaitMs: 1_000,
   /** The rate at which a client registration begins again after a break, and how each success raises it. */

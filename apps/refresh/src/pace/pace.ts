@@ -33,7 +33,7 @@ export class Pace {
   readonly #returns = new Recent<ReturnTimes>(paceLimits.tenantsKnownMax);
   readonly #providers = new Recent<ProviderPace>(paceLimits.registrationsKnownMax);
   readonly #clock: Pick<Clock, 'monotonicMs' | 'random'>;
-  readonly #logger: Pick<Logger, 'warn' | 'info'>;
+  readonly #logger: Pick<Logger, 'error' | 'warn' | 'info'>;
   readonly #callsPerSMax: number;
   readonly #putBacks: Counter;
   #seatMs: number = paceLimits.seatMsFirst;
@@ -46,6 +46,11 @@ export class Pace {
     metrics.gauge('postern_refresh_seats_taken', 'Due messages that are worked on', () => this.#seats.taken);
     metrics.gauge('postern_refresh_breakers_open', 'Client registrations whose provider is left alone', () =>
       this.#openByProvider(),
+    );
+    metrics.gauge(
+      'postern_refresh_rejection_waves',
+      'Client registrations whose refresh tokens are all called dead',
+      () => [...this.#providers.values()].filter((pace) => pace.hasWave).length,
     );
   }
 
@@ -83,16 +88,20 @@ export class Pace {
     return { kind: 'permit', end: ({ called }) => pace.ended({ isTrial, called }) };
   }
 
-  /** What the provider said to this client registration. */
-  heard(registrationId: string, answer: Answer): void {
+  /** What the provider said to this client registration. @returns what of it counts */
+  heard(registrationId: string, said: Answer): Answer {
     const now = this.#now();
     const pace = this.#providers.peek(registrationId);
-    const turned = pace?.heard(answer, now);
-    if (pace === undefined || turned === undefined) return;
+    if (pace === undefined) return said;
+    const answer = pace.weighed(said, now.nowMs);
+    const turned = pace.heard(answer, now);
+    if (turned === undefined) return answer;
     const { providerId, nextTrialInMs, lastError } = pace.reading(now.nowMs);
     const words = { registrationId, providerId, nextTrialInMs, error: lastError };
-    if (turned === 'break_began') this.#logger.warn('a provider is left alone for a while', words);
+    if (answer !== said) this.#logger.error('a provider calls one refresh token after the other dead: ask it', words);
+    else if (turned === 'break_began') this.#logger.warn('a provider is left alone for a while', words);
     else this.#logger.info('a provider is back', words);
+    return answer;
   }
 
   /** How long nobody need ask this client registration's provider for anything; 0 when it may be asked. */

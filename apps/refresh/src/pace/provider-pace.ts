@@ -1,6 +1,7 @@
 import type { Refreshed, Refusal } from '@postern/provider-client';
 
 import { CircuitBreaker, type BreakerState } from './circuit-breaker.ts';
+import { RejectionWave } from './rejection-wave.ts';
 import { RateLimit } from './rate-limit.ts';
 import { ReturnTimes } from './return-times.ts';
 
@@ -36,6 +37,7 @@ export class ProviderPace {
   readonly #breaker = new CircuitBreaker();
   readonly #rate: RateLimit;
   readonly #returns = new ReturnTimes();
+  readonly #wave = new RejectionWave();
   #lastError: string | null = null;
 
   constructor(ids: Pick<PaceReading, 'providerId' | 'registrationId'>, rate: { callsPerSMax: number; nowMs: number }) {
@@ -56,9 +58,20 @@ export class ProviderPace {
     return { kind: 'put_back', why: 'rate', delayMs: this.#returns.delayMs({ nowMs, intervalMs, random }) };
   }
 
+  /**
+   * What an answer is worth: in a wave of rejections none is one.
+   *
+   * @returns the answer, or in its place a failure with the provider's words, which may be tried again
+   */
+  weighed(answer: Answer, nowMs: number): Answer {
+    if (answer.kind === 'refreshed') this.#wave.succeeded();
+    if (answer.kind !== 'rejected' || this.#wave.rejected(nowMs)) return answer;
+    return { ...answer, kind: 'failed', retryAfterMs: null, mayHaveBeenProcessed: false };
+  }
+
   /** @returns whether a break began or ended with this answer */
   heard(answer: Answer, { nowMs, random }: Now): 'break_began' | 'break_ended' | undefined {
-    if (!isTrouble(answer)) {
+    if (!this.#isTrouble(answer)) {
       this.#lastError = null;
       const ended = this.#breaker.succeeded();
       if (!ended) this.#rate.succeeded();
@@ -66,14 +79,25 @@ export class ProviderPace {
     }
     this.#lastError = answer.error;
     if (answer.httpStatus === 429) this.#rate.complained();
-    if (!this.#breaker.failed({ nowMs, random, askedMs: askedMsOf(answer) })) return undefined;
+    const askedMs = askedMsOf(answer) ?? (this.#wave.isOn ? 0 : null);
+    if (!this.#breaker.failed({ nowMs, random, askedMs })) return undefined;
     this.#rate.beginAgain();
     return 'break_began';
+  }
+
+  /** A rejection that does not count is trouble, though its status says otherwise. */
+  #isTrouble(answer: Answer): answer is Refusal {
+    return (this.#wave.isOn && answer.kind === 'failed') || isTrouble(answer);
   }
 
   ended({ isTrial, called }: { readonly isTrial: boolean; readonly called: boolean }): void {
     if (isTrial) this.#breaker.abandoned();
     else if (!called) this.#rate.giveBack();
+  }
+
+  /** Are its rejections not believed? */
+  get hasWave(): boolean {
+    return this.#wave.isOn;
   }
 
   reading(nowMs: number): PaceReading {

@@ -74,8 +74,7 @@ export class SpendClaim {
       const answer = await withCall('provider.refresh', () => client.client.refresh(released));
       crashPoint('after the provider answered', held.connectionId);
       this.#providerSeconds.observe((this.clock.monotonicMs() - startedMs) / 1000, { outcome: answer.kind });
-      this.pace.heard(held.registrationId, answer);
-      return { kind: 'answered', client, answer };
+      return { kind: 'answered', client, answer: this.pace.heard(held.registrationId, answer) };
     } catch (error) {
       if (!isPosternError(error)) throw error;
       return { kind: 'not_spent', error };
