@@ -60,6 +60,17 @@ export const revocationLimits = Object.freeze({
   unmatchedRetryDelayMsMin: 2 * secondMs,
   unmatchedRetryDelayMsMax: 60 * secondMs,
   unmatchedRetriedMs: limits.sessionTtlMs + 60 * secondMs,
+  /** Questions to a provider about suspected grants of one client registration, and when the next in line comes back. */
+  inquiriesAtOnceMax: 4,
+  inquiryTurnMs: secondMs,
+  /** So many connections of one client registration whose tokens are refused within this time are an outage at first. */
+  waveConnectionsMin: 10,
+  waveWindowMs: 60 * secondMs,
+  /** How long nobody is asked about in a wave after a question without an answer; doubled each time. */
+  wavePauseMsMin: 5 * secondMs,
+  wavePauseMsMax: 60 * secondMs,
+  waveRegistrationsMax: 1_000,
+  waveConnectionsMax: 1_000,
   /** A provider that had no answer about a suspected grant is asked again, less and less often, for so long. */
   inquiryRetryDelayMsMin: 2 * secondMs,
   inquiryRetryDelayMsMax: 600 * secondMs,

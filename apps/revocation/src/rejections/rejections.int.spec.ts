@@ -24,6 +24,7 @@ import { startService, type RunningService } from '@postern/service';
 import { startAcme, waitFor, type Acme, type AcmeClient } from '@postern/testing';
 
 import { revocationGrants, revocationMigrations, revocationSchema, revocationService } from '../index.ts';
+import { revocationLimits } from '../revocation-limits.ts';
 import { acmeClient, tokensOfAcme } from '../spec-support/acme-tokens.ts';
 import { SmallVault } from '../spec-support/small-vault.ts';
 import { World, type ConnectionRef, type Party } from '../spec-support/world.ts';
@@ -258,6 +259,38 @@ await describeWithServer('nats-server', 'reports of refused tokens', () => {
     expect(asked).toEqual([{ connectionId: connection.connectionId, version: 1 }]);
     expect((await eventsOf(connection)).map(({ type }) => type)).toEqual(['RevocationSuspected']);
   });
+
+  test('tokens that are all refused at once are an outage: one that lives lets the others be', async () => {
+    const { accessToken, refreshToken } = await connectedAtAcme();
+    const connections = await Promise.all(
+      Array.from({ length: revocationLimits.waveConnectionsMin + 6 }, async () => {
+        const connection = await world.connected(party, registrationId);
+        vault.tokens.set(connection.connectionId, { accessToken, refreshToken });
+        return connection;
+      }),
+    );
+    const before = acme.counts().introspections;
+    acme.faults.set({ introspectionEndpoint: { hold: true } });
+    for (const connection of connections) expect(await report(connection)).toMatchObject({ outcome: 'suspected' });
+    await waitFor(async () => (await listed()).length >= connections.length - revocationLimits.inquiriesAtOnceMax, {
+      describe: 'those that wait for their turn',
+      timeoutMs: patienceMs,
+    });
+    acme.faults.clear();
+    const outcomes = await waitFor(
+      async () => {
+        const all = (await listed()).map(({ outcome }) => outcome);
+        const done = all.length === connections.length && all.every((one) => one === 'disproved' || one === 'recorded');
+        return done ? all : undefined;
+      },
+      { describe: async () => JSON.stringify(await listed()), timeoutMs: 3 * patienceMs },
+    );
+    const asking = outcomes.filter((outcome) => outcome === 'disproved').length;
+    expect(asking).toBeLessThanOrEqual(revocationLimits.inquiriesAtOnceMax);
+    expect(acme.counts().introspections - before).toBe(asking);
+    const suspected = await Promise.all(connections.map(async (one) => (await eventsOf(one)).length > 0));
+    expect(suspected.filter(Boolean)).toHaveLength(asking);
+  }, 120_000);
 
   describe('a matter of scopes', () => {
     const challenge = (scope: string) => ({

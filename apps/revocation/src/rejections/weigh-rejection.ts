@@ -5,12 +5,14 @@ import {
   isSuspected,
   weightOfRejection,
   type Connection,
+  type DecideOnRejection,
   type RejectionWeight,
 } from '@postern/domain';
-import { commitOrigin } from '@postern/service';
+import { Clock, commitOrigin, Logger, Metrics } from '@postern/service';
 
 import { Connections } from '../connections.ts';
-import { AskProvider, type Asked } from '../inquiry/ask-provider.ts';
+import { AskProvider, type Asked, type Suspicion } from '../inquiry/ask-provider.ts';
+import { OutageGate, type Hint } from '../inquiry/outage-gate.ts';
 import type { StoredSignal } from '../signals/weigh-signal.ts';
 import type { Weighed } from '../signals/weighed-signals.ts';
 import { evidenceOfRejection } from './rejection-evidence.ts';
@@ -18,10 +20,19 @@ import { evidenceOfRejection } from './rejection-evidence.ts';
 /** Weighs what a platform reported, and has the provider asked where that is worth it. */
 @Injectable()
 export class WeighRejection {
+  readonly #gate = new OutageGate();
+
   constructor(
     private readonly connections: Connections,
     private readonly provider: AskProvider,
-  ) {}
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+    metrics: Metrics,
+  ) {
+    metrics.gauge('postern_rejection_waves', 'Client registrations whose tokens are refused all at once', () =>
+      this.#gate.waves(this.clock.nowMs()),
+    );
+  }
 
   /** @effect as of every signal: repeated, it does what is left. @throws {PosternError} `log.*`, `bus.*`: weigh it again */
   async weigh({ signal, position }: StoredSignal): Promise<Weighed> {
@@ -29,21 +40,44 @@ export class WeighRejection {
     const body = ReportedRejection.safeParse(signal.body);
     if (!body.success) return weighedAs('unreadable');
     const { connectionId, credentialVersion } = body.data;
+    const ref = { tenantId, connectionId };
     const command = { credentialVersion, evidence: evidenceOfRejection(signal, position) };
-    let weight: RejectionWeight = 'moot';
-    const { state } = await this.connections.execute(
-      { tenantId, id: connectionId },
-      (current) => {
-        const isTheirs = current.registrationId === registrationId;
-        weight = isTheirs ? weightOfRejection(command, current) : 'moot';
-        return isTheirs ? decideOnRejection(command, current) : [];
-      },
-      { actor: { type: 'service', id: 'revocation' }, ...commitOrigin(), fromLeader: true },
-    );
+    const { state } = await this.connections.load({ tenantId, id: connectionId }, { fromLeader: true });
     const isItsOwn = state.credential?.signal?.position === position;
-    if (!isItsOwn || !isSuspected(state)) return weighedAs(isItsOwn ? decidedIn(state) : outcomeOf[weight]);
-    const asked = await this.provider.about({ tenantId, connectionId, evidence: command.evidence });
-    return weighedAs(outcomeAfter[asked.kind], asked);
+    if (isItsOwn && !isSuspected(state)) return weighedAs(decidedIn(state));
+    const weight = state.registrationId === registrationId ? weightOfRejection(command, state) : 'moot';
+    if (!isItsOwn && weight !== 'hint') return weighedAs(outcomeOf[weight]);
+    const hint = { registrationId, connectionId, receivedAtMs: signal.receivedAtMs, isNew: !isItsOwn };
+    return await this.#inTurn(hint, () => this.#ask(ref, command));
+  }
+
+  /** In a wave of refusals nobody is even suspected before his turn comes. */
+  async #inTurn(hint: Hint, ask: () => Promise<Asked>): Promise<Weighed> {
+    const admission = this.#gate.enter(hint, this.clock.nowMs());
+    if (admission.waveBegan) {
+      const { registrationId } = hint;
+      this.logger.error('many tokens of one client registration are refused: an outage, until one is confirmed dead', {
+        registrationId,
+      });
+    }
+    if (admission.kind === 'let_be') return weighedAs('recorded');
+    if (admission.kind === 'wait') return weighedAs('suspected', { kind: 'again', retryAfterMs: admission.delayMs });
+    let asked: Asked | undefined;
+    try {
+      asked = await ask();
+      return weighedAs(outcomeAfter[asked.kind], asked);
+    } finally {
+      this.#gate.ended(hint, asked, this.clock.nowMs());
+    }
+  }
+
+  async #ask({ tenantId, connectionId }: Omit<Suspicion, 'evidence'>, command: DecideOnRejection): Promise<Asked> {
+    await this.connections.execute({ tenantId, id: connectionId }, (current) => decideOnRejection(command, current), {
+      actor: { type: 'service', id: 'revocation' },
+      ...commitOrigin(),
+      fromLeader: true,
+    });
+    return await this.provider.about({ tenantId, connectionId, evidence: command.evidence });
   }
 }
 
