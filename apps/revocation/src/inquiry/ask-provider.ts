@@ -74,17 +74,28 @@ export class AskProvider {
 
   async #ask(suspicion: Suspicion, loaded: Suspected): Promise<Asked> {
     const { state } = loaded;
-    const client = await this.clients.inquiring(state.tenantId, state.registrationId);
+    const client = await this.#client(state);
     const introspects = state.credential?.hasRefreshToken === true && (await introspectionOf(client));
     switch (inquiryOf(state, { introspects, nowMs: this.clock.nowMs() })) {
       case 'refresh_token':
-        return await this.#introspect(suspicion, loaded, client);
+        return client === undefined ? unknown : await this.#introspect(suspicion, loaded, client);
       case 'access_token':
-        return await this.#probe(suspicion, loaded, client);
+        return client === undefined ? unknown : await this.#probe(suspicion, loaded, client);
       case 'refresh':
         return await this.#refresh(state);
       case 'nothing':
         return unknown;
+    }
+  }
+
+  /** @returns undefined where the registration allows none: an operator must mend it, and `refresh` says so. */
+  async #client({ tenantId, registrationId, connectionId }: Connection): Promise<InquiringClient | undefined> {
+    try {
+      return await this.clients.inquiring(tenantId, registrationId);
+    } catch (error) {
+      if (!isPosternError(error) || error.row.delivery !== 'term') throw error;
+      this.logger.warn('there is no client to ask a provider with', { tenantId, connectionId, code: error.code });
+      return undefined;
     }
   }
 
@@ -142,8 +153,15 @@ export class AskProvider {
   }
 }
 
-async function introspectionOf(client: InquiringClient): Promise<boolean> {
-  return (await client.discover()).endpoints.introspectionEndpoint !== null;
+/** A provider whose metadata cannot be had is left to `refresh`, which has its own patience with it. */
+async function introspectionOf(client: InquiringClient | undefined): Promise<boolean> {
+  if (client === undefined) return false;
+  try {
+    return (await client.discover()).endpoints.introspectionEndpoint !== null;
+  } catch (error) {
+    if (isPosternError(error)) return false;
+    throw error;
+  }
 }
 
 function verdictOfIntrospection({ kind }: Exclude<IntrospectOutcome, { kind: 'failed' }>) {
