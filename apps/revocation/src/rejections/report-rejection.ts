@@ -53,7 +53,7 @@ interface Told {
  * Answers `tokens.rejected`: a platform says that the provider's API refused a token that it leased.
  *
  * Its word proves nothing about a grant, and is taken for its own connections alone: so it need not prove the lease,
- * whose id is kept as evidence beside what ACCESS holds (docs/adr/0021).
+ * whose id is kept as evidence beside what ACCESS holds (docs/adr/0025).
  */
 @Injectable()
 export class ReportRejection {

@@ -19,7 +19,7 @@ const recipientName = 'revocation';
  * Gives one token of a suspected credential to `revocation`, which asks the provider whether it lives.
  *
  * The suspicion must stand in the log, signed, and the release is recorded like a lease before anything leaves: whoever
- * holds `revocation`'s keys cannot fetch tokens in silence (docs/adr/0021).
+ * holds `revocation`'s keys cannot fetch tokens in silence (docs/adr/0025).
  */
 @Injectable()
 export class ReleaseSuspectedToken {
