@@ -11,7 +11,7 @@
 import { readFileSync } from 'node:fs';
 
 import { accessToken, makeConnections } from './lease/bulk.mjs';
-import { startPart } from './lease/process.mjs';
+import { profiling, startPart } from './lease/process.mjs';
 import { closeWorld, linkOf, openWorld, platformToken, restartNats, startApp, stopApp } from './lease/world.mjs';
 import { median, round } from './median.mjs';
 
@@ -43,7 +43,7 @@ export async function run(tell) {
 async function benchBus(world, { load, echo, route }, tell) {
   const { ids, fresh, customer } = world;
   const { tenantId, platformId, agentId } = customer;
-  const vault = await startApp(world, 'vault', { execArgv: profiling() });
+  const vault = await startApp(world, 'vault', { execArgv: profiling('vault') });
   const leases = `tokens.lease.${tenantId}.${platformId}`;
   // An operation that platforms may ask by the same import, and that nobody else answers here.
   const echoes = `connections.show.${tenantId}.${platformId}`;
@@ -170,12 +170,6 @@ function cpuUs(pid) {
 function rssMiB(pid) {
   const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   return Number(kibibytes) / 1_024;
-}
-
-/** `POSTERN_BENCH_PROFILE=DIR` leaves a CPU profile of the vault or the gateway there. */
-function profiling(app = 'vault') {
-  const folder = process.env.POSTERN_BENCH_PROFILE;
-  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${app}.cpuprofile`];
 }
 
 function reportOf({ requestBytes, replyBytes, c1, c64, c256, recipients, cold, http }, memory, keyring) {

@@ -13,14 +13,21 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { administratorToken, newId, operations, streams, subjects } from '@postern/contracts';
-import { sealJwe } from '@postern/crypto';
-import { createRegistration, registrationEvolver, storeRegistrationSecret } from '@postern/domain';
 import { callOperation, JetStreamEventLog, publishMessage } from '@postern/nats';
 import { startNatsServer } from '@postern/servers';
 
 import { makeConnections } from './lease/bulk.mjs';
-import { startPart } from './lease/process.mjs';
-import { busOf, closeWorld, linkOf, openWorld, repositoryOf, restartNats, startApp, stopApp } from './lease/world.mjs';
+import { cpuMsOf, profiling, startPart } from './lease/process.mjs';
+import {
+  busOf,
+  closeWorld,
+  linkOf,
+  openWorld,
+  registerClient,
+  restartNats,
+  startApp,
+  stopApp,
+} from './lease/world.mjs';
 import { median, round } from './median.mjs';
 import { commitIn, drainScheduler, planOf, scheduleAll } from './refresh/pending.mjs';
 
@@ -47,7 +54,12 @@ export async function run(tell) {
   try {
     const { issuer } = await parts.provider.ask({ kind: 'listen' });
     const vault = await startApp(world, 'vault', { execArgv: profiling('vault') });
-    await registerClient(world, issuer);
+    await registerClient(world, {
+      kind: 'client_secret',
+      secretText: 'the secret of the client',
+      ...{ providerId: 'openid-connect', clientId: 'bench', tokenEndpointAuthMethod: 'client_secret_basic' },
+      ...{ parameters: { issuer }, scopes: ['contacts.read'] },
+    });
     const measured = {
       single_flight: () => benchSingleFlight(world, parts, tell),
       throughput: () => benchThroughput(world, { ...parts, issuer, vault }, tell),
@@ -62,44 +74,6 @@ export async function run(tell) {
     for (const part of Object.values(parts)) part.end();
     await closeWorld(world);
   }
-}
-
-/** Our client at the provider, with its secret in the vault. */
-async function registerClient(world, issuer) {
-  const { tenantId, registrationId } = world.customer;
-  const bus = await busOf(world, 'administrator');
-  const repository = repositoryOf(world, {
-    bus,
-    identity: 'administrator',
-    stream: 'admin',
-    evolver: registrationEvolver,
-  });
-  const decide = async (decided) =>
-    await repository.execute({ tenantId, id: registrationId }, decided, {
-      actor: { type: 'administrator' },
-      correlationId: newId('correlation'),
-    });
-  const client = { clientId: 'bench', tokenEndpointAuthMethod: 'client_secret_basic', parameters: { issuer } };
-  const data = { ...client, providerId: 'openid-connect', displayName: 'Bench', scopes: ['contacts.read'] };
-  await decide((state) => createRegistration(data, state));
-  const sealed = sealJwe({
-    recipient: world.trust.recipients.vault,
-    plaintext: Buffer.from('the secret of the client'),
-    protectedHeader: { cty: 'text/plain', reg: registrationId },
-  });
-  const stored = await callOperation(
-    bus,
-    operations.storeClientSecret,
-    { tenantId, platformId: administratorToken, app: 'administrator' },
-    { tenant_id: tenantId, registration_id: registrationId, sealed_secret: sealed },
-  );
-  await decide((state, { nowMs }) =>
-    storeRegistrationSecret(
-      { kind: 'client_secret', secretVersion: stored.secret_version, publicJwk: null, overlapMs: 0, nowMs },
-      state,
-    ),
-  );
-  await bus.close();
 }
 
 async function benchSingleFlight(world, { provider }, tell) {
@@ -290,23 +264,8 @@ async function until(holds) {
   while (!(await holds())) await delay(250);
 }
 
-/** Time on a processor, whoever else wants the machine. */
-function cpuMsOf(pids) {
-  const msOf = (pid) => {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * 10;
-  };
-  return Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, msOf(pid)]));
-}
-
 function rssMiB(pid) {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024;
-}
-
-/** `POSTERN_BENCH_PROFILE=DIR` leaves a CPU profile of a service there. */
-function profiling(app) {
-  const folder = process.env.POSTERN_BENCH_PROFILE;
-  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${app}.cpuprofile`];
 }
 
 function reportOf({ single_flight: flight, throughput, lag, pending }) {

@@ -10,6 +10,7 @@ const benchmarks = {
   log: () => import('./log.mjs'),
   lease: () => import('./lease.mjs'),
   refresh: () => import('./refresh.mjs'),
+  revocation: () => import('./revocation.mjs'),
 };
 
 const [name = 'log'] = process.argv.slice(2);

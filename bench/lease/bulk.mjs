@@ -17,14 +17,22 @@ export const accessToken = 'a'.repeat(128);
 
 /**
  * Connections that can be leased, each authorized by one commit. `livesMs(index)` says for how long the access token of
- * one still lives; `refreshTokenOf(id)` gives it a refresh token that can be spent.
+ * one still lives; `refreshTokenOf(id)` gives it a refresh token that can be spent; `accountKeysOf(index)` says by which digests
+ * its account is known, and `agoMs` how long ago each was authorized.
  *
  * @returns their ids.
  */
 export async function makeConnections(
   world,
   count,
-  { providerId = 'acme', livesMs = () => lifeMs, refreshTokenOf, tell = () => undefined } = {},
+  {
+    providerId = 'acme',
+    livesMs = () => lifeMs,
+    refreshTokenOf,
+    accountKeysOf,
+    agoMs = 0,
+    tell = () => undefined,
+  } = {},
 ) {
   const bus = await busOf(world, 'authorization');
   const database = new pg.Client({ connectionString: world.ownerUrl });
@@ -34,7 +42,10 @@ export async function makeConnections(
     const lives = new Map();
     const lifeAt = (index) => {
       const forMs = livesMs(index);
-      if (!lives.has(forMs)) lives.set(forMs, lifeOf(world, providerId, forMs));
+      if (accountKeysOf !== undefined) {
+        return lifeOf(world, { providerId, forMs, agoMs, accountKeys: accountKeysOf(index) });
+      }
+      if (!lives.has(forMs)) lives.set(forMs, lifeOf(world, { providerId, forMs, agoMs }));
       return lives.get(forMs);
     };
     while (ids.length < count) {
@@ -56,9 +67,9 @@ export async function makeConnections(
   }
 }
 
-/** The events of one authorization and the state after them; connections differ in their ids alone. */
-function lifeOf({ customer: { tenantId, platformId, registrationId } }, providerId, forMs) {
-  const atMs = Date.now();
+/** The events of one authorization and the state after them; connections differ in their ids, and maybe their accounts. */
+function lifeOf({ customer: { tenantId, platformId, registrationId } }, { providerId, forMs, agoMs, accountKeys }) {
+  const atMs = Date.now() - agoMs;
   const aggregateId = newId('connection');
   const sessionId = newId('session');
   const endUserDigest = 'd'.repeat(43);
@@ -90,6 +101,7 @@ function lifeOf({ customer: { tenantId, platformId, registrationId } }, provider
           accessTokenExpiresAtMs: atMs + forMs,
           hasRefreshToken: true,
           accountDigest: endUserDigest,
+          ...(accountKeys === undefined ? {} : { accountKeys }),
           nowMs: atMs,
         },
         state,

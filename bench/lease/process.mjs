@@ -1,5 +1,6 @@
 /** A part of a benchmark in a process of its own, asked over IPC. */
 import { fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** Starts one of the files beside this one. @returns `ask(job)`, which resolves with the answer, and `end()`. */
@@ -41,4 +42,19 @@ export function serveJobs(handle) {
       }
     });
   });
+}
+
+/** Time on a processor, whoever else wants the machine. */
+export function cpuMsOf(pids) {
+  const msOf = (pid) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  };
+  return Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, msOf(pid)]));
+}
+
+/** `POSTERN_BENCH_PROFILE=DIR` leaves a CPU profile of a service there. */
+export function profiling(app) {
+  const folder = process.env.POSTERN_BENCH_PROFILE;
+  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${app}.cpuprofile`];
 }

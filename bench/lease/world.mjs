@@ -1,15 +1,18 @@
 /** A nats-server, a PostgreSQL, keys, one customer, and services as `postern serve APP` starts them. */
 import { fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { revocationGrants, revocationMigrations, revocationSchema } from '@postern/app-revocation';
 import { vaultGrants, vaultMigrations, vaultSchema } from '@postern/app-vault';
-import { identityNames, newId } from '@postern/contracts';
-import { generateSealingKey, generateSigningKey } from '@postern/crypto';
+import { administratorToken, identityNames, newId, operations } from '@postern/contracts';
+import { generateSealingKey, generateSigningKey, sealJwe } from '@postern/crypto';
 import * as domain from '@postern/domain';
 import { CommitReader, commitSigner, commitVerifier, Repository } from '@postern/event-log';
 import {
+  callOperation,
   connectBus,
   createOperator,
   identityCreds,
@@ -25,7 +28,11 @@ import { openKeyring } from './keyring.mjs';
 
 const command = fileURLToPath(new URL('../../apps/cli/dist/main.js', import.meta.url));
 const publicUrl = 'http://127.0.0.1:7420';
-const servicePassword = 'the-password-of-the-vault-in-benchmarks';
+const servicePassword = 'the-password-of-services-in-benchmarks';
+const tables = {
+  vault: { schema: vaultSchema, migrations: vaultMigrations, grants: vaultGrants },
+  revocation: { schema: revocationSchema, migrations: revocationMigrations, grants: revocationGrants },
+};
 
 /** @param keyring `local`, or `transit`: the launcher's HashiCorp Vault. */
 export async function openWorld({ keyring: kind = 'local' } = {}) {
@@ -75,19 +82,12 @@ async function prepare(world) {
   await provisioner.close();
   await postgres.createDatabase('bench');
   world.ownerUrl = postgres.urlOf('bench');
-  const role = { serviceRole: 'vault_bench', servicePassword };
-  await migrateDatabase({
-    ownerUrl: world.ownerUrl,
-    schema: vaultSchema,
-    migrations: vaultMigrations,
-    grants: vaultGrants,
-    ...role,
-  });
-  const login = { username: role.serviceRole, password: servicePassword };
-  secret(join(folder, 'database-url'), Object.assign(new URL(world.ownerUrl), login).href);
   secret(join(folder, 'token'), 'a key of the gateway for its tokens, in benchmarks only');
   writeFileSync(join(folder, 'trust.json'), JSON.stringify(world.trust));
-  for (const app of ['vault', 'gateway', 'refresh']) await writeKeys(world, app);
+  world.digestKey = randomBytes(32);
+  secret(join(folder, 'digest-key'), world.digestKey.toString('base64url'));
+  for (const app of ['vault', 'gateway', 'refresh', 'revocation']) await writeKeys(world, app);
+  for (const app of Object.keys(tables)) await makeTables(world, app);
   world.customer = await makeCustomer(world);
   await world.keyring.ensureTenantKey(world.customer.tenantId);
 }
@@ -97,6 +97,13 @@ async function writeKeys({ folder, operator, keys }, app) {
   secret(join(folder, app, 'creds'), await identityCreds(operator, app));
   secret(join(folder, app, 'signing.json'), JSON.stringify(keys[app].signing.privateJwk));
   secret(join(folder, app, 'sealing.json'), JSON.stringify(keys[app].sealing.privateJwk));
+}
+
+async function makeTables({ folder, ownerUrl }, app) {
+  const serviceRole = `${app}_bench`;
+  await migrateDatabase({ ownerUrl, ...tables[app], serviceRole, servicePassword });
+  const login = { username: serviceRole, password: servicePassword };
+  secret(join(folder, app, 'database-url'), Object.assign(new URL(ownerUrl), login).href);
 }
 
 export async function busOf({ nats, operator }, identity) {
@@ -141,6 +148,39 @@ export function repositoryOf({ keys, trust }, { bus, identity, stream, evolver }
   });
 }
 
+/**
+ * The customer's client at a provider, with one secret in the vault, which must be running.
+ *
+ * @param kind `client_secret` or `webhook_secret`
+ */
+export async function registerClient(world, { kind, secretText, ...data }) {
+  const { tenantId, registrationId } = world.customer;
+  const bus = await busOf(world, 'administrator');
+  const by = { bus, identity: 'administrator', stream: 'admin', evolver: domain.registrationEvolver };
+  const repository = repositoryOf(world, by);
+  const decide = async (decided) =>
+    await repository.execute({ tenantId, id: registrationId }, decided, {
+      actor: { type: 'administrator' },
+      correlationId: newId('correlation'),
+    });
+  await decide((state) => domain.createRegistration({ displayName: 'Bench', parameters: {}, ...data }, state));
+  const sealed = sealJwe({
+    recipient: world.trust.recipients.vault,
+    plaintext: Buffer.from(secretText),
+    protectedHeader: { cty: 'text/plain', reg: registrationId },
+  });
+  const { secret_version: secretVersion } = await callOperation(
+    bus,
+    kind === 'client_secret' ? operations.storeClientSecret : operations.storeWebhookSecret,
+    { tenantId, platformId: administratorToken, app: 'administrator' },
+    { tenant_id: tenantId, registration_id: registrationId, sealed_secret: sealed },
+  );
+  await decide((state, { nowMs }) =>
+    domain.storeRegistrationSecret({ kind, secretVersion, publicJwk: null, overlapMs: 0, nowMs }, state),
+  );
+  await bus.close();
+}
+
 /** Starts an app and waits until it is ready. @returns its process, its HTTP port, how long the start took. */
 export async function startApp(world, app, { env = {}, execArgv = [] } = {}) {
   const since = performance.now();
@@ -168,9 +208,13 @@ export async function stopApp(world, service) {
 
 function environmentOf({ folder, nats, keyring }, app) {
   const own = {
-    vault: { POSTERN_DATABASE_URL_FILE: join(folder, 'database-url'), ...keyring.environment },
+    vault: { POSTERN_DATABASE_URL_FILE: join(folder, 'vault', 'database-url'), ...keyring.environment },
     gateway: { POSTERN_TOKEN_KEY_FILE: join(folder, 'token') },
     refresh: { POSTERN_ALLOW_LOOPBACK_PROVIDERS: 'true', POSTERN_PROVIDER_CALLS_PER_SECOND: '10000' },
+    revocation: {
+      POSTERN_DATABASE_URL_FILE: join(folder, 'revocation', 'database-url'),
+      POSTERN_DIGEST_KEY_FILE: join(folder, 'digest-key'),
+    },
   };
   return {
     PATH: process.env.PATH,
