@@ -50,12 +50,16 @@ export const revocationLimits = Object.freeze({
   databaseConnectionsMax: 8,
   /** How many connections are written to the index at a time. */
   indexBatchMax: 500,
+  /** How many connections of one signal are looked up at a time. */
+  indexPageMax: 500,
+  /** How far the log may have gone on without a word for the index, before that is written down. */
+  indexUnkeptMax: 1_000,
   indexRetryMs: secondMs,
   /** How long a signal waits for the index to have read the log. */
   indexWaitMs: 5 * secondMs,
   signalConcurrencyMax: 32,
   /** How many connections of one signal are decided at a time. */
-  signalFanOutMax: 16,
+  signalFanOutMax: 64,
   /** A signal that nobody matches comes back, since somebody may be authorizing just now, until nobody can be. */
   unmatchedRetryDelayMsMin: 2 * secondMs,
   unmatchedRetryDelayMsMax: 60 * secondMs,

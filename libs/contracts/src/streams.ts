@@ -152,7 +152,8 @@ export const consumers = Object.freeze({
     stream: 'SIGNALS',
     name: 'revocation-signals',
     filterSubject: 'signal.>',
-    ackWaitMs: 60_000,
+    /** After a crash nobody weighs what was being weighed for so long; whoever lives asks for more time. */
+    ackWaitMs: 10_000,
     /** What waits for a connection to appear counts here. */
     maxAckPending: 65_536,
     maxDeliver: -1,

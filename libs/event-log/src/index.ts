@@ -43,6 +43,7 @@ export {
   type CommitVerifier,
   type CommitVerifierOptions,
 } from './signing.ts';
+export { SharedReads } from './shared-reads.ts';
 export { subjectMatches } from './subject-filter.ts';
 export { Follower, type FollowerCounters, type FollowerOptions, type FollowFrom } from './follower.ts';
 export { DirectoryFollower, StateView, type DirectoryFollowerOptions, type StateViewOptions } from './state-view.ts';

@@ -4,22 +4,27 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PosternError, subjects } from '@postern/contracts';
 import type { Connection } from '@postern/domain';
 import { connectionEvolver } from '@postern/domain';
-import { CommitReader, Follower, type LogEntry, type StoredMessage } from '@postern/event-log';
+import { CommitReader, Follower, SharedReads, type LogEntry, type StoredMessage } from '@postern/event-log';
 import { Clock, EventLogs, Logger, Metrics, type OnServiceReady } from '@postern/service';
 
 import { Connections } from '../connections.ts';
 import { revocationLimits } from '../revocation-limits.ts';
-import { accountFactOf, AccountRows, type AccountFact, type AccountMatch } from './account-rows.ts';
+import { accountFactOf, AccountRows, type AccountFact, type AccountMatch, type AccountQuery } from './account-rows.ts';
 
-const { indexBatchMax, indexRetryMs, indexWaitMs } = revocationLimits;
+const { indexBatchMax, indexRetryMs, indexWaitMs, indexPageMax, indexUnkeptMax } = revocationLimits;
 
 /** Only these change what the index holds. */
-const telling: ReadonlySet<string> = new Set([
+const tellingEvents: ReadonlySet<string> = new Set([
   'ConnectionAuthorized',
   'ConnectionReauthorized',
   'DeletionRequested',
   'EpochOpened',
 ]);
+
+const tells = ({ events }: LogEntry['commit']): boolean => events.some(({ type }) => tellingEvents.has(type));
+
+/** Whom a signal names: the registration that it speaks for, and the digests of the accounts. */
+export type Named = Pick<AccountQuery, 'registration' | 'digests'>;
 
 /**
  * Finds the connections of an account that a signal names, by keyed digests.
@@ -27,12 +32,21 @@ const telling: ReadonlySet<string> = new Set([
  * Filled from the log and from nothing else: it remembers how far it has read beside what it has written, so that a
  * database which is lost, or restored from last week's copy, goes on from where that copy stood. Without any such place
  * the last message of every connection is read, since each carries the whole state.
+ *
+ * A follower tells when there is something to write. What it shows in between, which is nearly everything, changes no row:
+ * then the index stands where the follower does, and nothing is read or written.
  */
 @Injectable()
 export class AccountIndex implements OnServiceReady, OnApplicationShutdown {
-  readonly #waker: Follower;
+  readonly #follower: Follower;
+  readonly #heads = new SharedReads<number>();
   readonly #stopping = new AbortController();
+  /** Up to here the log was read and written down. */
   #position = -1;
+  /** The last message that the follower has shown and that changes rows, as far as it can tell. */
+  #tellingPosition = 0;
+  /** Whether the log was read to its end since the follower began, or lost its place: beyond there it shows everything. */
+  #joins = false;
   #wake = Promise.withResolvers<void>();
   #read = Promise.withResolvers<void>();
   #running: Promise<void> | undefined;
@@ -46,57 +60,93 @@ export class AccountIndex implements OnServiceReady, OnApplicationShutdown {
     private readonly logger: Logger,
     metrics: Metrics,
   ) {
-    const wake = () => this.#wake.resolve();
-    this.#waker = new Follower({
+    const telling = (position: number) => {
+      this.#tellingPosition = position;
+      this.#wake.resolve();
+    };
+    this.#follower = new Follower({
       log: logs.connections,
       reader,
       filter: subjects.allConnections,
       from: 'end',
-      onEntry: wake,
-      onProblem: wake,
-      onReset: wake,
+      onEntry: ({ commit, position }) => {
+        if (tells(commit)) telling(position);
+        else if (position - this.#position > indexUnkeptMax) this.#wake.resolve();
+      },
+      onProblem: ({ position }) => telling(position),
+      onReset: () => {
+        this.#joins = false;
+        this.#wake.resolve();
+      },
     });
     metrics.gauge('postern_account_index_position', 'How far the log was read for the index of accounts', () =>
-      Math.max(0, this.#position),
+      Math.max(0, this.#standsAt()),
     );
   }
 
   /**
-   * Every connection of a registration under one of these digests, after all that stood in the log when it was asked.
+   * Every connection under one of these digests, some at a time: those at once that are known by now, and then what else
+   * stood in the log when it was asked. Most signals name nobody who was authorized a moment ago, and wait for nothing.
    *
    * @throws {PosternError} `signal.index_unavailable` when the database or the log cannot be reached in time
    */
-  async find(
-    registration: { readonly tenantId: string; readonly registrationId: string },
-    digests: readonly string[],
-  ): Promise<AccountMatch[]> {
-    await this.#readUntil(await this.logs.connections.head(subjects.allConnections));
-    return await this.rows.find(registration, digests);
+  async *find(named: Named): AsyncGenerator<AccountMatch[], void> {
+    const known = this.#standsAt();
+    const until = this.#headNow();
+    until.catch(() => undefined);
+    if (known >= 0) yield* this.#pages(named, { after: -1, until: known });
+    await this.#readUntil(await until);
+    const now = this.#standsAt();
+    if (this.#tellsBetween(known, now)) yield* this.#pages(named, { after: known, until: now });
   }
 
   async onServiceReady(): Promise<void> {
-    await this.#waker.start();
+    await this.#follower.start();
     this.#running = this.#run();
   }
 
   async onApplicationShutdown(): Promise<void> {
     this.#stopping.abort();
     this.#wake.resolve();
-    await this.#waker.stop();
+    await this.#follower.stop();
     await this.#running;
+  }
+
+  async *#pages(named: Named, written: AccountQuery['written']): AsyncGenerator<AccountMatch[], void> {
+    for (let afterId = '', more = true; more;) {
+      const page = await this.rows.find({ ...named, written, afterId, limit: indexPageMax });
+      if (page.length > 0) yield page;
+      more = page.length === indexPageMax;
+      afterId = page.at(-1)?.connectionId ?? afterId;
+    }
+  }
+
+  /** Where the log ends, asked after this was: all who ask meanwhile share one answer. */
+  async #headNow(): Promise<number> {
+    return await this.#heads.afresh('head', async () => await this.logs.connections.head(subjects.allConnections));
+  }
+
+  /** All that the log says up to here about accounts stands in the rows. */
+  #standsAt(): number {
+    const followed = this.#follower.position;
+    return this.#joins && this.#tellingPosition <= this.#position ? Math.max(followed, this.#position) : this.#position;
+  }
+
+  /** Whether a row may have changed by what stands in between. */
+  #tellsBetween(after: number, until: number): boolean {
+    return after < 0 || this.#tellingPosition > after || until > this.#follower.position || !this.#joins;
   }
 
   async #readUntil(position: number): Promise<void> {
     const deadlineMs = this.clock.monotonicMs() + indexWaitMs;
-    while (this.#position < position) {
-      this.#wake.resolve();
+    while (this.#standsAt() < position) {
       const leftMs = deadlineMs - this.clock.monotonicMs();
       if (leftMs <= 0) throw new PosternError('signal.index_unavailable', 'The index has not read the log so far.');
       const timer = new AbortController();
-      await Promise.race([
-        this.#read.promise,
-        delay(leftMs, undefined, { signal: timer.signal }).catch(() => undefined),
-      ]);
+      const waits = [this.#read.promise, delay(leftMs, undefined, { signal: timer.signal }).catch(() => undefined)];
+      if (this.#follower.position >= position) this.#wake.resolve();
+      else waits.push(this.#follower.waitForPosition(position, { timeoutMs: leftMs }).catch(() => undefined));
+      await Promise.race(waits);
       timer.abort();
     }
   }
@@ -106,7 +156,9 @@ export class AccountIndex implements OnServiceReady, OnApplicationShutdown {
     while (!this.#stopping.signal.aborted) {
       this.#wake = Promise.withResolvers<void>();
       try {
-        await this.#readOn();
+        const followed = this.#standsAt();
+        if (followed > this.#position) await this.#reached(followed);
+        else await this.#readOn();
         await this.#wake.promise;
       } catch (error) {
         this.logger.warn('the index of accounts waits', { err: error });
@@ -117,6 +169,7 @@ export class AccountIndex implements OnServiceReady, OnApplicationShutdown {
 
   /** From where the database stands, which another instance may have moved on, to the end of the log. */
   async #readOn(): Promise<void> {
+    const resets = this.#follower.counters.resets;
     const known = await this.rows.readUntil();
     const isNew = known === null;
     const from = isNew ? { lastPerSubject: true } : { fromPosition: known + 1 };
@@ -134,6 +187,7 @@ export class AccountIndex implements OnServiceReady, OnApplicationShutdown {
       if (this.#stopping.signal.aborted) return;
     }
     await this.rows.put(batch);
+    this.#joins = resets === this.#follower.counters.resets;
     await this.#reached(position);
   }
 
@@ -157,7 +211,7 @@ export class AccountIndex implements OnServiceReady, OnApplicationShutdown {
   }
 
   async #factOf({ commit, position }: LogEntry, isState: boolean): Promise<AccountFact | undefined> {
-    if (!isState && !commit.events.some(({ type }) => telling.has(type))) return undefined;
+    if (!isState && !tells(commit)) return undefined;
     if (commit.stateVersion === connectionEvolver.stateVersion)
       return accountFactOf(commit.state as Connection, position);
     const { state } = await this.connections.load({ tenantId: commit.tenantId, id: commit.aggregateId });

@@ -11,6 +11,17 @@ export interface AccountMatch {
   readonly accountKey: string;
 }
 
+/** Which connections are looked for. */
+export interface AccountQuery {
+  readonly registration: { readonly tenantId: string; readonly registrationId: string };
+  readonly digests: readonly string[];
+  /** By commits between these positions of the log. */
+  readonly written: { readonly after: number; readonly until: number };
+  /** Beyond this one; empty at first. */
+  readonly afterId: string;
+  readonly limit: number;
+}
+
 /** What one connection's state says of its account. */
 export interface AccountFact {
   readonly tenantId: string;
@@ -41,6 +52,13 @@ function accountKeysOf({ accountDigest, accountKeys }: Credential): Record<strin
 const account = `${revocationSchema}.account`;
 const reading = `${revocationSchema}.log_reading`;
 const readingName = 'accounts';
+const findQuery = {
+  name: 'accounts_found',
+  text: `select distinct on (connection_id) connection_id as "connectionId", account_key as "accountKey" from ${account}
+    where tenant_id = $1 and registration_id = $2 and digest = any ($3::text[]) and position > $4 and position <= $5
+      and connection_id > $6
+    order by connection_id, account_key limit $7`,
+};
 
 /** The rows of the index of accounts. Whatever is written twice, or late, leaves what the newest commit says. */
 @Injectable()
@@ -75,21 +93,17 @@ export class AccountRows {
     );
   }
 
-  /** Every connection of a registration under one of these digests. @throws {PosternError} `signal.index_unavailable` */
-  async find(
-    { tenantId, registrationId }: { readonly tenantId: string; readonly registrationId: string },
-    digests: readonly string[],
-  ): Promise<AccountMatch[]> {
+  /**
+   * Connections of a registration under one of these digests, some at a time in the order of their ids.
+   *
+   * @throws {PosternError} `signal.index_unavailable`
+   */
+  async find({ registration, digests, written, afterId, limit }: AccountQuery): Promise<AccountMatch[]> {
     if (digests.length === 0) return [];
-    const marks = digests.map(() => '?').join(', ');
-    const rows = await this.#database.inTenant(tenantId, (em) =>
-      em.execute<{ connection_id: string; account_key: string }[]>(
-        `select distinct on (connection_id) connection_id, account_key from ${account}
-          where tenant_id = ? and registration_id = ? and digest in (${marks}) order by connection_id, account_key`,
-        [tenantId, registrationId, ...digests],
-      ),
-    );
-    return rows.map(({ connection_id: connectionId, account_key: accountKey }) => ({ connectionId, accountKey }));
+    const { tenantId, registrationId } = registration;
+    const values = [tenantId, registrationId, digests, written.after, written.until, afterId, limit];
+    const rows = await this.#database.readInTenant(tenantId, { ...findQuery, values });
+    return rows.map((row) => row as unknown as AccountMatch);
   }
 
   async #put(tenantId: string, facts: readonly AccountFact[]): Promise<void> {

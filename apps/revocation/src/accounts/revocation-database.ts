@@ -1,6 +1,6 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { openDatabase, type Database } from '@postern/persistence';
+import { openDatabase, type Database, type Row, type TenantQuery } from '@postern/persistence';
 
 import { RevocationConfig } from '../revocation-config.ts';
 import { revocationLimits } from '../revocation-limits.ts';
@@ -30,6 +30,12 @@ export class RevocationDatabase implements OnApplicationShutdown {
   async inTenant<T>(tenantId: string, work: (em: EntityManager) => Promise<T>): Promise<T> {
     await this.#checked();
     return await this.#database.inTenant(tenantId, work);
+  }
+
+  /** In one round trip. @throws {PosternError} as `inTenant` */
+  async readInTenant(tenantId: string, query: TenantQuery): Promise<Row[]> {
+    await this.#checked();
+    return await this.#database.readInTenant(tenantId, query);
   }
 
   /** @throws {PosternError} as `inTenant` */

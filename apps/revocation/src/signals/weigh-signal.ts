@@ -8,6 +8,7 @@ import { AccountIndex } from '../accounts/account-index.ts';
 import { Connections } from '../connections.ts';
 import { AskProvider, type Asked } from '../inquiry/ask-provider.ts';
 import { revocationLimits } from '../revocation-limits.ts';
+import { eachOf } from './each-of.ts';
 import { ReadSignal, type ReadSignalResult } from './read-signal.ts';
 import type { Weighed } from './weighed-signals.ts';
 
@@ -50,20 +51,21 @@ export class WeighSignal {
     const said = await this.reading.read(signal);
     if (said === undefined) return { outcome: 'unreadable', matched: 0, revoked: 0, suspected: 0 };
     if (said.means === 'stream_verified') return { outcome: 'recorded', matched: 0, revoked: 0, suspected: 0 };
-    const matches = await this.index.find(signal, said.digests);
-    const decided: Decided[] = [];
-    for (let at = 0; at < matches.length; at += revocationLimits.signalFanOutMax) {
-      const some = matches.slice(at, at + revocationLimits.signalFanOutMax);
-      decided.push(...(await Promise.all(some.map((match) => this.#decide(stored, said, match)))));
+    const fates = new Map<Fate, number>();
+    let againAfterMs: number | undefined;
+    for await (const matches of this.index.find({ registration: signal, digests: said.digests })) {
+      await eachOf(matches, revocationLimits.signalFanOutMax, async (match) => {
+        const decided = await this.#decide(stored, said, match);
+        fates.set(decided.fate, (fates.get(decided.fate) ?? 0) + 1);
+        if (decided.againAfterMs !== undefined) againAfterMs = Math.max(againAfterMs ?? 0, decided.againAfterMs);
+      });
     }
-    const fates = decided.map(({ fate }) => fate);
-    const waits = decided.flatMap(({ againAfterMs }) => (againAfterMs === undefined ? [] : [againAfterMs]));
     return {
-      outcome: byStrength.find((fate) => fates.includes(fate)) ?? 'unmatched',
-      matched: fates.length,
-      revoked: fates.filter((fate) => fate === 'revoked').length,
-      suspected: fates.filter((fate) => fate === 'suspected').length,
-      ...(waits.length > 0 && { againAfterMs: Math.max(...waits) }),
+      outcome: byStrength.find((fate) => fates.has(fate)) ?? 'unmatched',
+      matched: [...fates.values()].reduce((sum, count) => sum + count, 0),
+      revoked: fates.get('revoked') ?? 0,
+      suspected: fates.get('suspected') ?? 0,
+      ...(againAfterMs !== undefined && { againAfterMs }),
     };
   }
 
