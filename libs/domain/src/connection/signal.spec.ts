@@ -1,4 +1,5 @@
 import { CarriedConnection, limits, signalMeanings, type SignalEvidence } from '@postern/contracts';
+import fc from 'fast-check';
 
 import {
   connected,
@@ -103,6 +104,22 @@ describe('a proof', () => {
       .when(decideOnSignal, ended({ occurredAtMs: null }))
       .then([the.suspected({ evidence: signalEvidence({ occurredAtMs: null }) })]);
   });
+});
+
+test('what came before the session that brought the authorization is worth nothing for it, whatever it says', () => {
+  const signal = fc.record({
+    means: fc.constantFrom(...signalMeanings),
+    occurredAtMs: fc.option(fc.integer({ min: 0, max: authorizedAtMs + 24 * 3_600 * secondMs })),
+    beforeMs: fc.integer({ min: 1, max: 24 * 3_600 * secondMs }),
+  });
+  fc.assert(
+    fc.property(signal, ({ means, occurredAtMs, beforeMs }) => {
+      const receivedAtMs = authorizedAtMs - limits.sessionTtlMs - beforeMs;
+      const command = { means, evidence: signalEvidence({ occurredAtMs, receivedAtMs }) };
+      expect(['outdated', 'recorded']).toContain(weightOf(command, stateOf(connected)));
+      given(connected).when(decideOnSignal, command).thenNothing();
+    }),
+  );
 });
 
 test('whom a signal ended or made suspected remembers it', () => {

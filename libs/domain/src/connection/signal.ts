@@ -36,7 +36,8 @@ const clockDoubtMs = limits.clockSkewMsMax + 1_000;
  * Proof is only what names the grant and whose time, vouched for by the sender, is after the authorization; what is
  * within the doubt of two clocks, or within the session that brought the authorization (recorded some time after the
  * provider gave it), is a hint, and so is a time of the future. A signal without a time that is vouched for may be an
- * old one again: it must not end a grant that was given since.
+ * old one again: it must not end a grant that was given since. What came before the session that brought the
+ * authorization is about an earlier one, so that a signal which named nobody needs not be kept in mind for longer.
  */
 export function weightOf({ means, evidence }: DecideOnSignal, state: Connection): SignalWeight {
   const { credential, authorization } = state;
@@ -44,8 +45,10 @@ export function weightOf({ means, evidence }: DecideOnSignal, state: Connection)
   const isOver = authorization === 'revoked' || authorization === 'deleted' || authorization === 'moved';
   if (isOver || credential === null) return 'moot';
   const { occurredAtMs, receivedAtMs } = evidence;
+  // Whatever it says of its time, it happened before it came.
+  const latestMs = Math.min(occurredAtMs ?? receivedAtMs, receivedAtMs);
+  if (latestMs < credential.authorizedAtMs - limits.sessionTtlMs) return 'outdated';
   if (occurredAtMs === null) return 'hint';
-  if (occurredAtMs < credential.authorizedAtMs - limits.sessionTtlMs) return 'outdated';
   const isVouchedFor = occurredAtMs <= receivedAtMs + clockDoubtMs;
   const isAfter = occurredAtMs > credential.authorizedAtMs + clockDoubtMs;
   return means === 'grant_ended' && isVouchedFor && isAfter ? 'proof' : 'hint';
