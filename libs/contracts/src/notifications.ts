@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { Actor } from './commit.ts';
 import { ConnectionId, TenantId } from './ids.ts';
 import { Scopes, Timestamp } from './wire.ts';
 
@@ -31,6 +32,21 @@ export const Notification = z.object({
   reauthorize_url: z.string().nullable(),
   /** With `connection.health_changed`: when refreshing is tried next; absent when it works again. */
   next_attempt_at: Timestamp.optional(),
+  /** With `connection.revoked`: who ended it and what was said, and the signal that proved it where one did. */
+  revocation: z
+    .object({
+      by: Actor.shape.type,
+      reason: z.string().nullable(),
+      signal: z
+        .object({
+          source: z.string(),
+          type: z.string(),
+          occurred_at: Timestamp.nullable(),
+          received_at: Timestamp,
+        })
+        .nullable(),
+    })
+    .optional(),
   /** With `scope.drift_detected`: what the connection may do now, and what changed. */
   scopes: z.object({ granted: Scopes, lost: Scopes, gained: Scopes }).optional(),
 });

@@ -54,7 +54,14 @@ function toldBy(...commits: (readonly ConnectionEvent[])[]): Notification[][] {
     const meta = { tenantId, aggregateId: connectionId, atMs, actor: { type: 'service' as const } };
     state = events.reduce((folded, one) => connectionEvolver.evolve(folded, one, meta), before);
     const at = new Date(atMs).toISOString();
-    const commit = { commitId: newId('commit'), tenantId, aggregateId: connectionId, at, events };
+    const commit = {
+      commitId: newId('commit'),
+      tenantId,
+      aggregateId: connectionId,
+      at,
+      actor: { type: 'platform' },
+      events,
+    };
     const entry = { commit, position: index + 1 } as unknown as LogEntry;
     return noticesOf({ entry, before, after: state, reauthorizeUrl: 'https://postern.example/connect/x' });
   });
@@ -142,4 +149,37 @@ test('every notification is one of the contract', () => {
   const all = toldBy(authorized, [failed], [refreshed(['read']), drifted], [rejected, required]).flat();
   expect(all.length).toBe(5);
   for (const notice of all) expect(Notification.parse(notice)).toEqual(notice);
+});
+
+describe('the end of a connection', () => {
+  const notice = (revoked: DataOf<'ConnectionRevoked'>) =>
+    toldBy(authorized, [event('ConnectionRevoked', revoked)])[1]?.map((one) => Notification.parse(one));
+
+  test('by a person is told once, with who asked, why, when, and where to authorize again', () => {
+    expect(notice({ cause: 'requested_by_platform', reason: 'the customer left', evidence: null })).toMatchObject([
+      {
+        ...{ type: 'connection.revoked', at: new Date(startMs + 1_000).toISOString(), health: 'revoked' },
+        ...{ cause: 'requested_by_platform', evidence: null, reauthorize_url: 'https://postern.example/connect/x' },
+        revocation: { by: 'platform', reason: 'the customer left', signal: null },
+      },
+    ]);
+  });
+
+  test('by a signal is told with its evidence, and without whom else it was about', () => {
+    const evidence = {
+      ...{ source: 'slack', type: 'tokens_revoked', deliveryId: 'Ev1', position: 7, matchedBy: 'team_bot' },
+      ...{ occurredAtMs: startMs, receivedAtMs: startMs + 500 },
+    };
+    const [told, ...more] = notice({ cause: 'revoked_at_provider', reason: null, evidence }) ?? [];
+    expect(more).toEqual([]);
+    expect(told).toMatchObject({ cause: 'revoked_at_provider', evidence: 'tokens_revoked' });
+    expect(told?.revocation).toEqual({
+      by: 'provider',
+      reason: null,
+      signal: {
+        ...{ source: 'slack', type: 'tokens_revoked' },
+        ...{ occurred_at: new Date(startMs).toISOString(), received_at: new Date(startMs + 500).toISOString() },
+      },
+    });
+  });
 });

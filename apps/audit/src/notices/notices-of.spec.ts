@@ -15,7 +15,13 @@ const connection = (credential: object, more: Partial<Connection> = {}): Connect
 const event = (type: ConnectionEvent['type'], data: object = {}) => ({ type, version: 1, data });
 
 function told(before: Connection, after: Connection, ...events: object[]) {
-  const commit = { commitId: newId('commit'), tenantId: newId('tenant'), aggregateId: newId('connection'), events };
+  const commit = {
+    commitId: newId('commit'),
+    tenantId: newId('tenant'),
+    aggregateId: newId('connection'),
+    actor: { type: 'service' },
+    events,
+  };
   const entry = { commit: { ...commit, at: new Date(nowMs).toISOString() } } as unknown as LogEntry;
   return noticesOf({ entry, before, after, reauthorizeUrl: 'https://postern.example/connect/x' });
 }

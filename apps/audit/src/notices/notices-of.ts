@@ -1,4 +1,4 @@
-import { timestampOf, type Notification, type NotificationType } from '@postern/contracts';
+import { SignalEvidence, timestampOf, type Notification, type NotificationType } from '@postern/contracts';
 import { labelOf, type Connection } from '@postern/domain';
 import type { LogEntry } from '@postern/event-log';
 
@@ -68,9 +68,9 @@ export function noticesOf({
     connection_id: commit.aggregateId,
     health: labelOf(after),
     cause: textOf(data['cause']),
-    evidence: textOf(data['evidence']),
+    evidence: textOf(data['evidence']) ?? signalIn(data)?.type ?? null,
     reauthorize_url: helpedByEndUser.has(type) ? reauthorizeUrl : null,
-    ...particulars(type, data, after),
+    ...particulars(type, data, { after, by: commit.actor.type }),
   }));
 }
 
@@ -95,14 +95,34 @@ function hasTurned(before: Connection, after: Connection): boolean {
 function particulars(
   type: NotificationType,
   data: Data,
-  { health, credential }: Connection,
-): Pick<Notification, 'next_attempt_at' | 'scopes'> {
+  {
+    after: { health, credential },
+    by,
+  }: { readonly after: Connection; readonly by: LogEntry['commit']['actor']['type'] },
+): Pick<Notification, 'next_attempt_at' | 'scopes' | 'revocation'> {
+  if (type === 'connection.revoked') {
+    const signal = toldSignal(data);
+    return { revocation: { by: signal === null ? by : 'provider', reason: textOf(data['reason']), signal } };
+  }
   if (type === 'connection.health_changed' && health.nextAttemptAtMs !== null) {
     return { next_attempt_at: timestampOf(health.nextAttemptAtMs) };
   }
   if (type !== 'scope.drift_detected') return {};
   const granted = credential?.grantedScopes ?? [];
   return { scopes: { granted, lost: textsOf(data['lostScopes']), gained: textsOf(data['gainedScopes']) } };
+}
+
+/** The signal that an event rests on. */
+function signalIn(data: Data): SignalEvidence | undefined {
+  return SignalEvidence.safeParse(data['evidence']).data;
+}
+
+function toldSignal(data: Data): NonNullable<Notification['revocation']>['signal'] {
+  const signal = signalIn(data);
+  if (signal === undefined) return null;
+  const { source, type, occurredAtMs, receivedAtMs } = signal;
+  const occurredAt = occurredAtMs === null ? null : timestampOf(occurredAtMs);
+  return { source, type, occurred_at: occurredAt, received_at: timestampOf(receivedAtMs) };
 }
 
 const textOf = (value: unknown): string | null => (typeof value === 'string' ? value : null);
