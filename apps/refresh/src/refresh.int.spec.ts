@@ -329,8 +329,10 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     await waitFor(() => acme.faults.held() === 1, { describe: 'the token call' });
     const before = acme.counts().revocations;
     await world.append('revocation', connectionId, revoked);
-    acme.faults.release();
+    // Whoever waits is told at once, however long the provider takes.
     expect(await refused).toMatchObject({ code: 'connection.revoked' });
+    expect(acme.faults.held()).toBe(1);
+    acme.faults.release();
     await waitFor(() => acme.counts().revocations === before + 1, { describe: 'the revocation of the fresh tokens' });
     expect(await afterAuthorization(connectionId)).toEqual([
       'RefreshStarted',
