@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { operations } from '@postern/contracts';
+import { operations, type WeighedSignal } from '@postern/contracts';
 import { callOperation, createOperator, serverOperatorConfig } from '@postern/nats';
 import { migrateDatabase } from '@postern/persistence';
 import {
@@ -19,6 +19,7 @@ import {
 import { waitFor } from '@postern/testing';
 
 import { revocationGrants, revocationMigrations, revocationSchema } from '../accounts/tables.ts';
+import { revocationLimits } from '../revocation-limits.ts';
 import { SmallVault } from '../spec-support/small-vault.ts';
 import { World, type ConnectionRef } from '../spec-support/world.ts';
 
@@ -29,6 +30,8 @@ const seed = Number(process.env['POSTERN_SPEC_SEED'] ?? randomInt(2 ** 31));
 /** More of them than in every run: POSTERN_SPEC_KILLS=50. */
 const kills = Number(process.env['POSTERN_SPEC_KILLS'] ?? 6);
 const signals = 6 * kills;
+/** More than are looked up at a time. */
+const fanOut = revocationLimits.indexPageMax + 100;
 const wholeTimeoutMs = 60_000 * (kills + 2);
 const patienceMs = 90_000;
 
@@ -95,12 +98,15 @@ await describeWithServer('nats-server', `revocation, killed again and again (see
         const accounts = [{ key: 'team_bot', values: ['T1', `U${n}`] }];
         connections.push(await world.connected(party, slack, { providerId: 'slack', accounts }));
       }
+      const ofTeam = { providerId: 'slack', accounts: [{ key: 'team', values: ['T2'] }] };
+      const inTeam = Array.from({ length: fanOut }, async () => await world.connected(party, slack, ofTeam));
+      connections.push(...(await Promise.all(inTeam)));
       const answered = new Set<number>();
       /** As Slack does: again and again until it is answered. */
-      const send = async (n: number) => {
+      const send = async (n: number, event: object, team = 'T1') => {
         const body = JSON.stringify({
-          ...{ type: 'event_callback', team_id: 'T1', event_id: `Ev${n}`, event_time: Math.floor(Date.now() / 1000) },
-          event: { type: 'tokens_revoked', tokens: { bot: [`U${n}`] } },
+          ...{ type: 'event_callback', team_id: team, event_id: `Ev${n}`, event_time: Math.floor(Date.now() / 1000) },
+          event,
         });
         await waitFor(
           async () => {
@@ -121,19 +127,18 @@ await describeWithServer('nats-server', `revocation, killed again and again (see
         );
         answered.add(n);
       };
-      const isRevoked = async (connection: ConnectionRef) =>
-        (await world.stateOf(connection)).authorization === 'revoked';
-      const decided = async () => (await Promise.all(connections.map(isRevoked))).filter(Boolean).length;
+      const revocations = await world.countingRevocations();
+      const decided = () => revocations.of.size;
 
       start();
       const sending = (async () => {
-        for (let n = 0; n < signals; n += 1) await send(n);
+        for (let n = 0; n < signals; n += 1) await send(n, { type: 'tokens_revoked', tokens: { bot: [`U${n}`] } });
       })();
       for (let killed = 0; killed < kills; killed += 1) {
         // Somewhere between the answer to one signal and the decision about another.
         const goal = Math.min(signals, answered.size + 1 + random(Math.ceil(signals / kills)));
         const onDecision = random(2) === 0;
-        await waitFor(async () => (onDecision ? await decided() : answered.size) >= goal, {
+        await waitFor(() => (onDecision ? decided() : answered.size) >= goal, {
           timeoutMs: patienceMs,
           describe: () => `${goal} of ${signals}, answered ${answered.size}`,
         });
@@ -141,27 +146,43 @@ await describeWithServer('nats-server', `revocation, killed again and again (see
         start();
       }
       await sending;
-      await waitFor(async () => (await decided()) === signals, {
+      // One uninstall that ends the rest, and it dies in the middle of that.
+      await send(signals, { type: 'app_uninstalled' }, 'T2');
+      await waitFor(() => decided() > signals, { timeoutMs: patienceMs, describe: 'the uninstall to be decided upon' });
+      await kill();
+      start();
+      await waitFor(() => decided() === connections.length, {
         timeoutMs: patienceMs,
-        describe: async () => `all to be decided, ${await decided()} of ${signals} are`,
+        describe: () => `all to be decided, ${decided()} of ${connections.length} are`,
       });
-      for (const connection of connections) {
-        const types = await world.typesOf(connection);
-        expect(types.filter((type) => type === 'ConnectionRevoked')).toHaveLength(1);
-      }
       const list = async () => {
         const bus = await world.bus('administrator');
-        const request = { tenant_id: party.tenantId };
-        const asking = callOperation(bus, operations.listSignals, { app: 'administrator' }, request);
-        // Nobody is there while it is started once more.
-        return await asking.then(({ signals: found }) => found).catch(() => []);
+        const found: WeighedSignal[] = [];
+        try {
+          for (let before: number | null | undefined; before !== null;) {
+            const request = { tenant_id: party.tenantId, ...(before !== undefined && { before }) };
+            const page = await callOperation(bus, operations.listSignals, { app: 'administrator' }, request);
+            found.push(...page.signals);
+            before = page.next;
+          }
+          return found;
+        } catch {
+          // Nobody is there while it is started once more.
+          return [];
+        }
       };
-      const listed = await waitFor(async () => ((found) => found.length === signals && found)(await list()), {
+      const listed = await waitFor(async () => ((found) => found.length === signals + 1 && found)(await list()), {
         timeoutMs: patienceMs,
         describe: 'all to be listed',
       });
-      for (const signal of listed) expect(signal).toMatchObject({ outcome: 'revoked', matched: 1, revoked: 1 });
-      expect(await world.signalsOf('slack', slack)).toHaveLength(signals);
+      for (const { type, outcome, matched, revoked } of listed) {
+        const count = type === 'app_uninstalled' ? fanOut : 1;
+        expect({ outcome, matched, revoked }).toEqual({ outcome: 'revoked', matched: count, revoked: count });
+      }
+      expect(await world.signalsOf('slack', slack)).toHaveLength(signals + 1);
+      await revocations.stop();
+      const notOnce = connections.filter(({ connectionId }) => revocations.of.get(connectionId) !== 1);
+      expect(notOnce).toEqual([]);
     },
     wholeTimeoutMs,
   );

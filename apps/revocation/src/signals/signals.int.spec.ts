@@ -28,6 +28,7 @@ import { startService, type RunningService } from '@postern/service';
 import { waitFor } from '@postern/testing';
 
 import { revocationGrants, revocationMigrations, revocationSchema, revocationService } from '../index.ts';
+import { revocationLimits } from '../revocation-limits.ts';
 import { SmallVault } from '../spec-support/small-vault.ts';
 import { World, type ConnectionRef, type Party } from '../spec-support/world.ts';
 
@@ -258,6 +259,44 @@ await describeWithServer('nats-server', 'signals', () => {
     }, 120_000);
   });
 
+  test('an uninstall ends hundreds in each tenant, once, and none learns of the others', async () => {
+    const many = revocationLimits.indexPageMax + 50;
+    const parties = [party, await world.newPlatform(), await world.newPlatform()];
+    const counts = [many, 60, 40];
+    const apps: string[] = [];
+    const ended: ConnectionRef[] = [];
+    for (const [index, of] of parties.entries()) {
+      const app = await world.newRegistration(of, 'slack');
+      vault.webhookSecrets.set(app, [signingSecret]);
+      apps.push(app);
+      for (let made = 0; made < (counts[index] ?? 0); made += 50) {
+        const some = Array.from({ length: Math.min(50, (counts[index] ?? 0) - made) }, async (_, n) =>
+          connect({ accounts: bot('T1', `U${made + n}`) }, app, of),
+        );
+        ended.push(...(await Promise.all(some)));
+      }
+    }
+    const revocations = await world.countingRevocations();
+    for (const app of apps) await slackSays({ type: 'app_uninstalled' }, { registration: app });
+    await waitFor(() => revocations.of.size === ended.length || undefined, {
+      describe: () => `all to be refused, ${revocations.of.size} are`,
+      timeoutMs: 120_000,
+    });
+    for (const [index, { tenantId }] of parties.entries()) {
+      const found = await waitFor(
+        async () => ((all) => (all.length > 0 ? all : undefined))(await listed({}, tenantId)),
+        {
+          describe: 'the signal to be weighed',
+          timeoutMs: patienceMs,
+        },
+      );
+      const [matched, revoked] = [counts[index], counts[index]];
+      expect(found).toMatchObject([{ outcome: 'revoked', matched, revoked, registration_id: apps[index] }]);
+    }
+    await revocations.stop();
+    expect(ended.filter(({ connectionId }) => revocations.of.get(connectionId) !== 1)).toEqual([]);
+  }, 240_000);
+
   describe('a hint', () => {
     let github: string;
     beforeEach(async () => {
@@ -337,6 +376,29 @@ await describeWithServer('nats-server', 'signals', () => {
   });
 
   describe('the index', () => {
+    test('names at once whom it knows, and afterwards who was authorized a moment ago', async () => {
+      const known = await connect({ accounts: bot('T1', 'U1') });
+      const left = await connect({ accounts: bot('T1', 'U3') });
+      await weighed(await slackSays(tokensRevoked('U9'), { team: 'T9' }));
+      let newer: ConnectionRef | undefined;
+      await owner.em.fork().transactional(async (em) => {
+        // It can be read, and not be written.
+        await em.execute('lock table revocation.account in share mode');
+        newer = await connect({ accounts: bot('T1', 'U2') });
+        await world.reauthorized(left, bot('T8', 'U8'));
+        await slackSays({ type: 'app_uninstalled' });
+        await waitFor(async () => (await revocationsOf(known)).length > 0, { describe: 'the known one to be refused' });
+        expect(await revocationsOf(newer)).toEqual([]);
+      });
+      await waitFor(async () => newer !== undefined && (await revocationsOf(newer)).length > 0, {
+        describe: 'the other one',
+        timeoutMs: patienceMs,
+      });
+      await waitFor(async () => (await listed()).find(({ matched }) => matched === 2), { describe: 'both to be told' });
+      // Its account is another one by now, whatever the index said.
+      expect(await revocationsOf(left)).toEqual([]);
+    }, 60_000);
+
     test('is made again from the log when it is lost', async () => {
       const connection = await connect({ accounts: bot('T1', 'U2') });
       await weighed(await slackSays(tokensRevoked('U8'), { team: 'T8' }).then(() => undefined));

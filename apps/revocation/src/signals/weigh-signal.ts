@@ -3,7 +3,7 @@ import type { Signal, SignalEvidence } from '@postern/contracts';
 import { decideOnSignal, isSuspected, weightOf, type Connection, type SignalWeight } from '@postern/domain';
 import { commitOrigin, Logger } from '@postern/service';
 
-import type { AccountMatch } from '../accounts/account-rows.ts';
+import { accountFactOf, type AccountMatch } from '../accounts/account-rows.ts';
 import { AccountIndex } from '../accounts/account-index.ts';
 import { Connections } from '../connections.ts';
 import { AskProvider, type Asked } from '../inquiry/ask-provider.ts';
@@ -56,6 +56,7 @@ export class WeighSignal {
     for await (const matches of this.index.find({ registration: signal, digests: said.digests })) {
       await eachOf(matches, revocationLimits.signalFanOutMax, async (match) => {
         const decided = await this.#decide(stored, said, match);
+        if (decided === undefined) return;
         fates.set(decided.fate, (fates.get(decided.fate) ?? 0) + 1);
         if (decided.againAfterMs !== undefined) againAfterMs = Math.max(againAfterMs ?? 0, decided.againAfterMs);
       });
@@ -73,13 +74,16 @@ export class WeighSignal {
     stored: StoredSignal,
     said: ReadSignalResult,
     { connectionId, accountKey }: AccountMatch,
-  ): Promise<Decided> {
+  ): Promise<Decided | undefined> {
     const { tenantId, registrationId } = stored.signal;
     const command = { means: said.means, evidence: evidenceOf(stored, said, accountKey) };
-    let weight: SignalWeight = 'moot';
+    let weight: SignalWeight | undefined;
     const { state, appended } = await this.connections.execute(
       { tenantId, id: connectionId },
       (current) => {
+        weight = undefined;
+        // Deleted, or authorized by another account since, which the index may not know yet.
+        if (!said.digests.includes(accountFactOf(current, 0).accountKeys[accountKey] ?? '')) return [];
         // Authorized through another registration since: who signs for this one has no say.
         const isTheirs = current.registrationId === registrationId;
         weight = isTheirs ? weightOf(command, current) : 'moot';
@@ -87,6 +91,7 @@ export class WeighSignal {
       },
       { actor: { type: 'service', id: 'revocation' }, ...commitOrigin(), fromLeader: true },
     );
+    if (weight === undefined) return undefined;
     const fate = fateOf(state, { weight, position: stored.position });
     if (appended) this.logger.info('a signal decided', { tenantId, connectionId, fate, position: stored.position });
     // Also when a crash came between the record and the question.

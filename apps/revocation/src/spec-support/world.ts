@@ -7,6 +7,7 @@ import {
   newId,
   Signal,
   streams,
+  subjects,
   type Actor,
   type AdminEvent,
   type IdentityName,
@@ -19,6 +20,7 @@ import {
   CommitReader,
   commitSigner,
   commitVerifier,
+  Follower,
   Repository,
   type AnyEvent,
   type CommitSigner,
@@ -164,6 +166,23 @@ export class World {
   async typesOf(connection: ConnectionRef): Promise<string[]> {
     const history = await this.historyOf(connection);
     return history.flatMap(({ commit }) => commit.events.map(({ type }) => type));
+  }
+
+  /** How often each connection was revoked from now on, as the log goes on: for many of them, nobody asks one by one. */
+  async countingRevocations(): Promise<{ readonly of: ReadonlyMap<string, number>; stop: () => Promise<void> }> {
+    const revocations = new Map<string, number>();
+    const follower = new Follower({
+      log: new JetStreamEventLog({ bus: await this.bus('authorization'), stream: 'connections' }),
+      reader: new CommitReader({ verifier: commitVerifier(this.trust) }),
+      filter: subjects.allConnections,
+      from: 'end',
+      onEntry: ({ commit: { aggregateId, events } }) => {
+        const count = events.filter(({ type }) => type === 'ConnectionRevoked').length;
+        if (count > 0) revocations.set(aggregateId, (revocations.get(aggregateId) ?? 0) + count);
+      },
+    });
+    await follower.start();
+    return { of: revocations, stop: async () => await follower.stop() };
   }
 
   /** Puts a commit into the log that says to be of `revocation`, under a key that nobody trusts. */
