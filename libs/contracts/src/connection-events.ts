@@ -236,12 +236,13 @@ export const connectionEvents = Object.freeze({
     data: z.object({ credentialVersion: CredentialVersion, claims: RequiredClaims }),
   },
   UpstreamRevocationCompleted: {
-    version: 1,
+    version: 2,
     writer: 'revocation',
     summary: 'The provider was told and agreed.',
     data: z.object({
       credentialVersion: CredentialVersion,
-      method: z.enum(['rfc7009', 'nothing_to_revoke']),
+      /** Also which endpoint was told: the standard's, or one of the provider's own. */
+      method: z.enum(['rfc7009', 'provider_endpoint', 'nothing_to_revoke']),
     }),
   },
   UpstreamRevocationFailed: {

@@ -51,6 +51,8 @@ export function upcasterOf({ upcasters, definitions }: UpcastingTables): (stored
 }
 
 const upcasters: UpcasterTable = Object.freeze({
+  /** Then RFC 7009 was the only way to tell a provider. */
+  'UpstreamRevocationCompleted.v1': (data) => data,
   /** Then nothing but a request ended a connection. */
   'ConnectionRevoked.v1': (data) => ({ ...data, evidence: null }),
   /** Then there were client secrets only, and the newest was the only one in use. */

@@ -124,7 +124,7 @@ describe('parameters', () => {
   const openIdConnect = providerOf(catalog, 'openid-connect');
 
   test('a label chooses the host of a known provider', () => {
-    expect(resolveProvider(zendesk, { subdomain: 'acme' })).toEqual({
+    expect(resolveProvider(zendesk, { subdomain: 'acme' })).toMatchObject({
       kind: 'known',
       issuer: 'https://acme.zendesk.com',
       endpoints: {
@@ -161,7 +161,7 @@ describe('parameters', () => {
     'http://127.0.0.1:4000',
     'https://a.example/',
   ])('an issuer is taken as it is spelled: %s', (issuer) => {
-    expect(resolveProvider(openIdConnect, { issuer })).toEqual({ kind: 'discover', issuer });
+    expect(resolveProvider(openIdConnect, { issuer })).toMatchObject({ kind: 'discover', issuer });
   });
 
   test.each([
@@ -188,5 +188,32 @@ describe('parameters', () => {
     expect(codeOf(() => resolveProvider(providerOf(catalog, 'linear'), { issuer: 'https://a.example' }))).toBe(
       'request.malformed',
     );
+  });
+});
+
+describe('how a provider is told', () => {
+  const slack = readFileSync(new URL('slack.yaml', providersDir), 'utf8');
+  const at = 'https://slack.com/api/auth.revoke';
+
+  test.each([
+    ['a found id in the host', 'https://{found}.slack.com/x'],
+    ['a client id in the host', 'https://slack.com.{client_id}/x'],
+    ['plain http', 'http://slack.com/api/auth.revoke'],
+    ['a query', `${at}?token={access_token}`],
+    ['a secret in the URL', `${at}/{access_token}`],
+    ['a parameter that is not declared', `https://{team}.slack.com/x`],
+  ])('%s is refused', (_title, url) => {
+    expect(() => parseProviderFile(slack.replace(at, url), 'slack.yaml')).toThrow(/slack.yaml/);
+  });
+
+  test('every provider says what its revocation ends, or is told nothing more than was named', () => {
+    for (const { id, revocation, endpoints } of loadCatalog().values()) {
+      if (endpoints?.revocationEndpoint != null || revocation.call !== null) {
+        expect([id, Object.keys(loadCatalog().get(id)?.facts ?? {})]).toEqual([
+          id,
+          expect.arrayContaining(['revocation.ends']),
+        ]);
+      }
+    }
   });
 });

@@ -19,6 +19,7 @@ export { Evidence, type Fact } from './fact.ts';
 export { loadCatalog, parseProviderFile, providerOf, providersDir, type Catalog } from './load-catalog.ts';
 export { ProviderFile } from './provider-file.ts';
 export { type Provider, type ProviderEndpoints, type ProviderParameter, type RefreshPolicy } from './provider.ts';
+export { saysDone, saysGone, type ProviderRevocation, type RevocationCall, type RevocationEnds } from './revocation.ts';
 export { resolveProvider, type ResolvedProvider } from './resolve-provider.ts';
 export {
   loadKnownTransmitters,
@@ -35,7 +36,7 @@ export {
   type EventSubject,
   type TokenFingerprint,
 } from './subject-identifiers.ts';
-export { withoutMembers } from './member-path.ts';
+export { textAt, withoutMembers } from './member-path.ts';
 export {
   instantAt,
   namedAccounts,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { ApiFile } from './api-file.ts';
 import { factOf } from './fact.ts';
 import { tokenFingerprints } from './subject-identifiers.ts';
+import { RevocationFile, revocationTemplates } from './revocation-file.ts';
 import { AccountKeys, AccountProbe, WebhookFile } from './webhook-file.ts';
 
 /** `{name}` in a URL template stands for a parameter of the registration. */
@@ -123,6 +124,8 @@ export const ProviderFile = z
     token_fingerprints: factOf(z.array(z.enum(tokenFingerprints)).min(1)).optional(),
     /** What the provider's API says of the tokens that are sent to it. */
     api: ApiFile.optional(),
+    /** How the provider is told that an authorization is over; not said: by RFC 7009, where it has such an endpoint. */
+    revocation: RevocationFile.optional(),
     /** How the provider tells us that a grant ended; not said: it does not. */
     webhook: WebhookFile.optional(),
   })
@@ -133,26 +136,39 @@ export const ProviderFile = z
   .refine((file) => templateParameters(file).every((name) => Object.hasOwn(file.parameters, name)), {
     message: 'a template names a parameter that is not declared',
   })
+  .refine((file) => callsKeepTheirHost(file.revocation), { message: 'what is put into a call stands in its path' })
   .refine((file) => templatesKeepTheirHost(file), {
     message: 'a host_label stands as one label of a host, before at least two fixed ones',
   });
 export type ProviderFile = z.infer<typeof ProviderFile>;
 
-function templatesOf(file: { discovery?: unknown; endpoints?: { value: object } | undefined }): string[] {
-  return [...Object.values(file.discovery ?? {}), ...Object.values(file.endpoints?.value ?? {})].filter(
-    (value): value is string => typeof value === 'string',
-  );
+interface WithTemplates {
+  discovery?: unknown;
+  endpoints?: { value: object } | undefined;
+  revocation?: RevocationFile | undefined;
 }
 
-function templateParameters(file: Parameters<typeof templatesOf>[0]): string[] {
+function templatesOf({ discovery, endpoints, revocation }: WithTemplates): string[] {
+  const own = [...Object.values(discovery ?? {}), ...Object.values(endpoints?.value ?? {})];
+  // What stands for itself in a call is no parameter.
+  const calls = revocationTemplates(revocation).map((url) => url.replaceAll(/\{(client_id|found)\}/g, 'x'));
+  return [...own, ...calls].filter((value): value is string => typeof value === 'string');
+}
+
+function templateParameters(file: WithTemplates): string[] {
   return templatesOf(file).flatMap((template) => [...template.matchAll(/\{([^}]*)\}/g)].map(([, name]) => name ?? ''));
 }
 
 /** A parameter may choose a label of the host and nothing else: not the path, the query, the port or the domain. */
-function templatesKeepTheirHost(file: Parameters<typeof templatesOf>[0]): boolean {
+function templatesKeepTheirHost(file: WithTemplates): boolean {
   return templatesOf(file)
     .filter((template) => template !== '{issuer}' && template.includes('{'))
     .every((template) => /^https:\/\/\{[a-z0-9_]+\}(\.[a-z0-9-]+){2,}(\/[^{}]*)?$/.test(template));
+}
+
+/** What a provider named may choose one segment of the path. */
+function callsKeepTheirHost(revocation: RevocationFile | undefined): boolean {
+  return revocationTemplates(revocation).every((url) => !/^https:\/\/[^/]*\{(client_id|found)\}/.test(url));
 }
 
 /** A stored signal is read again by the row of its type. */

@@ -6,6 +6,7 @@ import { apiFrom, type ProviderApi } from './api.ts';
 import type { Fact } from './fact.ts';
 import type { ProviderFile } from './provider-file.ts';
 import type { TokenFingerprint } from './subject-identifiers.ts';
+import { revocationFrom, type ProviderRevocation } from './revocation.ts';
 import { accountNameFrom, webhookFrom, type AccountName, type ProviderWebhook } from './webhook.ts';
 
 /** A provider as code sees it: the file with its defaults, frozen. Member names are the file's, in camelCase. */
@@ -35,6 +36,8 @@ export interface Provider {
   /** How a signal may name the refresh token itself. */
   readonly tokenFingerprints: readonly TokenFingerprint[];
   readonly api: ProviderApi;
+  /** How it is told that an authorization is over. */
+  readonly revocation: ProviderRevocation;
   /** Null where the provider has none that we know of. */
   readonly webhook: ProviderWebhook | null;
   /** Every judged statement of the file by its dotted name, for people who ask how we know. */
@@ -98,6 +101,7 @@ export function providerFrom(file: ProviderFile): Provider {
     accountProbe: file.account_probe === undefined ? null : probeFrom(file.account_probe.value),
     tokenFingerprints: file.token_fingerprints?.value ?? [],
     api: apiFrom(file.api),
+    revocation: revocationFrom(file.revocation),
     webhook: file.webhook === undefined ? null : webhookFrom(file.webhook),
     facts: Object.fromEntries(factsOf(file)),
   });

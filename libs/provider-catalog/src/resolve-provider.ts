@@ -1,11 +1,13 @@
 import { isHttpsOrLoopback, PosternError } from '@postern/contracts';
 
+import type { RevocationCall } from './revocation.ts';
 import type { Provider, ProviderEndpoints } from './provider.ts';
 
 /** Where a provider is for one registration: an issuer whose metadata is to be fetched, or known endpoints. */
-export type ResolvedProvider =
+export type ResolvedProvider = (
   | { readonly kind: 'discover'; readonly issuer: string }
-  | { readonly kind: 'known'; readonly issuer: string; readonly endpoints: ProviderEndpoints };
+  | { readonly kind: 'known'; readonly issuer: string; readonly endpoints: ProviderEndpoints }
+) & { readonly revocationCall: RevocationCall | null };
 
 const parameterCharsMax = 2048;
 
@@ -30,11 +32,22 @@ export function resolveProvider(provider: Provider, parameters: Readonly<Record<
   }
   const fill = (template: string) =>
     template.replace(/\{([a-z0-9_]+)\}/g, (_all, name: string) => parameters[name] ?? '');
-  if (provider.discoveryIssuer !== null) return { kind: 'discover', issuer: fill(provider.discoveryIssuer) };
-  return known(provider, fill);
+  const revocationCall = filledCall(provider.revocation.call, parameters);
+  if (provider.discoveryIssuer !== null) {
+    return { kind: 'discover', issuer: fill(provider.discoveryIssuer), revocationCall };
+  }
+  return { ...known(provider, fill), revocationCall };
 }
 
-function known({ id, endpoints }: Provider, fill: (template: string) => string): ResolvedProvider {
+/** With the registration's parameters; what is put in with each call still stands there. */
+function filledCall(call: RevocationCall | null, parameters: Readonly<Record<string, string>>): RevocationCall | null {
+  if (call === null) return null;
+  const fill = (template: string) =>
+    template.replace(/\{([a-z0-9_]+)\}/g, (all, name: string) => parameters[name] ?? all);
+  return { ...call, url: fill(call.url), find: call.find && { ...call.find, url: fill(call.find.url) } };
+}
+
+function known({ id, endpoints }: Provider, fill: (template: string) => string) {
   if (endpoints === null) throw new PosternError('provider.invalid', `${id} has neither discovery nor endpoints.`);
   const filled = {
     authorizationEndpoint: fill(endpoints.authorizationEndpoint),
@@ -42,7 +55,7 @@ function known({ id, endpoints }: Provider, fill: (template: string) => string):
     revocationEndpoint: endpoints.revocationEndpoint === null ? null : fill(endpoints.revocationEndpoint),
     introspectionEndpoint: endpoints.introspectionEndpoint === null ? null : fill(endpoints.introspectionEndpoint),
   };
-  return { kind: 'known', issuer: new URL(filled.authorizationEndpoint).origin, endpoints: filled };
+  return { kind: 'known' as const, issuer: new URL(filled.authorizationEndpoint).origin, endpoints: filled };
 }
 
 function assertIssuer(name: string, value: string): void {

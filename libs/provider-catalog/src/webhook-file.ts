@@ -9,7 +9,7 @@ export const MemberPath = z
   .max(128)
   .regex(/^[A-Za-z_][A-Za-z0-9_-]*(\[\])?(\.[A-Za-z_][A-Za-z0-9_-]*(\[\])?)*$/, 'must be member names joined by dots');
 
-const KeyName = z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be snake_case');
+export const KeyName = z.string().regex(/^[a-z][a-z0-9_]{0,31}$/, 'must be snake_case');
 
 const Instant = z.strictObject({ member: MemberPath, unit: z.enum(['s', 'ms']) });
 

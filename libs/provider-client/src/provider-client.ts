@@ -2,6 +2,7 @@ import { limits, PosternError } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import {
   resolveProvider,
+  saysGone,
   type Provider,
   type ProviderEndpoints,
   type ResolvedProvider,
@@ -26,6 +27,7 @@ import type { Exchanged, IntrospectOutcome, ProbeOutcome, Refreshed, Refusal, Re
 import { ProviderCallError } from './provider-call-error.ts';
 import { failureOf, refusalOf, withoutVerdict } from './refusal.ts';
 import { probeToken } from './token-probe.ts';
+import { callRevocation } from './revocation-call.ts';
 import { callsItselfJson, standardAnswer, tokenSetFrom, tokensIn, withoutNullMembers } from './token-answer.ts';
 
 /** Our client at a provider, as ADMIN has it. */
@@ -225,8 +227,50 @@ export class ProviderClient {
         await oauth.processRevocationResponse(response);
         return { kind: 'revoked' as const };
       },
+      readRefusal: async (response) => {
+        const body: unknown = await response.json().catch(() => undefined);
+        const answer = { httpStatus: response.status, body };
+        return saysGone(this.#provider.revocation, answer) ? { kind: 'revoked' as const } : undefined;
+      },
     });
-    return outcome.kind === 'revoked' ? outcome : withoutVerdict(outcome, 'revocation_unsupported');
+    return outcome.kind === 'revoked' ? outcome : withoutVerdict(outcome, unsupported);
+  }
+
+  /** Does this provider want to be told by an endpoint of its own, {@link endAuthorization}, and not by {@link revoke}? */
+  get hasOwnRevocation(): boolean {
+    return this.#resolved.revocationCall !== null;
+  }
+
+  /**
+   * Tells a provider with an endpoint of its own that an authorization is over; its file says what ends with it. May be
+   * repeated: what is over already is a success.
+   */
+  async endAuthorization({ accessToken }: { accessToken: Secret }): Promise<RevokeOutcome> {
+    const call = this.#resolved.revocationCall;
+    if (call === null) return withoutVerdict(failureOf(new ProviderCallError('metadata_incomplete')), unsupported);
+    const attempt: Attempt<{ kind: 'revoked' }> = async ({ credential, timeoutMs }) => {
+      const hidden = credential === null ? [] : formsOf(this.#client.client_id, credential);
+      try {
+        const response = await callRevocation({
+          call,
+          revocation: this.#provider.revocation,
+          clientId: this.#client.client_id,
+          credential,
+          accessToken,
+          fetch: guardedFetch({ allowLoopback: this.#allowLoopback, timeoutMs }),
+        });
+        if (response === null) return { kind: 'revoked' };
+        const { answers: rows } = this.#provider;
+        return await refusalOf({ response, rows, secrets: [accessToken, ...hidden], nowMs: this.#nowMs() });
+      } catch (error) {
+        return failureOf(callErrorFrom(error));
+      }
+    };
+    const outcome =
+      call.authentication === 'access_token'
+        ? await attempt({ credential: null, timeoutMs: this.#timeoutMs })
+        : await this.#withCredential(attempt);
+    return outcome.kind === 'revoked' ? outcome : withoutVerdict(outcome, unsupported);
   }
 
   /**
@@ -304,18 +348,22 @@ export class ProviderClient {
    * of what it brought. Both calls together take no more time than one may.
    */
   async #call<T extends Answer>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
+    return await this.#withCredential((way) => this.#attempt(call, way));
+  }
+
+  async #withCredential<T extends Answer>(attempt: Attempt<T>): Promise<T | Refusal> {
     const credential = this.#method === 'none' ? null : ((await this.#credentials?.()) ?? null);
     const startedMs = performance.now();
-    const outcome = await this.#attempt(call, { credential, timeoutMs: this.#timeoutMs });
+    const outcome = await attempt({ credential, timeoutMs: this.#timeoutMs });
     if (outcome.kind !== 'client_rejected' || credential === null) return outcome;
     const other = await this.#credentials?.(credential.version);
     const timeoutMs = Math.floor(this.#timeoutMs - (performance.now() - startedMs));
     if (other === undefined || other.version === credential.version || timeoutMs < 1) return outcome;
-    return await this.#attempt(call, { credential: other, timeoutMs });
+    return await attempt({ credential: other, timeoutMs });
   }
 
   async #attempt<T extends Answer>(
-    { request, read, secrets }: AuthenticatedCall<T>,
+    { request, read, readRefusal, secrets }: AuthenticatedCall<T>,
     { credential, timeoutMs }: { credential: ClientCredential | null; timeoutMs: number },
   ): Promise<T | Refusal> {
     const authentication = clientAuthentication(this.#method, credential);
@@ -323,7 +371,8 @@ export class ProviderClient {
     try {
       const server = await this.#server();
       const response = await request({ server, authentication, http: this.#http(timeoutMs) });
-      const answer = response.status === 200 ? await read(server, response.clone()) : undefined;
+      const answer =
+        response.status === 200 ? await read(server, response.clone()) : await readRefusal?.(response.clone());
       if (answer !== undefined) return answer;
       const { answers: rows } = this.#provider;
       return await refusalOf({ response, rows, secrets: [...secrets, ...hidden], nowMs: this.#nowMs() });
@@ -364,6 +413,13 @@ interface Answer {
   readonly kind: string;
 }
 
+type Attempt<T extends Answer> = (way: {
+  readonly credential: ClientCredential | null;
+  readonly timeoutMs: number;
+}) => Promise<T | Refusal>;
+
+const unsupported = 'revocation_unsupported';
+
 interface AuthenticatedCall<T extends Answer> {
   /** What was sent and must not come back in the provider's words. */
   readonly secrets: readonly Secret[];
@@ -374,6 +430,8 @@ interface AuthenticatedCall<T extends Answer> {
   }) => Promise<Response>;
   /** Nothing when the answer is none: it is weighed as a refusal then. */
   readonly read: (server: oauth.AuthorizationServer, response: Response) => Promise<T | undefined>;
+  /** The same, of an answer with another status than 200. */
+  readonly readRefusal?: (response: Response) => Promise<T | undefined>;
 }
 
 function accountFrom(answer: oauth.TokenEndpointResponse): Exchanged['account'] {

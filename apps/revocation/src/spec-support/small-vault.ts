@@ -8,6 +8,7 @@ import type { World } from './world.ts';
 export interface HeldTokens {
   readonly accessToken: string;
   readonly refreshToken: string | null;
+  readonly accessTokenExpiresAtMs?: number;
 }
 
 /**
@@ -86,7 +87,11 @@ export class SmallVault {
       if (this.releaseFault !== undefined) throw this.releaseFault;
       const held = this.tokens.get(connectionId);
       if (held === undefined) return { found: false, sealed_tokens: null, credential_version: 1 };
-      return { found: true, sealed_tokens: this.#sealed(JSON.stringify(held)), credential_version: 1 };
+      return {
+        found: true,
+        sealed_tokens: this.#sealed(JSON.stringify({ accessTokenExpiresAtMs: null, grantedScopes: [], ...held })),
+        credential_version: 1,
+      };
     });
   }
 

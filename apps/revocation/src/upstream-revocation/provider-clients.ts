@@ -7,7 +7,7 @@ import { Directory } from '../directory.ts';
 import { RevocationConfig } from '../revocation-config.ts';
 
 /** A client at a provider, which is to be told something. */
-export type RevokingClient = Pick<ProviderClient, 'revoke'>;
+export type RevokingClient = Pick<ProviderClient, 'revoke' | 'hasOwnRevocation' | 'endAuthorization' | 'refresh'>;
 
 /** A client at a provider, which is to be asked whether a token lives. */
 export type InquiringClient = Pick<ProviderClient, 'discover' | 'introspect' | 'probe'>;

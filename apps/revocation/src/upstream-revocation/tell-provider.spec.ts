@@ -1,6 +1,7 @@
 import { Secret } from '@postern/crypto';
 import type { RevokeOutcome } from '@postern/provider-client';
 
+import type { RevokingClient } from './provider-clients.ts';
 import { tellProvider } from './tell-provider.ts';
 
 const revoked: RevokeOutcome = { kind: 'revoked' };
@@ -14,6 +15,8 @@ const failed = (error: string, httpStatus: number | null, retryable: boolean): R
 const unsupported = failed('unsupported_token_type', 400, false);
 const busy = failed('temporarily_unavailable', 503, true);
 
+const unasked = () => Promise.reject(new Error('nobody was to ask this'));
+
 /** A provider that answers so to each kind of token. */
 async function told(answers: { refresh_token?: RevokeOutcome; access_token?: RevokeOutcome }) {
   const hints: string[] = [];
@@ -22,13 +25,66 @@ async function told(answers: { refresh_token?: RevokeOutcome; access_token?: Rev
       hints.push(hint);
       return answers[hint] ?? revoked;
     },
+    hasOwnRevocation: false,
+    endAuthorization: unasked,
+    refresh: unasked,
   };
   const tokens = {
     accessToken: Secret.from('a'),
     refreshToken: answers.refresh_token === undefined ? null : Secret.from('r'),
+    accessTokenExpiresAtMs: null,
+    grantedScopes: [],
   };
-  return { outcome: await tellProvider(client, tokens), hints };
+  return { outcome: await tellProvider(client, tokens, { nowMs: 0 }), hints };
 }
+
+describe('a provider with an endpoint of its own', () => {
+  const live = { grantedScopes: ['a'], refreshToken: Secret.from('r'), accessToken: Secret.from('old') };
+  async function toldBy(refreshed: 'refreshed' | 'rejected' | 'failed', accessTokenExpiresAtMs: number | null) {
+    const calls: string[] = [];
+    const words = { error: 'no', errorDescription: null, httpStatus: 400 };
+    const client: RevokingClient = {
+      hasOwnRevocation: true,
+      revoke: unasked,
+      endAuthorization: async ({ accessToken }) => {
+        calls.push(`end ${accessToken.reveal()}`);
+        return revoked;
+      },
+      refresh: async ({ refreshToken }) => {
+        calls.push(`refresh ${refreshToken.reveal()}`);
+        if (refreshed === 'rejected') return { kind: refreshed, ...words };
+        if (refreshed === 'failed') return { kind: refreshed, ...words, retryAfterMs: 7, mayHaveBeenProcessed: true };
+        const tokens = { accessToken: 'new', tokenType: 'bearer', refreshToken: 'r2' };
+        const tokenSet = { ...tokens, accessTokenExpiresAtMs: null, grantedScopes: ['a'] };
+        return { kind: refreshed, rotated: true, tokenSet };
+      },
+    };
+    return { outcome: await tellProvider(client, { ...live, accessTokenExpiresAtMs }, { nowMs: 1_000 }), calls };
+  }
+
+  test.each([null, 1_001])('is given the access token that lives (until %s)', async (endsAtMs) => {
+    const { outcome, calls } = await toldBy('refreshed', endsAtMs);
+    expect(outcome).toEqual({ kind: 'told', method: 'provider_endpoint' });
+    expect(calls).toEqual(['end old']);
+  });
+
+  test('is given a new one where the old one has expired: it would be unknown, and the refresh token live on', async () => {
+    const { outcome, calls } = await toldBy('refreshed', 1_000);
+    expect(outcome).toEqual({ kind: 'told', method: 'provider_endpoint' });
+    expect(calls).toEqual(['refresh r', 'end new']);
+  });
+
+  test('has nothing left to end where neither lives', async () => {
+    const { outcome, calls } = await toldBy('rejected', 1_000);
+    expect(outcome).toEqual({ kind: 'told', method: 'nothing_to_revoke' });
+    expect(calls).toEqual(['refresh r']);
+  });
+
+  test('is asked again where no new one could be had', async () => {
+    const { outcome } = await toldBy('failed', 1_000);
+    expect(outcome).toEqual({ kind: 'failed', error: 'no', mayPass: true, retryAfterMs: 7 });
+  });
+});
 
 test('the refresh token is named first, then the access token', async () => {
   const { outcome, hints } = await told({ refresh_token: revoked });

@@ -75,7 +75,7 @@ export class UpstreamDebt {
       const client = await this.clients.revoking(tenantId, registrationId);
       const { owed } = await this.#owed(ending);
       if (owed.kind !== 'due' || owed.credentialVersion !== due.credentialVersion) return 'not_due';
-      return await withCall('provider.revoke', () => tellProvider(client, tokens));
+      return await withCall('provider.revoke', () => tellProvider(client, tokens, { nowMs: this.clock.nowMs() }));
     } catch (error) {
       // Something of ours is broken that no retry of the bus heals: people must see it, and may mend it.
       if (!isPosternError(error) || error.row.delivery !== 'term') throw error;

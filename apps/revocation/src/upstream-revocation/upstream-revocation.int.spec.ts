@@ -283,7 +283,7 @@ await describeWithServer('nats-server', 'what is owed after a connection has end
   });
 
   test('a provider that cannot be told at all is a final failure, said once; a deletion goes on', async () => {
-    const unable = await registered('hubspot', {});
+    const unable = await registered('gong', {});
     const connection = await world.connected(party, unable);
     vault.tokens.set(connection.connectionId, { accessToken: 'a', refreshToken: 'r' });
     await ask(operations.deleteConnection, connection);

@@ -4,12 +4,20 @@ import { CryptoError, Secret, zero } from '@postern/crypto';
 import { OperationsClient, ServiceKeys } from '@postern/service';
 
 const as = { app: 'revocation' } as const;
-const Tokens = TokenSet.pick({ accessToken: true, refreshToken: true });
+const Tokens = TokenSet.pick({
+  accessToken: true,
+  refreshToken: true,
+  accessTokenExpiresAtMs: true,
+  grantedScopes: true,
+});
 
 /** The tokens of an ended connection, for as long as it takes to tell the provider. */
 export interface RevokedTokens {
   readonly accessToken: Secret;
   readonly refreshToken: Secret | null;
+  /** Null where the provider names no end. */
+  readonly accessTokenExpiresAtMs: number | null;
+  readonly grantedScopes: readonly string[];
 }
 
 /** What the vault gives `revocation`: sealed to its pinned key, for an end or a suspicion that stands in the log. */
@@ -25,8 +33,9 @@ export class VaultSecrets {
     const request = { tenant_id: tenantId, connection_id: connectionId };
     const { sealed_tokens: sealed } = await this.operations.call(operations.releaseForRevocation, as, request);
     if (sealed === null) return null;
-    const { accessToken, refreshToken } = this.#open(sealed, (text) => Tokens.parse(JSON.parse(text)));
+    const { accessToken, refreshToken, ...rest } = this.#open(sealed, (text) => Tokens.parse(JSON.parse(text)));
     return {
+      ...rest,
       accessToken: Secret.from(accessToken),
       refreshToken: refreshToken === null ? null : Secret.from(refreshToken),
     };

@@ -35,11 +35,11 @@ export class ReleaseRevokedTokens {
     const stored = state.keyShredded ? [] : await this.credentials.versions(owner);
     const newest = stored.at(-1)?.version ?? 0;
     if (newest === 0) return { found: false, sealed_tokens: null, credential_version: currentVersion };
-    const { accessToken } = await this.credentials.openAccess(owner, newest);
+    const { accessToken, accessTokenExpiresAtMs, grantedScopes } = await this.credentials.openAccess(owner, newest);
     const refreshToken = (await this.credentials.openRefresh(owner, newest, stored))?.refreshToken ?? null;
     const sealed = sealJwe({
       recipient,
-      plaintext: Buffer.from(JSON.stringify({ accessToken, refreshToken }), 'utf8'),
+      plaintext: Buffer.from(JSON.stringify({ accessToken, refreshToken, accessTokenExpiresAtMs, grantedScopes })),
       protectedHeader: { cty: 'application/json', con: connectionId, ver: newest },
     });
     return { found: true, sealed_tokens: sealed, credential_version: currentVersion };
