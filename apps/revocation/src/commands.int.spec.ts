@@ -123,7 +123,7 @@ await describeWithServer('nats-server', 'commands that end or suspend a connecti
     test.each([
       ['a reason that is too long', { reason: 'x'.repeat(limits.reasonCharsMax + 1) }],
       ['a reason that is no text', { reason: 7 }],
-      ['a member nobody asked for', { cascade: true }],
+      ['a member nobody asked for', { casscade: true }],
       ['an id with a wildcard', { connection_id: 'con_*' }],
     ])('%s is refused, and nothing is appended', async (_title, wrong) => {
       const party = await world.newPlatform();

@@ -80,6 +80,8 @@ export const revocationLimits = Object.freeze({
   inquiryRetryDelayMsMax: 600 * secondMs,
   inquiryRetriedMs: 2 * hourMs,
   signalWorkingIntervalMs: Math.floor(consumers.signalDecisions.ackWaitMs / 3),
+  /** How long the provider is told nothing while another connection, which its answer would end, still lives. */
+  cascadeWaitMs: 30 * secondMs,
   upstreamConcurrencyMax: 32,
   /** Telling a provider is tried again after this long at first, doubling up to the longest. */
   upstreamRetryDelayMsMin: secondMs,

@@ -24,6 +24,8 @@ import { ListSignals } from './signals/list-signals.ts';
 import { ReadSignal } from './signals/read-signal.ts';
 import { WeighSignal } from './signals/weigh-signal.ts';
 import { WeighedSignals } from './signals/weighed-signals.ts';
+import { EndsWithSiblings } from './siblings/end-with-siblings.ts';
+import { Siblings } from './siblings/siblings.ts';
 import { SuspendConnection } from './suspend-connection/suspend-connection.ts';
 import { ProviderClients } from './upstream-revocation/provider-clients.ts';
 import { UpstreamDebt } from './upstream-revocation/upstream-debt.ts';
@@ -43,6 +45,8 @@ import { WebhookSecrets } from './webhooks/webhook-secrets.ts';
     ConnectionCommands,
     VaultRoster,
     Confirmation,
+    Siblings,
+    EndsWithSiblings,
     RevokeConnection,
     SuspendConnection,
     DeleteConnection,

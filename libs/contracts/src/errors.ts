@@ -169,6 +169,11 @@ export const errorTable = Object.freeze({
     'Send the end user to reauthorize_url.',
   ),
   'connection.revoked': row(409, 'The connection was revoked', 'Ask the end user to authorize again.'),
+  'connection.siblings_would_end': row(
+    409,
+    'The provider would end other connections, too',
+    'Send cascade: true to end them all.',
+  ),
   'connection.suspended': row(409, 'The connection is suspended', 'Resume it first.'),
   'connection.deleted': row(410, 'The connection was deleted', 'Connect the account anew.'),
   'connection.key_in_use': row(
@@ -357,6 +362,8 @@ export interface ErrorDetails {
   readonly retry_after_s?: number;
   readonly fields?: readonly { readonly path: string; readonly reason: string }[];
   readonly freshness?: unknown;
+  /** Connections of the caller's that would end, too. */
+  readonly siblings?: readonly string[];
 }
 
 export interface PosternErrorOptions {

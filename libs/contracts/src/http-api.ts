@@ -62,7 +62,8 @@ export const HttpLeaseReply = z.object({
 });
 
 const withoutConnection = { connection_id: true } as const;
-const Reason = operations.revokeConnection.request.omit(withoutConnection);
+const DeleteQuery = z.strictObject({ cascade: z.enum(['true', 'false']).optional() });
+const Reason = operations.suspendConnection.request.omit(withoutConnection);
 const PageQuery = z.strictObject({
   after: z.coerce.number().int().nonnegative().optional(),
   limit: z.coerce.number().int().min(1).max(limits.listPageMax).optional(),
@@ -175,13 +176,14 @@ export const httpRoutes = Object.freeze({
     method: 'POST',
     path: '/v1/connections/{connection_id}/revoke',
     summary: operations.revokeConnection.summary,
-    body: Reason,
+    body: operations.revokeConnection.request.omit(withoutConnection),
     reply: operations.revokeConnection.reply,
     status: 200,
   }),
   deleteConnection: platformRoute({
     method: 'DELETE',
     path: '/v1/connections/{connection_id}',
+    query: DeleteQuery,
     summary: operations.deleteConnection.summary,
     reply: operations.deleteConnection.reply,
     status: 200,

@@ -12,6 +12,8 @@ export const limits = Object.freeze({
   purposeCharsMax: 256,
   endUserCharsMax: 256,
   returnUrlCharsMax: 2048,
+  /** So many connections are named where others would end, too. */
+  siblingsNamedMax: 100,
   reasonCharsMax: 256,
   /** What is kept of a provider's own words. */
   providerWordsCharsMax: 512,

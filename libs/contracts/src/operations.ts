@@ -80,7 +80,15 @@ function operation<Q extends z.ZodType, R extends z.ZodType>(
 const platformCallers = ['platform', 'gateway', 'administrator'] as const;
 const ConnectionRef = z.strictObject({ connection_id: ConnectionId });
 const WithReason = z.strictObject({ connection_id: ConnectionId, reason: Reason });
+const WithCascade = WithReason.extend({ cascade: z.boolean().optional() });
 const Outcome = z.object({ connection_id: ConnectionId, position: Position, freshness: Freshness });
+
+/** `cascaded`: what ended with it, since the provider ends it all. */
+const Ended = Outcome.extend({
+  confirmed_by: z.array(z.string()),
+  confirmation_ms: z.number(),
+  cascaded: z.array(ConnectionId),
+});
 
 export const SessionReply = z.object({
   session_id: SessionId,
@@ -256,8 +264,8 @@ export const operations = Object.freeze({
     callers: platformCallers,
     scope: 'platform',
     summary: 'Revokes a connection; answers when every vault has confirmed or lost its right to serve.',
-    request: WithReason,
-    reply: Outcome.extend({ confirmed_by: z.array(z.string()), confirmation_ms: z.number() }),
+    request: WithCascade,
+    reply: Ended,
   }),
   suspendConnection: operation('connections.suspend', {
     owner: 'revocation',
@@ -280,8 +288,8 @@ export const operations = Object.freeze({
     callers: platformCallers,
     scope: 'platform',
     summary: 'Refuses the connection for ever, tells the provider, then shreds its key.',
-    request: WithReason,
-    reply: Outcome.extend({ confirmed_by: z.array(z.string()), confirmation_ms: z.number() }),
+    request: WithCascade,
+    reply: Ended,
   }),
   showConnection: operation('connections.show', {
     owner: 'audit',

@@ -208,7 +208,7 @@ describe('how a provider is told', () => {
 
   test('every provider says what its revocation ends, or is told nothing more than was named', () => {
     for (const { id, revocation, endpoints } of loadCatalog().values()) {
-      if (endpoints?.revocationEndpoint != null || revocation.call !== null) {
+      if ((endpoints?.revocationEndpoint ?? revocation.call) !== null) {
         expect([id, Object.keys(loadCatalog().get(id)?.facts ?? {})]).toEqual([
           id,
           expect.arrayContaining(['revocation.ends']),

@@ -56,24 +56,31 @@ export function connectionCommands(program: Command, run: RunCommand): void {
       }),
     );
 
-  const change = <O extends Operation>(name: string, operation: O, words: string) =>
-    connections
+  const change = <O extends Operation>(name: string, operation: O, words: string, { cascades = false } = {}) => {
+    const command = connections
       .command(`${name} <connection>`)
       .description(words)
-      .option('--reason <text>', 'kept with the decision; no personal data')
-      .action(
-        run.withSession(async ({ session, tenantId, printer, args: [connectionId = ''], options }) => {
-          const reason = typeof options['reason'] === 'string' ? { reason: options['reason'] } : {};
-          const request = { connection_id: connectionId, ...reason } as z.input<O['request']>;
-          const reply = await session.call(operation, tenantId, request);
-          printer.result(reply, () => replyLines(name, reply));
-        }),
-      );
+      .option('--reason <text>', 'kept with the decision; no personal data');
+    if (cascades) {
+      command.option('--cascade', 'ends what the provider ends with it, too');
+    }
+    command.action(
+      run.withSession(async ({ session, tenantId, printer, args: [connectionId = ''], options }) => {
+        const reason = typeof options['reason'] === 'string' ? { reason: options['reason'] } : {};
+        const cascade = options['cascade'] === true ? { cascade: true } : {};
+        const request = { connection_id: connectionId, ...reason, ...cascade } as z.input<O['request']>;
+        const reply = await session.call(operation, tenantId, request);
+        printer.result(reply, () => replyLines(name, reply));
+      }),
+    );
+  };
 
-  change('revoke', operations.revokeConnection, 'refuses it from now on and tells the provider');
+  change('revoke', operations.revokeConnection, 'refuses it from now on and tells the provider', { cascades: true });
   change('suspend', operations.suspendConnection, 'refuses it until it is resumed');
   change('resume', operations.resumeConnection, 'ends a suspension');
-  change('delete', operations.deleteConnection, 'refuses it for ever, tells the provider, shreds its key');
+  change('delete', operations.deleteConnection, 'refuses it for ever, tells the provider, shreds its key', {
+    cascades: true,
+  });
 
   for (const [name, operation, words] of [
     ['refresh', operations.refreshConnection, 'refreshes it now and tells the outcome'],

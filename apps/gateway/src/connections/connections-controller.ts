@@ -81,8 +81,9 @@ export class ConnectionsController {
   }
 
   @Delete(':id')
-  async delete(@Caller() caller: PlatformCaller, @Param('id') id: string): Promise<unknown> {
-    return this.#ask(operations.deleteConnection, caller, { connection_id: id });
+  async delete(@Caller() caller: PlatformCaller, @Param('id') id: string, @Query() query: unknown): Promise<unknown> {
+    const { cascade } = parseRequest(httpRoutes.deleteConnection.query, query);
+    return this.#ask(operations.deleteConnection, caller, { connection_id: id, cascade: cascade === 'true' });
   }
 
   #ask<O extends Operation>(operation: O, caller: PlatformCaller, request: unknown): Promise<ReplyOf<O>> {

@@ -4,7 +4,14 @@ import { join } from 'node:path';
 
 import { sign as githubSign } from '@octokit/webhooks-methods';
 import { MikroORM } from '@mikro-orm/postgresql';
-import { newId, operations, PosternError, type Signal, type WeighedSignal } from '@postern/contracts';
+import {
+  administratorToken,
+  newId,
+  operations,
+  PosternError,
+  type Signal,
+  type WeighedSignal,
+} from '@postern/contracts';
 import {
   callOperation,
   createOperator,
@@ -158,6 +165,76 @@ await describeWithServer('nats-server', 'signals', () => {
     (await world.historyOf(connection)).flatMap(({ commit }) =>
       commit.events.filter(({ type }) => type === 'ConnectionRevoked' || type === 'RevocationSuspected'),
     );
+
+  describe('where the provider ends more than was named', () => {
+    const bots = [{ key: 'team_bot', values: ['T9', 'U9'] }];
+    const revoke = async ({ connectionId }: ConnectionRef, more: { cascade?: boolean } = {}, by: Party = party) => {
+      const request = { connection_id: connectionId, ...more };
+      const bus = by.platformId === administratorToken ? await world.bus('administrator') : await world.platformBus(by);
+      return await callOperation(bus, operations.revokeConnection, by, request);
+    };
+    const failureOf = async (connection: ConnectionRef) =>
+      await waitFor(
+        async () =>
+          (await world.historyOf(connection))
+            .flatMap(({ commit }) => commit.events)
+            .find(({ type, data }) => type === 'UpstreamRevocationFailed' && Reflect.get(data, 'final') === true)?.data,
+        { describe: 'the provider to be spared', timeoutMs: 60_000 },
+      );
+
+    test('the caller is told before which connections of theirs would end, and nothing has happened', async () => {
+      const [one, two] = [await connect({ accounts: bots }), await connect({ accounts: bots })];
+      const other = await world.newPlatform(party.tenantId);
+      await connect({ accounts: bots }, slack, other);
+      await expect(revoke(one)).rejects.toMatchObject({
+        code: 'connection.siblings_would_end',
+        details: { siblings: [two.connectionId] },
+      });
+      expect(await world.typesOf(one)).not.toContain('ConnectionRevoked');
+      const { cascaded } = await revoke(one, { cascade: true });
+      expect(cascaded).toEqual([two.connectionId]);
+      const revocation = (await world.historyOf(two)).find(
+        ({ commit }) => commit.events[0]?.type === 'ConnectionRevoked',
+      );
+      expect(revocation?.commit).toMatchObject({
+        actor: { type: 'platform', id: party.platformId },
+        events: [{ type: 'ConnectionRevoked', data: { cause: 'requested_by_platform', evidence: null } }],
+      });
+    });
+
+    test('an administrator is told of every platform’s; another registration’s and tenant’s are not concerned', async () => {
+      const one = await connect({ accounts: bots });
+      const other = await world.newPlatform(party.tenantId);
+      const two = await connect({ accounts: bots }, slack, other);
+      const spared = [
+        await connect({ accounts: bots }, await world.newRegistration(party, 'slack')),
+        await connect({ accounts: [{ key: 'team_bot', values: ['T9', 'U8'] }] }),
+      ];
+      const administrator = { ...party, platformId: administratorToken };
+      await expect(revoke(one, {}, administrator)).rejects.toMatchObject({ details: { siblings: [two.connectionId] } });
+      const { cascaded } = await revoke(one, { cascade: true }, administrator);
+      expect(cascaded).toEqual([two.connectionId]);
+      for (const connection of spared) expect(await world.typesOf(connection)).not.toContain('ConnectionRevoked');
+    });
+
+    test('what somebody authorized since is not ended at the provider, and that is said', async () => {
+      const one = await connect({ accounts: bots });
+      vault.tokens.set(one.connectionId, { accessToken: 'a', refreshToken: null });
+      vault.releaseFault = new PosternError('vault.database_unavailable', 'The database is away.');
+      await revoke(one);
+      world.agoMs = 0;
+      const newer = await connect({ accounts: bots });
+      vault.releaseFault = undefined;
+      expect(await failureOf(one)).toEqual({
+        credentialVersion: 1,
+        error: 'would_end_another_authorization',
+        final: true,
+      });
+      expect(await world.stateOf(newer)).toMatchObject({ authorization: 'authorized' });
+      // A repeat is about what stood when it was asked.
+      expect((await revoke(one, { cascade: true })).cascaded).toEqual([]);
+    });
+  });
 
   describe('a proof', () => {
     test('ends the connection, and the log names the evidence', async () => {

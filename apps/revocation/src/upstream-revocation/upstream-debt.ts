@@ -11,6 +11,8 @@ import type { LogEntry } from '@postern/event-log';
 import { Clock, commitOrigin, Logger, Metrics, withCall } from '@postern/service';
 
 import { Connections } from '../connections.ts';
+import { revocationLimits } from '../revocation-limits.ts';
+import { Siblings } from '../siblings/siblings.ts';
 import { ProviderClients } from './provider-clients.ts';
 import { isPatienceOver, retryDelayMs } from './retry-plan.ts';
 import { tellProvider, type Told } from './tell-provider.ts';
@@ -35,6 +37,7 @@ export class UpstreamDebt {
     private readonly connections: Connections,
     private readonly clients: ProviderClients,
     private readonly secrets: VaultSecrets,
+    private readonly siblings: Siblings,
     private readonly clock: Clock,
     private readonly logger: Logger,
     private readonly metrics: Metrics,
@@ -75,12 +78,26 @@ export class UpstreamDebt {
       const client = await this.clients.revoking(tenantId, registrationId);
       const { owed } = await this.#owed(ending);
       if (owed.kind !== 'due' || owed.credentialVersion !== due.credentialVersion) return 'not_due';
+      const spared = await this.#spared(ending, state);
+      if (spared !== undefined) return spared;
       return await withCall('provider.revoke', () => tellProvider(client, tokens, { nowMs: this.clock.nowMs() }));
     } catch (error) {
       // Something of ours is broken that no retry of the bus heals: people must see it, and may mend it.
       if (!isPosternError(error) || error.row.delivery !== 'term') throw error;
       return { kind: 'failed', error: error.code, mayPass: true, retryAfterMs: null };
     }
+  }
+
+  /**
+   * Nothing may end at the provider that nobody has ended here: another connection of the same account that was
+   * authorized since, or that the caller could not see. One that a cascade has not reached yet is waited for.
+   */
+  async #spared({ entry }: Ending, state: Connection): Promise<Told | 'not_due' | undefined> {
+    const living = await this.siblings.livingOf(state);
+    if (living.length === 0) return undefined;
+    const isNewer = living.some(({ credential }) => (credential?.authorizedAtMs ?? 0) > entry.timeMs);
+    if (!isNewer && this.clock.nowMs() - entry.timeMs < revocationLimits.cascadeWaitMs) return 'not_due';
+    return { kind: 'failed', error: 'would_end_another_authorization', mayPass: false, retryAfterMs: null };
   }
 
   #isFinal({ mayPass }: Extract<Told, { kind: 'failed' }>, { entry }: Ending): boolean {

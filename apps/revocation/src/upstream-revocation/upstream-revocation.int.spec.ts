@@ -23,6 +23,7 @@ import { Connections } from '../connections.ts';
 import { revocationService } from '../index.ts';
 import { revocationLimits } from '../revocation-limits.ts';
 import { the } from '../spec-support/connection-events.ts';
+import { Siblings } from '../siblings/siblings.ts';
 import { SmallVault } from '../spec-support/small-vault.ts';
 import { World, type ConnectionRef, type Party } from '../spec-support/world.ts';
 import { ProviderClients } from './provider-clients.ts';
@@ -331,6 +332,7 @@ await describeWithServer('nats-server', 'what is owed after a connection has end
       service.get(Connections),
       service.get(ProviderClients),
       service.get(VaultSecrets),
+      service.get(Siblings),
       new DaysLater(),
       service.get(Logger),
       service.get(Metrics),
