@@ -347,6 +347,8 @@ describe('the tokens of a revocation', () => {
     const reply = await ask(ref);
     expect(JSON.parse(world.openAs('revocation', reply.sealed_tokens ?? ''))).toEqual({
       accessToken: 'access-first',
+      accessTokenExpiresAtMs: expect.any(Number) as number,
+      grantedScopes: ['read'],
       refreshToken: 'refresh-first',
     });
     await authorized(world, await exchangingSession(world, customer, ref.connectionId), tokenSetOf('again'));
