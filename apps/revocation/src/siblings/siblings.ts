@@ -33,15 +33,16 @@ export class Siblings {
     const { tenantId, connectionId, registrationId } = state;
     const digests = this.#sharedDigests(state);
     if (digests.length === 0) return [];
-    const matches = await this.index.find({ tenantId, registrationId }, digests);
-    const others = matches.filter((match) => match.connectionId !== connectionId);
-    const living: Connection[] = [];
-    await eachOf(others, revocationLimits.signalFanOutMax, async ({ connectionId: id }) => {
-      const { state: other } = await this.connections.load({ tenantId, id }, { fromLeader: true });
-      const isLiving = other.authorization === 'authorized' && other.registrationId === registrationId;
-      if (isLiving && this.#sharedDigests(other).some((digest) => digests.includes(digest))) living.push(other);
-    });
-    return living.toSorted((one, two) => (one.connectionId < two.connectionId ? -1 : 1));
+    const living = new Map<string, Connection>();
+    for await (const page of this.index.find({ registration: { tenantId, registrationId }, digests })) {
+      const others = page.filter((match) => match.connectionId !== connectionId);
+      await eachOf(others, revocationLimits.signalFanOutMax, async ({ connectionId: id }) => {
+        const { state: other } = await this.connections.load({ tenantId, id }, { fromLeader: true });
+        const isLiving = other.authorization === 'authorized' && other.registrationId === registrationId;
+        if (isLiving && this.#sharedDigests(other).some((digest) => digests.includes(digest))) living.set(id, other);
+      });
+    }
+    return [...living.values()].toSorted((one, two) => (one.connectionId < two.connectionId ? -1 : 1));
   }
 
   /** The digests by which another connection is found to be of the same account; of a deleted one, too. */
