@@ -35,10 +35,12 @@ export async function playRound(
   // Clients that never rest renew the token themselves: then any moment is as good.
   if (!clients.busy) await untilExpired(world);
   const interruptedBefore = await countInterrupted(world);
+  // The round before may have been over before whom it killed was started again.
+  const pid = await running(world, target);
   const since = performance.now();
   const requests = Array.from({ length: parallelRequests }, () => clients.overHttp());
   await new Promise((resolve) => setTimeout(resolve, killAfterMs));
-  process.kill(pidOf(world, target), 'SIGKILL');
+  process.kill(pid, 'SIGKILL');
   await Promise.all(requests);
   const answer = await settled(clients);
   const recoveredMs = Math.round(performance.now() - since);
@@ -52,10 +54,10 @@ export async function playRound(
   return { target, killAfterMs, recoveredMs, ending: 'interrupted, reauthorization required' };
 }
 
-function pidOf({ stack }: World, target: Target): number {
-  const pid = stack.processes().find(({ name }) => name === target)?.pid ?? 0;
-  if (pid === 0) throw new Error(`${target} does not run`);
-  return pid;
+async function running({ stack }: World, target: Target): Promise<number> {
+  const pid = () => stack.processes().find(({ name }) => name === target)?.pid ?? 0;
+  await waitFor(() => pid() !== 0, { timeoutMs: recoveryMsMax, describe: `${target} does not run` });
+  return pid();
 }
 
 /** The first answer that is the connection's own, after everything stands again. */
