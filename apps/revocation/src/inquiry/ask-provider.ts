@@ -6,8 +6,8 @@ import type { IntrospectOutcome, ProbeOutcome } from '@postern/provider-client';
 import { Clock, commitOrigin, Logger, Metrics, OperationsClient, withCall } from '@postern/service';
 
 import { Connections } from '../connections.ts';
-import { ProviderClients, type InquiringClient } from '../upstream-revocation/provider-clients.ts';
-import { VaultSecrets } from '../upstream-revocation/vault-secrets.ts';
+import { ProviderClients, type InquiringClient } from '../provider/provider-clients.ts';
+import { VaultSecrets } from '../provider/vault-secrets.ts';
 
 /**
  * What came of a question to the provider. `unknown`: it cannot be asked, or said nothing that means anything; `again`:

@@ -27,7 +27,7 @@ import { callingOwner, Clock, commitOrigin, Logger, Metrics, Serves, type Callin
 import { Connections } from '../connections.ts';
 import { Directory } from '../directory.ts';
 import { RevocationConfig } from '../revocation-config.ts';
-import { SignalStore } from '../webhooks/signal-store.ts';
+import { SignalStore } from '../signals/signal-store.ts';
 import { evidenceOfRejection, rejectionType } from './rejection-evidence.ts';
 
 /** A report, who made it, and the connection as the leader has it. */

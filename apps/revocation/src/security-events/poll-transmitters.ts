@@ -8,7 +8,7 @@ import { Logger, type OnServiceReady } from '@postern/service';
 
 import { RevocationConfig } from '../revocation-config.ts';
 import { revocationLimits } from '../revocation-limits.ts';
-import { Registrations } from '../webhooks/registrations.ts';
+import { Registrations } from '../registrations.ts';
 import { WebhookSecrets } from '../webhooks/webhook-secrets.ts';
 import { pollOnce, type PollAnswers, type Polled, type PollReply } from './poll-once.ts';
 import { SetIntake } from './set-intake.ts';

@@ -6,8 +6,8 @@ import type { Registration, Transmitter } from '@postern/domain';
 import { loadSecurityEvents, withoutTokens } from '@postern/provider-catalog';
 import { Clock, Logger, Metrics, type RawReply, type RawRequest } from '@postern/service';
 
-import { Registrations } from '../webhooks/registrations.ts';
-import { SignalStore } from '../webhooks/signal-store.ts';
+import { Registrations } from '../registrations.ts';
+import { SignalStore } from '../signals/signal-store.ts';
 import { UnverifiedLimit } from '../webhooks/unverified-limit.ts';
 import { SetRefusal } from './set-refusal.ts';
 import { TransmitterKeys } from './transmitter-keys.ts';

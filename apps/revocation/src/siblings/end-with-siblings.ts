@@ -8,7 +8,7 @@ import { ConnectionCommands, type Decision, type Outcome } from '../connection-c
 import { Connections } from '../connections.ts';
 import { Directory } from '../directory.ts';
 import { revocationLimits } from '../revocation-limits.ts';
-import { eachOf } from '../signals/each-of.ts';
+import { eachOf } from '../each-of.ts';
 import { Siblings } from './siblings.ts';
 
 /** What somebody asked to end, and whether what ends with it at the provider may. */

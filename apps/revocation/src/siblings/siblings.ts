@@ -6,7 +6,7 @@ import { AccountIndex } from '../accounts/account-index.ts';
 import { accountFactOf } from '../accounts/account-rows.ts';
 import { Connections } from '../connections.ts';
 import { revocationLimits } from '../revocation-limits.ts';
-import { eachOf } from '../signals/each-of.ts';
+import { eachOf } from '../each-of.ts';
 
 /**
  * The other connections that end at the provider when one is ended there: of the same account, through the same

@@ -11,7 +11,7 @@ import {
 import { accountKeyDigest } from '@postern/provider-client';
 
 import { RevocationConfig } from '../revocation-config.ts';
-import { Registrations } from '../webhooks/registrations.ts';
+import { Registrations } from '../registrations.ts';
 
 /** What a stored signal says. */
 export interface ReadSignalResult {

@@ -8,7 +8,7 @@ import { AccountIndex } from '../accounts/account-index.ts';
 import { Connections } from '../connections.ts';
 import { AskProvider, type Asked } from '../inquiry/ask-provider.ts';
 import { revocationLimits } from '../revocation-limits.ts';
-import { eachOf } from './each-of.ts';
+import { eachOf } from '../each-of.ts';
 import { ReadSignal, type ReadSignalResult } from './read-signal.ts';
 import type { Weighed } from './weighed-signals.ts';
 

@@ -1,7 +1,7 @@
 import { Secret } from '@postern/crypto';
 import type { RevokeOutcome } from '@postern/provider-client';
 
-import type { RevokingClient } from './provider-clients.ts';
+import type { RevokingClient } from '../provider/provider-clients.ts';
 import { tellProvider } from './tell-provider.ts';
 
 const revoked: RevokeOutcome = { kind: 'revoked' };

@@ -1,8 +1,8 @@
 import { Secret } from '@postern/crypto';
 import type { RevokeOutcome } from '@postern/provider-client';
 
-import type { RevokingClient } from './provider-clients.ts';
-import type { RevokedTokens } from './vault-secrets.ts';
+import type { RevokingClient } from '../provider/provider-clients.ts';
+import type { RevokedTokens } from '../provider/vault-secrets.ts';
 
 /** What came of an attempt to tell the provider. */
 export type Told =

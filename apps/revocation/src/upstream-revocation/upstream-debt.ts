@@ -13,10 +13,10 @@ import { Clock, commitOrigin, Logger, Metrics, withCall } from '@postern/service
 import { Connections } from '../connections.ts';
 import { revocationLimits } from '../revocation-limits.ts';
 import { Siblings } from '../siblings/siblings.ts';
-import { ProviderClients } from './provider-clients.ts';
+import { ProviderClients } from '../provider/provider-clients.ts';
 import { isPatienceOver, retryDelayMs } from './retry-plan.ts';
 import { tellProvider, type Told } from './tell-provider.ts';
-import { VaultSecrets } from './vault-secrets.ts';
+import { VaultSecrets } from '../provider/vault-secrets.ts';
 
 /** The commit that ended the connection, and how often it was worked on. */
 export interface Ending {

@@ -26,9 +26,9 @@ import { the } from '../spec-support/connection-events.ts';
 import { Siblings } from '../siblings/siblings.ts';
 import { SmallVault } from '../spec-support/small-vault.ts';
 import { World, type ConnectionRef, type Party } from '../spec-support/world.ts';
-import { ProviderClients } from './provider-clients.ts';
+import { ProviderClients } from '../provider/provider-clients.ts';
 import { UpstreamDebt } from './upstream-debt.ts';
-import { VaultSecrets } from './vault-secrets.ts';
+import { VaultSecrets } from '../provider/vault-secrets.ts';
 
 const isLong = (secret: string) => secret.length > 1;
 const redirectUri = 'http://127.0.0.1:9/oauth/callback/reg';

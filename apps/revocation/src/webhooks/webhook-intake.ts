@@ -18,8 +18,8 @@ import { Clock, Logger, Metrics, type RawReply, type RawRequest } from '@postern
 import { RevocationConfig } from '../revocation-config.ts';
 import { revocationLimits } from '../revocation-limits.ts';
 import { parseBody } from './parse-body.ts';
-import { Registrations } from './registrations.ts';
-import { SignalStore } from './signal-store.ts';
+import { Registrations } from '../registrations.ts';
+import { SignalStore } from '../signals/signal-store.ts';
 import { UnverifiedLimit } from './unverified-limit.ts';
 import { WebhookSecrets, type KnownSecret } from './webhook-secrets.ts';
 

@@ -3,7 +3,7 @@ import { registrationEvolver, type Registration, type RegistrationEvent } from '
 import { CommitReader } from '@postern/event-log';
 import { EventLogs, Logger, ReadinessRegistry, type OnServiceReady } from '@postern/service';
 
-import { AdminView } from '../admin-view.ts';
+import { AdminView } from './admin-view.ts';
 
 /** Every client registration. Disabled ones too, since what was granted through them can still end. */
 @Injectable()
