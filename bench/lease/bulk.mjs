@@ -142,7 +142,7 @@ async function publishAll(world, { bus, chunk }) {
   const waiting = [...chunk];
   const publisher = async () => {
     for (let one = waiting.pop(); one !== undefined; one = waiting.pop()) {
-      const encoded = encodeCommit(commitOf(world, one.life, one.id), { signer, source: '/postern/bench' });
+      const encoded = await encodeCommit(commitOf(world, one.life, one.id), { signer, source: '/postern/bench' });
       const headers = natsHeaders();
       headers.set('Nats-Msg-Id', encoded.messageId);
       for (const [name, value] of Object.entries(encoded.headers)) headers.set(name, value);

@@ -60,6 +60,7 @@ export {
   type WebhookVerification,
 } from './webhook-signature.ts';
 export { webhookSchemes, type WebhookDelivery, type WebhookScheme } from './webhook-schemes.ts';
+export { sharedSignatureMessagesMax, signedFor, signTogether, type SignedBytes } from './shared-signature.ts';
 export {
   generateSigningKey,
   signedMessage,

@@ -72,19 +72,32 @@ export interface InclusionClaim {
 }
 
 /** Does the leaf stand where the claim says? @source RFC 9162 §2.1.3.2 */
-export function verifyInclusion(proof: readonly TreeHash[], { index, size, leafHash, root }: InclusionClaim): boolean {
-  if (!isIndexOf(index, size)) return false;
+export function verifyInclusion(proof: readonly TreeHash[], { root, ...place }: InclusionClaim): boolean {
+  return inclusionRoot(proof, place)?.equals(root) === true;
+}
+
+/**
+ * The head of the tree in which the leaf stands there, as its proof says.
+ *
+ * @returns undefined for a place that is none, or a proof that is too long or too short for it.
+ * @source RFC 9162 §2.1.3.2
+ */
+export function inclusionRoot(
+  proof: readonly TreeHash[],
+  { index, size, leafHash }: Omit<InclusionClaim, 'root'>,
+): TreeHash | undefined {
+  if (!isIndexOf(index, size)) return undefined;
   let [at, last] = [index, size - 1];
   let node = leafHash;
   for (const sibling of proof) {
-    if (last === 0) return false;
+    if (last === 0) return undefined;
     if (isOdd(at) || at === last) {
       node = treeNodeHash(sibling, node);
       while (!isOdd(at) && at !== 0) [at, last] = [half(at), half(last)];
     } else node = treeNodeHash(node, sibling);
     [at, last] = [half(at), half(last)];
   }
-  return last === 0 && node.equals(root);
+  return last === 0 ? node : undefined;
 }
 
 /** What a proof of consistency speaks of. */

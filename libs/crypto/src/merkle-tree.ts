@@ -86,8 +86,10 @@ export class GrowingTree {
 export function subtreeLevels(size: number): number[] {
   if (!Number.isSafeInteger(size) || size < 0) return [];
   const levels: number[] = [];
-  for (let level = 52; level >= 0; level -= 1) if (Math.floor(size / 2 ** level) % 2 === 1) levels.push(level);
-  return levels;
+  for (let [level, rest] = [0, size]; rest > 0; [level, rest] = [level + 1, Math.floor(rest / 2)]) {
+    if (rest % 2 === 1) levels.push(level);
+  }
+  return levels.toReversed();
 }
 
 /** The head over whole subtrees that stand side by side, the largest first. @internal */

@@ -291,7 +291,7 @@ export class Repository<State, Event extends AnyEvent> {
       state,
       previousHash: loaded.hash,
     };
-    const encoded = this.#encode(commit, options.traceparent);
+    const encoded = await this.#encode(commit, options.traceparent);
     const position = await this.#send(encoded, loaded.expectedPosition);
     if (position === undefined) return undefined;
     const { revision, commitId } = commit;
@@ -300,10 +300,10 @@ export class Repository<State, Event extends AnyEvent> {
     return { state, revision, position, events: said, appended: true, commitId };
   }
 
-  #encode(commit: Commit, traceparent: string | undefined): EncodedCommit {
+  async #encode(commit: Commit, traceparent: string | undefined): Promise<EncodedCommit> {
     const { signer, source, reader } = this.#options;
     if (!signer) throw new PosternError('auth.forbidden', 'This service writes no commits.');
-    const encoded = encodeCommit(commit, { signer, source, traceparent });
+    const encoded = await encodeCommit(commit, { signer, source, traceparent });
     reader.made(encoded);
     return encoded;
   }

@@ -65,3 +65,46 @@ describe('a verifier that is told what this process has signed', () => {
     expect(verifier.verify(signer.keyId, () => words, noSignature)).toBeUndefined();
   });
 });
+
+describe('what is signed in company', () => {
+  const wordsOf = (count: number) => Array.from({ length: count }, (_, index) => Buffer.from(`words ${index}`));
+  const together = async (all: readonly Uint8Array[]) =>
+    await Promise.all(all.map(async (bytes) => await signer.signTogether(bytes)));
+  const distinct = (signatures: readonly string[]) => new Set(signatures.map((one) => one.split('.')[0])).size;
+
+  test('shares a signature by eights, and whoever is alone has one of his own', async () => {
+    expect(await together([words])).toEqual([signature]);
+    const all = wordsOf(17);
+    const signatures = await together(all);
+    expect(distinct(signatures)).toBe(3);
+    expect(signatures.map((one) => one.includes('.'))).toEqual(all.map((_, index) => index < 16));
+    const verifier = commitVerifier(trust);
+    for (const [index, bytes] of all.entries()) {
+      expect(verifier.verify(signer.keyId, () => bytes, signatures[index] ?? '')).toEqual({ identity: 'vault' });
+    }
+  });
+
+  test('what is asked later is signed later', async () => {
+    const [first, second] = [await signer.signTogether(words), await signer.signTogether(words)];
+    expect([first, second]).toEqual([signature, signature]);
+  });
+
+  test('is checked once where it is remembered, and never believed for other words', async () => {
+    const all = wordsOf(8);
+    const signatures = await together(all);
+    const verifier = commitVerifier(trust, { rememberedMax: 1 });
+    const verified = (bytes: Uint8Array, given = '') => verifier.verify(signer.keyId, () => bytes, given)?.identity;
+    expect(all.map((bytes, index) => verified(bytes, signatures[index]))).toEqual(all.map(() => 'vault'));
+    expect(all.map((bytes, index) => verified(bytes, signatures[(index + 1) % 8]))).toEqual(all.map(() => undefined));
+    expect(verified(Buffer.from('words 9'), signatures[0])).toBeUndefined();
+  });
+
+  test('is remembered by whoever made it', async () => {
+    const all = wordsOf(2);
+    const signatures = await together(all);
+    const verifier = commitVerifier(trust, { rememberedMax: 4 });
+    verifier.remember?.(signer.keyId, words, signature);
+    verifier.remember?.(signer.keyId, all[0] ?? words, signatures[0] ?? '');
+    expect(verifier.verify(signer.keyId, () => all[1] ?? words, signatures[1] ?? '')).toEqual({ identity: 'vault' });
+  });
+});

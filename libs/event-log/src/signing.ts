@@ -1,5 +1,15 @@
 import { TrustBundle } from '@postern/contracts';
-import { signer, verifier, type SigningPrivateJwk, type Verifier } from '@postern/crypto';
+import {
+  sharedSignatureMessagesMax,
+  signedFor,
+  signer,
+  signTogether,
+  verifier,
+  type Signer,
+  type SignedBytes,
+  type SigningPrivateJwk,
+  type Verifier,
+} from '@postern/crypto';
 
 import { LruCache } from './state-cache.ts';
 
@@ -10,6 +20,8 @@ export interface CommitSigner {
   readonly identity: string;
   /** @returns base64url */
   sign(bytes: Uint8Array): string;
+  /** The same in company: what is asked for at the same time shares a signature, and each gets its proof with it. */
+  signTogether(bytes: Uint8Array): Promise<string>;
 }
 
 /** Tells whose signature it is. */
@@ -26,7 +38,52 @@ export interface CommitVerifier {
 /** The signer of an identity, from its private Ed25519 key. */
 export function commitSigner(identity: string, privateJwk: SigningPrivateJwk): CommitSigner {
   const key = signer(privateJwk);
-  return { keyId: `${identity}.${key.keyId}`, identity, sign: (bytes) => key.sign(bytes) };
+  const together = new SharedSignatures(key);
+  return {
+    keyId: `${identity}.${key.keyId}`,
+    identity,
+    sign: (bytes) => key.sign(bytes),
+    signTogether: async (bytes) => await together.sign(bytes),
+  };
+}
+
+interface Unsigned {
+  readonly bytes: Uint8Array;
+  readonly signed: PromiseWithResolvers<string>;
+}
+
+/** Gathers what the decisions under way ask to be signed: nobody waits for more than those who are ready already. */
+class SharedSignatures {
+  readonly #key: Signer;
+  #waiting: Unsigned[] = [];
+
+  constructor(key: Signer) {
+    this.#key = key;
+  }
+
+  sign(bytes: Uint8Array): Promise<string> {
+    if (this.#waiting.length === 0) queueMicrotask(() => this.#signAll());
+    const signed = Promise.withResolvers<string>();
+    this.#waiting.push({ bytes, signed });
+    return signed.promise;
+  }
+
+  #signAll(): void {
+    this.#signGroup(this.#waiting.splice(0, sharedSignatureMessagesMax));
+    if (this.#waiting.length > 0) setImmediate(() => this.#signAll());
+  }
+
+  #signGroup(group: readonly Unsigned[]): void {
+    try {
+      const signatures = signTogether(
+        this.#key,
+        group.map(({ bytes }) => bytes),
+      );
+      for (const [index, { signed }] of group.entries()) signed.resolve(signatures[index] ?? '');
+    } catch (error) {
+      for (const { signed } of group) signed.reject(error);
+    }
+  }
 }
 
 export interface CommitVerifierOptions {
@@ -54,22 +111,24 @@ export function commitVerifier(trust: TrustBundle, { rememberedMax = 0 }: Commit
   const verify: CommitVerifier['verify'] = (keyId, bytes, signature) => {
     const key = keys.get(keyId);
     if (key === undefined) return undefined;
-    const signed = bytes();
-    const name = remembered && nameOf(keyId, signed, signature);
+    const signed = signedFor(bytes(), signature);
+    if (signed === undefined) return undefined;
+    const name = remembered && nameOf(keyId, signed);
     if (name !== undefined && remembered?.get(name) === true) return { identity: key.identity };
-    if (!key.verifier.verify(signed, signature)) return undefined;
+    if (!key.verifier.verify(signed.bytes, signed.signature)) return undefined;
     if (name !== undefined) remembered?.set(name, true);
     return { identity: key.identity };
   };
   return {
     verify,
     remember(keyId, bytes, signature) {
-      if (own.has(keyId)) remembered?.set(nameOf(keyId, bytes, signature), true);
+      const signed = own.has(keyId) ? signedFor(bytes, signature) : undefined;
+      if (signed !== undefined) remembered?.set(nameOf(keyId, signed), true);
       else if (remembered !== undefined && verify(keyId, () => bytes, signature) !== undefined) own.add(keyId);
     },
   };
 }
 
-function nameOf(keyId: string, signed: Uint8Array, signature: string): string {
-  return `${keyId}\n${signature}\n${Buffer.from(signed).toString('latin1')}`;
+function nameOf(keyId: string, { bytes, signature }: SignedBytes): string {
+  return `${keyId}\n${signature}\n${Buffer.from(bytes).toString('latin1')}`;
 }

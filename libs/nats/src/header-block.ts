@@ -47,7 +47,7 @@ export function readHeaderBlock(block: string): HeaderBlock {
     if (colon === -1 || colon >= end) continue;
     const name = block.slice(start, colon);
     const value = block.slice(colon + 1, end).trim();
-    readable &&= knownNames.has(name) || isName(name);
+    readable &&= isHeaderName(name);
     if (name.startsWith('Nats-') && serverHeaders.has(name)) server[name] = value;
     else headers[name] = value;
   }
@@ -65,7 +65,8 @@ function lineEnd(block: string, start: number): number {
 }
 
 /** What prints, without space and colon. */
-function isName(name: string): boolean {
+export function isHeaderName(name: string): boolean {
+  if (knownNames.has(name)) return true;
   for (let index = 0; index < name.length; index += 1) {
     const code = name.charCodeAt(index);
     if (code < 33 || code > 126) return false;

@@ -37,11 +37,7 @@ interface Acknowledgement {
  */
 export async function sendOnce(bus: Bus, message: StreamMessage): Promise<SendOutcome & { readonly error?: string }> {
   const { subject, payload, stream, ackTimeoutMs } = message;
-  const headers = natsHeaders(message.headers ?? {});
-  if (message.messageId !== undefined) headers.set('Nats-Msg-Id', message.messageId);
-  if (message.expectedPosition !== undefined) {
-    headers.set('Nats-Expected-Last-Subject-Sequence', String(message.expectedPosition));
-  }
+  const headers = natsHeaders(headersOf(message));
   let text: string;
   try {
     const answer = await bus.whileConnected(ackTimeoutMs, (timeout) =>
@@ -54,6 +50,14 @@ export async function sendOnce(bus: Bus, message: StreamMessage): Promise<SendOu
     return { kind: nowhere ? 'unreachable' : 'silent', cause: error };
   }
   return outcomeOf(parse(text), stream);
+}
+
+function headersOf({ headers, messageId, expectedPosition }: StreamMessage): Record<string, string> {
+  return {
+    ...headers,
+    ...(messageId === undefined ? {} : { 'Nats-Msg-Id': messageId }),
+    ...(expectedPosition === undefined ? {} : { 'Nats-Expected-Last-Subject-Sequence': String(expectedPosition) }),
+  };
 }
 
 function parse(text: string): Acknowledgement {

@@ -3,18 +3,24 @@ import type { JsMsg, StoredMsg } from '@nats-io/jetstream';
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { headers as makeHeaders, MsgHdrsImpl } from '@nats-io/nats-core';
 
-import { clientBlock, headerBlock, type HeaderRecord } from './header-block.ts';
+import { clientBlock, headerBlock, isHeaderName, type HeaderRecord } from './header-block.ts';
 
 /** Headers as a plain record; of a repeated one the last value. */
 export function headerRecord(headers: MsgHdrs | undefined): HeaderRecord {
   return clientBlock(headers).headers;
 }
 
+/** The client looks at all names again for each; so it sets them only where it would refuse one, and says why. */
 export function natsHeaders(record: Readonly<Record<string, string>>): MsgHdrs {
+  const entries = Object.entries(record);
+  if (entries.every(isPlain)) return MsgHdrsImpl.fromRecord(Object.fromEntries(entries.map(trimmed)));
   const headers = makeHeaders();
-  for (const [name, value] of Object.entries(record)) headers.set(name, value);
+  for (const [name, value] of entries) headers.set(name, value);
   return headers;
 }
+
+const isPlain = ([name, value]: [string, string]) => isHeaderName(name) && !/[\r\n]/.test(value);
+const trimmed = ([name, value]: [string, string]): [string, string[]] => [name, [value.trim()]];
 
 /** The same for what was checked already: our own names and words, nothing of a caller's that may hold a line break. */
 export function checkedHeaders(record: Readonly<Record<string, string>>): MsgHdrs {

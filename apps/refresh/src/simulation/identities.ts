@@ -8,7 +8,12 @@ import {
 
 /** Signs as an app, in name only: signatures are not what is simulated, and would be most of the work. */
 export function nominalSigner(app: string): CommitSigner {
-  return { keyId: `${app}.simulated`, identity: app, sign: () => 'c2ltdWxhdGVk' };
+  return {
+    keyId: `${app}.simulated`,
+    identity: app,
+    sign: () => 'c2ltdWxhdGVk',
+    signTogether: async () => 'c2ltdWxhdGVk',
+  };
 }
 
 const nominalVerifier: CommitVerifier = {
