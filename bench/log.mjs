@@ -15,7 +15,7 @@ import { headers as natsHeaders } from '@nats-io/nats-core';
 import { newId, subjects } from '@postern/contracts';
 import { generateSigningKey, publicJwkOf } from '@postern/crypto';
 import { connectionEvolver, upcast } from '@postern/domain';
-import { CommitReader, commitSigner, commitVerifier, foldEntry, Repository } from '@postern/event-log';
+import { CommitReader, commitSigner, commitVerifier, foldEntry, messageBytes, Repository } from '@postern/event-log';
 import {
   connectBus,
   createOperator,
@@ -71,7 +71,8 @@ export async function run(tell) {
 function worldOf(bus) {
   const { privateJwk } = generateSigningKey();
   const signer = commitSigner('revocation', privateJwk);
-  const verifier = commitVerifier({ writers: { revocation: [publicJwkOf(privateJwk)] }, recipients: {} });
+  const trust = { writers: { revocation: [publicJwkOf(privateJwk)] }, recipients: {} };
+  const verifier = commitVerifier(trust, { rememberedMax: 1_000 });
   const log = new JetStreamEventLog({ bus, stream: 'connections' });
   const tenantId = newId('tenant');
   const repository = (cacheEntriesMax, reader = new CommitReader({ verifier })) =>
@@ -115,8 +116,9 @@ async function appendBench(world) {
     return perSecond(aggregates * appendsEach, since);
   };
   await ours();
-  // The same bytes and headers, with ids of their own so that the stream does not take them for repeats.
-  const sample = await log.last(subjects.connection({ tenantId, connectionId: ids[0] }));
+  // The same bytes and headers, the longest of ours, with ids of their own so that the stream does not take them for repeats.
+  const lasts = await Promise.all(ids.map((connectionId) => log.last(subjects.connection({ tenantId, connectionId }))));
+  const sample = lasts.toSorted((left, right) => sizeOf(right) - sizeOf(left))[0];
   const js = jetstream(bus.connection);
   const baseline = async () => {
     const since = performance.now();
@@ -140,8 +142,10 @@ async function appendBench(world) {
     return perSecond(aggregates * appendsEach, since);
   };
   const figures = await sideBySide({ rounds, baseline, ours });
-  return { ...figures, bytes: sample.payload.byteLength };
+  return { ...figures, bytes: sizeOf(sample) };
 }
+
+const sizeOf = ({ payload, headers }) => messageBytes({ payload, headers, messageId: '' });
 
 async function loadBench(world) {
   const { bus, tenantId, ids } = world;

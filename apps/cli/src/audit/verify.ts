@@ -27,6 +27,9 @@ import {
 
 import { importMessage } from '../events/cloud-event.ts';
 
+/** Commits that share a signature stand near one another: it is checked once for all of them. */
+const signaturesRememberedMax = 1_000;
+
 /** The log as it stands on the bus, for whoever may read all of it. */
 export interface ProvenLog {
   readonly logs: Readonly<Record<ProvenStream, EventLog>>;
@@ -102,7 +105,7 @@ function verifyMessages(
   const onProgress = (position: number) => {
     if (process.stderr.isTTY) process.stderr.write(`\r${streams[stream].name} verified up to position ${position}`);
   };
-  const verifier = commitVerifier(place.trust);
+  const verifier = commitVerifier(place.trust, { rememberedMax: signaturesRememberedMax });
   if (stream === 'access') {
     return verifyAccess(messages, { reader: new AccessReader({ verifier }), tree, onProgress });
   }
