@@ -72,7 +72,8 @@ export class LeaseToken implements OnApplicationShutdown {
       return await this.#grant(attempt);
     } catch (thrown) {
       const error = toPosternError(thrown);
-      await this.#recordRefusal(attempt, error);
+      // A refusal gives nothing away, and the sooner it is heard the better: its record need not be durable first.
+      void this.#recordRefusal(attempt, error);
       throw error;
     }
   }
@@ -188,7 +189,7 @@ export class LeaseToken implements OnApplicationShutdown {
     return new PosternError(code, 'The token has ended and was not refreshed.', { cause: failure, details });
   }
 
-  /** A refusal stands whether or not it could be recorded: nothing was given. */
+  /** Never rejects. A refusal stands whether or not it could be recorded: nothing was given. */
   async #recordRefusal(attempt: Attempt, { code }: PosternError): Promise<void> {
     if (code === 'vault.audit_unavailable') return;
     const record = this.#recordOf(attempt, { position: this.feed.position, credentialVersion: null, code });

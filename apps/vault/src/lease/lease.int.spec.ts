@@ -135,6 +135,14 @@ async function fresh(): Promise<string> {
   return (await connected(world, customer)).connectionId;
 }
 
+/** A refusal does not wait for its record. */
+async function recordsOf(connectionId: string, count: number): Promise<AccessRecord[]> {
+  const ofIt = async () => (await records()).filter((record) => record.connectionId === connectionId);
+  const describe = () => `${count} records of ${connectionId}`;
+  await waitFor(async () => (await ofIt()).length >= count, { describe });
+  return await ofIt();
+}
+
 /** What audit reads. */
 async function records(): Promise<AccessRecord[]> {
   const log = new JetStreamEventLog({ bus: world.buses.audit, stream: 'access' });
@@ -365,7 +373,7 @@ describe('no lease is given', () => {
   test('without a record of the refusal', async () => {
     const connectionId = newId('connection');
     expect(await codeOf(lease(connectionId, { purpose: 'curious' }))).toBe('connection.not_found');
-    const refused = (await records()).filter((record) => record.connectionId === connectionId);
+    const refused = await recordsOf(connectionId, 1);
     expect(refused).toMatchObject([{ outcome: 'refused', code: 'connection.not_found', purpose: 'curious' }]);
   });
 });
@@ -434,7 +442,7 @@ describe('record before release', () => {
     const code = await codeOf(lease(ref.connectionId));
     leaseRecords.record = record;
     expect(code).toBe('connection.revoked');
-    const outcomes = (await records()).filter(({ connectionId }) => connectionId === ref.connectionId);
+    const outcomes = await recordsOf(ref.connectionId, 3);
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(['granted', 'granted', 'refused']);
   });
 });
