@@ -4,7 +4,8 @@
  * `N passed, N failed`.
  *
  * --kill-drill 10   the kill drill follows with so many rounds, as one more test
- * --beside NAMES    the tests of these projects run at the same time as those of all others
+ * --beside NAMES    the tests of these projects run at the same time as those of all others; given again, a third row
+ *                   runs beside both
  * --again 3         when no more than so many specs failed, each runs once more by itself and what it says then counts:
  *                   beside others it may have had too little of the machine. That it failed first is told, with why
  *
@@ -21,7 +22,7 @@ const root = new URL('..', import.meta.url).pathname;
 const forNx = process.argv.slice(2);
 const rounds = takeNumber('--kill-drill');
 const againMax = takeNumber('--again');
-const beside = take('--beside');
+const beside = takeAll('--beside');
 /** The drill ends itself when it hangs; this is for a drill that cannot even do that. */
 const drillMsMax = 1_800_000 + rounds * 60_000;
 /** Of what a failed test said: enough for the comparison and the place. */
@@ -41,11 +42,14 @@ const checks = [
 ];
 const tests = (name, projects) =>
   running(name, bin('nx'), ['run-many', '-t', 'test', '--outputStyle=stream', ...projects, ...forNx]);
-const halves =
-  beside === undefined
-    ? [tests('tests', [])]
-    : [tests(`tests of ${beside}`, ['--projects', beside]), tests('tests of the others', ['--exclude', beside])];
-const runs = await Promise.all(halves);
+const rows = [
+  ...beside.map((names) => tests(`tests of ${names}`, ['--projects', names])),
+  tests(
+    beside.length === 0 ? 'tests' : 'tests of the others',
+    beside.length === 0 ? [] : ['--exclude', beside.join(',')],
+  ),
+];
+const runs = await Promise.all(rows);
 // One project's tests were asked for: then not these, unless they are that project's.
 if (forNx.every((arg) => !/^(--projects|-p)\b/.test(arg) || arg.includes('nats'))) {
   runs.push(
@@ -83,6 +87,12 @@ process.exitCode = failedMin > 0 || passed === 0 ? 1 : 0;
 function take(option) {
   const at = forNx.indexOf(option);
   return at < 0 ? undefined : forNx.splice(at, 2)[1];
+}
+
+function takeAll(option) {
+  const all = [];
+  for (let one = take(option); one !== undefined; one = take(option)) all.push(one);
+  return all;
 }
 
 function takeNumber(option) {
