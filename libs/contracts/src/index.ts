@@ -1,6 +1,8 @@
 export {
   accountExports,
   identityPermissions,
+  importerName,
+  importPermissions,
   bridgePermissions,
   platformPermissions,
   streamFilters,
@@ -53,6 +55,7 @@ export {
   type PosternErrorOptions,
   type RetryAdvice,
 } from './errors.ts';
+export { ExportedMessage } from './exported-message.ts';
 export { eventDefinitions, mayWrite, type EventDefinition, type PosternEvent } from './events.ts';
 export { Freshness } from './freshness.ts';
 export {

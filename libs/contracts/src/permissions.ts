@@ -82,6 +82,11 @@ function categoryOf(subject: string): string {
   return subject.split('.', 1)[0] ?? subject;
 }
 
+/** The streams of a log that moves house. */
+const importedStreams = ['connections', 'admin', 'access', 'checkpoints'] as const satisfies readonly StreamKey[];
+/** Under which name the user of an import connects. */
+export const importerName = 'importer';
+
 function followSubjects(key: StreamKey): string[] {
   const { name } = streams[key];
   return [
@@ -205,6 +210,17 @@ export function bridgePermissions({
   return {
     publish: registrationIds.map((registrationId) => subjects.signalsOf({ source: bridgeId, registrationId })),
     subscribe: [`${inboxPrefix(bridgeId)}.>`],
+  };
+}
+
+/**
+ * What a user may do that fills the empty streams of a new house with an exported log. It is issued for the length of one
+ * import, by whoever holds the operator's keys; no service has it, and nothing runs yet when it is used.
+ */
+export function importPermissions(): Permissions {
+  return {
+    publish: importedStreams.flatMap((key) => [...streams[key].subjects, `$JS.API.STREAM.INFO.${streams[key].name}`]),
+    subscribe: [`${inboxPrefix(importerName)}.>`],
   };
 }
 

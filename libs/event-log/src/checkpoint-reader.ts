@@ -10,7 +10,7 @@ import {
 import { GrowingTree, openCheckpoint, type OpenedCheckpoint, type TreeHash } from '@postern/crypto';
 
 import type { LogProblem } from './commit-reader.ts';
-import type { EventLog } from './event-log.ts';
+import type { EventLog, StoredMessage } from './event-log.ts';
 
 /** A message of CHECKPOINTS as it was read, or what is wrong with it. */
 export type CheckpointRead = { readonly kind: 'checkpoint'; readonly checkpoint: StoredCheckpoint } | LogProblem;
@@ -78,11 +78,14 @@ export class CheckpointReader {
   /** The checkpoints of the stream as they were stored, in order; what no trusted key signed is told as foreign. */
   async *all(checkpoints: EventLog, untilPosition: number): AsyncIterable<CheckpointRead> {
     const filter = subjects.checkpoint(this.#stream);
-    for await (const { position, subject, payload } of checkpoints.read({ filter, untilPosition })) {
-      const checkpoint = this.stored(payload);
-      if (checkpoint !== undefined) yield { kind: 'checkpoint', checkpoint };
-      else yield { kind: 'foreign', position, subject, reason: 'no checkpoint signed by a trusted key' };
-    }
+    for await (const message of checkpoints.read({ filter, untilPosition })) yield this.read(message);
+  }
+
+  /** A message of CHECKPOINTS, wherever it was found. */
+  read({ position, subject, payload }: StoredMessage): CheckpointRead {
+    const checkpoint = this.stored(payload);
+    if (checkpoint !== undefined) return { kind: 'checkpoint', checkpoint };
+    return { kind: 'foreign', position, subject, reason: 'no checkpoint signed by a trusted key' };
   }
 
   /** A message of CHECKPOINTS. @returns undefined also when what stands beside the note is not the tree it signs. */

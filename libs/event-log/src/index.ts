@@ -15,8 +15,10 @@ export type {
   StoredMessage,
   SubscribeRequest,
 } from './event-log.ts';
+export { exportMessage, importMessage } from './exported-message.ts';
 export type { AnyEvent, EventMeta, Evolver, Upcast } from './evolver.ts';
-export { foldEntry, type Loaded } from './loaded.ts';
+export { emptyLoaded, foldEntry, type Loaded } from './loaded.ts';
+export { following } from './proven.ts';
 export { MemoryEventLog, type AppendFault, type MemoryEventLogOptions } from './memory-event-log.ts';
 export { assertMessageSize, messageBytes } from './message-size.ts';
 export {

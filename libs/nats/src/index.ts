@@ -13,6 +13,7 @@ export {
 export { checkDurability, checkServer } from './check-server.ts';
 export { checkStreams } from './check-streams.ts';
 export { systemClocks, type ClockReading, type Clocks } from './clock-reading.ts';
+export { importMessages, type ImportOptions } from './import-messages.ts';
 export { instancesOf, type ServiceInstance } from './instances.ts';
 export { JetStreamEventLog, type JetStreamEventLogOptions } from './jetstream-event-log.ts';
 export { lastMessages } from './last-messages.ts';
@@ -36,6 +37,7 @@ export { updateAccount } from './update-account.ts';
 export {
   bridgeCreds,
   identityCreds,
+  importerCreds,
   platformCreds,
   systemCreds,
   type CredentialOptions,

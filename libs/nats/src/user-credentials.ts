@@ -2,6 +2,8 @@ import {
   assertId,
   bridgePermissions,
   identityPermissions,
+  importerName,
+  importPermissions,
   inboxPrefix,
   platformPermissions,
   type IdentityName,
@@ -35,6 +37,15 @@ export async function identityCreds(
     permissions: identityPermissions(identity),
     ...options,
   });
+  return creds;
+}
+
+/** The credentials of one import into empty streams: see `importPermissions`. */
+export async function importerCreds(
+  { accounts }: OperatorBundle,
+  { ttlMs }: { readonly ttlMs: number },
+): Promise<string> {
+  const { creds } = await issue(accounts.core, { name: importerName, permissions: importPermissions(), ttlMs });
   return creds;
 }
 

@@ -30,6 +30,7 @@ import {
   CommitReader,
   commitSigner,
   commitVerifier,
+  exportMessage,
   Repository,
   type LogFinding,
   type StoredMessage,
@@ -48,7 +49,6 @@ import { startNatsServer, temporaryDataDir, type NatsServer } from '@postern/ser
 import { jetstreamManager } from '@nats-io/jetstream';
 import { headers as natsHeaders } from '@nats-io/nats-core';
 
-import { exportMessage } from '../events/cloud-event.ts';
 import { checkLeaseProof, proveLease } from './prove.ts';
 import { verifyExport, verifyOnline, type ProvenLog } from './verify.ts';
 

@@ -1,6 +1,3 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
-
 import {
   PosternError,
   provenStreams,
@@ -25,7 +22,8 @@ import {
   type StoredMessage,
 } from '@postern/event-log';
 
-import { importMessage } from '../events/cloud-event.ts';
+import { messagesOf, streamOfSubject, type WholeLogStream } from '../events/exported-streams.ts';
+import { readExport } from '../events/read-export.ts';
 
 /** Commits that share a signature stand near one another: it is checked once for all of them. */
 const signaturesRememberedMax = 1_000;
@@ -84,17 +82,23 @@ export async function verifyPart(
 }
 
 /**
- * Verifies an export, offline, with the public keys alone. Where a checkpoint of its stream is given it must be the whole
- * stream, and is compared with it.
+ * Verifies an export, offline, with the public keys alone: each stream that it holds, in a pass of its own. Where a
+ * checkpoint of a stream is given, or stands in the file, it must be the whole stream, and is compared with it.
  */
 export async function verifyExport(path: string, place: VerifyPlace): Promise<Reports> {
-  const stream = await streamOf(path);
-  const outside = outsideOf(place)[stream];
-  const tree =
-    outside.length === 0
-      ? undefined
-      : new TreeVerifier({ stream: streams[stream].name, stored: noCheckpoints(), outside });
-  return { [path]: await verifyMessages(stream, readExport(path), { place, tree }) };
+  const held = await streamsIn(path);
+  const outside = outsideOf(place);
+  const reports: Record<string, LogReport> = {};
+  for (const stream of provenStreams.filter((one) => held.has(one))) {
+    const stored = held.has('checkpoints') ? storedIn(path, stream, place) : noCheckpoints();
+    const isProven = held.has('checkpoints') || outside[stream].length > 0;
+    const tree = isProven
+      ? new TreeVerifier({ stream: streams[stream].name, stored, outside: outside[stream] })
+      : undefined;
+    const name = held.size === 1 ? path : `${path}: ${streams[stream].name}`;
+    reports[name] = await verifyMessages(stream, messagesOf(path, stream), { place, tree });
+  }
+  return reports;
 }
 
 function verifyMessages(
@@ -136,19 +140,24 @@ function outsideOf({ trust, outside }: VerifyPlace) {
 
 async function* noCheckpoints(): AsyncIterable<CheckpointRead> {}
 
-async function streamOf(path: string): Promise<ProvenStream> {
+async function streamsIn(path: string): Promise<ReadonlySet<WholeLogStream>> {
+  const held = new Set<WholeLogStream>();
   for await (const { subject } of readExport(path)) {
-    const stream = provenStreams.find((one) => subject.startsWith(streamFilters[one].slice(0, -1)));
-    if (stream !== undefined) return stream;
-    throw new PosternError('request.malformed', `${path} begins with ${subject}, which is no subject of the log.`);
+    const stream = streamOfSubject(subject);
+    if (stream === undefined) {
+      throw new PosternError('request.malformed', `${path} holds ${subject}, which is no subject of the log.`);
+    }
+    held.add(stream);
   }
+  if (provenStreams.some((stream) => held.has(stream))) return held;
   throw new PosternError('request.malformed', `${path} holds no message: an empty log is verified online.`);
 }
 
-async function* readExport(path: string): AsyncIterable<StoredMessage> {
-  let lineNumber = 0;
-  for await (const line of createInterface({ input: createReadStream(path) })) {
-    lineNumber += 1;
-    if (line !== '') yield importMessage(line, lineNumber);
+/** The checkpoints of a stream that were exported with it; what no trusted key signed is told as foreign. */
+async function* storedIn(path: string, stream: ProvenStream, { trust }: VerifyPlace): AsyncIterable<CheckpointRead> {
+  const reader = trust.log && new CheckpointReader(trust.log, stream);
+  const own = subjects.checkpoint(streams[stream].name);
+  for await (const message of messagesOf(path, 'checkpoints')) {
+    if (message.subject === own && reader !== undefined) yield reader.read(message);
   }
 }

@@ -31,12 +31,16 @@ const recipients: readonly IdentityName[] = ['vault', 'authorization', 'refresh'
  * @effect files of mode 0600 in the data folder; keys that exist stay.
  */
 export async function ensureKeys(folder: DataFolder, keyring: KeyringChoice): Promise<TrustBundle> {
+  const before = existsSync(folder.trustFile) ? readTrust(folder).writers : {};
   const bundle: TrustBundle = { writers: {}, recipients: {}, log: ensureLogTrust(folder) };
   for (const identity of identityNames) {
+    // Whose keys signed here once, or in the house that the log was exported from: what they signed stays true.
+    const earlier = before[identity] ?? [];
+    if (earlier.length > 0) bundle.writers[identity] = earlier;
     if (signers.includes(identity)) {
       const text = readOrCreate(folder.signingKeyFile(identity), () => JSON.stringify(generateSigningKey().privateJwk));
       const { kid = '', ...jwk } = publicJwkOf<'Ed25519'>(JSON.parse(text) as SigningPrivateJwk);
-      bundle.writers[identity] = [{ ...jwk, kid }];
+      bundle.writers[identity] = [{ ...jwk, kid }, ...earlier.filter((key) => key.kid !== kid)];
     }
     if (recipients.includes(identity)) {
       const text = readOrCreate(folder.sealingKeyFile(identity), () => JSON.stringify(generateSealingKey().privateJwk));

@@ -1,29 +1,52 @@
-import { assertId, PosternError, subjects } from '@postern/contracts';
+import { assertId, idPrefixes, PosternError, subjects, type AggregateKind, aggregateKinds } from '@postern/contracts';
+import { subjectOf } from '@postern/event-log';
 
-/** Which part of the connection log a command speaks of. */
+/** Which part of the log a command speaks of: positions are of the one stream that it stands on. */
 export interface Selection {
+  readonly stream: 'connections' | 'admin';
   readonly filter: string;
-  readonly connectionId: string | undefined;
+  /** The one aggregate that was asked for. */
+  readonly aggregate: { readonly kind: AggregateKind; readonly id: string } | undefined;
   readonly type: string | undefined;
   readonly fromPosition: number | undefined;
   readonly untilPosition: number | undefined;
   readonly atMs: number | undefined;
 }
 
-/** @throws {PosternError} `request.malformed` for an option that means nothing. */
-export function selectionOf(tenantId: string, options: Readonly<Record<string, unknown>>): Selection {
-  const connectionId = text(options['connection']);
+/**
+ * @param id of any aggregate, whose kind its prefix tells; the tenant's connections when absent.
+ * @throws {PosternError} `request.malformed` for an option that means nothing.
+ */
+export function selectionOf(
+  tenantId: string,
+  options: Readonly<Record<string, unknown>>,
+  id = text(options['connection']),
+): Selection {
+  const kind = options['connection'] === undefined ? kindOf(id) : 'connection';
   return {
-    filter:
-      connectionId === undefined
-        ? subjects.connectionsOfTenant(tenantId)
-        : subjects.connection({ tenantId, connectionId: assertId('connection', connectionId) }),
-    connectionId,
+    stream: kind === undefined || kind === 'connection' ? 'connections' : 'admin',
+    ...partOf(tenantId, kind, id),
     type: text(options['type']),
     fromPosition: position(options['from'], '--from'),
     untilPosition: position(options['to'], '--to'),
     atMs: time(options['at']),
   };
+}
+
+function partOf(tenantId: string, kind: AggregateKind | undefined, id = ''): Pick<Selection, 'filter' | 'aggregate'> {
+  if (kind === undefined) return { filter: subjects.connectionsOfTenant(tenantId), aggregate: undefined };
+  assertId(kind, id);
+  const filter = subjectOf({ tenantId: kind === 'tenant' ? id : tenantId, kind, id });
+  return { filter, aggregate: { kind, id } };
+}
+
+/** The kind of aggregate that an id names by its prefix. */
+function kindOf(id: string | undefined): AggregateKind | undefined {
+  if (id === undefined) return undefined;
+  const kind = aggregateKinds.find((one) => id.startsWith(`${idPrefixes[one]}_`));
+  if (kind !== undefined) return kind;
+  const known = aggregateKinds.map((one) => `${idPrefixes[one]}_… (${one})`).join(', ');
+  throw new PosternError('request.malformed', `${id} is the id of nothing that the log tells about: ${known}.`);
 }
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);

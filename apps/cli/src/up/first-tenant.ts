@@ -16,6 +16,19 @@ const AdministratorFile = z.object({
   nats_creds_file: z.string(),
 });
 
+/** Says which tenant and administrator are the first ones of this data folder. */
+export function writeAdministratorFile(
+  folder: DataFolder,
+  { tenantId, administratorId }: { readonly tenantId: string; readonly administratorId: string },
+): void {
+  const content: z.infer<typeof AdministratorFile> = {
+    tenant_id: tenantId,
+    administrator_id: administratorId,
+    nats_creds_file: folder.credsFile('administrator'),
+  };
+  writePrivate(folder.administratorFile, `${JSON.stringify(content, null, 2)}\n`);
+}
+
 /**
  * Creates the first tenant with its key and its first administrator, unless an earlier start did.
  *
@@ -26,12 +39,7 @@ export async function ensureFirstTenant(
   { keyServerUrl, ...place }: { natsUrl: string; publicUrl: string; keyServerUrl: string | undefined },
 ): Promise<string> {
   if (!existsSync(folder.administratorFile)) {
-    const fresh = {
-      tenant_id: newId('tenant'),
-      administrator_id: newId('administrator'),
-      nats_creds_file: folder.credsFile('administrator'),
-    };
-    writePrivate(folder.administratorFile, `${JSON.stringify(fresh, null, 2)}\n`);
+    writeAdministratorFile(folder, { tenantId: newId('tenant'), administratorId: newId('administrator') });
   }
   const { tenant_id: tenantId, administrator_id: administratorId } = AdministratorFile.parse(
     readJsonFile(folder.administratorFile),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-import { exportMessage, importMessage } from './cloud-event.ts';
+import { exportMessage, importMessage } from './exported-message.ts';
 
 const message = (payload: Uint8Array) => ({
   subject: 'connection.1.ten_x.con_y',

@@ -1,32 +1,8 @@
-import { commitEventType, commitHeaders, PosternError } from '@postern/contracts';
-import type { StoredMessage } from '@postern/event-log';
-import { z } from 'zod';
+import { commitEventType, commitHeaders, ExportedMessage, PosternError } from '@postern/contracts';
 
-/**
- * One stored message as one line of an export: a CloudEvent in JSON.
- *
- * `data` is the payload as JSON where writing it again gives the stored bytes, so that people can read it; otherwise
- * `data_base64` holds the bytes. Either way the bytes come back exactly, which is what hashes and signatures are over.
- *
- * @source CloudEvents 1.0, JSON event format §3.1
- */
-export const ExportedMessage = z.object({
-  specversion: z.literal('1.0'),
-  id: z.string(),
-  source: z.string(),
-  type: z.string(),
-  subject: z.string(),
-  time: z.string(),
-  datacontenttype: z.literal('application/json'),
-  natssubject: z.string(),
-  natsposition: z.number().int().positive(),
-  natstime: z.string(),
-  natsheaders: z.record(z.string(), z.string()),
-  data: z.unknown().optional(),
-  data_base64: z.string().optional(),
-});
-export type ExportedMessage = z.infer<typeof ExportedMessage>;
+import type { StoredMessage } from './event-log.ts';
 
+/** A stored message as one line of an export is, from which {@link importMessage} gives back the same bytes. */
 export function exportMessage({ subject, position, timeMs, payload, headers }: StoredMessage): ExportedMessage {
   return {
     specversion: '1.0',
