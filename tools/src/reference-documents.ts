@@ -9,7 +9,7 @@ import {
   bridgePermissions,
   platformPermissions,
 } from '@postern/contracts';
-import { generalAnswers, loadCatalog, type AnswerRow } from '@postern/provider-catalog';
+import { generalAnswers, loadCatalog, providerJsonSchema, type AnswerRow } from '@postern/provider-catalog';
 
 const version = '0.1.0';
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
@@ -84,5 +84,6 @@ export function referenceDocuments(): Readonly<Record<string, string>> {
     'events.md': events(),
     'permissions.md': permissions(),
     'provider-answers.md': providerAnswers(),
+    'provider.schema.json': json(providerJsonSchema()),
   };
 }

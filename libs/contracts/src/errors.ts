@@ -234,6 +234,16 @@ export const errorTable = Object.freeze({
     'The operator must correct the client registration.',
   ),
   'provider.not_found': row(404, 'There is no such provider in the catalog', 'List them with: postern providers list.'),
+  'provider.flow_unsupported': row(
+    501,
+    'Postern cannot get tokens in this way yet',
+    'Use another provider file of the same service; show them with: postern providers list.',
+  ),
+  'provider.capability_unknown': row(
+    400,
+    'No scope is known for this capability',
+    'See what the scopes allow with: postern providers scopes ID.',
+  ),
   'provider.invalid': row(400, 'The provider file is not valid', 'Correct the fields named in the detail.'),
 
   'transmitter.not_found': row(404, 'There is no such transmitter', 'List them with: postern transmitters list.'),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { factOf } from './fact.ts';
+import { UrlTemplate } from './url-template.ts';
 import { MemberPath } from './webhook-file.ts';
 
 const Words = z.array(z.string().min(1).max(128)).min(1).max(32);
@@ -38,7 +39,21 @@ const ApiError = z.strictObject({
   means: z.enum(['token_rejected', 'scope_missing']),
 });
 
+/** Where the calls of the API go: one address for all, or what the token endpoint's answer names at this place. */
+const BaseUrl = z.union([z.strictObject({ url: UrlTemplate }), z.strictObject({ token_answer_member: MemberPath })]);
+
+/** So many requests in so long, counted for each of these. */
+const RateLimit = z.strictObject({
+  requests: z.number().int().positive(),
+  per_s: z.number().int().positive(),
+  counted_per: z.enum(['app', 'token', 'user', 'account', 'app_and_account']),
+  /** What is limited so, where that is not every call. */
+  of: z.string().min(1).max(120).optional(),
+});
+
 export const ApiFile = z.strictObject({
+  base_urls: z.array(factOf(BaseUrl)).max(8).default([]),
+  rate_limits: z.array(factOf(RateLimit)).max(8).default([]),
   token_probe: factOf(TokenProbe).optional(),
   errors: z.array(factOf(ApiError)).max(16).default([]),
 });

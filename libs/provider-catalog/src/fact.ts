@@ -14,6 +14,8 @@ export interface Fact<T> {
   readonly value: T;
   readonly evidence: Evidence;
   readonly source?: string | undefined;
+  /** The day on which the source was read, `YYYY-MM-DD`. */
+  readonly as_of?: string | undefined;
   readonly note?: string | undefined;
 }
 
@@ -24,8 +26,26 @@ export function factOf<S extends z.ZodType>(value: S) {
       value,
       evidence: Evidence,
       source: z.url({ protocol: /^https$/ }).optional(),
+      as_of: z.iso.date().optional(),
       note: z.string().min(1).max(400).optional(),
     })
-    .refine((fact) => fact.evidence !== 'documented' || fact.source !== undefined, 'a documented fact names its source')
+    .refine(
+      ({ evidence, source, as_of: asOf }) => evidence !== 'documented' || (source !== undefined && asOf !== undefined),
+      {
+        message: 'a documented fact names its source and, as_of, the day on which it was read',
+      },
+    )
     .refine((fact) => fact.evidence !== 'observed' || fact.note !== undefined, 'an observed fact says how, in note');
+}
+
+/** What stands for a fact of which a file says nothing: the value that does least harm when it is wrong. */
+export function cautious<T>(value: T): { value: T; evidence: 'unverified'; note: string } {
+  return { value, evidence: 'unverified', note: nothingKnown };
+}
+
+const nothingKnown = 'Nothing is known of it; this is the cautious value.';
+
+/** Does this fact stand for one of which the file says nothing? */
+export function isAssumed({ note }: Fact<unknown>): boolean {
+  return note === nothingKnown;
 }

@@ -15,11 +15,16 @@ export {
   type RefusalMeaning,
   type TokenProbe,
 } from './api.ts';
-export { Evidence, type Fact } from './fact.ts';
+export { bestEvidenceOf, evidenceOf, type EvidenceCounts } from './evidence.ts';
+export { Evidence, isAssumed, type Fact } from './fact.ts';
 export { loadCatalog, parseProviderFile, providerOf, providersDir, type Catalog } from './load-catalog.ts';
 export { ProviderFile } from './provider-file.ts';
+export { providerJsonSchema } from './provider-schema.ts';
 export { type Provider, type ProviderEndpoints, type ProviderParameter, type RefreshPolicy } from './provider.ts';
 export { saysDone, saysGone, type ProviderRevocation, type RevocationCall, type RevocationEnds } from './revocation.ts';
+export { scopesFor, type ChosenScope, type Risk, type ScopeMatrix, type ScopeRow } from './scope-matrix.ts';
+export { Capability } from './scope-matrix-file.ts';
+export { strategyNames, type StrategyName } from './strategies.ts';
 export { resolveProvider, type ResolvedProvider } from './resolve-provider.ts';
 export {
   loadKnownTransmitters,

@@ -13,7 +13,7 @@ export const providersDir = new URL('../providers/', import.meta.url);
 const fileBytesMax = 64 * 1024;
 const aliasesMax = 10;
 
-/** All providers Postern knows, by id. */
+/** All providers Postern knows, by id. What is asked for is read; the ids are known without reading. */
 export type Catalog = ReadonlyMap<string, Provider>;
 
 /**
@@ -35,20 +35,70 @@ export function parseProviderFile(yaml: string, fileName: string): Provider {
 }
 
 /**
- * Reads every provider file; once, at start, so that a broken file stops the service instead of a user.
+ * The catalog of a folder, one for the whole process.
  *
- * @throws {PosternError} `provider.invalid`
+ * Hundreds of files are not parsed for the few providers that a process meets: each is read when it is first asked for.
+ * That all of them are valid is a matter of whoever changes one: the tests and `postern providers validate` read them all.
+ *
+ * @throws {PosternError} `provider.invalid` from `get` and while going through it, for a file that is broken
  */
 export function loadCatalog(dir: URL = providersDir): Catalog {
-  const names = readdirSync(dir)
-    .filter((name) => name.endsWith('.yaml'))
-    .toSorted();
-  const catalog = new Map<string, Provider>();
-  for (const name of names) {
-    const provider = parseProviderFile(readFileSync(new URL(name, dir), 'utf8'), basename(name));
-    catalog.set(provider.id, provider);
+  const loaded = catalogs.get(dir.href) ?? new FolderCatalog(dir);
+  catalogs.set(dir.href, loaded);
+  return loaded;
+}
+
+const catalogs = new Map<string, Catalog>();
+
+class FolderCatalog implements Catalog {
+  readonly #dir: URL;
+  readonly #ids: ReadonlySet<string>;
+  readonly #read = new Map<string, Provider>();
+
+  constructor(dir: URL) {
+    this.#dir = dir;
+    const names = readdirSync(dir).filter((name) => name.endsWith('.yaml'));
+    this.#ids = new Set(names.map((name) => basename(name, '.yaml')).toSorted());
   }
-  return catalog;
+
+  get size(): number {
+    return this.#ids.size;
+  }
+
+  has(id: string): boolean {
+    return this.#ids.has(id);
+  }
+
+  get(id: string): Provider | undefined {
+    if (!this.#ids.has(id)) return undefined;
+    const provider = this.#read.get(id) ?? this.#parsed(`${id}.yaml`);
+    this.#read.set(id, provider);
+    return provider;
+  }
+
+  *entries(): MapIterator<[string, Provider]> {
+    for (const id of this.#ids) yield [id, providerOf(this, id)];
+  }
+
+  *values(): MapIterator<Provider> {
+    for (const [, provider] of this.entries()) yield provider;
+  }
+
+  keys(): MapIterator<string> {
+    return this.#ids.keys() as MapIterator<string>;
+  }
+
+  [Symbol.iterator](): MapIterator<[string, Provider]> {
+    return this.entries();
+  }
+
+  forEach(act: (value: Provider, key: string, map: Catalog) => void): void {
+    for (const [id, provider] of this) act(provider, id, this);
+  }
+
+  #parsed(name: string): Provider {
+    return parseProviderFile(readFileSync(new URL(name, this.#dir), 'utf8'), name);
+  }
 }
 
 /** @throws {PosternError} `provider.not_found` */

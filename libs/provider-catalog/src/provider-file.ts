@@ -2,16 +2,13 @@ import { TokenEndpointAuthMethod } from '@postern/contracts';
 import { z } from 'zod';
 
 import { ApiFile } from './api-file.ts';
-import { factOf } from './fact.ts';
-import { tokenFingerprints } from './subject-identifiers.ts';
+import { cautious, factOf } from './fact.ts';
 import { RevocationFile, revocationTemplates } from './revocation-file.ts';
+import { ScopeMatrixFile } from './scope-matrix-file.ts';
+import { strategyNames } from './strategies.ts';
+import { tokenFingerprints } from './subject-identifiers.ts';
+import { keepsItsHost, namesIn, Parameter, UrlTemplate } from './url-template.ts';
 import { AccountKeys, AccountProbe, WebhookFile } from './webhook-file.ts';
-
-/** `{name}` in a URL template stands for a parameter of the registration. */
-const UrlTemplate = z
-  .string()
-  .max(2048)
-  .regex(/^https:\/\/[^\s"'<>\\^`|#]+$/, 'must be an https URL without fragment');
 
 const Seconds = z.number().int().positive();
 const Words = z.array(z.string().min(1).max(128)).min(1).max(32);
@@ -42,27 +39,39 @@ const ExpiresIn = z.strictObject({
   max_s: Seconds,
 });
 
-/**
- * What a client registration must bring for a provider that is not the same for everybody.
- *
- * `issuer` is a whole issuer identifier; `host_label` is one DNS label put into a template's host.
- */
-const Parameter = z.strictObject({
-  kind: z.enum(['issuer', 'host_label']),
-  description: z.string().min(1).max(200),
-});
-
 const Discovery = z.strictObject({
-  /** The issuer identifier, or `{issuer}`. @source OpenID Connect Discovery 1.0 §4 */
+  /** The issuer identifier, or `{issuer}`. */
   issuer: z.union([UrlTemplate, z.literal('{issuer}')]),
+  /** Where its metadata stands. @source OpenID Connect Discovery 1.0 §4, RFC 8414 §3 */
+  metadata: z.enum(['openid-configuration', 'oauth-authorization-server']).default('openid-configuration'),
 });
 
 const Endpoints = z.strictObject({
+  /** What its ID tokens and its answers name as `iss`; not said: the origin of the authorization endpoint. */
+  issuer: UrlTemplate.optional(),
   authorization_endpoint: UrlTemplate,
   token_endpoint: UrlTemplate,
   revocation_endpoint: UrlTemplate.optional(),
   introspection_endpoint: UrlTemplate.optional(),
+  device_authorization_endpoint: UrlTemplate.optional(),
+  pushed_authorization_request_endpoint: UrlTemplate.optional(),
 });
+
+/** The grant types there are for us: implicit and password grants cannot be written down. @source RFC 7591 §2 */
+const GrantType = z.enum([
+  'authorization_code',
+  'client_credentials',
+  'urn:ietf:params:oauth:grant-type:device_code',
+  'urn:ietf:params:oauth:grant-type:jwt-bearer',
+  'urn:ietf:params:oauth:grant-type:token-exchange',
+]);
+
+const Support = z.enum(['unsupported', 'supported', 'required', 'unknown']);
+
+/** Something of the provider's that ends or changes on a day. */
+const Deadline = z.strictObject({ on: z.iso.date(), what: z.string().min(1).max(300) });
+
+const emptyObject = (): Record<string, never> => ({});
 
 /**
  * A provider as its YAML file says it. Member names are OAuth's own where OAuth has a name for the thing.
@@ -79,44 +88,72 @@ export const ProviderFile = z
     /** Rises with every change of the file. */
     version: z.number().int().positive(),
     parameters: z.record(z.string().regex(/^[a-z][a-z0-9_]{0,63}$/), Parameter).default({}),
-    discovery: Discovery.optional(),
+    /** What is not known for certain, or where sources contradict each other, for whoever reads the facts. */
+    doubts: z.array(z.string().min(1).max(400)).max(16).default([]),
+    deadlines: z.array(factOf(Deadline)).max(8).default([]),
+    discovery: factOf(Discovery).optional(),
     endpoints: factOf(Endpoints).optional(),
-    token_endpoint_auth_methods: factOf(z.array(TokenEndpointAuthMethod).min(1)),
+    /** By which tokens are had here; only `authorization_code` can be connected to today. */
+    grant_types: factOf(z.array(GrantType).min(1)).default(cautious(['authorization_code'])),
+    /** What no value can describe: code of ours, by its name. */
+    strategies: z
+      .array(factOf(z.enum(strategyNames)))
+      .max(8)
+      .default([]),
+    token_endpoint_auth_methods: factOf(z.array(TokenEndpointAuthMethod).min(1)).default(
+      cautious(['client_secret_basic', 'client_secret_post']),
+    ),
     /** @source RFC 7636 §4.3 */
-    code_challenge_method: factOf(z.literal('S256')),
-    scope_separator: factOf(z.enum([' ', ','])),
+    code_challenge_method: factOf(z.literal('S256')).default(cautious('S256')),
+    /** What the provider does with the challenge; it is sent whatever stands here. @source RFC 7636 */
+    pkce: factOf(Support).default(cautious('unknown')),
+    /** @source RFC 9126 */
+    pushed_authorization_requests: factOf(Support).default(cautious('unknown')),
+    /** @source RFC 9449 */
+    dpop: factOf(Support).default(cautious('unknown')),
+    /** Is every authorization response told apart by `iss`? Where it is, one without is refused. @source RFC 9207 §3 */
+    authorization_response_iss_parameter_supported: factOf(z.boolean()).default(cautious(false)),
+    scope_separator: factOf(z.enum([' ', ','])).default(cautious(' ')),
+    /** The parameter of the authorization request in which the scopes stand. */
+    scope_parameter: factOf(z.enum(['scope', 'user_scope'])).default(cautious('scope')),
+    /** What each scope lets one do. */
+    scope_matrix: ScopeMatrixFile.optional(),
     /** Sent with every authorization request, beside what OAuth asks for. */
     authorization_parameters: factOf(z.record(z.string().max(64), z.string().max(256))).optional(),
-    access_token: z.strictObject({
-      /** Used only where the answer has no `expires_in` that could be used; null when nothing is known. */
-      default_ttl_s: factOf(Seconds.nullable()),
-      expires_in: factOf(ExpiresIn).optional(),
-      /** Names under which the answer's `token_type` hides a plain bearer token. @source RFC 6750 */
-      bearer_token_types: factOf(z.array(z.string().min(1).max(32)).min(1).max(8)).optional(),
-    }),
-    refresh_token: z.strictObject({
-      issued: factOf(z.enum(['always', 'never', 'depends'])),
-      /** `unknown` is treated as `each_use` without grace. @source RFC 9700 §4.14.2 */
-      rotation: factOf(z.enum(['none', 'each_use', 'unknown'])),
-      /** How long a spent refresh token may be retried when the answer was lost; 0 when unknown. */
-      reuse_grace_s: factOf(z.number().int().nonnegative()),
-      /** Unknown counts as true: nobody refreshes early for nothing. */
-      refresh_ends_access_token: factOf(z.boolean().nullable()),
-      /** How long the access token of before lives on where a refresh ends it; 0 when not said. */
-      ended_access_token_grace_s: factOf(z.number().int().nonnegative()).optional(),
-      /** How long before the access token's end to refresh; not said: `leadOf` in provider.ts. */
-      refresh_lead_s: factOf(Seconds).optional(),
-      /** Does the provider count a refresh long before the end against us? Not said: no. */
-      early_refresh_penalized: factOf(z.boolean()).optional(),
-      /** A refresh token that is not used for so long ends; null or not said: nothing is known of such an end. */
-      idle_ttl_s: factOf(Seconds.nullable()).optional(),
-      /** However often it is refreshed, an authorization ends so long after it was given; null or not said: unknown. */
-      absolute_ttl_s: factOf(Seconds.nullable()).optional(),
-    }),
+    access_token: z
+      .strictObject({
+        /** Used only where the answer has no `expires_in` that could be used; null when nothing is known. */
+        default_ttl_s: factOf(Seconds.nullable()).default(cautious(null)),
+        expires_in: factOf(ExpiresIn).optional(),
+        /** Names under which the answer's `token_type` hides a plain bearer token. @source RFC 6750 */
+        bearer_token_types: factOf(z.array(z.string().min(1).max(32)).min(1).max(8)).optional(),
+      })
+      .prefault(emptyObject),
+    refresh_token: z
+      .strictObject({
+        issued: factOf(z.enum(['always', 'never', 'depends'])).default(cautious('depends')),
+        /** `unknown` is treated as `each_use` without grace. @source RFC 9700 §4.14.2 */
+        rotation: factOf(z.enum(['none', 'each_use', 'unknown'])).default(cautious('unknown')),
+        /** How long a spent refresh token may be retried when the answer was lost; 0 when unknown. */
+        reuse_grace_s: factOf(z.number().int().nonnegative()).default(cautious(0)),
+        /** Unknown counts as true: nobody refreshes early for nothing. */
+        refresh_ends_access_token: factOf(z.boolean().nullable()).default(cautious(null)),
+        /** How long the access token of before lives on where a refresh ends it; 0 when not said. */
+        ended_access_token_grace_s: factOf(z.number().int().nonnegative()).optional(),
+        /** How long before the access token's end to refresh; not said: `leadOf` in provider.ts. */
+        refresh_lead_s: factOf(Seconds).optional(),
+        /** Does the provider count a refresh long before the end against us? Not said: no. */
+        early_refresh_penalized: factOf(z.boolean()).optional(),
+        /** A refresh token that is not used for so long ends; null or not said: nothing is known of such an end. */
+        idle_ttl_s: factOf(Seconds.nullable()).optional(),
+        /** However often it is refreshed, an authorization ends so long after it was given; null or not said: unknown. */
+        absolute_ttl_s: factOf(Seconds.nullable()).optional(),
+      })
+      .prefault(emptyObject),
     /** This provider's own answers; what stands in none of these rows is weighed by the general rule. */
     answers: z.array(factOf(Answer)).max(32).default([]),
     /** Where the account's identity is found after an authorization. */
-    account: factOf(z.enum(['id_token_sub', 'none'])),
+    account: factOf(z.enum(['id_token_sub', 'none'])).default(cautious('none')),
     /** By what the answer of the token endpoint names the account, so that signals about it can be matched. */
     account_keys: factOf(AccountKeys).optional(),
     account_probe: factOf(AccountProbe).optional(),
@@ -128,42 +165,43 @@ export const ProviderFile = z
     revocation: RevocationFile.optional(),
     /** How the provider tells us that a grant ended; not said: it does not. */
     webhook: WebhookFile.optional(),
+    /** The transmitter of security events that speaks for this provider, by its id in security-events.yaml. */
+    security_events: factOf(z.strictObject({ transmitter: z.string().regex(/^[a-z0-9-]{1,64}$/) })).optional(),
   })
   .refine((file) => typesAreUnique(file.webhook), { message: 'two rows of webhook.events have one type' })
   .refine((file) => (file.discovery === undefined) !== (file.endpoints === undefined), {
-    message: 'has either discovery or endpoints',
+    message: 'says either discovery (an issuer) or endpoints, and not both',
   })
-  .refine((file) => templateParameters(file).every((name) => Object.hasOwn(file.parameters, name)), {
-    message: 'a template names a parameter that is not declared',
-  })
+  .refine(
+    (file) =>
+      templatesOf(file)
+        .flatMap(namesIn)
+        .every((name) => Object.hasOwn(file.parameters, name)),
+    {
+      message:
+        'a template names a parameter that is not declared: list it under parameters with its kind and a description',
+    },
+  )
   .refine((file) => callsKeepTheirHost(file.revocation), { message: 'what is put into a call stands in its path' })
-  .refine((file) => templatesKeepTheirHost(file), {
-    message: 'a host_label stands as one label of a host, before at least two fixed ones',
+  .refine((file) => templatesOf(file).every((template) => keepsItsHost(template, file.parameters)), {
+    message:
+      'a host_label stands as the first label of a host, before at least two fixed ones, and a path_segment as a whole segment of the path',
   });
 export type ProviderFile = z.infer<typeof ProviderFile>;
 
 interface WithTemplates {
-  discovery?: unknown;
+  discovery?: { value: { issuer: string } } | undefined;
   endpoints?: { value: object } | undefined;
   revocation?: RevocationFile | undefined;
+  api?: ApiFile | undefined;
 }
 
-function templatesOf({ discovery, endpoints, revocation }: WithTemplates): string[] {
-  const own = [...Object.values(discovery ?? {}), ...Object.values(endpoints?.value ?? {})];
+function templatesOf({ discovery, endpoints, revocation, api }: WithTemplates): string[] {
+  const own = [discovery?.value.issuer, ...Object.values(endpoints?.value ?? {})];
   // What stands for itself in a call is no parameter.
   const calls = revocationTemplates(revocation).map((url) => url.replaceAll(/\{(client_id|found)\}/g, 'x'));
-  return [...own, ...calls].filter((value): value is string => typeof value === 'string');
-}
-
-function templateParameters(file: WithTemplates): string[] {
-  return templatesOf(file).flatMap((template) => [...template.matchAll(/\{([^}]*)\}/g)].map(([, name]) => name ?? ''));
-}
-
-/** A parameter may choose a label of the host and nothing else: not the path, the query, the port or the domain. */
-function templatesKeepTheirHost(file: WithTemplates): boolean {
-  return templatesOf(file)
-    .filter((template) => template !== '{issuer}' && template.includes('{'))
-    .every((template) => /^https:\/\/\{[a-z0-9_]+\}(\.[a-z0-9-]+){2,}(\/[^{}]*)?$/.test(template));
+  const bases = (api?.base_urls ?? []).map(({ value }) => ('url' in value ? value.url : undefined));
+  return [...own, ...calls, ...bases].filter((value): value is string => typeof value === 'string');
 }
 
 /** What a provider named may choose one segment of the path. */

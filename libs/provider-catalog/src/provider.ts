@@ -5,8 +5,11 @@ import type { AnswerRow } from './answer-table.ts';
 import { apiFrom, type ProviderApi } from './api.ts';
 import type { Fact } from './fact.ts';
 import type { ProviderFile } from './provider-file.ts';
-import type { TokenFingerprint } from './subject-identifiers.ts';
 import { revocationFrom, type ProviderRevocation } from './revocation.ts';
+import { scopeMatrixFrom, type ScopeMatrix } from './scope-matrix.ts';
+import type { StrategyName } from './strategies.ts';
+import type { TokenFingerprint } from './subject-identifiers.ts';
+import type { Parameter } from './url-template.ts';
 import { accountNameFrom, webhookFrom, type AccountName, type ProviderWebhook } from './webhook.ts';
 
 /** A provider as code sees it: the file with its defaults, frozen. Member names are the file's, in camelCase. */
@@ -15,10 +18,23 @@ export interface Provider {
   readonly name: string;
   readonly version: number;
   readonly parameters: Readonly<Record<string, ProviderParameter>>;
+  /** Null where the endpoints are known. */
   readonly discoveryIssuer: string | null;
+  /** Where the issuer's metadata stands. @source OpenID Connect Discovery 1.0 §4, RFC 8414 §3 */
+  readonly discoveryMetadata: 'openid-configuration' | 'oauth-authorization-server';
+  /** As which a provider with known endpoints names itself; null: the origin of its authorization endpoint. */
+  readonly issuer: string | null;
   readonly endpoints: ProviderEndpoints | null;
   readonly tokenEndpointAuthMethods: readonly z.infer<typeof TokenEndpointAuthMethod>[];
+  readonly grantTypes: readonly string[];
+  /** What only this provider does, by the name of the code that does it with it. */
+  readonly strategies: readonly StrategyName[];
+  /** Does each authorization response carry `iss`? @source RFC 9207 §3 */
+  readonly authorizationResponseIss: boolean;
   readonly scopeSeparator: ' ' | ',';
+  readonly scopeParameter: 'scope' | 'user_scope';
+  /** Null where nobody has written down what the scopes allow. */
+  readonly scopeMatrix: ScopeMatrix | null;
   readonly authorizationParameters: Readonly<Record<string, string>>;
   readonly accessTokenDefaultTtlS: number | null;
   /** How lifetimes are written here; null where nothing is known: seconds, as the standard has it. */
@@ -40,14 +56,13 @@ export interface Provider {
   readonly revocation: ProviderRevocation;
   /** Null where the provider has none that we know of. */
   readonly webhook: ProviderWebhook | null;
+  /** What its file leaves open, in words. */
+  readonly doubts: readonly string[];
   /** Every judged statement of the file by its dotted name, for people who ask how we know. */
   readonly facts: Readonly<Record<string, Fact<unknown>>>;
 }
 
-export interface ProviderParameter {
-  readonly kind: 'issuer' | 'host_label';
-  readonly description: string;
-}
+export type ProviderParameter = Readonly<Parameter>;
 
 /** Endpoints as URL templates, or as URLs once resolved. */
 export interface ProviderEndpoints {
@@ -86,10 +101,17 @@ export function providerFrom(file: ProviderFile): Provider {
     name: file.name,
     version: file.version,
     parameters: file.parameters,
-    discoveryIssuer: file.discovery?.issuer ?? null,
+    discoveryIssuer: file.discovery?.value.issuer ?? null,
+    discoveryMetadata: file.discovery?.value.metadata ?? 'openid-configuration',
+    issuer: file.endpoints?.value.issuer ?? null,
     endpoints: endpointsFrom(file),
     tokenEndpointAuthMethods: file.token_endpoint_auth_methods.value,
+    grantTypes: file.grant_types.value,
+    strategies: file.strategies.map(({ value }) => value),
+    authorizationResponseIss: file.authorization_response_iss_parameter_supported.value,
     scopeSeparator: file.scope_separator.value,
+    scopeParameter: file.scope_parameter.value,
+    scopeMatrix: scopeMatrixFrom(file.scope_matrix),
     authorizationParameters: file.authorization_parameters?.value ?? {},
     accessTokenDefaultTtlS: file.access_token.default_ttl_s.value,
     expiresIn: expiresInFrom(file),
@@ -103,6 +125,7 @@ export function providerFrom(file: ProviderFile): Provider {
     api: apiFrom(file.api),
     revocation: revocationFrom(file.revocation),
     webhook: file.webhook === undefined ? null : webhookFrom(file.webhook),
+    doubts: file.doubts,
     facts: Object.fromEntries(factsOf(file)),
   });
 }

@@ -1,11 +1,11 @@
 import { isHttpsOrLoopback, PosternError } from '@postern/contracts';
 
 import type { RevocationCall } from './revocation.ts';
-import type { Provider, ProviderEndpoints } from './provider.ts';
+import type { Provider, ProviderEndpoints, ProviderParameter } from './provider.ts';
 
 /** Where a provider is for one registration: an issuer whose metadata is to be fetched, or known endpoints. */
 export type ResolvedProvider = (
-  | { readonly kind: 'discover'; readonly issuer: string }
+  | { readonly kind: 'discover'; readonly issuer: string; readonly metadata: Provider['discoveryMetadata'] }
   | { readonly kind: 'known'; readonly issuer: string; readonly endpoints: ProviderEndpoints }
 ) & { readonly revocationCall: RevocationCall | null };
 
@@ -15,26 +15,32 @@ const parameterCharsMax = 2048;
  * Puts a registration's parameters into a provider's templates.
  *
  * A parameter is data from a form: whoever could slip a dot, a slash or an `@` into a host would receive our codes
- * and client secrets. So a label is one DNS label, and an issuer is a URL without query, fragment and user.
+ * and client secrets. So a label is one DNS label, a segment of a path is one segment, and an issuer is a URL without
+ * query, fragment and user.
  *
  * @throws {PosternError} `request.malformed` with the fields named, for a missing, unknown or unfit parameter;
- *   `registration.insecure_endpoint` for an issuer that is neither https nor on the loopback.
+ *   `registration.insecure_endpoint` for an issuer that is neither https nor on the loopback;
+ *   `provider.flow_unsupported` where tokens are had in a way that Postern does not know yet.
  */
 export function resolveProvider(provider: Provider, parameters: Readonly<Record<string, string>>): ResolvedProvider {
+  if (!provider.grantTypes.includes('authorization_code')) {
+    const ways = provider.grantTypes.join(', ');
+    throw new PosternError('provider.flow_unsupported', `Tokens of ${provider.name} are had by ${ways} alone.`);
+  }
   for (const name of Object.keys(parameters)) {
     if (!Object.hasOwn(provider.parameters, name)) throw unfit(name, 'is no parameter of this provider');
   }
   for (const [name, { kind }] of Object.entries(provider.parameters)) {
     const value = Object.hasOwn(parameters, name) ? parameters[name] : undefined;
     if (value === undefined) throw unfit(name, 'is missing');
-    if (kind === 'issuer') assertIssuer(name, value);
-    else assertHostLabel(name, value);
+    parameterChecks[kind](name, value);
   }
   const fill = (template: string) =>
     template.replace(/\{([a-z0-9_]+)\}/g, (_all, name: string) => parameters[name] ?? '');
   const revocationCall = filledCall(provider.revocation.call, parameters);
   if (provider.discoveryIssuer !== null) {
-    return { kind: 'discover', issuer: fill(provider.discoveryIssuer), revocationCall };
+    const { discoveryIssuer, discoveryMetadata: metadata } = provider;
+    return { kind: 'discover', issuer: fill(discoveryIssuer), metadata, revocationCall };
   }
   return { ...known(provider, fill), revocationCall };
 }
@@ -47,7 +53,7 @@ function filledCall(call: RevocationCall | null, parameters: Readonly<Record<str
   return { ...call, url: fill(call.url), find: call.find && { ...call.find, url: fill(call.find.url) } };
 }
 
-function known({ id, endpoints }: Provider, fill: (template: string) => string) {
+function known({ id, endpoints, issuer }: Provider, fill: (template: string) => string) {
   if (endpoints === null) throw new PosternError('provider.invalid', `${id} has neither discovery nor endpoints.`);
   const filled = {
     authorizationEndpoint: fill(endpoints.authorizationEndpoint),
@@ -55,7 +61,8 @@ function known({ id, endpoints }: Provider, fill: (template: string) => string) 
     revocationEndpoint: endpoints.revocationEndpoint === null ? null : fill(endpoints.revocationEndpoint),
     introspectionEndpoint: endpoints.introspectionEndpoint === null ? null : fill(endpoints.introspectionEndpoint),
   };
-  return { kind: 'known' as const, issuer: new URL(filled.authorizationEndpoint).origin, endpoints: filled };
+  const named = issuer === null ? new URL(filled.authorizationEndpoint).origin : fill(issuer);
+  return { kind: 'known' as const, issuer: named, endpoints: filled };
 }
 
 function assertIssuer(name: string, value: string): void {
@@ -77,6 +84,19 @@ function assertHostLabel(name: string, value: string): void {
     throw unfit(name, 'must be one lower-case DNS label');
   }
 }
+
+/** A segment that begins with a letter or digit is neither `.` nor `..`. @source RFC 3986 §3.3, unreserved characters */
+function assertPathSegment(name: string, value: string): void {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$/.test(value)) {
+    throw unfit(name, 'must be one segment of a path: letters, digits, dots, hyphens and underscores');
+  }
+}
+
+const parameterChecks: Record<ProviderParameter['kind'], (name: string, value: string) => void> = {
+  issuer: assertIssuer,
+  host_label: assertHostLabel,
+  path_segment: assertPathSegment,
+};
 
 function unfit(path: string, reason: string): PosternError {
   return new PosternError('request.malformed', `The parameter ${path.slice(0, 64)} ${reason}.`, {

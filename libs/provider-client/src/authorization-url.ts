@@ -35,7 +35,7 @@ export function authorizationUrl(input: {
     state: request.state,
     code_challenge: request.codeChallenge,
     code_challenge_method: 'S256',
-    ...(request.scopes.length > 0 && { scope: request.scopes.join(provider.scopeSeparator) }),
+    ...(request.scopes.length > 0 && { [provider.scopeParameter]: request.scopes.join(provider.scopeSeparator) }),
     ...(request.nonce !== undefined && { nonce: request.nonce }),
     ...(request.claims !== undefined && { claims: request.claims }),
   };

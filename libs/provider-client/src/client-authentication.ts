@@ -33,11 +33,16 @@ export function secretOf(credential: ClientCredential): Secret {
 /**
  * How our client proves itself at the provider's endpoints.
  *
+ * @param basic what the provider has in the place of `client_secret_basic`, where it has something else
  * @throws {PosternError} `provider.client_rejected` when the method needs another kind of credential than there is: the
  *   provider would say no more than that.
  * @source RFC 6749 §2.3.1, RFC 7523 §2.2
  */
-export function clientAuthentication(method: TokenEndpointAuthMethod, credential: ClientCredential | null): ClientAuth {
+export function clientAuthentication(
+  method: TokenEndpointAuthMethod,
+  credential: ClientCredential | null,
+  basic: ((clientSecret: string) => ClientAuth) | null,
+): ClientAuth {
   if (method === 'none') return None();
   if (method === 'private_key_jwt') {
     if (credential !== null && 'clientAssertion' in credential) return clientAssertion(credential.clientAssertion);
@@ -48,7 +53,7 @@ export function clientAuthentication(method: TokenEndpointAuthMethod, credential
   }
   const { clientSecret } = credential;
   return method === 'client_secret_basic'
-    ? ClientSecretBasic(clientSecret.reveal())
+    ? (basic ?? ClientSecretBasic)(clientSecret.reveal())
     : ClientSecretPost(clientSecret.reveal());
 }
 

@@ -16,7 +16,7 @@ export interface DiscoveryCacheOptions {
 }
 
 /**
- * Authorization server metadata by issuer, kept for ten minutes: one for a process, shared by its clients.
+ * Authorization server metadata by issuer and place, kept for ten minutes: one for a process, shared by its clients.
  *
  * Callers that come while the metadata is under way share the one call; a failure is not kept.
  */
@@ -37,23 +37,23 @@ export class DiscoveryCache {
   }
 
   /** @internal */
-  async get(issuer: string, fetchMetadata: () => Promise<AuthorizationServer>): Promise<AuthorizationServer> {
-    const kept = this.#entries.get(issuer);
+  async get(key: string, fetchMetadata: () => Promise<AuthorizationServer>): Promise<AuthorizationServer> {
+    const kept = this.#entries.get(key);
     if (kept !== undefined && this.#nowMs() < kept.untilMs) return kept.metadata;
     const metadata = fetchMetadata();
-    this.#keep(issuer, { metadata, untilMs: this.#nowMs() + this.#ttlMs });
+    this.#keep(key, { metadata, untilMs: this.#nowMs() + this.#ttlMs });
     try {
       return await metadata;
     } catch (error) {
-      if (this.#entries.get(issuer)?.metadata === metadata) this.#entries.delete(issuer);
+      if (this.#entries.get(key)?.metadata === metadata) this.#entries.delete(key);
       throw error;
     }
   }
 
-  #keep(issuer: string, entry: Entry): void {
-    this.#entries.delete(issuer);
+  #keep(key: string, entry: Entry): void {
+    this.#entries.delete(key);
     const oldest = this.#entries.keys().next().value;
     if (this.#entries.size >= this.#entriesMax && oldest !== undefined) this.#entries.delete(oldest);
-    this.#entries.set(issuer, entry);
+    this.#entries.set(key, entry);
   }
 }

@@ -1,4 +1,4 @@
-import type { ResolvedProvider } from '@postern/provider-catalog';
+import type { Provider, ResolvedProvider } from '@postern/provider-catalog';
 import * as oauth from 'oauth4webapi';
 
 import { assertReachable, type GuardedFetch } from './guarded-fetch.ts';
@@ -14,16 +14,18 @@ export interface GuardedHttp {
  * Asks an issuer for its metadata. Where it sends a browser or a code is judged like any other URL.
  *
  * @throws {ProviderCallError} and what `oauth4webapi` throws.
- * @source OpenID Connect Discovery 1.0 §4
+ * @source OpenID Connect Discovery 1.0 §4, RFC 8414 §3
  * @internal
  */
 export async function fetchMetadata(input: {
   readonly issuer: string;
+  readonly metadata: Provider['discoveryMetadata'];
   readonly http: GuardedHttp;
   readonly allowLoopback: boolean;
 }): Promise<oauth.AuthorizationServer> {
   const issuer = new URL(input.issuer);
-  const response = await oauth.discoveryRequest(issuer, input.http);
+  const algorithm = input.metadata === 'openid-configuration' ? 'oidc' : 'oauth2';
+  const response = await oauth.discoveryRequest(issuer, { ...input.http, algorithm });
   if (response.status !== 200) throw new ProviderCallError('invalid_answer', { httpStatus: response.status });
   const server = await oauth.processDiscoveryResponse(issuer, response);
   for (const endpoint of [server.authorization_endpoint, server.token_endpoint]) {
@@ -34,9 +36,13 @@ export async function fetchMetadata(input: {
 }
 
 /** The metadata of a provider whose endpoints its file knows. @internal */
-export function metadataOf({ issuer, endpoints }: ResolvedProvider & { kind: 'known' }): oauth.AuthorizationServer {
+export function metadataOf(
+  { issuer, endpoints }: ResolvedProvider & { kind: 'known' },
+  { authorizationResponseIss }: Provider,
+): oauth.AuthorizationServer {
   return {
     issuer,
+    authorization_response_iss_parameter_supported: authorizationResponseIss,
     authorization_endpoint: endpoints.authorizationEndpoint,
     token_endpoint: endpoints.tokenEndpoint,
     ...(endpoints.revocationEndpoint !== null && { revocation_endpoint: endpoints.revocationEndpoint }),

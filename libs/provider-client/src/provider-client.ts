@@ -26,6 +26,7 @@ import { callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './me
 import type { Exchanged, IntrospectOutcome, ProbeOutcome, Refreshed, Refusal, RevokeOutcome } from './outcomes.ts';
 import { ProviderCallError } from './provider-call-error.ts';
 import { failureOf, refusalOf, withoutVerdict } from './refusal.ts';
+import { ProviderStrategies } from './strategies.ts';
 import { probeToken } from './token-probe.ts';
 import { callRevocation } from './revocation-call.ts';
 import { callsItselfJson, standardAnswer, tokenSetFrom, tokensIn, withoutNullMembers } from './token-answer.ts';
@@ -77,6 +78,7 @@ export class ProviderClient {
   readonly #client: oauth.Client;
   readonly #method: TokenEndpointAuthMethod;
   readonly #credentials: ClientCredentialSource | null;
+  readonly #strategies: ProviderStrategies;
   readonly #allowLoopback: boolean;
   readonly #timeoutMs: number;
   readonly #cache: DiscoveryCache;
@@ -89,6 +91,7 @@ export class ProviderClient {
     this.#client = { client_id: registration.clientId };
     this.#method = registration.tokenEndpointAuthMethod;
     this.#credentials = credentials;
+    this.#strategies = new ProviderStrategies(provider);
     this.#allowLoopback = allowLoopback;
     this.#timeoutMs = rest.timeoutMs ?? limits.providerTimeoutMs;
     this.#cache = rest.discoveryCache ?? new DiscoveryCache();
@@ -334,10 +337,11 @@ export class ProviderClient {
       ...call,
       read: async (server, response) => {
         const { status, headers } = response;
-        const tokens = callsItselfJson(response) ? tokensIn(await response.text()) : undefined;
+        const lift = (body: object) => this.#strategies.answer(body);
+        const tokens = callsItselfJson(response) ? tokensIn(await response.text(), lift) : undefined;
         if (tokens === undefined) return undefined;
         const standard = JSON.stringify(standardAnswer(tokens, this.#provider));
-        return call.read(server, new Response(standard, { status, headers }));
+        return call.read(this.#strategies.server(server, tokens), new Response(standard, { status, headers }));
       },
     });
   }
@@ -366,7 +370,7 @@ export class ProviderClient {
     { request, read, readRefusal, secrets }: AuthenticatedCall<T>,
     { credential, timeoutMs }: { credential: ClientCredential | null; timeoutMs: number },
   ): Promise<T | Refusal> {
-    const authentication = clientAuthentication(this.#method, credential);
+    const authentication = clientAuthentication(this.#method, credential, this.#strategies.basicAuthentication);
     const hidden = credential === null ? [] : formsOf(this.#client.client_id, credential);
     try {
       const server = await this.#server();
@@ -384,16 +388,16 @@ export class ProviderClient {
   #http(timeoutMs: number): GuardedHttp {
     // guardedFetch judges every URL, more strictly than oauth4webapi does without this switch.
     return {
-      [oauth.customFetch]: guardedFetch({ allowLoopback: this.#allowLoopback, timeoutMs }),
+      [oauth.customFetch]: this.#strategies.fetch(guardedFetch({ allowLoopback: this.#allowLoopback, timeoutMs })),
       [oauth.allowInsecureRequests]: true,
     };
   }
 
   async #server(): Promise<oauth.AuthorizationServer> {
-    if (this.#resolved.kind === 'known') return metadataOf(this.#resolved);
-    const { issuer } = this.#resolved;
-    const allowLoopback = this.#allowLoopback;
-    return this.#cache.get(issuer, () => fetchMetadata({ issuer, http: this.#http(this.#timeoutMs), allowLoopback }));
+    if (this.#resolved.kind === 'known') return metadataOf(this.#resolved, this.#provider);
+    const { issuer, metadata } = this.#resolved;
+    const input = { issuer, metadata, http: this.#http(this.#timeoutMs), allowLoopback: this.#allowLoopback };
+    return this.#cache.get(`${metadata} ${issuer}`, () => fetchMetadata(input));
   }
 
   async #coded<T>(act: () => Promise<T>): Promise<T> {
@@ -442,6 +446,16 @@ function accountFrom(answer: oauth.TokenEndpointResponse): Exchanged['account'] 
 /** A credential as it is, and as a header carries it: a server that repeats a request repeats that. @source RFC 6749 §2.3.1 */
 function formsOf(clientId: string, credential: ClientCredential): Secret[] {
   const secret = secretOf(credential);
-  const pair = [clientId, secret.reveal()].map(encodeURIComponent).join(':');
-  return [secret, Secret.from(Buffer.from(pair, 'utf8').toString('base64'))];
+  const own = [clientId, secret.reveal()];
+  const pairs = [own, own.map(encodeURIComponent), own.map(formEncoded), [secret.reveal(), '']];
+  const headers = pairs.map((pair) => Secret.from(Buffer.from(pair.join(':'), 'utf8').toString('base64')));
+  return [secret, ...headers];
+}
+
+/** As `oauth4webapi` writes it, which encodes more than it would have to. @source RFC 6749 appendix B */
+function formEncoded(text: string): string {
+  return new URLSearchParams({ text })
+    .toString()
+    .slice('text='.length)
+    .replaceAll(/[-._*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
 }

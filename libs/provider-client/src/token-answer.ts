@@ -117,9 +117,14 @@ export function callsItselfJson({ headers }: Response): boolean {
   return /json|javascript/i.test(headers.get('content-type') ?? '');
 }
 
-/** The tokens in an answer, as its JSON object; undefined where it brings none. */
-export function tokensIn(text: string): object | undefined {
-  const body = objectIn(text);
+/**
+ * The tokens in an answer, as its JSON object; undefined where it brings none.
+ *
+ * @param lift puts them where the standard has them, at a provider that has them elsewhere
+ */
+export function tokensIn(text: string, lift: (body: object) => object): object | undefined {
+  const found = objectIn(text);
+  const body = found === undefined ? undefined : lift(found);
   return body !== undefined && 'access_token' in body && typeof body.access_token === 'string' ? body : undefined;
 }
 
