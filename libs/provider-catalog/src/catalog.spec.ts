@@ -1,9 +1,22 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
 import { PosternError } from '@postern/contracts';
+import fc from 'fast-check';
 import { parse, stringify } from 'yaml';
 
-import { loadCatalog, parseProviderFile, providerOf, providersDir, resolveProvider } from './index.ts';
+import {
+  bestEvidenceOf,
+  evidenceOf,
+  loadCatalog,
+  parseProviderFile,
+  providerOf,
+  providersDir,
+  resolveProvider,
+  type Provider,
+} from './index.ts';
 
 const catalog = loadCatalog();
 const fileNames = readdirSync(providersDir).filter((name) => name.endsWith('.yaml'));
@@ -79,6 +92,172 @@ describe('the catalog', () => {
   });
 });
 
+describe('reading the catalog', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'catalog-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('a file is read when its provider is asked for, and once', () => {
+    writeFileSync(join(folder, 'linear.yaml'), textOf('linear.yaml'));
+    writeFileSync(join(folder, 'broken.yaml'), 'id: broken');
+    const some = loadCatalog(pathToFileURL(`${folder}/`));
+    expect([...some.keys()]).toEqual(['broken', 'linear']);
+    expect(some.size).toBe(2);
+    const linear = providerOf(some, 'linear');
+    writeFileSync(join(folder, 'linear.yaml'), 'id: broken too');
+    expect(providerOf(some, 'linear')).toBe(linear);
+    expect(loadCatalog(pathToFileURL(`${folder}/`))).toBe(some);
+    expect(codeOf(() => some.get('broken'))).toBe('provider.invalid');
+    expect(codeOf(() => [...some.values()])).toBe('provider.invalid');
+  });
+});
+
+describe('what is known', () => {
+  const named = [
+    ...['asana', 'atlassian', 'github', 'github-app', 'github-app-installation', 'gong', 'google', 'greenhouse'],
+    ...[
+      'hubspot',
+      'hubspot-2026-03',
+      'intercom',
+      'linear',
+      'microsoft',
+      'notion',
+      'salesforce',
+      'salesforce-my-domain',
+    ],
+    ...['slack', 'slack-user', 'stripe', 'stripe-apps', 'xero', 'zendesk'],
+  ];
+
+  test('there are more than two hundred providers beside the named ones', () => {
+    expect(catalog.size).toBeGreaterThanOrEqual(216);
+    expect([...catalog.keys()].filter((id) => !named.includes(id)).length).toBeGreaterThanOrEqual(200);
+  });
+
+  test.each(named)('%s is documented, and says where its API is', (id) => {
+    const provider = providerOf(catalog, id);
+    expect(bestEvidenceOf(provider)).toBe('documented');
+    expect(evidenceOf(provider).documented).toBeGreaterThanOrEqual(2);
+    expect(provider.facts['api.base_urls.0']).toBeDefined();
+  });
+
+  test.each([...catalog.keys()].filter((id) => !named.includes(id)))('%s claims no more than it has', (id) => {
+    const provider = providerOf(catalog, id);
+    if (provider.discoveryIssuer === '{issuer}') return;
+    expect(evidenceOf(provider)).toMatchObject({ documented: 0, observed: 0 });
+    expect(provider.facts['endpoints']?.note).toMatch(/^(From the public|General knowledge)/);
+  });
+
+  test('what a file does not say is there with a cautious value, and told from what it says', () => {
+    const airtable = providerOf(catalog, 'airtable');
+    expect(airtable.refresh).toEqual(providerOf(catalog, 'openid-connect').refresh);
+    expect(evidenceOf(airtable)).toEqual({ documented: 0, observed: 0, unverified: 3, assumed: 13 });
+  });
+
+  test('no two files are one provider', () => {
+    const known = [...catalog.values()].flatMap(({ id, endpoints, scopeParameter }) =>
+      endpoints === null || id.startsWith('github') ? [] : [`${endpoints.tokenEndpoint} ${scopeParameter}`],
+    );
+    expect(new Set(known).size).toBe(known.length);
+  });
+
+  test('editors are told of the schema, in every file', () => {
+    const line = '# yaml-language-server: $schema=../../../docs/reference/provider.schema.json';
+    expect(fileNames.filter((name) => textOf(name).split('\n')[0] !== line)).toEqual([]);
+  });
+
+  test('a provider whose tokens are had in another way is refused', () => {
+    const parameters = { app_slug: 'app', installation_id: '1' };
+    const installation = providerOf(catalog, 'github-app-installation');
+    expect(codeOf(() => resolveProvider(installation, parameters))).toBe('provider.flow_unsupported');
+  });
+});
+
+describe('no parameter moves a host', () => {
+  const templated = [...catalog.values()].filter(
+    ({ parameters, grantTypes }) =>
+      grantTypes.includes('authorization_code') && Object.values(parameters).some(({ kind }) => kind !== 'issuer'),
+  );
+
+  /** Every URL of a provider, with something harmless for each parameter. */
+  function urls(provider: Provider, value: string): URL[] {
+    const parameters = Object.fromEntries(Object.keys(provider.parameters).map((name) => [name, value]));
+    const resolved = resolveProvider(provider, parameters);
+    if (resolved.kind === 'discover') return [];
+    const { revocationCall: call } = resolved;
+    const calls = call === null ? [] : [call.url, call.find?.url ?? call.url];
+    return [...Object.values(resolved.endpoints), resolved.issuer, ...calls]
+      .filter((url) => url !== null)
+      .map((url) => new URL(url));
+  }
+
+  test('there are some of both kinds', () => {
+    const kinds = templated.flatMap(({ parameters }) => Object.values(parameters).map(({ kind }) => kind));
+    expect(new Set(kinds)).toEqual(new Set(['host_label', 'path_segment']));
+    expect(templated.length).toBeGreaterThan(10);
+  });
+
+  const hostile = fc.oneof(
+    fc.string({ maxLength: 40 }),
+    fc.string({ unit: 'binary', maxLength: 20 }),
+    fc
+      .array(
+        fc.constantFrom(
+          'evil',
+          '.',
+          '..',
+          '/',
+          '@',
+          ':',
+          '#',
+          '?',
+          '%2f',
+          '%2e',
+          '\\',
+          '-',
+          'xn--',
+          '\n',
+          '\0',
+          '{',
+          '}',
+          '。',
+          'com',
+        ),
+        {
+          maxLength: 6,
+        },
+      )
+      .map((parts) => parts.join('')),
+  );
+
+  test.each(templated.map((provider) => [provider.id, provider] as const))(
+    '%s, whatever is put in',
+    (_id, provider) => {
+      const usual = urls(provider, 'acme');
+      fc.assert(
+        fc.property(hostile, (value) => {
+          let found: URL[];
+          try {
+            found = urls(provider, value);
+          } catch (error) {
+            return error instanceof PosternError && error.code === 'request.malformed';
+          }
+          return found.every((url, index) => {
+            const other = usual[index];
+            const rest = (host: string) => host.split('.').slice(1).join('.');
+            return (
+              url.protocol === 'https:' &&
+              [url.username, url.password, url.port, url.hash].every((part) => part === '') &&
+              url.search === other?.search &&
+              url.pathname.split('/').length === other?.pathname.split('/').length &&
+              (url.host === other?.host || rest(url.host) === rest(other?.host ?? ''))
+            );
+          });
+        }),
+        { numRuns: 60 },
+      );
+    },
+  );
+});
+
 describe('a provider file', () => {
   const valid = textOf('zendesk.yaml');
   const withAnswer = (more: object) => {
@@ -107,6 +286,23 @@ describe('a provider file', () => {
     ['a parameter in a path', valid.replace('/oauth/tokens', '/{subdomain}/tokens'), 'zendesk.yaml'],
     ['a parameter that is not declared', valid.replaceAll('{subdomain}', '{account}'), 'zendesk.yaml'],
     ['documented without a source', valid.replaceAll(/ {2,}source: .*\n/g, ''), 'zendesk.yaml'],
+    ['documented without a day', valid.replaceAll(/ {2,}as_of: .*\n/g, ''), 'zendesk.yaml'],
+    [
+      'a parameter of the path that is one of the host',
+      valid.replace('kind: host_label', 'kind: path_segment'),
+      'zendesk.yaml',
+    ],
+    ['a grant type without a code', valid.replace('client_credentials]', 'implicit]'), 'zendesk.yaml'],
+    ['the password grant', valid.replace('client_credentials]', 'password]'), 'zendesk.yaml'],
+    [
+      'a strategy nobody has written',
+      `${valid}\nstrategies: [{ value: eval, evidence: unverified }]\n`,
+      'zendesk.yaml',
+    ],
+    ['a risk that is none', valid.replace('risk: admin', 'risk: small'), 'zendesk.yaml'],
+    ['a scope that includes one without a row', valid.replace("'tickets:read', ", "'nobody:read', "), 'zendesk.yaml'],
+    ['two rows for a scope', valid.replace('scope: impersonate', 'scope: read'), 'zendesk.yaml'],
+    ['a capability that is none', valid.replace('users.impersonate', 'Impersonate'), 'zendesk.yaml'],
     ['an answer that is judged with a 5xx', withAnswer({ http_status: 500 }), 'slack.yaml'],
     ['an answer without words', withAnswer({ words: [] }), 'slack.yaml'],
     ['an answer that means nothing we know', withAnswer({ means: 'perhaps' }), 'slack.yaml'],
