@@ -49,7 +49,12 @@ export class TokenServer {
 }
 
 /** A client of this provider, whose token endpoint stands elsewhere. */
-export function clientAt(tokenEndpoint: string, provider: Provider, timeoutMs = 10_000): ProviderClient {
+export function clientAt(
+  tokenEndpoint: string,
+  provider: Provider,
+  timeoutMs = 10_000,
+  secret = clientSecret,
+): ProviderClient {
   const endpoints = {
     authorizationEndpoint: 'https://provider.example/authorize',
     tokenEndpoint,
@@ -59,7 +64,7 @@ export function clientAt(tokenEndpoint: string, provider: Provider, timeoutMs = 
   return new ProviderClient({
     provider: { ...provider, parameters: {}, discoveryIssuer: null, endpoints },
     registration: { clientId: 'app', tokenEndpointAuthMethod: 'client_secret_basic', parameters: {} },
-    credentials: heldClientSecret(clientSecret),
+    credentials: heldClientSecret(secret),
     allowLoopback: true,
     timeoutMs,
     nowMs: () => nowMs,
