@@ -194,15 +194,18 @@ await describeWithServer('nats-server', 'authorization', () => {
     await repository.execute(ref, decide, { actor: { type: 'administrator' }, ...origin });
   }
 
-  async function createRegistrationAt(id: string, more: { providerId?: string; tenantId?: string } = {}) {
-    const { providerId = 'openid-connect', tenantId: owner = tenantId } = more;
+  async function createRegistrationAt(
+    id: string,
+    more: { providerId?: string; tenantId?: string; scopes?: string[] } = {},
+  ) {
+    const { providerId = 'openid-connect', tenantId: owner = tenantId, scopes: offered = scopes } = more;
     const data = {
       providerId,
       displayName: 'Acme <CRM>',
       clientId: acmeClient.clientId,
       tokenEndpointAuthMethod: 'client_secret_basic' as const,
       parameters: providerId === 'openid-connect' ? { issuer: acme.issuer } : {},
-      scopes,
+      scopes: offered,
     };
     await administer(registrationEvolver, { tenantId: owner, id }, (state) => createRegistration(data, state));
   }
@@ -493,6 +496,26 @@ await describeWithServer('nats-server', 'authorization', () => {
     expect(error).toBe('exchange_failed');
     expect((await eventsOf(await connectionOf(sessionId))).at(-1)?.data).toMatchObject({ error: 'not_stored' });
     await refusedPage(url, 'session.denied');
+  });
+
+  describe('capabilities instead of scopes', () => {
+    const id = newId('registration');
+    const asking = (capabilities: string[], more: { scopes?: string[] } = {}) =>
+      connect({ registration_id: id, capabilities, ...more });
+    beforeAll(() => createRegistrationAt(id, { providerId: 'linear', scopes: ['read', 'write', 'issues:create'] }));
+
+    test('the least of the offered scopes is asked for', async () => {
+      const { session_id: sessionId } = await asking(['issues.create', 'comments.read']);
+      const [started] = await eventsOf(await connectionOf(sessionId));
+      expect(started?.data['requestedScopes']).toEqual(['read', 'issues:create']);
+    });
+
+    test('what no offered scope allows is refused, and so are both at once', async () => {
+      expect(await refused(asking(['organization.write']))).toBe('provider.capability_unknown');
+      expect(await refused(connect({ capabilities: ['contacts.read'] }))).toBe('provider.capability_unknown');
+      expect(await refused(asking(['issues.create'], { scopes: ['read'] }))).toBe('request.malformed');
+      expect(await refused(asking(['Everything']))).toBe('request.malformed');
+    });
   });
 
   describe('bad input to the operations', () => {

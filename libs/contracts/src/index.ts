@@ -124,6 +124,7 @@ export { TokenSet } from './token-set.ts';
 export { LogTrust, TrustBundle } from './trust.ts';
 export { KeysRetired, KeysRewrapped, KeysStatus } from './vault-keys.ts';
 export {
+  Capability,
   Base64Url,
   CompactJwe,
   Ed25519PublicJwk,

@@ -8,6 +8,7 @@ export const limits = Object.freeze({
   /** A token set as a provider answered it. */
   tokenSetBytesMax: 32 * 1024,
   scopesMax: 100,
+  capabilitiesMax: 50,
   scopeCharsMax: 256,
   purposeCharsMax: 256,
   endUserCharsMax: 256,

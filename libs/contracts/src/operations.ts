@@ -28,6 +28,7 @@ import {
   KeysStatusRequest,
 } from './vault-keys.ts';
 import {
+  Capability,
   CompactJwe,
   CompactJws,
   JwsAlgorithm,
@@ -41,6 +42,11 @@ import {
 const Position = z.number().int().nonnegative();
 const Reason = z.string().max(limits.reasonCharsMax).optional();
 const EndUser = z.string().min(1).max(limits.endUserCharsMax).describe("The platform's own id of its logged-in user");
+const Capabilities = z
+  .array(Capability)
+  .min(1)
+  .max(limits.capabilitiesMax)
+  .describe('Instead of scopes: what must be possible, from which the scopes follow');
 const ReturnTo = z.string().max(limits.returnUrlCharsMax);
 
 /** Who may call: identities of the CORE account, and `platform` for every platform on its own subject. */
@@ -201,6 +207,7 @@ export const operations = Object.freeze({
       end_user: EndUser,
       return_url: ReturnTo,
       scopes: Scopes.optional(),
+      capabilities: Capabilities.optional(),
     }),
     reply: SessionReply,
   }),
@@ -231,6 +238,7 @@ export const operations = Object.freeze({
       connection_id: ConnectionId,
       return_url: ReturnTo.optional(),
       scopes: Scopes.optional(),
+      capabilities: Capabilities.optional(),
     }),
     reply: SessionReply,
   }),

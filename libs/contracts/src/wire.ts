@@ -16,6 +16,15 @@ export const Scope = z
   .regex(/^[\x21\x23-\x5B\x5D-\x7E]+$/, 'must be a scope token (RFC 6749 §3.3)');
 export const Scopes = z.array(Scope).max(limits.scopesMax);
 
+/**
+ * What somebody who has an authorization can do with it: a thing and a verb of our own, the same at every provider, such
+ * as `messages.write`.
+ */
+export const Capability = z
+  .string()
+  .max(64)
+  .regex(/^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$/, 'must be a thing and a verb, such as messages.write');
+
 /** Base64url text. */
 export const Base64Url = z.string().regex(/^[A-Za-z0-9_-]+$/);
 

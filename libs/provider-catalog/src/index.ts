@@ -22,8 +22,7 @@ export { ProviderFile } from './provider-file.ts';
 export { providerJsonSchema } from './provider-schema.ts';
 export { type Provider, type ProviderEndpoints, type ProviderParameter, type RefreshPolicy } from './provider.ts';
 export { saysDone, saysGone, type ProviderRevocation, type RevocationCall, type RevocationEnds } from './revocation.ts';
-export { scopesFor, type ChosenScope, type Risk, type ScopeMatrix, type ScopeRow } from './scope-matrix.ts';
-export { Capability } from './scope-matrix-file.ts';
+export { requestFor, scopesFor, type ChosenScope, type Risk, type ScopeMatrix, type ScopeRow } from './scope-matrix.ts';
 export { strategyNames, type StrategyName } from './strategies.ts';
 export { resolveProvider, type ResolvedProvider } from './resolve-provider.ts';
 export {

@@ -1,15 +1,7 @@
+import { Capability } from '@postern/contracts';
 import { z } from 'zod';
 
 import { factOf } from './fact.ts';
-
-/**
- * What somebody who has an authorization can do with it: a thing and a verb of our own, the same at every provider,
- * such as `messages.write`.
- */
-export const Capability = z
-  .string()
-  .max(64)
-  .regex(/^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$/, 'must be a thing and a verb, such as messages.write');
 
 /**
  * The worst that a scope allows: `read` looks, `write` adds and changes, `destructive` takes away for good, `money`

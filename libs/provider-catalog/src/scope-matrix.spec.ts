@@ -1,7 +1,7 @@
 import { PosternError } from '@postern/contracts';
 import fc from 'fast-check';
 
-import { loadCatalog, providerOf, scopesFor, type ScopeMatrix } from './index.ts';
+import { loadCatalog, providerOf, requestFor, scopesFor, type ScopeMatrix } from './index.ts';
 
 const catalog = loadCatalog();
 const withMatrix = [...catalog.values()].filter(({ scopeMatrix }) => scopeMatrix !== null);
@@ -76,6 +76,14 @@ describe('the scopes for capabilities', () => {
     expect(codeOf(() => chosen('linear', ['world.end']))).toBe('provider.capability_unknown');
     expect(codeOf(() => chosen('airtable', ['records.read']))).toBe('provider.capability_unknown');
     expect(codeOf(() => chosen('linear', ['__proto__.x']))).toBe('provider.capability_unknown');
+  });
+
+  test('a request asks for what allows nothing by itself, too, as far as it is offered', () => {
+    const xero = providerOf(catalog, 'xero');
+    const offered = ['accounting.contacts', 'offline_access', 'accounting.contacts.read', 'somebody.elses'];
+    expect(requestFor(xero, ['contacts.read'], offered)).toEqual(['offline_access', 'accounting.contacts.read']);
+    expect(requestFor(xero, ['contacts.read'], ['accounting.contacts'])).toEqual(['accounting.contacts']);
+    expect(codeOf(() => requestFor(xero, ['invoices.read'], offered))).toBe('provider.capability_unknown');
   });
 
   test('two scopes that allow the same do not put each other out', () => {

@@ -104,6 +104,23 @@ export function scopesFor(
     .toSorted((a, b) => (a.scope < b.scope ? -1 : 1));
 }
 
+/**
+ * What a request for these capabilities asks for, of what a client registration offers: the chosen scopes, and those that
+ * allow nothing by themselves, without which there would be no account or no refresh token.
+ *
+ * @throws {PosternError} as {@link scopesFor}
+ */
+export function requestFor(
+  provider: { readonly id: string; readonly scopeMatrix: ScopeMatrix | null },
+  capabilities: readonly string[],
+  offered: readonly string[],
+): string[] {
+  const rows = provider.scopeMatrix?.rows ?? [];
+  const chosen = scopesFor(provider, capabilities, offered).map(({ scope }) => scope);
+  const harmless = rows.filter(({ allows, risk }) => allows.length === 0 && risk === 'read').map(({ scope }) => scope);
+  return offered.filter((scope) => chosen.includes(scope) || harmless.includes(scope));
+}
+
 /** One after the other, the least risky first: who needs to write may not need to be asked for reading. */
 function withoutSpare(taken: ReadonlySet<ScopeRow>, asked: readonly string[]): ScopeRow[] {
   const left = new Set([...taken].toSorted(byLeast));

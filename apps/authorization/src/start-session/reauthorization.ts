@@ -5,13 +5,14 @@ import type { Call } from '@postern/nats';
 import { callingOwner, Clock, Serves } from '@postern/service';
 
 import { Directory } from '../directory/directory.ts';
+import { ProviderClients } from '../providers/provider-clients.ts';
 import { Connections } from '../sessions/connections.ts';
+import { askedScopes, type WantedAccess } from './asked-scopes.ts';
 import { SessionStarter } from './session-starter.ts';
 
-interface Again {
+interface Again extends WantedAccess {
   readonly actor: Actor;
   readonly returnUrl?: string | undefined;
-  readonly scopes?: readonly string[] | undefined;
 }
 
 /** Begins sessions that authorize an existing connection anew, in place, for the same end user. */
@@ -19,12 +20,20 @@ interface Again {
 export class Reauthorization {
   readonly #connections: Connections;
   readonly #directory: Directory;
+  readonly #providers: ProviderClients;
   readonly #starter: SessionStarter;
   readonly #clock: Clock;
 
-  constructor(connections: Connections, directory: Directory, starter: SessionStarter, clock: Clock) {
+  constructor(
+    connections: Connections,
+    directory: Directory,
+    providers: ProviderClients,
+    starter: SessionStarter,
+    clock: Clock,
+  ) {
     this.#connections = connections;
     this.#directory = directory;
+    this.#providers = providers;
     this.#starter = starter;
     this.#clock = clock;
   }
@@ -38,7 +47,8 @@ export class Reauthorization {
     const { tenantId, platformId, actor } = callingOwner(call);
     const { state } = await this.#connections.load({ tenantId, id: request.connection_id }, { fromLeader: true });
     requireOwnedBy(state, { tenantId, platformId });
-    return await this.begin(state, { actor, returnUrl: request.return_url, scopes: request.scopes });
+    const { return_url: returnUrl, scopes, capabilities } = request;
+    return await this.begin(state, { actor, returnUrl, scopes, capabilities });
   }
 
   /**
@@ -49,11 +59,12 @@ export class Reauthorization {
    */
   async begin(
     connection: Connection,
-    { actor, returnUrl, scopes }: Again,
+    { actor, returnUrl, ...wanted }: Again,
   ): Promise<ReplyOf<typeof operations.reauthorize>> {
     const { tenantId, connectionId, platformId, endUserDigest } = connection;
     const platform = await this.#directory.activePlatform({ tenantId, platformId });
     const registration = await this.#registrationOf(connection);
+    const provider = () => this.#providers.provider(registration);
     return await this.#starter.start({
       tenantId,
       connectionId,
@@ -61,7 +72,7 @@ export class Reauthorization {
       platform,
       registration,
       endUserDigest,
-      scopes: scopes ?? scopesOfBefore(connection, registration),
+      scopes: askedScopes(wanted, { registration, provider }) ?? scopesOfBefore(connection, registration),
       returnUrl: returnUrl ?? connection.returnUrl,
       actor,
     });

@@ -5,6 +5,8 @@ import { callingPlatform, Serves } from '@postern/service';
 
 import { Digests } from '../digests.ts';
 import { Directory } from '../directory/directory.ts';
+import { ProviderClients } from '../providers/provider-clients.ts';
+import { askedScopes } from './asked-scopes.ts';
 import { SessionStarter } from './session-starter.ts';
 
 /** `connections.connect`: a platform begins a connect session for its own logged-in user. */
@@ -12,11 +14,13 @@ import { SessionStarter } from './session-starter.ts';
 export class StartSession {
   readonly #directory: Directory;
   readonly #digests: Digests;
+  readonly #providers: ProviderClients;
   readonly #starter: SessionStarter;
 
-  constructor(directory: Directory, digests: Digests, starter: SessionStarter) {
+  constructor(directory: Directory, digests: Digests, providers: ProviderClients, starter: SessionStarter) {
     this.#directory = directory;
     this.#digests = digests;
+    this.#providers = providers;
     this.#starter = starter;
   }
 
@@ -32,6 +36,7 @@ export class StartSession {
       registrationId: request.registration_id,
       providerId: request.provider,
     });
+    const provider = () => this.#providers.provider(registration);
     return await this.#starter.start({
       tenantId,
       connectionId: newId('connection'),
@@ -39,7 +44,7 @@ export class StartSession {
       platform,
       registration,
       endUserDigest: this.#digests.endUser({ tenantId, platformId, endUser: request.end_user }),
-      scopes: request.scopes ?? registration.scopes,
+      scopes: askedScopes(request, { registration, provider }) ?? registration.scopes,
       returnUrl: request.return_url,
       actor: { type: 'platform', id: platformId },
     });

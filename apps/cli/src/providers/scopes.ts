@@ -1,12 +1,5 @@
-import { PosternError } from '@postern/contracts';
-import {
-  Capability,
-  loadCatalog,
-  providerOf,
-  scopesFor,
-  type ChosenScope,
-  type Provider,
-} from '@postern/provider-catalog';
+import { Capability, PosternError } from '@postern/contracts';
+import { loadCatalog, providerOf, scopesFor, type ChosenScope, type Provider } from '@postern/provider-catalog';
 
 import { table } from '../output/printer.ts';
 import type { PlainRun } from '../run-command.ts';
