@@ -19,16 +19,21 @@ export interface Fact<T> {
   readonly note?: string | undefined;
 }
 
+const factShape = 'must be a fact: value and evidence, with source and as_of where it is documented';
+
 /** The schema of a fact in a provider file; what is called documented must say where. */
 export function factOf<S extends z.ZodType>(value: S) {
   return z
-    .strictObject({
-      value,
-      evidence: Evidence,
-      source: z.url({ protocol: /^https$/ }).optional(),
-      as_of: z.iso.date().optional(),
-      note: z.string().min(1).max(400).optional(),
-    })
+    .strictObject(
+      {
+        value,
+        evidence: Evidence,
+        source: z.url({ protocol: /^https$/ }).optional(),
+        as_of: z.iso.date().optional(),
+        note: z.string().min(1).max(400).optional(),
+      },
+      { error: ({ code }) => (code === 'invalid_type' ? factShape : undefined) },
+    )
     .refine(
       ({ evidence, source, as_of: asOf }) => evidence !== 'documented' || (source !== undefined && asOf !== undefined),
       {

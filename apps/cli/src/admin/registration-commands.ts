@@ -11,6 +11,7 @@ import {
 } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import { disableRegistration, registrationEvolver } from '@postern/domain';
+import { loadCatalog, providerOf } from '@postern/provider-catalog';
 import type { Command } from 'commander';
 import type { z } from 'zod';
 
@@ -46,7 +47,7 @@ export function registrationCommands(registrations: Command, run: RunCommand): v
     .requiredOption('--name <name>', 'what end users read')
     .requiredOption('--client-id <id>')
     .option('--id <registration>', 'an id from: postern registrations reserve')
-    .option('--auth-method <method>', TokenEndpointAuthMethod.options.join(', '), 'client_secret_basic')
+    .option('--auth-method <method>', `${TokenEndpointAuthMethod.options.join(', ')}; the provider’s first when absent`)
     .option('--audience <url>', 'for whom client assertions are; the provider’s issuer when absent')
     .option('--parameter <name=value>', 'a parameter of the provider, such as issuer (may be repeated)', gather, [])
     .option('--scope <scope>', 'a scope it may ask for (may be repeated)', gather, [])
@@ -91,7 +92,7 @@ function withSecretOptions(command: Command): Command {
 }
 
 async function create({ session, tenantId, options, printer }: SessionRun): Promise<void> {
-  const method = oneOf(TokenEndpointAuthMethod, options, { name: 'authMethod', flag: '--auth-method' });
+  const method = authMethodOf(options);
   const given = secretsOf(options);
   const created = await createClientRegistration(session, {
     tenantId,
@@ -155,6 +156,13 @@ async function store(
     shown['jwks'] = jwksOf(state, Date.now());
   }
   return shown;
+}
+
+/** Said, or what the provider's file names first. */
+function authMethodOf(options: Options): z.infer<typeof TokenEndpointAuthMethod> {
+  const [first] = providerOf(loadCatalog(), text(options, 'provider')).tokenEndpointAuthMethods;
+  const authMethod = options['authMethod'] ?? first;
+  return oneOf(TokenEndpointAuthMethod, { authMethod }, { name: 'authMethod', flag: '--auth-method' });
 }
 
 /** Read before anything is made: a file that is not there must leave nothing behind. */

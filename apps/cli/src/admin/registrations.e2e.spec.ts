@@ -110,10 +110,29 @@ await describeWithServer('nats-server', 'postern registrations', () => {
             [...create, ...issuer, '--auth-method', 'client_secret_jwt'],
             [...create, ...issuer, '--audience', 'https://acme.example'],
             [...create, '--auth-method', 'private_key_jwt'],
+            create,
+            [...create, ...issuer, '--parameter', 'subdomain=acme'],
           ]) {
             expect([wrong, (await registrations(world, ...wrong))['code']]).toEqual([wrong, 'request.malformed']);
           }
+          const installation = ['create', '--provider', 'github-app-installation', '--name', 'x', '--client-id', 'x'];
+          expect((await registrations(world, ...installation))['code']).toBe('provider.flow_unsupported');
           expect(await world.session.admin.head()).toBe(before);
+          const linear = [
+            'create',
+            '--provider',
+            'linear',
+            '--name',
+            'x',
+            '--client-id',
+            'x',
+            '--client-secret-file',
+            file,
+          ];
+          const { registration_id: id } = await registrations(world, ...linear);
+          expect(await registrations(world, 'show', String(id))).toMatchObject({
+            tokenEndpointAuthMethod: 'client_secret_post',
+          });
         },
       );
     },

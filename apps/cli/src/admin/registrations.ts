@@ -38,14 +38,20 @@ export interface NewRegistration {
   readonly assertionAudience?: string | undefined;
 }
 
-/** Creates our client at a provider; its redirect URI follows from its id. */
+/**
+ * Creates our client at a provider; its redirect URI follows from its id.
+ *
+ * @throws {PosternError} before anything is made: `provider.not_found`, `provider.flow_unsupported`, and
+ *   `request.malformed` for parameters that the provider does not have, or that do not fit.
+ */
 export async function createClientRegistration(
   session: Session,
   input: NewRegistration,
 ): Promise<{ registrationId: string; redirectUri: string }> {
   const { tenantId, registrationId = newId('registration'), assertionAudience, ...rest } = input;
+  const issuer = issuerOf(input);
   const signs = rest.tokenEndpointAuthMethod === 'private_key_jwt';
-  const audience = assertionAudience ?? (signs ? issuerOf(input) : undefined);
+  const audience = assertionAudience ?? (signs ? issuer : undefined);
   const data = { ...rest, parameters: { ...rest.parameters }, scopes: [...rest.scopes], assertionAudience: audience };
   await decideAdmin(session, { evolver: registrationEvolver, tenantId, id: registrationId }, (state) =>
     createRegistration(data, state),
@@ -53,7 +59,7 @@ export async function createClientRegistration(
   return { registrationId, redirectUri: redirectUriOf(session, registrationId) };
 }
 
-/** For whom a client assertion is made out. @source RFC 7523 §3 */
+/** Whose client it is, and for whom its assertions are made out. @source RFC 7523 §3 */
 function issuerOf({ providerId, parameters }: NewRegistration): string {
   return resolveProvider(providerOf(loadCatalog(), providerId), parameters).issuer;
 }

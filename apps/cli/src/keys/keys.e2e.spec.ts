@@ -35,7 +35,16 @@ await describeWithServer('nats-server', 'postern keys, on a running installation
   async function secret(tenantId: string, name: string): Promise<void> {
     const file = join(data, 'a-secret');
     await writeFile(file, `the secret ${name}`);
-    const client = ['--provider', 'openid-connect', '--name', name, '--client-id', name];
+    const client = [
+      '--provider',
+      'openid-connect',
+      '--name',
+      name,
+      '--client-id',
+      name,
+      '--parameter',
+      'issuer=https://a.example',
+    ];
     await postern('registrations', 'create', ...client, '--client-secret-file', file, '--tenant', tenantId);
   }
 

@@ -78,11 +78,12 @@ describe('validate', () => {
 
   test('everything that does not fit in any of the files is told at once, by field', async () => {
     const first = file('linear.yaml', linear.replace('https://linear.app/oauth/authorize', 'http://linear.app'));
-    const second = file('other.yaml', 'id: other\nname: Other\nversion: 1\nimplicit: true\n');
+    const second = file('other.yaml', 'id: other\nname: Other\nversion: 1\nimplicit: true\npkce: supported\n');
     const { err, exit } = await run('validate', first, second);
     expect(err).toContain('provider.invalid');
     expect(err).toContain('linear.yaml: endpoints.value.authorization_endpoint: must be an https URL');
-    expect(err).toContain('other.yaml: (file): Unrecognized key: "implicit"');
+    expect(err).toContain('Unrecognized key: "implicit"');
+    expect(err).toContain('other.yaml: pkce: must be a fact: value and evidence');
     expect(exit).not.toBe(0);
   });
 
