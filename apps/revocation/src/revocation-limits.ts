@@ -79,6 +79,18 @@ export const revocationLimits = Object.freeze({
   inquiryRetryDelayMsMin: 2 * secondMs,
   inquiryRetryDelayMsMax: 600 * secondMs,
   inquiryRetriedMs: 2 * hourMs,
+  /** An access token that lives longer than this hides a dead grant from the refreshes, and makes it asked about first. */
+  accessTokenLifeMsAtRisk: 24 * hourMs,
+  /** How often it is looked whether somebody is to be asked about, and how often where nobody is for now. */
+  inspectionLookIntervalMs: secondMs,
+  inspectionIdleLookMs: 60 * secondMs,
+  /** Registrations for whom a provider is asked at a time, and connections that are passed over at one look. */
+  inspectedRegistrationsMax: 16,
+  inspectionPassedOverMax: 50,
+  /** A provider that had no answer is left alone for so long at first, doubling up to the longest. */
+  inspectionPauseMsMin: 60 * secondMs,
+  inspectionPauseMsMax: hourMs,
+  inspectionRetryAfterMsMax: 24 * hourMs,
   signalWorkingIntervalMs: Math.floor(consumers.signalDecisions.ackWaitMs / 3),
   /** How long the provider is told nothing while another connection, which its answer would end, still lives. */
   cascadeWaitMs: 30 * secondMs,

@@ -9,6 +9,10 @@ import { ConnectionCommands } from './connection-commands.ts';
 import { Connections } from './connections.ts';
 import { DeleteConnection } from './delete-connection/delete-connection.ts';
 import { Directory } from './directory.ts';
+import { InspectGrant } from './inspections/inspect-grant.ts';
+import { InspectionRows } from './inspections/inspection-rows.ts';
+import { ListInspections } from './inspections/list-inspections.ts';
+import { PollGrants } from './inspections/poll-grants.ts';
 import { AskProvider } from './inquiry/ask-provider.ts';
 import { ReportRejection } from './rejections/report-rejection.ts';
 import { WeighRejection } from './rejections/weigh-rejection.ts';
@@ -74,6 +78,10 @@ import { WebhookSecrets } from './webhooks/webhook-secrets.ts';
     WeighSignal,
     WeighedSignals,
     ListSignals,
+    InspectionRows,
+    InspectGrant,
+    PollGrants,
+    ListInspections,
   ],
 })
 export class RevocationModule {}

@@ -25,7 +25,7 @@ export async function exchangingSession(world: VaultWorld, customer: Customer, c
         endUserDigest: 'digest',
         requestedScopes: ['read'],
         returnUrl: 'https://platform.example/back',
-        expiresAtMs: nowMs + limits.sessionTtlMs,
+        expiresAtMs: nowMs + world.agoMs + limits.sessionTtlMs,
         nowMs,
       },
       state,

@@ -63,6 +63,8 @@ export interface Customer {
 
 /** What the vault's specs do as the other services: everything on real servers, with each identity's own rights. */
 export class VaultWorld {
+  /** How long ago all happened that the others say here. */
+  agoMs = 0;
   readonly #buses: Bus[] = [];
   readonly #vaults: RunningService[] = [];
 
@@ -238,6 +240,7 @@ export class VaultWorld {
       signer: commitSigner(identity, this.keys[identity].signing.privateJwk),
       upcast: domain.upcast,
       source: `/postern/${identity}`,
+      nowMs: () => Date.now() - this.agoMs,
     });
   }
 }

@@ -54,9 +54,13 @@ const honest = ({ tenantId, connectionId }: ConnectionRef) =>
   world.connections('revocation').load({ tenantId, id: connectionId }, { fromLeader: true });
 
 /** A commit that follows the last one in everything, signed with the stolen key of `revocation`. */
-async function forge(ref: ConnectionRef, events: StoredEvent[], change: Partial<domain.Connection>): Promise<number> {
+async function forge(
+  ref: ConnectionRef,
+  events: StoredEvent[],
+  change: Partial<domain.Connection>,
+  at = new Date().toISOString(),
+): Promise<number> {
   const before = await honest(ref);
-  const at = new Date().toISOString();
   const commit: Commit = {
     commitId: newId('commit'),
     tenantId: ref.tenantId,
@@ -159,6 +163,15 @@ describe('who has stolen the identity of revocation', () => {
     });
     expect(await codeOf(lease(session))).toBe('connection.not_authorized');
     expect(await findingsAt()).toContain(position);
+  });
+
+  test('gets no refresh token before its time by saying that the time has come', async () => {
+    const ref = await connected(world, customer);
+    const later = new Date(Date.now() + 2 * limits.inspectionIntervalMsMin).toISOString();
+    // It may say so, and who decides next is not before it.
+    await forge(ref, [event('ConnectionResumed', { reason: null })], {}, later);
+    const request = { tenant_id: ref.tenantId, connection_id: ref.connectionId };
+    expect(await codeOf(world.call('revocation', operations.releaseForInspection, request))).toBe('auth.forbidden');
   });
 
   test("stops nobody's appends: the next true decision stands, and the log verifies but for the forgeries", async () => {

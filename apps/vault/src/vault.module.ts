@@ -27,6 +27,7 @@ import { RegistrationSecretOperations } from './registration-secrets/registratio
 import { RegistrationSecrets } from './registration-secrets/registration-secrets.ts';
 import { ReleaseRefreshToken } from './release-refresh-token/release-refresh-token.ts';
 import { ReleaseRevokedTokens } from './release-revoked-tokens/release-revoked-tokens.ts';
+import { ReleaseForInspection } from './release-for-inspection/release-for-inspection.ts';
 import { ReleaseSuspectedToken } from './release-suspected-token/release-suspected-token.ts';
 import { SealedRows } from './sealed-rows.ts';
 import { ShredKey } from './shred-key/shred-key.ts';
@@ -83,6 +84,7 @@ const keyService = {
     ReleaseRefreshToken,
     ReleaseRevokedTokens,
     ReleaseSuspectedToken,
+    ReleaseForInspection,
     OwnedSecrets,
     RegistrationSecrets,
     RegistrationSecretOperations,

@@ -53,6 +53,7 @@ const Credential = z.strictObject({
       disprovedAtMs: TimeMs.optional(),
     })
     .optional(),
+  inspectedAtMs: TimeMs.optional(),
 });
 
 const Claim = z.strictObject({

@@ -218,6 +218,12 @@ export const connectionEvents = Object.freeze({
     summary: 'The provider was asked about a suspected grant, and said that it lives.',
     data: z.object({ credentialVersion: CredentialVersion, method: InquiryMethod }),
   },
+  InspectionStarted: {
+    version: 1,
+    writer: 'vault',
+    summary: 'The refresh token was sealed to be shown to the provider, who is asked whether the grant lives.',
+    data: z.object({ credentialVersion: CredentialVersion }),
+  },
   InsufficientScopeReported: {
     version: 1,
     writer: 'revocation',

@@ -118,7 +118,16 @@ export { consumers, streams, type ConsumerKey, type ConsumerSpec, type StreamKey
 export { adminAggregates, currentEpoch, epochOf, inboxPrefix, subjects, type AdminAggregate } from './subjects.ts';
 export { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
 export { RequiredClaims } from './required-claims.ts';
-export { RejectionReply, rejectionOutcomes, rejectionSource, ReportedRejection, TokenRejection } from './rejection.ts';
+export {
+  InactiveToken,
+  inspectionSource,
+  RejectionReply,
+  rejectionOutcomes,
+  rejectionSource,
+  ReportedRejection,
+  TokenRejection,
+} from './rejection.ts';
+export { Inspection, InspectionOutcome } from './inspection.ts';
 export { Signal, SignalEvidence, SignalMeaning, signalMeanings, SignalOutcome, WeighedSignal } from './signal.ts';
 export { TokenSet } from './token-set.ts';
 export { LogTrust, TrustBundle } from './trust.ts';

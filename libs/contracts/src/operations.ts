@@ -14,6 +14,7 @@ import {
   TenantId,
 } from './ids.ts';
 import { Freshness } from './freshness.ts';
+import { Inspection } from './inspection.ts';
 import { limits } from './limits.ts';
 import { RefreshStatus } from './refresh-status.ts';
 import { RejectionReply, TokenRejection } from './rejection.ts';
@@ -347,6 +348,21 @@ export const operations = Object.freeze({
     reply: z.object({ signals: z.array(WeighedSignal), next: Position.nullable() }),
   }),
 
+  listInspections: operation('inspections.list', {
+    owner: 'revocation',
+    callers: ['administrator'],
+    scope: 'service',
+    summary:
+      'Tells about which connections of a tenant providers were asked without any sign, the last time each, newest first.',
+    request: z.strictObject({
+      tenant_id: TenantId,
+      /** Only those that were asked before. */
+      before: Timestamp.optional(),
+      limit: z.number().int().min(1).max(limits.listPageMax).optional(),
+    }),
+    reply: z.object({ inspections: z.array(Inspection), next: Timestamp.nullable() }),
+  }),
+
   storeCredential: operation('vault.credentials.store', {
     owner: 'vault',
     callers: ['authorization', 'refresh'],
@@ -422,6 +438,18 @@ export const operations = Object.freeze({
     request: z.strictObject({ ...ConnectionKey, kind: z.enum(['access_token', 'refresh_token']) }),
     reply: z.object({
       /** The token itself, sealed to revocation’s pinned key; null when none of this kind is held. */
+      sealed_token: CompactJwe.nullable(),
+      credential_version: z.number().int().positive(),
+    }),
+  }),
+  releaseForInspection: operation('vault.inspection.release', {
+    owner: 'vault',
+    callers: ['revocation'],
+    scope: 'service',
+    summary: 'Releases a refresh token that nobody suspects, to be shown to its provider; once in so many hours.',
+    request: z.strictObject({ ...ConnectionKey }),
+    reply: z.object({
+      /** The token itself, sealed to revocation’s pinned key; null when none is held. */
       sealed_token: CompactJwe.nullable(),
       credential_version: z.number().int().positive(),
     }),

@@ -71,3 +71,13 @@ export const ReportedRejection = z.strictObject({
   error: z.string().nullable(),
 });
 export type ReportedRejection = z.infer<typeof ReportedRejection>;
+
+/** As whom `revocation` speaks on SIGNALS of what a provider answered when it was asked without any sign. */
+export const inspectionSource = 'introspection';
+
+/** What a signal of that source holds. */
+export const InactiveToken = z.strictObject({
+  connectionId: ConnectionId,
+  credentialVersion: z.number().int().positive(),
+});
+export type InactiveToken = z.infer<typeof InactiveToken>;

@@ -32,7 +32,7 @@ export const Signal = z.strictObject({
   version: z.literal(1),
   /**
    * Who speaks: a provider's id for its webhook, `ssf` for security events, a bridge by its id, `platform` for what a
-   * platform reports.
+   * platform reports, `introspection` for a provider whom we asked.
    */
   source: z.string().max(64),
   tenantId: TenantId,
@@ -45,12 +45,13 @@ export const Signal = z.strictObject({
   /** The sender's own name for what happened. */
   type: z.string().max(128),
   receivedAtMs: TimeMs,
-  /** How it was verified; a platform's report by the subject on which it came. */
+  /** How it was verified; a platform's report by the subject on which it came, an answer because we asked for it. */
   verified: z.union([
     z.strictObject({ scheme: z.string().max(64), secretVersion: z.number().int().positive() }),
     z.strictObject({ transmitterId: TransmitterId, keyId: z.string().max(256).nullable() }),
     z.strictObject({ bridgeId: BridgeId }),
     z.strictObject({ platformId: PlatformId }),
+    z.strictObject({ asked: z.literal('introspection') }),
   ]),
   body: z.unknown(),
 });

@@ -31,6 +31,7 @@ const historyBefore: Record<string, ReturnType<typeof the.claimed>[]> = {
   ],
   RefreshStarted: [...exchanging, the.authorized()],
   RevocationDisproved: [...exchanging, the.authorized(), the.suspected()],
+  InspectionStarted: [...exchanging, the.authorized()],
   ConnectionResumed: [...exchanging, the.authorized(), the.suspended()],
   UpstreamRevocationCompleted: [...exchanging, the.authorized(), the.revoked()],
   UpstreamRevocationFailed: [...exchanging, the.authorized(), the.revoked()],

@@ -105,6 +105,7 @@ export {
   type Inquiry,
   type RejectionWeight,
 } from './connection/suspicion.ts';
+export { lastHeardAtMs, startInspection, type StartInspection } from './connection/inspection.ts';
 export {
   resumeConnection,
   suspendConnection,

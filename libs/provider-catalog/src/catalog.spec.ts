@@ -280,6 +280,16 @@ describe('a provider file', () => {
   const withLifetime = (value: string) =>
     valid.replace('access_token:\n', `access_token:\n  expires_in: { value: ${value}, evidence: unverified }\n`);
 
+  const withPolling = (name: string, value: string) =>
+    `${textOf(name)}\npolling: { value: ${value}, evidence: unverified }\n`;
+
+  test('says how often a provider may be asked about its grants; none is asked that is not named', () => {
+    const text = textOf('hubspot.yaml');
+    const { everyS, perMinuteMax } = parseProviderFile(text, 'hubspot.yaml').polling ?? {};
+    expect([everyS, perMinuteMax]).toEqual([86_400, 60]);
+    expect(providerOf(catalog, 'slack').polling).toBeNull();
+  });
+
   test('says how lifetimes are written, and which of its answers mean what', () => {
     const { expiresIn } = parseProviderFile(withLifetime('{ unit: ms, max_s: 86400 }'), 'zendesk.yaml');
     expect(expiresIn).toEqual({ unit: 'ms', maxS: 86_400 });
@@ -322,6 +332,12 @@ describe('a provider file', () => {
     ['an answer without evidence', valid.replace('account:', 'answers: [{ value: {} }]\n\naccount:'), 'zendesk.yaml'],
     ['a lifetime in minutes', withLifetime('{ unit: min, max_s: 60 }'), 'zendesk.yaml'],
     ['a lifetime without an end', withLifetime('{ unit: ms }'), 'zendesk.yaml'],
+    ['polling without introspection', withPolling('xero.yaml', '{ every_s: 86400, per_minute_max: 1 }'), 'xero.yaml'],
+    [
+      'polling oftener than the vault gives tokens away',
+      textOf('hubspot.yaml').replace('every_s: 86400', 'every_s: 21599'),
+      'hubspot.yaml',
+    ],
     ['neither discovery nor endpoints', valid.replace(/endpoints:\n(?: .*\n)+/, ''), 'zendesk.yaml'],
   ])('is refused with %s', (_what, text, name) => {
     expect(codeOf(() => parseProviderFile(text, name))).toBe('provider.invalid');

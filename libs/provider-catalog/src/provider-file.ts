@@ -1,4 +1,4 @@
-import { TokenEndpointAuthMethod } from '@postern/contracts';
+import { limits, TokenEndpointAuthMethod } from '@postern/contracts';
 import { z } from 'zod';
 
 import { ApiFile } from './api-file.ts';
@@ -30,6 +30,17 @@ const Answer = z.strictObject({
   means: z.enum(['rejected', 'ours_to_mend', 'passes']),
   /** Whether a one-time token may count as spent, where it passes. */
   may_be_spent: z.boolean().default(false),
+});
+
+/** No oftener than the vault gives a refresh token away for it. */
+const inspectedEverySMin = limits.inspectionIntervalMsMin / 1000;
+
+/** How often the provider may be asked, without any sign, whether its grants live. @source RFC 7662 */
+const Polling = z.strictObject({
+  /** About one connection of which nothing was heard since. */
+  every_s: z.number().int().min(inspectedEverySMin),
+  /** About all connections of one registration together. */
+  per_minute_max: z.number().int().min(1).max(600),
 });
 
 /** How a lifetime is written in the answer, where that is known. */
@@ -161,6 +172,8 @@ export const ProviderFile = z
     token_fingerprints: factOf(z.array(z.enum(tokenFingerprints)).min(1)).optional(),
     /** What the provider's API says of the tokens that are sent to it. */
     api: ApiFile.optional(),
+    /** Only where it has introspection, and nothing by which it tells that a grant ended; not said: it is not asked. */
+    polling: factOf(Polling).optional(),
     /** How the provider is told that an authorization is over; not said: by RFC 7009, where it has such an endpoint. */
     revocation: RevocationFile.optional(),
     /** How the provider tells us that a grant ended; not said: it does not. */
@@ -172,6 +185,7 @@ export const ProviderFile = z
   .refine((file) => (file.discovery === undefined) !== (file.endpoints === undefined), {
     message: 'says either discovery (an issuer) or endpoints, and not both',
   })
+  .refine((file) => mayBePolled(file), { message: 'polling needs an introspection_endpoint' })
   .refine(
     (file) =>
       templatesOf(file)
@@ -202,6 +216,17 @@ function templatesOf({ discovery, endpoints, revocation, api }: WithTemplates): 
   const calls = revocationTemplates(revocation).map((url) => url.replaceAll(/\{(client_id|found)\}/g, 'x'));
   const bases = (api?.base_urls ?? []).map(({ value }) => ('url' in value ? value.url : undefined));
   return [...own, ...calls, ...bases].filter((value): value is string => typeof value === 'string');
+}
+
+/** Where endpoints are discovered, the metadata says whether there is one. */
+function mayBePolled({
+  polling,
+  endpoints,
+}: {
+  polling?: unknown;
+  endpoints?: { value: object } | undefined;
+}): boolean {
+  return polling === undefined || endpoints === undefined || 'introspection_endpoint' in endpoints.value;
 }
 
 /** What a provider named may choose one segment of the path. */

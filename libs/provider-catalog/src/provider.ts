@@ -52,6 +52,8 @@ export interface Provider {
   /** How a signal may name the refresh token itself. */
   readonly tokenFingerprints: readonly TokenFingerprint[];
   readonly api: ProviderApi;
+  /** How often it is asked about grants of which nothing was heard; null: never. */
+  readonly polling: { readonly everyS: number; readonly perMinuteMax: number } | null;
   /** How it is told that an authorization is over. */
   readonly revocation: ProviderRevocation;
   /** Null where the provider has none that we know of. */
@@ -123,6 +125,7 @@ export function providerFrom(file: ProviderFile): Provider {
     accountProbe: file.account_probe === undefined ? null : probeFrom(file.account_probe.value),
     tokenFingerprints: file.token_fingerprints?.value ?? [],
     api: apiFrom(file.api),
+    polling: pollingFrom(file),
     revocation: revocationFrom(file.revocation),
     webhook: file.webhook === undefined ? null : webhookFrom(file.webhook),
     doubts: file.doubts,
@@ -163,6 +166,10 @@ function endpointsFrom({ endpoints }: ProviderFile): ProviderEndpoints | null {
 
 function probeFrom({ url, names }: NonNullable<ProviderFile['account_probe']>['value']): Provider['accountProbe'] {
   return { url, names: names.map(accountNameFrom) };
+}
+
+function pollingFrom({ polling }: ProviderFile): Provider['polling'] {
+  return polling === undefined ? null : { everyS: polling.value.every_s, perMinuteMax: polling.value.per_minute_max };
 }
 
 function expiresInFrom({ access_token: { expires_in: fact } }: ProviderFile): Provider['expiresIn'] {

@@ -1,8 +1,8 @@
-import { limits, operations, type WeighedSignal } from '@postern/contracts';
+import { limits, operations, type Inspection, type WeighedSignal } from '@postern/contracts';
 import type { Command } from 'commander';
 
 import type { RunCommand } from '../run-command.ts';
-import { signalLines } from './signal-lines.ts';
+import { inspectionLines, signalLines } from './signal-lines.ts';
 
 /** `postern signals …`: what providers said of grants, and what came of it. */
 export function signalCommands(program: Command, run: RunCommand): void {
@@ -26,6 +26,25 @@ export function signalCommands(program: Command, run: RunCommand): void {
           before = page.next ?? undefined;
         } while (before !== undefined && found.length < wanted);
         printer.result({ signals: found }, () => signalLines(found));
+      }),
+    );
+  signals
+    .command('inspections')
+    .description('about which connections providers were asked without any sign, and what they answered')
+    .option('--limit <count>', 'how many', String(limits.listPageMax))
+    .action(
+      run.withSession(async ({ session, tenantId, printer, options }) => {
+        const wanted = Number(options['limit']);
+        const found: Inspection[] = [];
+        let before: string | undefined;
+        do {
+          const limit = Math.max(1, Math.min(limits.listPageMax, wanted - found.length));
+          const query = { tenant_id: tenantId, limit, ...(before !== undefined && { before }) };
+          const page = await session.call(operations.listInspections, tenantId, query);
+          found.push(...page.inspections);
+          before = page.next ?? undefined;
+        } while (before !== undefined && found.length < wanted);
+        printer.result({ inspections: found }, () => inspectionLines(found));
       }),
     );
 }

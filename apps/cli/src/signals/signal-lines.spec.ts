@@ -1,6 +1,6 @@
 import type { WeighedSignal } from '@postern/contracts';
 
-import { signalLines } from './signal-lines.ts';
+import { inspectionLines, signalLines } from './signal-lines.ts';
 
 const signal = (more: Partial<WeighedSignal>): WeighedSignal => ({
   position: 7,
@@ -28,4 +28,11 @@ test('a line a signal, with what it did to how many', () => {
 
 test('none is said, not shown as nothing', () => {
   expect(signalLines([])).toEqual(['no signals']);
+  expect(inspectionLines([])).toEqual(['no inspections']);
+});
+
+test('a line a question, with what was answered', () => {
+  const one = { connection_id: 'con_1', registration_id: 'reg_1', asked_at: '2030-01-01T00:00:00.000Z' };
+  const lines = inspectionLines([{ ...one, outcome: 'dead' }]);
+  expect(lines[1]).toMatch(/^2030-01-01T00:00:00.000Z +dead +con_1 +reg_1$/);
 });

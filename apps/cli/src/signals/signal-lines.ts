@@ -1,4 +1,4 @@
-import type { WeighedSignal } from '@postern/contracts';
+import type { Inspection, WeighedSignal } from '@postern/contracts';
 
 import { table } from '../output/printer.ts';
 
@@ -24,4 +24,13 @@ function countsOf({ matched, revoked, suspected }: WeighedSignal): string {
   const done = [revoked > 0 ? `${revoked} revoked` : '', suspected > 0 ? `${suspected} suspected` : ''];
   const told = done.filter((text) => text !== '').join(', ');
   return told === '' ? String(matched) : `${matched} (${told})`;
+}
+
+/** A table of the last question about each connection. */
+export function inspectionLines(inspections: readonly Inspection[]): string[] {
+  if (inspections.length === 0) return ['no inspections'];
+  return table([
+    ['ASKED', 'ANSWER', 'CONNECTION', 'REGISTRATION'],
+    ...inspections.map((one) => [one.asked_at, one.outcome, one.connection_id, one.registration_id]),
+  ]);
 }

@@ -1,7 +1,10 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
-import type { Connection, Credential } from '@postern/domain';
+import { timestampOf } from '@postern/contracts';
+import { boughtAtMs, type Connection, type Credential } from '@postern/domain';
 import { issuerAndSubjectKey } from '@postern/provider-client';
 
+import { revocationLimits } from '../revocation-limits.ts';
 import { RevocationDatabase } from './revocation-database.ts';
 import { revocationSchema } from './tables.ts';
 
@@ -29,7 +32,17 @@ export interface AccountFact {
   readonly registrationId: string;
   /** Digests by key; none where the authorization is over for good or names nobody. */
   readonly accountKeys: Readonly<Record<string, string>>;
+  /** Null where there is no refresh token about which a provider could be asked. */
+  readonly refreshToken: HeldRefreshToken | null;
   readonly position: number;
+}
+
+/** What the index holds of a refresh token. */
+export interface HeldRefreshToken {
+  /** When the provider had it last, as far as this commit knows. */
+  readonly heardAtMs: number;
+  /** The access token lives so long that no refresh would soon find the grant dead. */
+  readonly isAtRisk: boolean;
 }
 
 /** What the index holds of a connection in this state. A revoked one stays: it may be authorized again. */
@@ -41,8 +54,16 @@ export function accountFactOf(state: Connection, position: number): AccountFact 
     connectionId,
     registrationId,
     accountKeys: isOver ? {} : accountKeysOf(credential),
+    refreshToken: isOver || !credential.hasRefreshToken ? null : refreshTokenOf(credential),
     position,
   };
+}
+
+function refreshTokenOf(credential: Credential): HeldRefreshToken {
+  const { accessTokenExpiresAtMs: endsAtMs, inspectedAtMs = 0 } = credential;
+  const boughtMs = boughtAtMs(credential);
+  const isAtRisk = endsAtMs === null || endsAtMs - boughtMs > revocationLimits.accessTokenLifeMsAtRisk;
+  return { heardAtMs: Math.max(boughtMs, inspectedAtMs), isAtRisk };
 }
 
 function accountKeysOf({ accountDigest, accountKeys }: Credential): Record<string, string> {
@@ -50,6 +71,7 @@ function accountKeysOf({ accountDigest, accountKeys }: Credential): Record<strin
 }
 
 const account = `${revocationSchema}.account`;
+const inspection = `${revocationSchema}.inspection`;
 const reading = `${revocationSchema}.log_reading`;
 const readingName = 'accounts';
 const findQuery = {
@@ -108,7 +130,8 @@ export class AccountRows {
 
   async #put(tenantId: string, facts: readonly AccountFact[]): Promise<void> {
     await this.#database.inTenant(tenantId, async (em) => {
-      for (const { connectionId, registrationId, accountKeys, position } of facts) {
+      for (const fact of facts) {
+        const { connectionId, registrationId, accountKeys, position } = fact;
         await em.execute(`delete from ${account} where tenant_id = ? and connection_id = ? and position < ?`, [
           tenantId,
           connectionId,
@@ -120,10 +143,38 @@ export class AccountRows {
               select ?, ?, ?, ?, ?, ?
               where not exists (select from ${account} where tenant_id = ? and connection_id = ? and position > ?)
               on conflict do nothing`,
-            [tenantId, registrationId, digest, connectionId, accountKey, position, tenantId, connectionId, position],
+            [
+              ...[tenantId, registrationId, digest, connectionId, accountKey, position],
+              tenantId,
+              connectionId,
+              position,
+            ],
           );
         }
+        await putRefreshToken(em, fact);
       }
     });
   }
+}
+
+/** What was asked, and heard since, stays with the connection. */
+async function putRefreshToken(em: EntityManager, fact: AccountFact): Promise<void> {
+  const { tenantId, connectionId, registrationId, refreshToken, position } = fact;
+  if (refreshToken === null) {
+    await em.execute(`delete from ${inspection} where tenant_id = ? and connection_id = ? and position <= ?`, [
+      tenantId,
+      connectionId,
+      position,
+    ]);
+    return;
+  }
+  const { isAtRisk, heardAtMs } = refreshToken;
+  await em.execute(
+    `insert into ${inspection} (tenant_id, connection_id, registration_id, at_risk, heard_at, position)
+      values (?, ?, ?, ?, ?, ?)
+      on conflict (tenant_id, connection_id) do update set registration_id = excluded.registration_id,
+        at_risk = excluded.at_risk, heard_at = greatest(inspection.heard_at, excluded.heard_at),
+        position = excluded.position where inspection.position < excluded.position`,
+    [tenantId, connectionId, registrationId, isAtRisk, timestampOf(heardAtMs), position],
+  );
 }

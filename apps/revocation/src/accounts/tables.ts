@@ -58,10 +58,36 @@ export const revocationMigrations: readonly DatabaseMigration[] = Object.freeze(
   },
   // Accounts are found by issuer and subject too since then: what was read without is read again.
   { name: '0002_issuer_and_subject', sql: [`delete from ${place('log_reading')}`] },
+  {
+    name: '0003_inspections',
+    sql: [
+      `create table ${place('inspection')} (${ofTenant},
+        connection_id text not null,
+        registration_id text not null,
+        at_risk boolean not null,
+        heard_at timestamptz not null,
+        position bigint not null,
+        asked_at timestamptz,
+        outcome text,
+        primary key (tenant_id, connection_id))`,
+      `create index inspection_due on ${place('inspection')} (tenant_id, registration_id, at_risk, heard_at)`,
+      `create index inspection_asked on ${place('inspection')} (tenant_id, asked_at) where asked_at is not null`,
+      ...tenantPolicySql(place('inspection')),
+      `create table ${place('inspection_turn')} (${ofTenant},
+        registration_id text not null,
+        next_at timestamptz not null,
+        primary key (tenant_id, registration_id))`,
+      ...tenantPolicySql(place('inspection_turn')),
+      // Who is to be asked about is learned from the whole log.
+      `delete from ${place('log_reading')}`,
+    ],
+  },
 ]);
 
 export const revocationGrants: Readonly<Record<string, readonly TablePrivilege[]>> = Object.freeze({
   account: ['select', 'insert', 'update', 'delete'],
   weighed_signal: ['select', 'insert', 'update', 'delete'],
+  inspection: ['select', 'insert', 'update', 'delete'],
+  inspection_turn: ['select', 'insert', 'update'],
   log_reading: ['select', 'insert', 'update'],
 });

@@ -20,7 +20,7 @@ export interface RevokedTokens {
   readonly grantedScopes: readonly string[];
 }
 
-/** What the vault gives `revocation`: sealed to its pinned key, for an end or a suspicion that stands in the log. */
+/** What the vault gives `revocation`: sealed to its pinned key, for an end, a suspicion or an inspection in the log. */
 @Injectable()
 export class VaultSecrets {
   constructor(
@@ -58,6 +58,22 @@ export class VaultSecrets {
   }): Promise<{ readonly token: Secret; readonly credentialVersion: number } | null> {
     const request = { tenant_id: tenantId, connection_id: connectionId, kind };
     const released = await this.operations.call(operations.releaseSuspectedToken, as, request);
+    const { sealed_token: sealed, credential_version: credentialVersion } = released;
+    return sealed === null ? null : { token: this.#open(sealed, (text) => Secret.from(text)), credentialVersion };
+  }
+
+  /**
+   * A refresh token that nobody suspects; the vault writes into the log that it was given away.
+   *
+   * @returns null when the vault holds none.
+   * @throws {PosternError} `auth.forbidden` when that may not be now, and what else the vault answers
+   */
+  async tokenForInspection(
+    tenantId: string,
+    connectionId: string,
+  ): Promise<{ readonly token: Secret; readonly credentialVersion: number } | null> {
+    const request = { tenant_id: tenantId, connection_id: connectionId };
+    const released = await this.operations.call(operations.releaseForInspection, as, request);
     const { sealed_token: sealed, credential_version: credentialVersion } = released;
     return sealed === null ? null : { token: this.#open(sealed, (text) => Secret.from(text)), credentialVersion };
   }

@@ -140,7 +140,10 @@ export class ReportRejection {
   async #tokenRejected({ request, state }: Report, { word }: RefusalMeaning): Promise<Outcome> {
     const signal = this.#signalOf(request, state, word);
     const evidence = evidenceOfRejection(signal, 1);
-    const weight = weightOfRejection({ credentialVersion: request.credential_version, evidence }, state);
+    const weight = weightOfRejection(
+      { refused: 'access_token', credentialVersion: request.credential_version, evidence },
+      state,
+    );
     if (weight === 'moot') return 'over';
     if (weight !== 'hint') return weight;
     const stored = await this.store.store(signal);

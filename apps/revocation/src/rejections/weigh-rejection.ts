@@ -1,5 +1,11 @@
 import { Injectable } from '@nestjs/common';
-import { ReportedRejection, type SignalOutcome } from '@postern/contracts';
+import {
+  InactiveToken,
+  inspectionSource,
+  ReportedRejection,
+  type Signal,
+  type SignalOutcome,
+} from '@postern/contracts';
 import {
   decideOnRejection,
   isSuspected,
@@ -17,7 +23,7 @@ import type { StoredSignal } from '../signals/weigh-signal.ts';
 import type { Weighed } from '../signals/weighed-signals.ts';
 import { evidenceOfRejection } from './rejection-evidence.ts';
 
-/** Weighs what a platform reported, and has the provider asked where that is worth it. */
+/** Weighs what a platform reported, or an inspection found, and has the provider asked where that is worth it. */
 @Injectable()
 export class WeighRejection {
   readonly #gate = new OutageGate();
@@ -37,11 +43,11 @@ export class WeighRejection {
   /** @effect as of every signal: repeated, it does what is left. @throws {PosternError} `log.*`, `bus.*`: weigh it again */
   async weigh({ signal, position }: StoredSignal): Promise<Weighed> {
     const { tenantId, registrationId } = signal;
-    const body = ReportedRejection.safeParse(signal.body);
-    if (!body.success) return weighedAs('unreadable');
-    const { connectionId, credentialVersion } = body.data;
+    const said = refusedIn(signal);
+    if (said === undefined) return weighedAs('unreadable');
+    const { connectionId, ...about } = said;
     const ref = { tenantId, connectionId };
-    const command = { credentialVersion, evidence: evidenceOfRejection(signal, position) };
+    const command = { ...about, evidence: evidenceOfRejection(signal, position) };
     const { state } = await this.connections.load({ tenantId, id: connectionId }, { fromLeader: true });
     const isItsOwn = state.credential?.signal?.position === position;
     if (isItsOwn && !isSuspected(state)) return weighedAs(decidedIn(state));
@@ -79,6 +85,16 @@ export class WeighRejection {
     });
     return await this.provider.about({ tenantId, connectionId, evidence: command.evidence });
   }
+}
+
+/** Whose token was refused, and which; undefined for what is no such report. */
+function refusedIn({ source, body }: Signal) {
+  const isInspection = source === inspectionSource;
+  const { data } = (isInspection ? InactiveToken : ReportedRejection).safeParse(body);
+  if (data === undefined) return undefined;
+  const { connectionId, credentialVersion } = data;
+  const refused = isInspection ? ('refresh_token' as const) : ('access_token' as const);
+  return { connectionId, credentialVersion, refused };
 }
 
 /** What this signal has come to by now. */

@@ -1,5 +1,5 @@
 import { Controller } from '@nestjs/common';
-import { PosternError, rejectionSource, Signal, subjects } from '@postern/contracts';
+import { inspectionSource, PosternError, rejectionSource, Signal, subjects } from '@postern/contracts';
 import type { WorkMessage } from '@postern/nats';
 import { Clock, Logger, Metrics, Works } from '@postern/service';
 
@@ -12,6 +12,9 @@ import { WeighedSignals, type Weighed } from './weighed-signals.ts';
 const { signalConcurrencyMax, signalWorkingIntervalMs, unmatchedRetriedMs } = revocationLimits;
 const { unmatchedRetryDelayMsMin, unmatchedRetryDelayMsMax } = revocationLimits;
 const { inquiryRetryDelayMsMin, inquiryRetryDelayMsMax, inquiryRetriedMs } = revocationLimits;
+
+/** These name one token of one connection, and no account. */
+const ofOneToken: ReadonlySet<string> = new Set([rejectionSource, inspectionSource]);
 
 /**
  * Works off SIGNALS from a durable consumer: what was answered is weighed, however often something dies in between. It
@@ -34,7 +37,7 @@ export class DecideSignals {
     const signal = await this.bridges.checked(signalIn(payload, message), message.timeMs);
     const beat = setInterval(() => message.working(), signalWorkingIntervalMs);
     try {
-      const weigher = signal.source === rejectionSource ? this.rejections : this.weighing;
+      const weigher = ofOneToken.has(signal.source) ? this.rejections : this.weighing;
       const weighed = await weigher.weigh({ signal, position: message.position });
       await this.weighed.keep(signal, message.position, weighed);
       if (weighed.outcome === 'unmatched' && this.#mayYetMatch(signal)) return message.nak(retryDelayMs(message));

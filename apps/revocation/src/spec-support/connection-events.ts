@@ -14,6 +14,7 @@ interface Authorized {
   readonly accountDigest?: string | null;
   readonly accountKeys?: Record<string, string>;
   readonly hasRefreshToken?: boolean;
+  readonly accessTokenExpiresAtMs?: number | null;
 }
 
 const event = (type: string, data: Record<string, unknown>): AnyEvent => ({ type, version: 1, data });
@@ -38,12 +39,13 @@ export const the = {
     accountDigest = null,
     accountKeys,
     hasRefreshToken = true,
+    accessTokenExpiresAtMs = Date.now() + hourMs,
   }: Authorized) =>
     event(credentialVersion === 1 ? 'ConnectionAuthorized' : 'ConnectionReauthorized', {
       sessionId,
       credentialVersion,
       grantedScopes: ['contacts:read'],
-      accessTokenExpiresAtMs: Date.now() + hourMs,
+      accessTokenExpiresAtMs,
       hasRefreshToken,
       accountDigest,
       ...(accountKeys === undefined ? {} : { accountKeys }),

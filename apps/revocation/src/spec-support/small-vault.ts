@@ -1,6 +1,6 @@
 import { operations, PosternError } from '@postern/contracts';
 import { sealJwe } from '@postern/crypto';
-import { shredKey } from '@postern/domain';
+import { shredKey, startInspection } from '@postern/domain';
 import { endpoint, serveOperations, type Endpoint, type ServedOperations } from '@postern/nats';
 
 import type { World } from './world.ts';
@@ -8,7 +8,7 @@ import type { World } from './world.ts';
 export interface HeldTokens {
   readonly accessToken: string;
   readonly refreshToken: string | null;
-  readonly accessTokenExpiresAtMs?: number;
+  readonly accessTokenExpiresAtMs?: number | null;
 }
 
 /**
@@ -49,6 +49,7 @@ export class SmallVault {
       this.#confirms(),
       this.#releasesTokens(),
       this.#releasesSuspectedTokens(),
+      this.#releasesForInspection(),
       this.#releasesSecrets(),
       this.#releasesWebhookSecrets(),
       this.#shreds(),
@@ -102,6 +103,22 @@ export class SmallVault {
       const held = this.tokens.get(connectionId);
       const token = kind === 'access_token' ? held?.accessToken : held?.refreshToken;
       return { sealed_token: typeof token === 'string' ? this.#sealed(token) : null, credential_version: 1 };
+    });
+  }
+
+  /** In the log it stands as the true vault writes it: by the budget of the domain. */
+  #releasesForInspection(): Endpoint {
+    return endpoint(operations.releaseForInspection, async ({ tenant_id: tenantId, connection_id: connectionId }) => {
+      this.seen.push(`asked to inspect ${connectionId}`);
+      const connections = await this.#world.connections('vault');
+      const { appended } = await connections.execute(
+        { tenantId, id: connectionId },
+        (state) => startInspection({ nowMs: Date.now() }, state),
+        { actor: { type: 'service', id: 'vault' }, correlationId: 'cor', fromLeader: true },
+      );
+      if (!appended) throw new PosternError('auth.forbidden', 'No inspection of this credential is due.');
+      const token = this.tokens.get(connectionId)?.refreshToken ?? null;
+      return { sealed_token: token === null ? null : this.#sealed(token), credential_version: 1 };
     });
   }
 

@@ -279,11 +279,13 @@ export class World {
       accounts = [],
       account = null,
       hasRefreshToken = true,
+      accessTokenExpiresAtMs,
     }: {
       providerId?: string;
       accounts?: NamedAccount[];
       account?: ProviderAccount | null;
       hasRefreshToken?: boolean;
+      accessTokenExpiresAtMs?: number | null;
     } = {},
   ): Promise<ConnectionRef> {
     const connection = { tenantId, connectionId: newId('connection') };
@@ -294,6 +296,7 @@ export class World {
       the.authorized({
         sessionId,
         hasRefreshToken,
+        ...(accessTokenExpiresAtMs !== undefined && { accessTokenExpiresAtMs }),
         accountDigest: account === null ? null : accountDigest(this.digestKey, tenantId, account),
         ...this.#accountKeys(tenantId, providerId, accounts),
       }),

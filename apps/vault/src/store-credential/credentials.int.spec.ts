@@ -439,6 +439,47 @@ describe('a token of a suspected credential', () => {
   });
 });
 
+describe('a refresh token that nobody suspects', () => {
+  const ask = (ref: ConnectionRef) => world.call('revocation', operations.releaseForInspection, refOf(ref));
+  async function connectedLongAgo(set = tokenSetOf('first')): Promise<ConnectionRef> {
+    world.agoMs = limits.inspectionIntervalMsMin + 60_000;
+    return await connected(world, customer, set).finally(() => (world.agoMs = 0));
+  }
+
+  test('is sealed to revocation once in so many hours, and the log says each time', async () => {
+    const ref = await connectedLongAgo();
+    const reply = await ask(ref);
+    expect(reply.credential_version).toBe(1);
+    expect(world.openAs('revocation', reply.sealed_token ?? '')).toBe('refresh-first');
+    expect((await eventsOf(ref)).slice(3)).toEqual(['InspectionStarted']);
+    for (let times = 0; times < 3; times += 1) expect(await codeOf(ask(ref))).toBe('auth.forbidden');
+    expect((await eventsOf(ref)).slice(3)).toEqual(['InspectionStarted']);
+  });
+
+  test('is given to one of many who ask at once', async () => {
+    const ref = await connectedLongAgo();
+    const codes = await Promise.all(Array.from({ length: 8 }, () => codeOf(ask(ref))));
+    expect(codes.toSorted()).toEqual([...Array<string>(7).fill('auth.forbidden'), 'nothing was refused']);
+    expect((await eventsOf(ref)).slice(3)).toEqual(['InspectionStarted']);
+  });
+
+  test('stays shut after an authorization or a refresh, while a claim stands, when suspected and after the end', async () => {
+    expect(await codeOf(ask(await connected(world, customer)))).toBe('auth.forbidden');
+    const again = await connectedLongAgo();
+    await refreshed(world, again, tokenSetOf('second'));
+    expect(await codeOf(ask(again))).toBe('auth.forbidden');
+    for (const happens of [claimed, suspected, revoked]) {
+      const ref = await connectedLongAgo();
+      await happens(world, ref);
+      expect(await codeOf(ask(ref))).toBe('auth.forbidden');
+      expect(await eventsOf(ref)).not.toContain('InspectionStarted');
+    }
+    const none = await connectedLongAgo(tokenSetOf('first', { refreshToken: null }));
+    expect(await codeOf(ask(none))).toBe('auth.forbidden');
+    expect(await codeOf(ask({ ...none, connectionId: newId('connection') }))).toBe('connection.not_found');
+  });
+});
+
 describe('a data key', () => {
   const shred = (ref: ConnectionRef) => world.call('revocation', operations.shredConnectionKey, refOf(ref));
 

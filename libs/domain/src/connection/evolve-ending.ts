@@ -7,6 +7,7 @@ type EndingEventType =
   | 'ConnectionRevoked'
   | 'RevocationSuspected'
   | 'RevocationDisproved'
+  | 'InspectionStarted'
   | 'InsufficientScopeReported'
   | 'ClaimsRequired'
   | 'UpstreamRevocationCompleted'
@@ -53,6 +54,12 @@ function disproved(state: Connection, { credentialVersion }: DataOf<'RevocationD
   return { ...state, credential: learned(credential, { signal: { ...credential.signal, disprovedAtMs: atMs } }) };
 }
 
+function inspected(state: Connection, { credentialVersion }: DataOf<'InspectionStarted'>, atMs: number): Connection {
+  const { credential } = state;
+  if (credential?.version !== credentialVersion) return state;
+  return { ...state, credential: learned(credential, { inspectedAtMs: atMs }) };
+}
+
 function allowsTooLittle(state: Connection, data: DataOf<'InsufficientScopeReported'>): Connection {
   const { credential } = state;
   if (credential === null || credential.version !== data.credentialVersion) return state;
@@ -86,6 +93,7 @@ export const endingEvolvers: Evolvers<EndingEventType> = {
   }),
   RevocationSuspected: suspected,
   RevocationDisproved: (state, data, { atMs }) => disproved(state, data, atMs),
+  InspectionStarted: (state, data, { atMs }) => inspected(state, data, atMs),
   InsufficientScopeReported: allowsTooLittle,
   ClaimsRequired: claimsRequired,
   UpstreamRevocationCompleted: (state, { credentialVersion }) => upstream(state, credentialVersion, 'completed'),

@@ -97,6 +97,8 @@ export interface Credential {
   readonly requiredClaims?: string | undefined;
   /** Only once a signal ended it, or hinted that it ended: about which version, and where the signal stands. */
   readonly signal?: DecidingSignal | undefined;
+  /** Only once its refresh token was shown to the provider though nobody suspected it: when that was last. */
+  readonly inspectedAtMs?: number | undefined;
 }
 
 /**
@@ -105,15 +107,22 @@ export interface Credential {
  */
 export function learned(
   credential: Credential,
-  more: Pick<Partial<Credential>, 'authorizationEndsAtMs' | 'missingScopes' | 'requiredClaims' | 'signal'>,
+  more: Pick<
+    Partial<Credential>,
+    'authorizationEndsAtMs' | 'missingScopes' | 'requiredClaims' | 'signal' | 'inspectedAtMs'
+  >,
 ): Credential {
-  const { authorizationEndsAtMs, missingScopes, requiredClaims, signal, ...bought } = { ...credential, ...more };
+  const { authorizationEndsAtMs, missingScopes, requiredClaims, signal, inspectedAtMs, ...bought } = {
+    ...credential,
+    ...more,
+  };
   return {
     ...bought,
     ...(authorizationEndsAtMs !== undefined && { authorizationEndsAtMs }),
     ...(missingScopes !== undefined && { missingScopes }),
     ...(requiredClaims !== undefined && { requiredClaims }),
     ...(signal !== undefined && { signal }),
+    ...(inspectedAtMs !== undefined && { inspectedAtMs }),
   };
 }
 

@@ -29,6 +29,7 @@ import {
 const evidence = (more: Partial<SignalEvidence> = {}) =>
   signalEvidence({ source: 'platform', type: 'token_rejected', occurredAtMs: null, matchedBy: 'lease', ...more });
 const rejection = (credentialVersion = 1, more: Partial<SignalEvidence> = {}) => ({
+  refused: 'access_token' as const,
   credentialVersion,
   evidence: evidence(more),
 });

@@ -5,8 +5,10 @@ import { requireHere } from './guards.ts';
 import { hasEnded } from './refresh.ts';
 import type { Connection, Credential } from './state.ts';
 
-/** A platform's report that a provider's API refused a token of this version. */
+/** A report that a provider refused a token of this version. */
 export interface DecideOnRejection {
+  /** Which of its tokens: a provider's API refuses access tokens, its introspection knows refresh tokens. */
+  readonly refused: 'access_token' | 'refresh_token';
   readonly credentialVersion: number;
   readonly evidence: SignalEvidence;
 }
@@ -47,12 +49,13 @@ export function isSuspected({ authorization, credential }: Connection): boolean 
  * is not asked again: a platform may say the same as often as it calls.
  */
 export function weightOfRejection(
-  { credentialVersion, evidence }: DecideOnRejection,
+  { refused, credentialVersion, evidence }: DecideOnRejection,
   state: Connection,
 ): RejectionWeight {
   const { authorization, credential } = state;
   if (authorization !== 'authorized' || credential === null) return 'moot';
-  if (credential.version !== credentialVersion || hasEnded(credential, evidence.receivedAtMs)) return 'outdated';
+  if (credential.version !== credentialVersion) return 'outdated';
+  if (refused === 'access_token' && hasEnded(credential, evidence.receivedAtMs)) return 'outdated';
   if (isSuspected(state)) return 'suspected';
   return evidence.receivedAtMs < askedAtMs(credential) + limits.inquiryIntervalMs ? 'asked_lately' : 'hint';
 }
@@ -64,7 +67,7 @@ function askedAtMs({ signal, version, refreshedAtMs }: Credential): number {
 }
 
 /**
- * Records that a platform's report makes the current version suspected.
+ * Records that a report makes the current version suspected.
  *
  * @returns no events unless it is worth a question to the provider.
  * @throws {PosternError} `connection.moved`
@@ -90,11 +93,15 @@ export function inquiryOf(
   state: Connection,
   { introspects, nowMs }: { readonly introspects: boolean; readonly nowMs: number },
 ): Inquiry {
-  const { credential, claim, interrupted, health } = state;
+  const { credential } = state;
   if (!isSuspected(state) || credential === null) return 'nothing';
   if (!credential.hasRefreshToken) return hasEnded(credential, nowMs) ? 'nothing' : 'access_token';
-  const isUnspent = claim === null && interrupted === null && health.status === 'ok';
-  return introspects && isUnspent ? 'refresh_token' : 'refresh';
+  return introspects && isUnspent(state) ? 'refresh_token' : 'refresh';
+}
+
+/** Has certainly nobody spent the current refresh token? */
+export function isUnspent({ claim, interrupted, health }: Connection): boolean {
+  return claim === null && interrupted === null && health.status === 'ok';
 }
 
 /**

@@ -109,6 +109,8 @@ export const the = {
     connectionEvent('RevocationSuspected', { credentialVersion: 1, evidence: signalEvidence(), ...data }),
   disproved: (data: Partial<DataOf<'RevocationDisproved'>> = {}) =>
     connectionEvent('RevocationDisproved', { credentialVersion: 1, method: 'probe', ...data }),
+  inspected: (data: Partial<DataOf<'InspectionStarted'>> = {}) =>
+    connectionEvent('InspectionStarted', { credentialVersion: 1, ...data }),
   scopeInsufficient: (data: Partial<DataOf<'InsufficientScopeReported'>> = {}) =>
     connectionEvent('InsufficientScopeReported', {
       credentialVersion: 1,

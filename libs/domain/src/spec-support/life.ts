@@ -1,10 +1,11 @@
-import { PosternError, type ConnectionEvent, type ConnectionEventType } from '@postern/contracts';
+import { limits, PosternError, type ConnectionEvent, type ConnectionEventType } from '@postern/contracts';
 import * as fc from 'fast-check';
 
 import { startAuthorization } from '../connection/authorize.ts';
 import { interruptRefresh, releaseRefreshToken } from '../connection/claim.ts';
 import { requestDeletion, shredKey } from '../connection/delete.ts';
 import { connectionEvolver } from '../connection/evolve.ts';
+import { startInspection } from '../connection/inspection.ts';
 import { leaseDecision, type LeaseDecision } from '../connection/lease-decision.ts';
 import { recordRefreshed, recordRefreshFailed, recordRefreshRejected } from '../connection/refresh-outcome.ts';
 import { announceAuthorizationEnd } from '../connection/refresh-plan.ts';
@@ -162,6 +163,9 @@ const acts = {
       s,
       1,
     ),
+  /** These lives are short: who asks may be far ahead of them. */
+  inspect: (s: Connection, { nowMs, flag }: Act) =>
+    startInspection({ nowMs: nowMs + (flag ? limits.inspectionIntervalMsMin : 0) }, s),
   tooLittle: (s: Connection, { n, version }: Act) =>
     recordInsufficientScope(
       {

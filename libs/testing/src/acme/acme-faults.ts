@@ -8,6 +8,8 @@ export interface AcmeFault {
   readonly status?: number;
   /** The OAuth `error` that goes with `status`; `temporarily_unavailable` when absent. */
   readonly error?: string;
+  /** The `Retry-After` that goes with `status`. */
+  readonly retryAfterS?: number;
   /** Processes the call, then cuts the connection instead of answering. */
   readonly dropAfterProcessing?: boolean;
   /** How many calls are to suffer, the next ones first. */

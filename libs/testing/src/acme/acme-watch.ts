@@ -41,6 +41,7 @@ export function acmeWatch(meter: AcmeMeter, faults: AcmeFaults, store: AcmeStore
 async function answerFault(ctx: KoaContext, fault: AcmeFault): Promise<string | undefined> {
   const form = ctx.method === 'POST' ? await readForm(ctx.req) : undefined;
   ctx.status = fault.status ?? 503;
+  if (fault.retryAfterS !== undefined) ctx.set('retry-after', String(fault.retryAfterS));
   ctx.body = { error: fault.error ?? 'temporarily_unavailable' };
   return form?.get('grant_type') ?? undefined;
 }

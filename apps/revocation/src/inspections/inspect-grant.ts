@@ -1,0 +1,117 @@
+import { Injectable } from '@nestjs/common';
+import {
+  inspectionSource,
+  isPosternError,
+  limits,
+  type InactiveToken,
+  type InspectionOutcome,
+  type Signal,
+} from '@postern/contracts';
+import { lastHeardAtMs } from '@postern/domain';
+import { Clock, Logger, Metrics, withCall } from '@postern/service';
+
+import { Connections } from '../connections.ts';
+import type { InquiringClient } from '../provider/provider-clients.ts';
+import { VaultSecrets } from '../provider/vault-secrets.ts';
+import { SignalStore } from '../signals/signal-store.ts';
+
+/** What such a finding is called on SIGNALS. */
+const inactiveType = 'refresh_token_inactive';
+
+/** A connection of a polled registration. */
+export interface InspectedConnection {
+  readonly tenantId: string;
+  readonly connectionId: string;
+  readonly registrationId: string;
+  readonly providerId: string;
+}
+
+/** What came of a question. `not_due`: there was none, because somebody else asked or something happened meanwhile. */
+export type Inspected =
+  | { readonly kind: 'not_due' }
+  | { readonly kind: 'asked'; readonly outcome: 'alive' | 'dead' }
+  | { readonly kind: 'asked'; readonly outcome: 'no_answer'; readonly retryAfterMs: number | null };
+
+/** Asks a provider about a grant that nobody suspects. */
+@Injectable()
+export class InspectGrant {
+  constructor(
+    private readonly connections: Connections,
+    private readonly secrets: VaultSecrets,
+    private readonly store: SignalStore,
+    private readonly clock: Clock,
+    private readonly logger: Logger,
+    private readonly metrics: Metrics,
+  ) {}
+
+  /**
+   * When the provider last had this connection's refresh token before it; nothing is written for it anywhere else than
+   * in the log, by whoever refreshes.
+   *
+   * @returns null where it is not to be asked now. @throws {PosternError} `log.*`
+   */
+  async heardAtMs({ tenantId, connectionId, registrationId }: InspectedConnection): Promise<number | null> {
+    const { state } = await this.connections.load({ tenantId, id: connectionId }, { fromLeader: true });
+    return state.registrationId === registrationId ? lastHeardAtMs(state) : null;
+  }
+
+  /**
+   * A grant that the provider calls dead becomes a signal: it is stored before anything is decided, and weighed as a
+   * hint, so that the provider is asked once more while nothing else happens to the connection.
+   *
+   * @effect one refresh token shown to the provider, which the vault allows once in so many hours and records.
+   * @throws {PosternError} what the vault answers; `log.*` when a finding could not be stored
+   */
+  async about(connection: InspectedConnection, client: InquiringClient): Promise<Inspected> {
+    const { tenantId, connectionId, providerId } = connection;
+    const released = await this.#released(connection);
+    if (released === null) return { kind: 'not_due' };
+    const { token, credentialVersion } = released;
+    const answer = await withCall('provider.introspect', () => client.introspect({ token, hint: 'refresh_token' }));
+    if (answer.kind === 'inactive') await this.store.store(this.#signalOf(connection, credentialVersion));
+    const outcome = outcomeOf[answer.kind];
+    this.metrics
+      .counter('postern_inspections_total', 'Questions to providers about grants that nobody suspects, by the answer')
+      .add(1, { provider: providerId, outcome });
+    this.logger.info('a provider was asked about a grant that nobody suspects', {
+      ...{ tenantId, connectionId, outcome },
+      ...(answer.kind === 'failed' && { error: answer.error }),
+    });
+    if (answer.kind === 'failed') {
+      // An endpoint that does not take our client: somebody must mend that first.
+      const retryAfterMs = answer.retryable ? answer.retryAfterMs : limits.inspectionIntervalMsMin;
+      return { kind: 'asked', outcome: 'no_answer', retryAfterMs };
+    }
+    return { kind: 'asked', outcome: answer.kind === 'active' ? 'alive' : 'dead' };
+  }
+
+  async #released({ tenantId, connectionId }: InspectedConnection) {
+    try {
+      return await this.secrets.tokenForInspection(tenantId, connectionId);
+    } catch (error) {
+      if (isPosternError(error) && error.code === 'auth.forbidden') return null;
+      throw error;
+    }
+  }
+
+  #signalOf({ tenantId, registrationId, connectionId }: InspectedConnection, credentialVersion: number): Signal {
+    const receivedAtMs = this.clock.nowMs();
+    const interval = Math.floor(receivedAtMs / limits.inspectionIntervalMsMin);
+    return {
+      version: 1,
+      source: inspectionSource,
+      tenantId,
+      registrationId,
+      deliveryId: `${connectionId}-${credentialVersion}-${interval}`,
+      type: inactiveType,
+      receivedAtMs,
+      verified: { asked: 'introspection' },
+      body: { connectionId, credentialVersion } satisfies InactiveToken,
+    };
+  }
+}
+
+const outcomeOf = { active: 'alive', inactive: 'dead', failed: 'no_answer' } as const satisfies Record<
+  string,
+  InspectionOutcome
+>;
