@@ -5,14 +5,31 @@ import { AuditConfig } from './audit-config.ts';
 import { KeepCheckpoints } from './checkpoints/keep-checkpoints.ts';
 import { ConnectionLog } from './connection-log.ts';
 import { TellOwner } from './notices/tell-owner.ts';
+import { Appearances } from './past/appearances.ts';
+import { Past } from './past/past.ts';
+import { Diff } from './questions/diff.ts';
 import { ListConnections } from './questions/list-connections.ts';
 import { ListEvents } from './questions/list-events.ts';
 import { ShowConnection } from './questions/show-connection.ts';
+import { WhoCould } from './questions/who-could.ts';
+import { WhoDid } from './questions/who-did.ts';
 import { WatchLog } from './watch/watch-log.ts';
 
 @Module({
   controllers: [TellOwner],
-  providers: [ConnectionLog, ShowConnection, ListConnections, ListEvents, WatchLog, KeepCheckpoints],
+  providers: [
+    ConnectionLog,
+    ShowConnection,
+    ListConnections,
+    ListEvents,
+    Appearances,
+    Past,
+    WhoDid,
+    WhoCould,
+    Diff,
+    WatchLog,
+    KeepCheckpoints,
+  ],
 })
 export class AuditModule {}
 

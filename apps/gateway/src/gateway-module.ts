@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import type { ServiceDefinition } from '@postern/service';
 
+import { AuditController } from './audit/audit-controller.ts';
 import { ConnectionsController } from './connections/connections-controller.ts';
 import { DocumentsController } from './documents/documents-controller.ts';
 import { GatewayConfig } from './gateway-config.ts';
@@ -13,7 +14,14 @@ import { PlatformToken } from './token/platform-token.ts';
 import { TokenController } from './token/token-controller.ts';
 
 @Module({
-  controllers: [TokenController, SessionsController, LeaseController, ConnectionsController, DocumentsController],
+  controllers: [
+    TokenController,
+    SessionsController,
+    LeaseController,
+    ConnectionsController,
+    AuditController,
+    DocumentsController,
+  ],
   providers: [Platforms, ClientCredentials, PlatformToken, PlatformGuard],
 })
 export class GatewayModule {}

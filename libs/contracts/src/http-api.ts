@@ -69,6 +69,11 @@ const PageQuery = z.strictObject({
   limit: z.coerce.number().int().min(1).max(limits.listPageMax).optional(),
 });
 
+const limit = PageQuery.shape.limit;
+const WhoDidQuery = operations.whoDid.request.extend({ limit });
+const WhoCouldQuery = operations.whoCould.request.extend({ limit, after: PageQuery.shape.after });
+const DiffQuery = operations.diff.request.extend({ limit });
+
 const platformRoute = <const R extends Omit<HttpRoute, 'app' | 'auth'>>(input: R) =>
   route({ ...input, app: 'gateway', auth: 'platform' });
 
@@ -186,6 +191,30 @@ export const httpRoutes = Object.freeze({
     query: DeleteQuery,
     summary: operations.deleteConnection.summary,
     reply: operations.deleteConnection.reply,
+    status: 200,
+  }),
+  whoDid: platformRoute({
+    method: 'GET',
+    path: '/v1/audit/who-did',
+    summary: operations.whoDid.summary,
+    query: WhoDidQuery,
+    reply: operations.whoDid.reply,
+    status: 200,
+  }),
+  whoCould: platformRoute({
+    method: 'GET',
+    path: '/v1/audit/who-could',
+    summary: operations.whoCould.summary,
+    query: WhoCouldQuery,
+    reply: operations.whoCould.reply,
+    status: 200,
+  }),
+  diff: platformRoute({
+    method: 'GET',
+    path: '/v1/audit/diff',
+    summary: operations.diff.summary,
+    query: DiffQuery,
+    reply: operations.diff.reply,
     status: 200,
   }),
   connectPage: route({

@@ -113,6 +113,17 @@ export {
 export { asyncApiDocument } from './asyncapi.ts';
 export { jsonSchemaOf, openApiDocument } from './openapi.ts';
 export { errorOfProblem, parseRequest, Problem, problemOf } from './problem.ts';
+export {
+  AggregateChange,
+  ConnectionUse,
+  Facts,
+  Moment,
+  MomentAsked,
+  momentParts,
+  UsableConnection,
+  UsingPlatform,
+  type MomentParts,
+} from './questions.ts';
 export { RefreshDue } from './refresh-due.ts';
 export { consumers, streams, type ConsumerKey, type ConsumerSpec, type StreamKey, type StreamSpec } from './streams.ts';
 export { adminAggregates, currentEpoch, epochOf, inboxPrefix, subjects, type AdminAggregate } from './subjects.ts';

@@ -16,6 +16,7 @@ import {
 import { Freshness } from './freshness.ts';
 import { Inspection } from './inspection.ts';
 import { limits } from './limits.ts';
+import { DiffReply, DiffRequest, WhoCouldReply, WhoCouldRequest, WhoDidReply, WhoDidRequest } from './questions.ts';
 import { RefreshStatus } from './refresh-status.ts';
 import { RejectionReply, TokenRejection } from './rejection.ts';
 import { WeighedSignal } from './signal.ts';
@@ -330,6 +331,31 @@ export const operations = Object.freeze({
       limit: z.number().int().min(1).max(limits.listPageMax).optional(),
     }),
     reply: z.object({ events: z.array(EventView), next: Position.nullable() }),
+  }),
+
+  whoDid: operation('audit.who_did', {
+    owner: 'audit',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Tells who used which connection, for what purpose, under which scopes, granted or refused and why.',
+    request: WhoDidRequest,
+    reply: WhoDidReply,
+  }),
+  whoCould: operation('audit.who_could', {
+    owner: 'audit',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Tells which platforms and agents could have used which connections at a moment of the past.',
+    request: WhoCouldRequest,
+    reply: WhoCouldReply,
+  }),
+  diff: operation('audit.diff', {
+    owner: 'audit',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Tells what is not at one moment of the past what it was at another.',
+    request: DiffRequest,
+    reply: DiffReply,
   }),
 
   listSignals: operation('signals.list', {

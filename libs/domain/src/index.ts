@@ -6,6 +6,7 @@ export {
   type Administrator,
   type AdministratorEvent,
 } from './administrator/administrator.ts';
+export { requireEnabled, type AdminState } from './admin-events.ts';
 export { agentEvolver, createAgent, disableAgent, type Agent, type AgentEvent } from './agent/agent.ts';
 export { startAuthorization, type StartAuthorization } from './connection/authorize.ts';
 export {

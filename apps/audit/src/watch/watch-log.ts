@@ -1,8 +1,10 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import { subjects } from '@postern/contracts';
+import { isPosternError, PosternError, subjects } from '@postern/contracts';
 import { evolverOf, upcast } from '@postern/domain';
-import { CommitReader, Follower, LogVerifier, type LogFinding } from '@postern/event-log';
+import { CommitReader, Follower, LogVerifier, type LogFinding, type WaitOptions } from '@postern/event-log';
 import { EventLogs, Logger, Metrics, ReadinessRegistry, type OnServiceReady } from '@postern/service';
+
+import { Appearances } from '../past/appearances.ts';
 
 /**
  * Verifies both logs as they grow, from their first message on: signatures, writers, revisions, hash chain, carried
@@ -10,6 +12,7 @@ import { EventLogs, Logger, Metrics, ReadinessRegistry, type OnServiceReady } fr
  */
 @Injectable()
 export class WatchLog implements OnServiceReady, OnApplicationShutdown {
+  readonly #connections: Follower;
   readonly #followers: Follower[];
 
   constructor(
@@ -18,14 +21,17 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
     metrics: Metrics,
     readiness: ReadinessRegistry,
     private readonly logger: Logger,
+    private readonly appearances: Appearances,
   ) {
     const findings = metrics.counter('postern_log_findings_total', 'Messages of the log that are not as they must be');
     const report = (stream: string) => (finding: LogFinding) => {
       findings.add(1, { stream, kind: finding.kind });
       logger.error('the log is not whole', { stream, ...finding });
     };
+    const connections = { reader, filter: subjects.allConnections, report: report('CONNECTIONS') };
+    this.#connections = this.#follow(logs.connections, connections);
     this.#followers = [
-      this.#follow(logs.connections, { reader, filter: subjects.allConnections, report: report('CONNECTIONS') }),
+      this.#connections,
       this.#follow(logs.admin, { reader, filter: subjects.allAdmin, report: report('ADMIN') }),
     ];
     readiness.add('log feed', () => (this.#followers.every((one) => one.isFresh()) ? true : 'the feed is stale'));
@@ -39,6 +45,21 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
     for (const follower of this.#followers) await follower.stop();
   }
 
+  /**
+   * Resolves once the connections that appeared up to a position are known.
+   *
+   * @throws {PosternError} `service.not_ready` when that takes longer.
+   */
+  async untilConnections(position: number, options: WaitOptions): Promise<void> {
+    try {
+      await this.#connections.waitForPosition(position, options);
+    } catch (error) {
+      if (!isPosternError(error) || error.code !== 'bus.timeout') throw error;
+      const far = `CONNECTIONS was read up to position ${this.#connections.position} of ${position} so far.`;
+      throw new PosternError('service.not_ready', far, { cause: error });
+    }
+  }
+
   #follow(
     log: EventLogs['connections'],
     { reader, filter, report }: { reader: CommitReader; filter: string; report: (finding: LogFinding) => void },
@@ -49,7 +70,10 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
       reader,
       filter,
       from: 'start' as const,
-      onEntry: (entry) => verifier.entry(entry).forEach(report),
+      onEntry: (entry) => {
+        verifier.entry(entry).forEach(report);
+        this.appearances.note(entry);
+      },
       onProblem: report,
       onFailure: (error) => this.logger.error('the watch over the log ended', { err: error }),
     });

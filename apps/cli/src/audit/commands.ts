@@ -12,6 +12,7 @@ import { paint, type Printer } from '../output/printer.ts';
 import type { GlobalOptions, RunCommand } from '../run-command.ts';
 import { withAuditor } from './auditor.ts';
 import { checkLeaseProof, LeaseProof, proveLease } from './prove.ts';
+import { questionCommands } from './question-commands.ts';
 import { verifyExport, verifyOnline, verifyPart, type Reports, type VerifyPlace } from './verify.ts';
 
 interface VerifyOptions {
@@ -23,9 +24,10 @@ interface VerifyOptions {
 
 const several = (value: string, before: readonly string[]) => [...before, value];
 
-/** `postern audit …`: proofs about the past. */
+/** `postern audit …`: proofs of the past, and questions about it. */
 export function auditCommands(program: Command, run: RunCommand): void {
-  const audit = program.command('audit').description('proofs about the past');
+  const audit = program.command('audit').description('proofs of the past, and questions about it');
+  questionCommands(audit, run);
 
   audit
     .command('verify')

@@ -1,0 +1,45 @@
+import { Injectable } from '@nestjs/common';
+import type { LogEntry } from '@postern/event-log';
+
+/** A connection, and where its first commit stands: which never changes, so that pages of connections go on for ever. */
+export interface Appearance {
+  readonly connectionId: string;
+  readonly position: number;
+}
+
+/**
+ * Which connections a tenant has, in the order in which they appeared: what no subject and no single message tells.
+ * The watch over the log fills it as it reads; what they were at a moment, the log itself says.
+ */
+@Injectable()
+export class Appearances {
+  readonly #byTenant = new Map<string, Appearance[]>();
+  readonly #known = new Set<string>();
+
+  /** Takes note of a commit that stands in the log; one that goes on with what is known changes nothing. */
+  note({ position, commit }: Pick<LogEntry, 'position' | 'commit'>): void {
+    const { aggregate, aggregateId: connectionId, tenantId, revision } = commit;
+    // In a later epoch a connection begins anew, and is no new one.
+    if (aggregate !== 'connection' || revision !== 1 || this.#known.has(connectionId)) return;
+    this.#known.add(connectionId);
+    const ofTenant = this.#byTenant.get(tenantId);
+    if (ofTenant === undefined) this.#byTenant.set(tenantId, [{ connectionId, position }]);
+    else ofTenant.push({ connectionId, position });
+  }
+
+  /** Those that appeared after the one position and up to the other. */
+  *between(tenantId: string, { after, untilPosition }: { after: number; untilPosition: number }): Iterable<Appearance> {
+    const ofTenant = this.#byTenant.get(tenantId) ?? [];
+    let [low, high] = [0, ofTenant.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((ofTenant[middle]?.position ?? 0) <= after) low = middle + 1;
+      else high = middle;
+    }
+    for (let index = low; index < ofTenant.length; index += 1) {
+      const appearance = ofTenant[index];
+      if (appearance === undefined || appearance.position > untilPosition) return;
+      yield appearance;
+    }
+  }
+}
