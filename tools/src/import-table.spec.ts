@@ -18,7 +18,7 @@ const table: Record<string, readonly string[]> = {
   'libs/provider-client': ['contracts', 'crypto', 'provider-catalog'],
   'libs/service': ['contracts', 'event-log', 'nats', 'crypto'],
   'libs/servers': ['contracts'],
-  'libs/testing': ['contracts', 'servers'],
+  'libs/testing': ['contracts', 'crypto', 'servers'],
   'apps/gateway': core,
   'apps/authorization': egress,
   'apps/vault': [...core, 'keyring', 'persistence'],

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 
-import { InputInvalidError } from './errors.ts';
 import { emptyTreeHash, type TreeHash } from './merkle-tree.ts';
+import { assertKeyName, isKeyName, noteParts, rawKey } from './note.ts';
 import { signer, verifier, type SigningPrivateJwk, type SigningPublicJwk, type Verifier } from './signing.ts';
 
 /** The head of a log at a size, as its owner signs it. */
@@ -22,12 +22,7 @@ export interface OpenedCheckpoint extends Checkpoint {
 
 const keyIdBytes = 4;
 const ed25519Type = 1;
-const rawKeyBytes = 32;
 const signatureBytes = 64;
-/** A note is small; what is larger is none. */
-const noteCharsMax = 16 * 1024;
-const signaturesMax = 16;
-const signatureLine = /^— (\S+) ([A-Za-z0-9+/]+=*)$/;
 const sizePattern = /^(?:0|[1-9]\d{0,15})$/;
 
 /**
@@ -58,20 +53,15 @@ export function openCheckpoint(
   note: string,
   { origin, keys }: { readonly origin: string; readonly keys: readonly SigningPublicJwk[] },
 ): OpenedCheckpoint | undefined {
-  if (note.length > noteCharsMax || !note.endsWith('\n')) return undefined;
-  const split = note.lastIndexOf('\n\n');
-  const text = note.slice(0, split + 1);
-  const lines = note.slice(split + 2, -1).split('\n');
-  if (split < 0 || lines.length > signaturesMax) return undefined;
+  const parts = noteParts(note);
+  if (parts === undefined) return undefined;
+  const { text } = parts;
   const head = parseHead(text);
   if (head?.origin !== origin) return undefined;
   const known = new Map<string, Verifier>();
   for (const key of keys) known.set(noteKeyId(origin, key).toString('hex'), verifier(key));
   const keyIds: string[] = [];
-  for (const line of lines) {
-    const [, name, encoded = ''] = signatureLine.exec(line) ?? [];
-    const bytes = Buffer.from(encoded, 'base64');
-    if (name === undefined || bytes.length <= keyIdBytes || bytes.toString('base64') !== encoded) return undefined;
+  for (const { name, bytes } of parts.signatures) {
     const keyId = bytes.subarray(0, keyIdBytes).toString('hex');
     const key = name === origin ? known.get(keyId) : undefined;
     if (key === undefined) continue;
@@ -107,16 +97,4 @@ function parseHead(text: string): Checkpoint | undefined {
 function noteKeyId(name: string, key: Pick<SigningPublicJwk, 'x'>): Buffer {
   const named = Buffer.concat([Buffer.from(`${name}\n`), Buffer.of(ed25519Type), rawKey(key)]);
   return hash('sha256', named, 'buffer').subarray(0, keyIdBytes);
-}
-
-function rawKey({ x }: Pick<SigningPublicJwk, 'x'>): Buffer {
-  const raw = Buffer.from(x, 'base64url');
-  if (raw.length !== rawKeyBytes) throw new InputInvalidError('no Ed25519 key');
-  return raw;
-}
-
-const isKeyName = (name: string) => /^[^\s+]+$/u.test(name) && name.isWellFormed();
-
-function assertKeyName(name: string): void {
-  if (!isKeyName(name)) throw new InputInvalidError('a key’s name holds no space and no plus');
 }

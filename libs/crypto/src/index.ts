@@ -1,3 +1,4 @@
+export { addCheckpointBody, parseAddCheckpoint, type AddCheckpoint } from './add-checkpoint.ts';
 export { aeadKeyBytes, decryptAead, encryptAead, type AeadContext } from './aead.ts';
 export { decodeBase64url, framed, toBytes, zero, type Bytes } from './bytes.ts';
 export {
@@ -8,6 +9,16 @@ export {
   type OpenedCheckpoint,
 } from './checkpoint.ts';
 export { cookieValueBytesMax, openCookie, sealCookie, type CookieContext } from './cookie.ts';
+export {
+  cosignaturesOf,
+  cosignCheckpoint,
+  isWitnessed,
+  parseWitness,
+  witnessVerifierKey,
+  type Cosignature,
+  type Witness,
+  type WitnessPolicy,
+} from './cosignature.ts';
 export { CiphertextInvalidError, CryptoError, InputInvalidError, KeyInvalidError } from './errors.ts';
 export { commitHash, constantTimeEqual, digestKeyBytesMin, hmacSha256, keyedDigest, sha256Hex } from './hash.ts';
 export {

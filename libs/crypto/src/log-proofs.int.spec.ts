@@ -1,4 +1,5 @@
 import {
+  cosignCheckpoint,
   generateSigningKey,
   GrowingTree,
   noteVerifierKey,
@@ -6,6 +7,7 @@ import {
   treeLeafHash,
   TreeProver,
   type TreeHash,
+  witnessVerifierKey,
 } from './index.ts';
 import { describeWithGo } from './spec-support/go-program.ts';
 
@@ -57,6 +59,27 @@ describeWithGo('the libraries of Go’s own module log (golang.org/x/mod/sumdb)'
       { ...right, older: { ...right.older, checkpoint: checkpoints[8] } },
     ];
     expect(ask([right])).toEqual(['ok']);
+    expect(ask(wrong).filter((answer) => answer === 'ok')).toEqual([]);
+  });
+
+  test('take a witness’s cosignature as other logs’ witnesses write it, and no other', () => {
+    const witness = generateSigningKey();
+    const [name, timeS] = ['witness.example/one', 1_679_315_147];
+    const checkpoint = checkpoints[21] ?? '';
+    const cosigned = checkpoint + cosignCheckpoint(checkpoint, { name, key: witness.privateJwk, timeS });
+    const asked = {
+      ...question(21, 13, 9),
+      checkpoint: cosigned,
+      witness: witnessVerifierKey({ name, key: witness.publicJwk }),
+    };
+    expect(ask([asked])).toEqual(['ok']);
+    const stranger = witnessVerifierKey({ name, key: generateSigningKey().publicJwk });
+    const other = checkpoint + cosignCheckpoint(checkpoints[20] ?? '', { name, key: witness.privateJwk, timeS });
+    const wrong = [
+      { ...asked, checkpoint },
+      { ...asked, witness: stranger },
+      { ...asked, checkpoint: other },
+    ];
     expect(ask(wrong).filter((answer) => answer === 'ok')).toEqual([]);
   });
 });

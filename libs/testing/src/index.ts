@@ -28,5 +28,7 @@ export { SetSigner } from './transmitter/set-signer.ts';
 export type { SetToSign } from './transmitter/set-signer.ts';
 export { startTransmitter } from './transmitter/start-transmitter.ts';
 export type { TestPoll, TestTransmitter } from './transmitter/start-transmitter.ts';
+export { startWitness } from './witness/start-witness.ts';
+export type { TestWitness, WitnessedLog } from './witness/start-witness.ts';
 export { waitFor } from './wait-for.ts';
 export type { WaitOptions } from './wait-for.ts';
