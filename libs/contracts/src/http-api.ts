@@ -4,7 +4,7 @@ import type { AppName } from './apps.ts';
 import { Freshness } from './freshness.ts';
 import { AgentId, LeaseId } from './ids.ts';
 import { limits } from './limits.ts';
-import { operations, SessionReply } from './operations.ts';
+import { LeaseReply, LeaseRequest, operations, SessionReply } from './operations.ts';
 import { Scopes } from './wire.ts';
 
 /** One HTTP route of the outside surface: what the OpenAPI document and the handlers share. */
@@ -48,6 +48,7 @@ export const HttpLeaseRequest = z.strictObject({
   purpose: z.string().min(1).max(limits.purposeCharsMax),
   scopes: Scopes.optional(),
   min_ttl_s: z.number().int().min(0).max(limits.minTtlSMax).optional(),
+  receipt: LeaseRequest.shape.receipt,
 });
 
 /** `expires_in` is null where the provider says nothing of an end. */
@@ -59,6 +60,7 @@ export const HttpLeaseReply = z.object({
   expires_in: z.number().int().nullable(),
   scope: z.string(),
   freshness: Freshness,
+  receipt: LeaseReply.shape.receipt,
 });
 
 const withoutConnection = { connection_id: true } as const;

@@ -124,6 +124,7 @@ export {
   UsingPlatform,
   type MomentParts,
 } from './questions.ts';
+export { LeaseReceipt, leaseReceiptType } from './receipt.ts';
 export { RefreshDue } from './refresh-due.ts';
 export { consumers, streams, type ConsumerKey, type ConsumerSpec, type StreamKey, type StreamSpec } from './streams.ts';
 export { adminAggregates, currentEpoch, epochOf, inboxPrefix, subjects, type AdminAggregate } from './subjects.ts';
@@ -147,6 +148,7 @@ export {
   Capability,
   Base64Url,
   CompactJwe,
+  CompactJws,
   Ed25519PublicJwk,
   JwsAlgorithm,
   Scope,

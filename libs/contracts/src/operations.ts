@@ -137,6 +137,13 @@ export const EventView = z.object({
 });
 export type EventView = z.infer<typeof EventView>;
 
+const Receipt = z
+  .boolean()
+  .optional()
+  .describe(
+    'Whether the answer carries a receipt: the promise, signed, that the record of this lease stands in the log',
+  );
+
 export const LeaseRequest = z.strictObject({
   connection_id: ConnectionId,
   agent_id: AgentId,
@@ -145,6 +152,7 @@ export const LeaseRequest = z.strictObject({
   scopes: Scopes.optional(),
   min_ttl_s: z.number().int().min(0).max(limits.minTtlSMax).optional(),
   recipient_key: X25519PublicJwk,
+  receipt: Receipt,
 });
 
 export const LeaseReply = z.object({
@@ -155,6 +163,7 @@ export const LeaseReply = z.object({
   expires_at: Timestamp.nullable(),
   scope: Scopes,
   freshness: Freshness,
+  receipt: CompactJws.optional().describe('Only where it was asked for: a lease receipt, signed by the vault'),
 });
 
 const Stored = z.object({

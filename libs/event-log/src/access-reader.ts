@@ -64,7 +64,8 @@ export class AccessReader {
   }
 }
 
-function mayRecord(identity: string): boolean {
+/** Is it somebody who records access? */
+export function mayRecord(identity: string): boolean {
   return IdentityName.options.some(
     (name) => name === identity && streamRights[name].append?.includes(`access.${name}.*`),
   );

@@ -54,6 +54,7 @@ export { LogVerifier, type LogFinding, type LogVerifierOptions } from './log-ver
 export { AccessReader, type AccessEntry, type AccessReadResult } from './access-reader.ts';
 export { CheckpointKeeper, type CheckpointKeeperOptions, type CheckpointRound } from './checkpoint-keeper.ts';
 export { CheckpointReader, checkpointOrigin, type CheckpointRead, type StoredCheckpoint } from './checkpoint-reader.ts';
+export { keepsPromise, openReceipt, ReceiptVerifier, signReceipt, type RecordPlace } from './receipt.ts';
 export { logLeaf, missingLeaf } from './log-leaf.ts';
 export { LogTree, logLeafHash, type TreeStanding } from './log-tree.ts';
 export { TreeVerifier, type TreeReport, type TreeVerifierOptions } from './tree-verifier.ts';

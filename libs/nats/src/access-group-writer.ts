@@ -11,7 +11,7 @@ import {
   type AccessRecord,
 } from '@postern/contracts';
 import { signedMessage } from '@postern/crypto';
-import { retryDelayMs, type AppendPolicy, type CommitSigner } from '@postern/event-log';
+import { retryDelayMs, type AppendPolicy, type CommitSigner, type RecordPlace } from '@postern/event-log';
 
 import type { Bus } from './bus.ts';
 import { sendOnce } from './send.ts';
@@ -39,7 +39,7 @@ interface Waiting {
   readonly text: string;
   readonly bytes: number;
   readonly dueMs: number;
-  readonly resolve: () => void;
+  readonly resolve: (place: RecordPlace) => void;
   readonly reject: (error: PosternError) => void;
 }
 
@@ -94,11 +94,11 @@ export class AccessGroupWriter {
   }
 
   /**
-   * Resolves when the record is durable.
+   * Resolves when the record is durable, with where it stands.
    *
    * @throws {PosternError} `vault.audit_unavailable` when it is not by the deadline; it may still become so.
    */
-  record(record: AccessRecord): Promise<void> {
+  record(record: AccessRecord): Promise<RecordPlace> {
     const { queuedRecordsMax = accessGroupLimits.queuedRecordsMax } = this.#options;
     if (this.#queue.length >= queuedRecordsMax) return Promise.reject(unavailable('Too many records wait.'));
     const text = JSON.stringify(record);
@@ -136,8 +136,8 @@ export class AccessGroupWriter {
     while (this.#queue.length > 0) {
       this.#group = this.#takeGroup();
       try {
-        await this.#store(this.#group);
-        for (const { resolve } of this.#group) resolve();
+        const place = await this.#store(this.#group);
+        for (const { resolve } of this.#group) resolve(place);
       } catch (error) {
         const failure = unavailable('The access log did not take the group.', error);
         for (const { reject } of this.#group) reject(failure);
@@ -171,7 +171,7 @@ export class AccessGroupWriter {
    *
    * @throws {PosternError} `log.conflict` when the name has to be given up.
    */
-  async #store(records: readonly Waiting[]): Promise<void> {
+  async #store(records: readonly Waiting[]): Promise<RecordPlace> {
     const { bus, signer, ackTimeoutMs = limits.leaseRecordWaitMs } = this.#options;
     const { writer } = this;
     const sequence = this.#sequence + 1;
@@ -195,7 +195,7 @@ export class AccessGroupWriter {
       if (outcome.kind === 'stored' || (outcome.kind === 'duplicate' && !heard)) {
         this.#sequence = sequence;
         this.#position = outcome.position ?? this.#position;
-        return;
+        return { writer, sequence, position: outcome.position ?? null };
       }
       if (heard && (outcome.kind === 'duplicate' || outcome.kind === 'conflict')) throw this.#giveUpName();
       if (outcome.kind === 'silent') silentSinceMs = Math.min(silentSinceMs, performance.now());

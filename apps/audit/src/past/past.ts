@@ -14,6 +14,7 @@ import { connectionEvolver, evolverOf, upcast, type AdminState, type Connection 
 import {
   AccessReader,
   CommitReader,
+  emptyLoaded,
   following,
   Repository,
   type AnyEvent,
@@ -105,7 +106,7 @@ export class Past {
       const entry = this.commitOf(message);
       if (entry === undefined) continue;
       const evolver = evolverOf(entry.commit.aggregate) as unknown as Evolver<AdminState, AnyEvent>;
-      const before = states.get(entry.subject) ?? nothing(evolver.initialState);
+      const before = states.get(entry.subject) ?? emptyLoaded(evolver);
       // What does not follow is an intruder's, and later commits step over it.
       states.set(entry.subject, following(before, entry, { evolver, upcast }) ?? before);
     }
@@ -187,10 +188,6 @@ function momentOf(positions: Positions, timeMs: number): Moment {
   const { connections, admin, access } = positions;
   const time = timestampOf(timeMs);
   return { moment: `${connections}/${admin}/${access}@${time}`, time, connections, admin, access };
-}
-
-function nothing(state: AdminState): Loaded<AdminState> {
-  return { state, revision: 0, position: 0, expectedPosition: 0, hash: null, atMs: 0 };
 }
 
 function malformed(why: string): PosternError {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
-import { assertId, PosternError, provenStreams, streams, TrustBundle } from '@postern/contracts';
-import { noteVerifierKey } from '@postern/crypto';
-import { checkpointOrigin, CheckpointReader, type LogReport } from '@postern/event-log';
+import { assertId, PosternError, provenStreams, streams, TrustBundle, type LeaseReceipt } from '@postern/contracts';
+import { isWitnessed, noteVerifierKey, parseWitness, type WitnessPolicy } from '@postern/crypto';
+import { checkpointOrigin, CheckpointReader, commitVerifier, openReceipt, type LogReport } from '@postern/event-log';
 import type { Command } from 'commander';
 
 import { readJsonFile } from '../data-folder/files.ts';
@@ -18,6 +18,9 @@ import { verifyExport, verifyOnline, verifyPart, type Reports, type VerifyPlace 
 interface VerifyOptions {
   readonly file?: string;
   readonly checkpoint: readonly string[];
+  readonly receipt: readonly string[];
+  readonly witness: readonly string[];
+  readonly quorum?: string;
   readonly trust?: string;
   readonly connection?: string;
 }
@@ -36,6 +39,14 @@ export function auditCommands(program: Command, run: RunCommand): void {
     )
     .option('--file <export>', 'verify an export instead, offline')
     .option('--checkpoint <file>', 'a checkpoint that left the house; may be repeated', several, [])
+    .option(
+      '--witness <key>',
+      'believe only checkpoints cosigned by this witness (its verifier key); may be repeated',
+      several,
+      [],
+    )
+    .option('--quorum <count>', 'how many of the witnesses must have cosigned; all when absent')
+    .option('--receipt <file>', 'a lease receipt that a client shows; may be repeated', several, [])
     .option('--trust <file>', 'the trust bundle; that of the data folder when absent')
     .option('--connection <id>', 'only this connection; --tenant for one tenant: a part of a log has no tree')
     .action(async (options: VerifyOptions, command: Command) => {
@@ -49,6 +60,9 @@ export function auditCommands(program: Command, run: RunCommand): void {
         const place = await placeOf(options, globals);
         const connectionId = options.connection && assertId('connection', options.connection);
         if (connectionId !== undefined || globals.tenant !== undefined) {
+          if (options.receipt.length > 0) {
+            throw new PosternError('request.malformed', 'A receipt is looked for in all of ACCESS: ask for no part.');
+          }
           const logs = { connections: session.connections, admin: session.admin, access: session.connections };
           conclude(await verifyPart({ logs }, { tenantId, connectionId }, place), printer);
         } else {
@@ -102,6 +116,7 @@ export function auditCommands(program: Command, run: RunCommand): void {
   audit
     .command('check-proof <file>')
     .description('checks what prove printed, offline, with the public keys of the trust bundle')
+    .option('--receipt <file>', 'the lease receipt that the client shows: the proof must be of what it promises')
     .option('--trust <file>', 'the trust bundle; that of the data folder when absent')
     .action(
       run.plain(async ({ args: [path = ''], options, printer, globals }) => {
@@ -111,7 +126,9 @@ export function auditCommands(program: Command, run: RunCommand): void {
         }
         const { trust } = options;
         const bundle = typeof trust === 'string' ? trustAt(trust) : readTrust(await dataFolder(globals.data));
-        const record = checkLeaseProof(proof.data, bundle);
+        const { receipt } = options;
+        const promised = typeof receipt === 'string' ? receiptAt(receipt, bundle) : undefined;
+        const record = checkLeaseProof(proof.data, bundle, promised);
         printer.result({ holds: true, position: proof.data.position, record }, () => [
           `${paint('32', 'holds')}  ${record.leaseId} was ${record.outcome} at ${record.at}, position ${proof.data.position} of ACCESS`,
           `  ${record.connectionId} to ${record.agentId} of ${record.platformId}, for: ${record.purpose}`,
@@ -133,11 +150,44 @@ export function auditCommands(program: Command, run: RunCommand): void {
     );
 }
 
-async function placeOf({ trust, checkpoint }: VerifyOptions, { data }: GlobalOptions): Promise<VerifyPlace> {
+async function placeOf(options: VerifyOptions, { data }: GlobalOptions): Promise<VerifyPlace> {
+  const { trust, checkpoint, receipt } = options;
+  const bundle = trust === undefined ? readTrust(await dataFolder(data)) : trustAt(trust);
   return {
-    trust: trust === undefined ? readTrust(await dataFolder(data)) : trustAt(trust),
+    trust: bundle,
     outside: checkpoint.map(read),
+    witnesses: witnessesOf(options),
+    receipts: receipt.map((path) => receiptAt(path, bundle)),
   };
+}
+
+/** @throws {PosternError} `request.malformed` for what is no witness's key, or a quorum that cannot be had. */
+function witnessesOf({ witness, quorum, checkpoint }: VerifyOptions): WitnessPolicy | undefined {
+  if (witness.length === 0 && quorum === undefined) return undefined;
+  if (checkpoint.length === 0) {
+    throw new PosternError(
+      'request.malformed',
+      '--witness says whose cosignatures a --checkpoint must bear: give one.',
+    );
+  }
+  try {
+    const witnesses = witness.map(parseWitness);
+    const policy = { witnesses, quorum: quorum === undefined ? witnesses.length : Number(quorum) };
+    isWitnessed('', policy);
+    return policy;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new PosternError('request.malformed', `--witness or --quorum: ${why}.`, { cause });
+  }
+}
+
+/** A file that holds a receipt, or the answer in which it came. @throws {PosternError} `request.malformed` */
+function receiptAt(path: string, trust: TrustBundle): LeaseReceipt {
+  const text = read(path).trim();
+  const jws = text.startsWith('{') ? String((readJsonFile(path) as { receipt?: unknown }).receipt) : text;
+  const receipt = openReceipt(jws, commitVerifier(trust));
+  if (receipt !== undefined) return receipt;
+  throw new PosternError('request.malformed', `${path} holds no lease receipt that the vault signed.`);
 }
 
 function trustAt(path: string): TrustBundle {

@@ -3,6 +3,7 @@ import {
   PosternError,
   streamFilters,
   type AccessRecord,
+  type LeaseReceipt,
   type LogTrust,
   type TrustBundle,
 } from '@postern/contracts';
@@ -12,6 +13,7 @@ import {
   CheckpointReader,
   checkpointOrigin,
   commitVerifier,
+  keepsPromise,
   logLeaf,
   LogTree,
   type StoredMessage,
@@ -95,10 +97,11 @@ export async function proveLease(leaseId: string, log: ProvenLog, place: ProvePl
 /**
  * Checks a proof offline, with the public keys of the trust bundle: those that the proof names itself prove nothing.
  *
+ * @param promised what a receipt says of it, where a client shows one.
  * @returns the record, as it stands in the log.
  * @throws {PosternError} `log.message_damaged` when it does not hold.
  */
-export function checkLeaseProof(proof: LeaseProof, trust: TrustBundle): AccessRecord {
+export function checkLeaseProof(proof: LeaseProof, trust: TrustBundle, promised?: LeaseReceipt): AccessRecord {
   const opened = new CheckpointReader(logTrustOf(trust), 'access').note(proof.checkpoint);
   if (opened === undefined) throw broken('its checkpoint is not signed by a key of the trust bundle');
   const { index, leaf, proof: path } = proof.inclusion;
@@ -107,8 +110,12 @@ export function checkLeaseProof(proof: LeaseProof, trust: TrustBundle): AccessRe
   const claim = { index, size, root, leafHash: treeLeafHash(bytes) };
   const hashes = path.map((hash) => Buffer.from(hash, 'base64'));
   if (!verifyInclusion(hashes, claim)) throw broken('its leaf does not stand in the tree of its checkpoint');
-  const record = recordsOf(bytes).find(({ leaseId }) => leaseId === proof.lease_id);
-  if (record === undefined) throw broken('its leaf holds no record of that lease');
+  const group = groupOf(bytes);
+  const record = group?.records.find(({ leaseId }) => leaseId === proof.lease_id);
+  if (group === undefined || record === undefined) throw broken('its leaf holds no record of that lease');
+  if (promised !== undefined && !keepsPromise(promised, { identity: serviceOf(bytes), group })) {
+    throw broken('its leaf is not what the receipt promises');
+  }
   return record;
 }
 
@@ -135,14 +142,17 @@ function holdsRecord(reader: AccessReader, message: StoredMessage, leaseId: stri
   return read.kind === 'access' && read.entry.group.records.some((record) => record.leaseId === leaseId);
 }
 
-/** The records of a leaf; none where it is no group. */
-function recordsOf(leaf: Buffer): readonly AccessRecord[] {
+/** The group that a leaf is; undefined where it is none. */
+function groupOf(leaf: Buffer): AccessGroup | undefined {
   try {
-    return AccessGroup.parse(JSON.parse(leaf.subarray(leaf.indexOf('\n') + 1).toString('utf8'))).records;
+    return AccessGroup.parse(JSON.parse(leaf.subarray(leaf.indexOf('\n') + 1).toString('utf8')));
   } catch {
-    return [];
+    return undefined;
   }
 }
+
+/** On whose subject a leaf stands: `access.<service>.<writer>`. */
+const serviceOf = (leaf: Buffer): string => leaf.subarray(0, leaf.indexOf('\n')).toString('utf8').split('.')[1] ?? '';
 
 function broken(why: string): PosternError {
   return new PosternError('log.message_damaged', `The proof does not hold: ${why}.`);

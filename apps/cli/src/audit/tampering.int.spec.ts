@@ -8,13 +8,16 @@ import {
   provenStreams,
   streamFilters,
   streams,
+  accessSignatureContext,
   timestampOf,
+  type AccessGroup,
   type AccessRecord,
+  type LeaseReceipt,
   type IdentityName,
   type ProvenStream,
   type TrustBundle,
 } from '@postern/contracts';
-import { generateSigningKey, signedMessage } from '@postern/crypto';
+import { addCheckpointBody, generateSigningKey, isWitnessed, signCheckpoint, signedMessage } from '@postern/crypto';
 import {
   completeAuthorization,
   connectionEvolver,
@@ -27,12 +30,17 @@ import {
 } from '@postern/domain';
 import {
   CheckpointKeeper,
+  CheckpointReader,
+  checkpointOrigin,
   CommitReader,
   commitSigner,
   commitVerifier,
   exportMessage,
+  openReceipt,
   Repository,
+  signReceipt,
   type LogFinding,
+  type StoredCheckpoint,
   type StoredMessage,
 } from '@postern/event-log';
 import {
@@ -46,6 +54,7 @@ import {
   type Bus,
 } from '@postern/nats';
 import { startNatsServer, temporaryDataDir, type NatsServer } from '@postern/servers';
+import { startWitness, type TestWitness } from '@postern/testing';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { headers as natsHeaders } from '@nats-io/nats-core';
 
@@ -73,6 +82,8 @@ let proven: ProvenLog;
 let original: Record<ProvenStream | 'checkpoints', StoredMessage[]>;
 /** A checkpoint of each stream that left the house, at the end. */
 let outside: string[];
+/** What clients hold of their leases, by the position of its record. */
+const receipts = new Map<number, string>();
 
 beforeAll(async () => {
   const bundle = await createOperator();
@@ -172,7 +183,13 @@ async function live(): Promise<void> {
   for (const step of steps) for (const ref of refs) await connections.execute(ref, step, origin);
   const signer = commitSigner('vault', keys.vault.privateJwk);
   const records = [1, 2].map(() => new AccessGroupWriter({ bus: buses.vault, signer, writer: newId('correlation') }));
-  for (let round = 0; round < 3; round += 1) for (const writer of records) await writer.record(record());
+  for (let round = 0; round < 3; round += 1) {
+    for (const writer of records) {
+      const one = record();
+      const place = await writer.record(one);
+      receipts.set(place.position ?? 0, signReceipt(one, place, signer));
+    }
+  }
 }
 
 const record = (): AccessRecord => ({
@@ -251,9 +268,14 @@ const rawBus = (stream: ProvenStream | 'checkpoints') =>
   ];
 
 /** What verifying finds of one stream, in short. */
-async function found(stream: ProvenStream, { notes = outside } = {}): Promise<string[]> {
-  const reports = await verifyOnline(proven, { trust, outside: notes });
+async function found(stream: ProvenStream, { notes = outside, shown = [] as number[] } = {}): Promise<string[]> {
+  const reports = await verifyOnline(proven, { trust, outside: notes, receipts: shown.map(receiptOf) });
   return (reports[streams[stream].name]?.findings ?? []).map(short);
+}
+function receiptOf(position: number): LeaseReceipt {
+  const receipt = openReceipt(receipts.get(position) ?? '', commitVerifier(trust));
+  if (receipt === undefined) throw new Error(`the spec has no receipt of position ${position}`);
+  return receipt;
 }
 const short = ({ kind, position }: LogFinding) => `${kind} ${position}`;
 
@@ -442,6 +464,86 @@ describe('whoever changes the checkpoints too', () => {
   });
 });
 
+describe('witnesses', () => {
+  const origin = checkpointOrigin(trust.log, 'connections');
+  let witnesses: TestWitness[];
+  beforeAll(async () => {
+    const logs = [{ origin, keys: trust.log.keys }];
+    witnesses = await Promise.all(['one', 'two'].map((name) => startWitness(`witness.example/${name}`, logs)));
+  });
+  afterAll(() => Promise.all(witnesses.map((one) => one.close())));
+
+  const reader = new CheckpointReader(trust.log, 'connections');
+  /** The checkpoints of CONNECTIONS as they are kept, the eldest first. */
+  async function kept(): Promise<StoredCheckpoint[]> {
+    const messages = (await everything('checkpoints')).filter(({ subject }) => subject.endsWith('CONNECTIONS'));
+    return messages.flatMap(({ payload }) => reader.stored(payload) ?? []);
+  }
+  async function submit({ url }: TestWitness, { note, consistency }: StoredCheckpoint, oldSize: number) {
+    const body = addCheckpointBody({ oldSize, proof: consistency, checkpoint: note });
+    const response = await fetch(`${url}/add-checkpoint`, { method: 'POST', body });
+    return { status: response.status, text: await response.text() };
+  }
+  /** A note with what all witnesses say to it. */
+  async function witnessed(checkpoint: StoredCheckpoint): Promise<string> {
+    const answers = await Promise.all(witnesses.map((one) => submit(one, checkpoint, one.sizeOf(origin))));
+    return checkpoint.note + answers.map(({ status, text }) => (status === 200 ? text : '')).join('');
+  }
+  const policy = () => ({ witnesses, quorum: 2 });
+
+  test('cosign what continues, and a fork that our own key signed is found by it, though all here agrees', async () => {
+    const [first, second] = await kept();
+    if (first === undefined || second === undefined) throw new Error('the spec has no checkpoints');
+    await witnessed(first);
+    const note = await witnessed(second);
+    expect(isWitnessed(note, policy())).toBe(true);
+    const place = { trust, outside: [note], witnesses: policy() };
+    expect((await verifyOnline(proven, place))['CONNECTIONS']).toMatchObject({
+      findings: [],
+      tree: { provenUpTo: 18 },
+    });
+    try {
+      await store('connections', original.connections.slice(0, 9));
+      await store(
+        'checkpoints',
+        original.checkpoints.filter(({ subject }) => subject.endsWith('CONNECTIONS')).slice(0, 1),
+      );
+      await live();
+      await keeperOf('connections').round();
+      const forked = (await kept()).at(-1) ?? second;
+      // The witnesses have seen the other history: their newest size, and no cosignature.
+      expect(await submit(witnesses[0] as TestWitness, forked, 9)).toEqual({ status: 409, text: '18\n' });
+      expect((await submit(witnesses[0] as TestWitness, { ...forked, consistency: [] }, 18)).status).toBe(409);
+      const unseen = { ...place, outside: [await witnessed(forked)] };
+      await expect(verifyOnline(proven, unseen)).rejects.toMatchObject({ code: 'request.malformed' });
+      expect((await verifyOnline(proven, place))['CONNECTIONS']?.findings.map(short)).toEqual(['fork 18']);
+    } finally {
+      await store('connections', original.connections);
+      await store('checkpoints', original.checkpoints);
+      await store('admin', original.admin);
+      await store('access', original.access);
+    }
+  });
+
+  test('refuse what nobody of the log signed, what they do not know, and a proof that does not hold', async () => {
+    const [first, second] = await kept();
+    if (first === undefined || second === undefined) throw new Error('the spec has no checkpoints');
+    const fresh = await startWitness('witness.example/three', [{ origin, keys: trust.log.keys }]);
+    try {
+      const stranger = signCheckpoint({ origin, size: 9, root: first.root }, [generateSigningKey().privateJwk]);
+      expect((await submit(fresh, { ...first, note: stranger }, 0)).status).toBe(403);
+      expect((await submit(fresh, { ...first, note: outside[1] ?? '' }, 0)).status).toBe(404);
+      expect((await submit(fresh, first, 10)).status).toBe(400);
+      expect((await submit(fresh, first, 0)).status).toBe(200);
+      expect((await submit(fresh, { ...second, consistency: second.consistency.slice(1) }, 9)).status).toBe(422);
+      expect((await submit(fresh, second, 9)).status).toBe(200);
+      expect(fresh.sizeOf(origin)).toBe(18);
+    } finally {
+      await fresh.close();
+    }
+  });
+});
+
 describe('the keeper of the checkpoints', () => {
   test('signs nothing on top of a log that was cut or is another one, and says so', async () => {
     await store('connections', original.connections.slice(0, 12));
@@ -490,6 +592,91 @@ describe('the record of a lease', () => {
     await store('access', without(3)(original.access));
     await expect(proveLease(leaseAt(7), proven, { trust })).rejects.toMatchObject({ code: 'log.message_damaged' });
     await store('access', original.access);
+  });
+});
+
+describe('a lease receipt', () => {
+  /** Whoever holds the vault's key leaves a record out: its writer's later groups are numbered and signed anew. */
+  const leftOut = (position: number) => {
+    const signer = commitSigner('vault', keys.vault.privateJwk);
+    const { subject: left } = at(original.access, position);
+    const before = original.access.slice(0, position - 1);
+    const after = original.access.slice(position).map((message) => {
+      if (message.subject !== left) return message;
+      const { writer, sequence, records } = JSON.parse(Buffer.from(message.payload).toString('utf8')) as AccessGroup;
+      const payload = Buffer.from(JSON.stringify({ writer, sequence: sequence - 1, records }));
+      const signature = signer.sign(signedMessage(accessSignatureContext, left, payload));
+      const headers = { ...message.headers, [commitHeaders.signature]: signature };
+      return { ...message, payload, headers: { ...headers, [commitHeaders.messageId]: `${writer}.${sequence - 1}` } };
+    });
+    return [...before, ...after];
+  };
+
+  test('finds nothing in a log that has its record, wherever that stands', async () => {
+    expect(await found('access', { shown: original.access.map(({ position }) => position) })).toEqual([]);
+  });
+
+  test('finds a record that was never to be missed: no chain, number or checkpoint tells of it', async () => {
+    await store('access', leftOut(3));
+    await store('checkpoints', []);
+    try {
+      expect(await found('access', { notes: [] })).toEqual([]);
+      expect(await found('access', { notes: [], shown: [1, 3] })).toEqual(['receipt 3']);
+    } finally {
+      await store('access', original.access);
+      await store('checkpoints', original.checkpoints);
+    }
+  });
+
+  test('finds its record where it was changed by whoever can sign', async () => {
+    const signer = commitSigner('vault', keys.vault.privateJwk);
+    const { subject, headers, payload, ...rest } = at(original.access, 5);
+    const group = JSON.parse(Buffer.from(payload).toString('utf8')) as AccessGroup;
+    const records = group.records.map((one) => ({ ...one, purpose: 'another' }));
+    const changedPayload = Buffer.from(JSON.stringify({ ...group, records }));
+    const signature = signer.sign(signedMessage(accessSignatureContext, subject, changedPayload));
+    const signed = { ...headers, [commitHeaders.signature]: signature };
+    await store('access', original.access.with(4, { ...rest, subject, payload: changedPayload, headers: signed }));
+    await store('checkpoints', []);
+    try {
+      expect(await found('access', { notes: [], shown: [5] })).toEqual(['receipt 5']);
+    } finally {
+      await store('access', original.access);
+      await store('checkpoints', original.checkpoints);
+    }
+  });
+
+  test('is believed only as the vault signed it', () => {
+    const jws = receipts.get(1) ?? '';
+    const [header = '', payload = '', signature = ''] = jws.split('.');
+    const other = (receipts.get(2) ?? '').split('.')[1] ?? '';
+    const open = (text: string) => openReceipt(text, commitVerifier(trust));
+    expect(open(jws)).toMatchObject({ service: 'vault', sequence: 1, position: 1 });
+    const stranger = commitSigner('refresh', keys.refresh.privateJwk);
+    const refreshes = signReceipt(record(), { writer: 'w', sequence: 1, position: 1 }, stranger);
+    const without = Buffer.from('{"alg":"none"}').toString('base64url');
+    const vault = commitSigner('vault', keys.vault.privateJwk);
+    const claims = { alg: 'EdDSA', typ: 'JWT', kid: vault.keyId };
+    const otherType = `${Buffer.from(JSON.stringify(claims)).toString('base64url')}.${payload}`;
+    const signedForElse = `${otherType}.${vault.sign(Buffer.from(otherType))}`;
+    for (const forged of [
+      signedForElse,
+      `${header}.${other}.${signature}`,
+      refreshes,
+      `${without}.${payload}.`,
+      '',
+      'a.b.c',
+    ]) {
+      expect([forged, open(forged)]).toEqual([forged, undefined]);
+    }
+  });
+
+  test('is kept by a proof of its own lease alone', async () => {
+    const { lease_id: leaseId } = receiptOf(7);
+    const proof = await proveLease(leaseId, proven, { trust });
+    expect(checkLeaseProof(proof, trust, receiptOf(7))).toMatchObject({ leaseId });
+    const refused = expect.objectContaining({ code: 'log.message_damaged' }) as Error;
+    expect(() => checkLeaseProof(proof, trust, receiptOf(8))).toThrow(refused);
   });
 });
 

@@ -4,18 +4,22 @@ import {
   streamFilters,
   streams,
   subjects,
+  type LeaseReceipt,
   type ProvenStream,
   type TrustBundle,
 } from '@postern/contracts';
+import { isWitnessed, type WitnessPolicy } from '@postern/crypto';
 import { evolverOf, upcast } from '@postern/domain';
 import {
   AccessReader,
   CheckpointReader,
   CommitReader,
   commitVerifier,
+  ReceiptVerifier,
   TreeVerifier,
   verifyAccess,
   verifyLog,
+  type AccessEntry,
   type CheckpointRead,
   type EventLog,
   type LogReport,
@@ -38,6 +42,10 @@ export interface VerifyPlace {
   readonly trust: TrustBundle;
   /** Checkpoints that left the house, as their notes. */
   readonly outside: readonly string[];
+  /** Who must have cosigned what left the house; without them the log's own signature is enough. */
+  readonly witnesses?: WitnessPolicy | undefined;
+  /** What clients show: that the records of their leases stand in ACCESS. */
+  readonly receipts?: readonly LeaseReceipt[] | undefined;
 }
 
 /** Which part of the log is verified; of a part there is no tree. */
@@ -87,6 +95,9 @@ export async function verifyPart(
  */
 export async function verifyExport(path: string, place: VerifyPlace): Promise<Reports> {
   const held = await streamsIn(path);
+  if (!held.has('access') && (place.receipts ?? []).length > 0) {
+    throw new PosternError('request.malformed', `A receipt speaks of ACCESS, of which ${path} holds nothing.`);
+  }
   const outside = outsideOf(place);
   const reports: Record<string, LogReport> = {};
   for (const stream of provenStreams.filter((one) => held.has(one))) {
@@ -101,7 +112,7 @@ export async function verifyExport(path: string, place: VerifyPlace): Promise<Re
   return reports;
 }
 
-function verifyMessages(
+async function verifyMessages(
   stream: ProvenStream,
   messages: AsyncIterable<StoredMessage>,
   { place, tree }: { readonly place: VerifyPlace; readonly tree?: TreeVerifier | undefined },
@@ -111,13 +122,20 @@ function verifyMessages(
   };
   const verifier = commitVerifier(place.trust, { rememberedMax: signaturesRememberedMax });
   if (stream === 'access') {
-    return verifyAccess(messages, { reader: new AccessReader({ verifier }), tree, onProgress });
+    const promised = new ReceiptVerifier(place.receipts ?? []);
+    const reader = new AccessReader({ verifier });
+    const onEntry = (entry: AccessEntry) => promised.entry(entry);
+    const report = await verifyAccess(messages, { reader, tree, onProgress, onEntry });
+    return { ...report, findings: [...report.findings, ...promised.end()] };
   }
-  return verifyLog(messages, { reader: new CommitReader({ verifier }), upcast, evolverOf, tree, onProgress });
+  return await verifyLog(messages, { reader: new CommitReader({ verifier }), upcast, evolverOf, tree, onProgress });
 }
 
-/** @throws {PosternError} `request.malformed` for a note that no trusted key signed: it would prove nothing. */
-function outsideOf({ trust, outside }: VerifyPlace) {
+/**
+ * @throws {PosternError} `request.malformed` for a note that no trusted key signed, or too few of the witnesses: it would
+ *   prove nothing.
+ */
+function outsideOf({ trust, outside, witnesses }: VerifyPlace) {
   const opened: Record<ProvenStream, ReturnType<CheckpointReader['note']>[]> = {
     connections: [],
     admin: [],
@@ -131,6 +149,12 @@ function outsideOf({ trust, outside }: VerifyPlace) {
       throw new PosternError(
         'request.malformed',
         'A checkpoint is not signed by a key of the trust bundle for this log.',
+      );
+    }
+    if (witnesses !== undefined && !isWitnessed(note, witnesses)) {
+      throw new PosternError(
+        'request.malformed',
+        `A checkpoint of ${streams[stream].name} is not cosigned by ${witnesses.quorum} of the witnesses named.`,
       );
     }
     opened[stream].push(checkpoint);

@@ -49,6 +49,7 @@ export class LeaseController {
       expires_in: lease.expires_at === null ? null : this.#secondsUntil(lease.expires_at),
       scope: lease.scope.join(' '),
       freshness: lease.freshness,
+      ...(lease.receipt !== undefined && { receipt: lease.receipt }),
     };
   }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { AccessRecord } from '@postern/contracts';
+import { signReceipt, type CommitSigner, type RecordPlace } from '@postern/event-log';
 import { AccessGroupWriter, Bus } from '@postern/nats';
 import { Logger, ServiceIdentity, ServiceKeys } from '@postern/service';
 
@@ -9,8 +10,10 @@ import { Logger, ServiceIdentity, ServiceKeys } from '@postern/service';
 @Injectable()
 export class LeaseRecords implements OnApplicationShutdown {
   readonly #writer: AccessGroupWriter;
+  readonly #signer: CommitSigner;
 
   constructor(bus: Bus, { instanceId }: ServiceIdentity, { signer }: ServiceKeys, logger: Logger) {
+    this.#signer = signer;
     this.#writer = new AccessGroupWriter({
       bus,
       signer,
@@ -19,9 +22,14 @@ export class LeaseRecords implements OnApplicationShutdown {
     });
   }
 
-  /** Resolves when the record is durable. @throws {PosternError} `vault.audit_unavailable` */
-  async record(record: AccessRecord): Promise<void> {
-    await this.#writer.record(record);
+  /** Resolves when the record is durable, with where it stands. @throws {PosternError} `vault.audit_unavailable` */
+  async record(record: AccessRecord): Promise<RecordPlace> {
+    return await this.#writer.record(record);
+  }
+
+  /** The promise that it stands there, for whoever asked for it. */
+  receipt(record: AccessRecord, place: RecordPlace): string {
+    return signReceipt(record, place, this.#signer);
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -97,7 +97,8 @@ export class LeaseToken implements OnApplicationShutdown {
     const { connectionId } = owner;
     const seal = { leaseId, tenantId, connectionId, credentialVersion, expiresAtMs, recipient };
     const sealedToken = sealLease(this.#sealer, seal, accessToken);
-    await this.records.record(this.#recordOf(attempt, { position, credentialVersion, code: null }));
+    const record = this.#recordOf(attempt, { position, credentialVersion, code: null });
+    const place = await this.records.record(record);
     const now = this.#stillGranted(attempt, this.#fromMemory(attempt) ?? (await this.#decide(attempt)));
     if (grant.refreshSoon) void this.refreshes.ask({ tenantId, platformId, connectionId, credentialVersion });
     return {
@@ -108,6 +109,7 @@ export class LeaseToken implements OnApplicationShutdown {
       expires_at: expiresAtMs === null ? null : timestampOf(expiresAtMs),
       scope: grantedScopes,
       freshness: freshnessOf(now, { nowMs: this.clock.nowMs() }),
+      ...(request.receipt === true && { receipt: this.records.receipt(record, place) }),
     };
   }
 

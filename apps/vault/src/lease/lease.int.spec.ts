@@ -25,10 +25,11 @@ import {
   type Bus,
   type OperatorBundle,
 } from '@postern/nats';
+import { AccessReader, keepsPromise, openReceipt } from '@postern/event-log';
 import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
-import { EventLogs, type RunningService } from '@postern/service';
+import { EventLogs, Trust, type RunningService } from '@postern/service';
 import { waitFor } from '@postern/testing';
-import { compactDecrypt, importJWK } from 'jose';
+import { compactDecrypt, compactVerify, importJWK } from 'jose';
 
 import {
   authorized,
@@ -436,14 +437,37 @@ describe('record before release', () => {
     const leaseRecords = vault.get(LeaseRecords);
     const record = leaseRecords.record.bind(leaseRecords);
     leaseRecords.record = async (written) => {
-      await record(written);
+      const place = await record(written);
       if (written.outcome === 'granted') await settled(revoked(world, ref));
+      return place;
     };
     const code = await codeOf(lease(ref.connectionId));
     leaseRecords.record = record;
     expect(code).toBe('connection.revoked');
     const outcomes = await recordsOf(ref.connectionId, 3);
     expect(outcomes.map(({ outcome }) => outcome)).toEqual(['granted', 'granted', 'refused']);
+  });
+});
+
+describe('a receipt', () => {
+  test('is in the answer of whoever asked, checked by a JOSE library, and its record stands where it says', async () => {
+    const { connectionId } = await connected(world, customer);
+    expect(await lease(connectionId)).not.toHaveProperty('receipt');
+    const { receipt = '', lease_id: leaseId } = await lease(connectionId, { receipt: true });
+    const { verifier, bundle: trust } = vault.get(Trust);
+    const { payload, protectedHeader } = await compactVerify(
+      receipt,
+      await importJWK(trust.writers.vault?.[0] ?? {}, 'EdDSA'),
+    );
+    expect(protectedHeader).toMatchObject({ alg: 'EdDSA', typ: 'postern-lease-receipt+jws' });
+    const promise = openReceipt(receipt, verifier);
+    expect(JSON.parse(new TextDecoder().decode(payload))).toEqual(promise);
+    expect(promise).toMatchObject({ lease_id: leaseId, connection_id: connectionId });
+    const message = await new JetStreamEventLog({ bus: world.buses.audit, stream: 'access' }).at(
+      promise?.position ?? 0,
+    );
+    const read = message && new AccessReader({ verifier }).read(message);
+    expect(read?.kind === 'access' && promise !== undefined && keepsPromise(promise, read.entry)).toBe(true);
   });
 });
 
