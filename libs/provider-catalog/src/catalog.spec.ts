@@ -119,6 +119,8 @@ describe('what is known', () => {
       'hubspot',
       'hubspot-2026-03',
       'intercom',
+      'intercom-au',
+      'intercom-eu',
       'linear',
       'microsoft',
       'notion',
