@@ -47,6 +47,10 @@ export const revocationLimits = Object.freeze({
   pollRetryDelayMsMin: secondMs,
   pollRetryDelayMsMax: 300 * secondMs,
   pollRetryAfterMsMax: hourMs,
+  /** How long the answer to a verification is waited for, and how often it is looked for. */
+  verificationWaitMs: 15 * secondMs,
+  verificationLookMs: 250,
+  verificationTimeoutMs: 5 * secondMs,
   databaseConnectionsMax: 8,
   /** How many connections are written to the index at a time. */
   indexBatchMax: 500,

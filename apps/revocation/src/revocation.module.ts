@@ -20,8 +20,10 @@ import { RevokeConnection } from './revoke-connection/revoke-connection.ts';
 import { PollTransmitters } from './security-events/poll-transmitters.ts';
 import { SetIntake } from './security-events/set-intake.ts';
 import { SetRoute } from './security-events/set-route.ts';
+import { TransmitterBearers } from './security-events/transmitter-bearers.ts';
 import { TransmitterKeys } from './security-events/transmitter-keys.ts';
 import { Transmitters } from './security-events/transmitters.ts';
+import { VerifyStream } from './security-events/verify-stream.ts';
 import { Bridges } from './signals/bridges.ts';
 import { DecideSignals } from './signals/decide-signals.ts';
 import { ListSignals } from './signals/list-signals.ts';
@@ -66,7 +68,9 @@ import { WebhookSecrets } from './webhooks/webhook-secrets.ts';
     TransmitterKeys,
     SetIntake,
     SetRoute,
+    TransmitterBearers,
     PollTransmitters,
+    VerifyStream,
     RevocationDatabase,
     AccountRows,
     AccountIndex,

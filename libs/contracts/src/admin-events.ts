@@ -35,7 +35,7 @@ export const SpokenFor = z.object({ tenantId: TenantId, registrationId: Registra
 const SpeaksFor = z.array(SpokenFor).min(1).max(64);
 
 /** Where a transmitter's keys and events are fetched from: no place where others can listen. */
-const FetchedUrl = z.url().max(2048).refine(isHttpsOrLoopback, 'must be https, or http on the loopback');
+export const FetchedUrl = z.url().max(2048).refine(isHttpsOrLoopback, 'must be https, or http on the loopback');
 
 /** How security events come. @source RFC 8935 (push), RFC 8936 (poll) */
 export const SecurityEventDelivery = z.discriminatedUnion('method', [

@@ -249,6 +249,11 @@ export const errorTable = Object.freeze({
   'transmitter.not_found': row(404, 'There is no such transmitter', 'List them with: postern transmitters list.'),
   'transmitter.exists': row(409, 'The transmitter exists already', 'Use the existing one.', { retry: 'reread' }),
   'transmitter.disabled': row(403, 'The transmitter is disabled', 'Create another one.'),
+  'transmitter.not_asked': row(
+    502,
+    'The transmitter took no request for a verification',
+    'The detail has the reason; compare --endpoint, --stream-id and --token-of with what it printed for the stream.',
+  ),
 
   'bridge.not_found': row(404, 'There is no such bridge', 'List them with: postern bridges list.'),
   'bridge.exists': row(409, 'The bridge exists already', 'Use the existing one.', { retry: 'reread' }),

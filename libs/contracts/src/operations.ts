@@ -1,6 +1,7 @@
 // Long, because it is one table: what can be asked on the bus, from which permissions, endpoints and documents follow.
 import { z } from 'zod';
 
+import { FetchedUrl } from './admin-events.ts';
 import type { AppName, IdentityName } from './apps.ts';
 import {
   AgentId,
@@ -12,6 +13,7 @@ import {
   RegistrationId,
   SessionId,
   TenantId,
+  TransmitterId,
 } from './ids.ts';
 import { Freshness } from './freshness.ts';
 import { Inspection } from './inspection.ts';
@@ -381,6 +383,29 @@ export const operations = Object.freeze({
       limit: z.number().int().min(1).max(limits.listPageMax).optional(),
     }),
     reply: z.object({ signals: z.array(WeighedSignal), next: Position.nullable() }),
+  }),
+
+  verifyTransmitter: operation('transmitters.verify', {
+    owner: 'revocation',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Has a transmitter of security events send its verification, and waits for it.',
+    request: z.strictObject({
+      transmitter_id: TransmitterId,
+      /** Where its metadata are not at its issuer. */
+      endpoint: FetchedUrl.optional(),
+      stream_id: z.string().min(1).max(256).optional(),
+      /** The bearer token is the webhook secret of this registration; absent: the one for polling, where there is one. */
+      bearer_of: z.strictObject({ tenant_id: TenantId, registration_id: RegistrationId }).optional(),
+    }),
+    reply: z.object({
+      transmitter_id: TransmitterId,
+      /** What it was to send back. */
+      state: z.string(),
+      /** Whether that was taken in, before it was waited for too long. */
+      verified: z.boolean(),
+      took_ms: z.number(),
+    }),
   }),
 
   listInspections: operation('inspections.list', {

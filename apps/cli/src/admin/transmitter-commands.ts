@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 
-import { isHttpsOrLoopback, newId, PosternError } from '@postern/contracts';
+import { isHttpsOrLoopback, newId, operations, PosternError } from '@postern/contracts';
 import {
   changeTransmitterScope,
   createTransmitter,
@@ -11,6 +11,7 @@ import {
 import { loadKnownTransmitters, type KnownTransmitter } from '@postern/provider-catalog';
 import type { Command } from 'commander';
 
+import { exitCodes } from '../output/exit-code.ts';
 import { table } from '../output/printer.ts';
 import type { RunCommand, SessionRun } from '../run-command.ts';
 import type { Session } from '../session/session.ts';
@@ -72,6 +73,13 @@ export function transmitterCommands(transmitters: Command, run: RunCommand): voi
       printer.result(shown, () => factLines(shown));
     }),
   );
+  transmitters
+    .command('verify <transmitter>')
+    .description('has it send a verification, and waits until that is taken in')
+    .option('--endpoint <url>', 'its verification endpoint, where its metadata are not at its issuer')
+    .option('--stream-id <id>', 'as it calls the stream, where it wants that')
+    .option('--token-of <registration>', 'the bearer token is the webhook secret of this registration')
+    .action(run.withSession(verify));
   transmitters.command('disable <transmitter>').action(
     run.withSession(async ({ session, tenantId, args: [id = ''], printer }) => {
       const state = await decideAdmin(session, { evolver: transmitterEvolver, tenantId, id }, (before) =>
@@ -108,6 +116,29 @@ async function create({ session, tenantId, options, printer }: SessionRun): Prom
     ...factLines(shown),
     ...(token === undefined ? [] : ['', 'The token is shown once; only its hash is kept.']),
   ]);
+}
+
+/** Whatever comes in time: that nothing came is the answer, and no error. */
+async function verify({ session, tenantId, args: [id = ''], options, printer }: SessionRun): Promise<void> {
+  const [endpoint, streamId, tokenOf] = ['endpoint', 'streamId', 'tokenOf'].map(
+    (name) => options[name] as string | undefined,
+  );
+  const [bearerOf] = tokenOf === undefined ? [] : await scopeOf(session, tenantId, [tokenOf]);
+  const request = {
+    transmitter_id: id,
+    ...(endpoint !== undefined && { endpoint }),
+    ...(streamId !== undefined && { stream_id: streamId }),
+    ...(bearerOf !== undefined && {
+      bearer_of: { tenant_id: bearerOf.tenantId, registration_id: bearerOf.registrationId },
+    }),
+  };
+  const reply = await session.call(operations.verifyTransmitter, tenantId, request);
+  printer.result(reply, () => [
+    reply.verified
+      ? `${id} is verified: what it sends arrives (${reply.took_ms} ms)`
+      : `${id} was asked, and nothing came of it in ${reply.took_ms} ms`,
+  ]);
+  if (!reply.verified) process.exitCode = exitCodes.notSo;
 }
 
 function identityOf(options: SessionRun['options']): KnownTransmitter {

@@ -8,11 +8,10 @@ import { Logger, type OnServiceReady } from '@postern/service';
 
 import { RevocationConfig } from '../revocation-config.ts';
 import { revocationLimits } from '../revocation-limits.ts';
-import { Registrations } from '../registrations.ts';
-import { WebhookSecrets } from '../webhooks/webhook-secrets.ts';
 import { pollOnce, type PollAnswers, type Polled, type PollReply } from './poll-once.ts';
 import { SetIntake } from './set-intake.ts';
 import { SetRefusal } from './set-refusal.ts';
+import { TransmitterBearers } from './transmitter-bearers.ts';
 import { Transmitters } from './transmitters.ts';
 
 const { pollLookIntervalMs, pollIntervalMs, pollTimeoutMs, pollEventsMax } = revocationLimits;
@@ -45,8 +44,7 @@ export class PollTransmitters implements OnServiceReady, OnApplicationShutdown {
   constructor(
     config: RevocationConfig,
     private readonly transmitters: Transmitters,
-    private readonly registrations: Registrations,
-    private readonly secrets: WebhookSecrets,
+    private readonly bearers: TransmitterBearers,
     private readonly intake: SetIntake,
     private readonly logger: Logger,
   ) {
@@ -119,11 +117,8 @@ export class PollTransmitters implements OnServiceReady, OnApplicationShutdown {
     if (delivery.method !== 'poll') return { kind: 'failed', reason: 'not to be polled', retryAfterMs: null };
     const { endpoint, bearerOf } = delivery;
     const poll = { endpoint, answers, maxEvents, fetch: this.#fetch };
-    if (bearerOf === null) return await pollOnce({ ...poll, bearer: null });
-    const registration = await this.registrations.find(bearerOf.registrationId);
-    const isTheirs = registration?.tenantId === bearerOf.tenantId;
-    for (const { secret } of isTheirs ? await this.secrets.of(registration) : []) {
-      const polled = await pollOnce({ ...poll, bearer: Buffer.from(secret).toString('utf8').trim() });
+    for (const bearer of await this.bearers.of(bearerOf)) {
+      const polled = await pollOnce({ ...poll, bearer });
       if (polled.kind !== 'not_let_in') return polled;
     }
     return { kind: 'not_let_in' };

@@ -3,7 +3,15 @@ import { connect } from 'node:net';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { limits, newId, operations, PosternError, type Signal, type WeighedSignal } from '@postern/contracts';
+import {
+  limits,
+  newId,
+  operations,
+  PosternError,
+  type RequestOf,
+  type Signal,
+  type WeighedSignal,
+} from '@postern/contracts';
 import { callOperation, createOperator, endpoint, serveOperations, serverOperatorConfig } from '@postern/nats';
 import { migrateDatabase } from '@postern/persistence';
 import {
@@ -735,6 +743,78 @@ await describeWithServer('nats-server', 'security events', () => {
     test('is not for a stream that is pushed, nor pushing for one that is polled', async () => {
       polled = await polledStream();
       expect(await push(await purged(), { to: polled })).toMatchObject(refused('authentication_failed'));
+    });
+  });
+
+  describe('a verification that was asked for', () => {
+    const verification = 'https://schemas.openid.net/secevent/ssf/event-type/verification';
+    const asks = async (more: Partial<RequestOf<typeof operations.verifyTransmitter>> = {}) => {
+      const bus = await world.bus('administrator');
+      const request = { transmitter_id: stream, ...more };
+      return await callOperation(bus, operations.verifyTransmitter, { app: 'administrator' }, request, {
+        timeoutMs: patienceMs,
+      });
+    };
+    const sends = async (state: string, to = stream) => {
+      const sub_id = { format: 'opaque', id: stream };
+      const token = await transmitter.sign({ audience, events: { [verification]: { state } }, claims: { sub_id } });
+      await push(token, { to });
+    };
+    const notAsked = { code: 'transmitter.not_asked' };
+
+    beforeEach(() => (transmitter.verifications.length = 0));
+    afterEach(() => {
+      transmitter.verifies = undefined;
+      transmitter.bearer = undefined;
+    });
+
+    test('is known by its state when it comes, and the transmitter is found by its metadata', async () => {
+      transmitter.verifies = async (state) => await sends(state);
+      const told = await asks({ stream_id: 'stream-1' });
+      expect(told).toMatchObject({ transmitter_id: stream, verified: true });
+      expect(transmitter.verifications).toEqual([{ stream_id: 'stream-1', state: told.state }]);
+      expect(await weighed()).toMatchObject([{ type: verification, outcome: 'recorded' }]);
+      await sends(told.state);
+      expect(await stored()).toHaveLength(1);
+    });
+
+    test('is another one with another state, or of another transmitter', async () => {
+      const other = await newStream();
+      transmitter.verifies = async (state) => {
+        await sends(`${state}x`);
+        await sends(state, other);
+      };
+      expect(await asks({ endpoint: transmitter.verificationUri })).toMatchObject({ verified: false });
+      expect(await stored()).toHaveLength(2);
+    }, 60_000);
+
+    test('is asked for with the bearer token that a registration keeps, the older one too', async () => {
+      vault.webhookSecrets.set(registration, ['the token', 'a newer one']);
+      transmitter.bearer = 'the token';
+      transmitter.verifies = async (state) => await sends(state);
+      await expect(asks()).rejects.toMatchObject(notAsked);
+      const bearer_of = { tenant_id: party.tenantId, registration_id: registration };
+      expect(await asks({ bearer_of })).toMatchObject({ verified: true });
+      const strange = { tenant_id: newId('tenant'), registration_id: registration };
+      await expect(asks({ bearer_of: strange })).rejects.toMatchObject(notAsked);
+    });
+
+    test('cannot be asked for where nobody listens, or of whom nothing is taken', async () => {
+      await expect(asks({ endpoint: 'http://127.0.0.1:9/verify' })).rejects.toMatchObject(notAsked);
+      const elsewhere = await newStream({ issuer: `${transmitter.issuer}/elsewhere` });
+      await expect(asks({ transmitter_id: elsewhere })).rejects.toMatchObject(notAsked);
+      const nobody = newId('transmitter');
+      await expect(asks({ transmitter_id: nobody })).rejects.toMatchObject({ code: 'transmitter.not_found' });
+      const event = { type: 'TransmitterDisabled', version: 1, data: { reason: null } } as const;
+      await world.configured(event, { tenantId: party.tenantId, id: stream });
+      await waitFor(
+        async () =>
+          await asks().then(
+            () => false,
+            ({ code }: { code: string }) => code === 'transmitter.disabled',
+          ),
+        { describe: 'the transmitter to be disabled', timeoutMs: patienceMs },
+      );
     });
   });
 

@@ -95,14 +95,43 @@ export class SetIntake {
     this.logger.info('a security event was taken in', told);
   }
 
+  /**
+   * Whether a verification with this state was taken in, whichever process took it.
+   *
+   * @throws {PosternError} `log.unavailable`, `service.not_ready`
+   * @source Shared Signals 1.0 §8.1.4
+   */
+  async tookVerification(transmitter: Transmitter, state: string): Promise<boolean> {
+    const { transmitterId } = transmitter;
+    const types = [...this.#meanings].filter(([, means]) => means === 'stream_verified').map(([type]) => type);
+    const registrations = await this.#spokenFor(transmitter);
+    const places = registrations.flatMap(({ registrationId }) =>
+      types.map((type) => ({
+        source: 'ssf',
+        registrationId,
+        deliveryId: verificationIdOf({ transmitterId, type, state }),
+      })),
+    );
+    return await this.store.holdsAny(places);
+  }
+
   /** What whoever asked for a verification gave, to know it again. @source Shared Signals 1.0 §8.1.4 */
   #verificationState({ events }: VerifiedSet): string | undefined {
-    for (const [type, event] of Object.entries(events)) {
-      if (this.#meanings.get(type) !== 'stream_verified' || typeof event !== 'object' || event === null) continue;
-      const { state } = event as { state?: unknown };
-      if (typeof state === 'string') return state.slice(0, verificationStateCharsMax);
-    }
-    return undefined;
+    return Object.keys(events)
+      .map((type) => this.#stateOf(type, events[type]))
+      .find((state) => state !== undefined);
+  }
+
+  #stateOf(type: string, event: unknown): string | undefined {
+    if (this.#meanings.get(type) !== 'stream_verified' || typeof event !== 'object' || event === null) return undefined;
+    const { state } = event as { state?: unknown };
+    return typeof state === 'string' ? state.slice(0, verificationStateCharsMax) : undefined;
+  }
+
+  /** A verification is found again by what was asked for, and not by the `jti` that its sender chose. */
+  #deliveryIdOf(transmitterId: string, { jti, events }: VerifiedSet, type: string): string {
+    const state = this.#stateOf(type, events[type]);
+    return state === undefined ? digestOf(transmitterId, jti, type) : verificationIdOf({ transmitterId, type, state });
   }
 
   async #transmitter(stream: string, authorization: string | undefined): Promise<Transmitter> {
@@ -144,7 +173,7 @@ export class SetIntake {
       source: 'ssf',
       tenantId: registration.tenantId,
       registrationId: registration.registrationId,
-      deliveryId: deliveryIdOf(transmitterId, verified.jti, type),
+      deliveryId: this.#deliveryIdOf(transmitterId, verified, type),
       type,
       receivedAtMs: this.clock.nowMs(),
       verified: { transmitterId, keyId: verified.keyId },
@@ -173,6 +202,10 @@ function isLetIn({ delivery }: Transmitter, authorization: string | undefined): 
 }
 
 /** One token may say several things; a token that comes again says them again. @source RFC 8417 §2.2 (`jti`) */
-function deliveryIdOf(...parts: readonly string[]): string {
+function digestOf(...parts: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+}
+
+function verificationIdOf(verification: Readonly<Record<'transmitterId' | 'type' | 'state', string>>): string {
+  return digestOf(verification.transmitterId, 'state', verification.type, verification.state);
 }

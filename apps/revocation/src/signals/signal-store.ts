@@ -36,4 +36,10 @@ export class SignalStore {
     if (standing.has(subject)) return 'repeated';
     throw new PosternError('log.unavailable', 'It is not known yet whether the delivery is stored.');
   }
+
+  /** Whether a signal stands under one of these names. @throws {PosternError} `log.unavailable` */
+  async holdsAny(places: readonly Parameters<typeof subjects.signal>[0][]): Promise<boolean> {
+    const wanted = places.map((place) => subjects.signal(place));
+    return (await lastMessages(this.#bus, { stream: streams.signals.name, subjects: wanted })).size > 0;
+  }
 }

@@ -37,6 +37,11 @@ export interface TestTransmitter {
   bearer: string | undefined;
   /** What a poll is answered instead. */
   pollFault: Answering | undefined;
+  readonly verificationUri: string;
+  /** Every request for a verification as it came. */
+  readonly verifications: { readonly state?: string; readonly stream_id?: string }[];
+  /** What it does when it has answered such a request; undefined: nothing. */
+  verifies: ((state: string) => Promise<void>) | undefined;
   /** A token of this issuer. */
   sign(set: Omit<SetToSign, 'issuer'>): Promise<string>;
   close(): Promise<void>;
@@ -59,10 +64,29 @@ export async function startTransmitter(): Promise<TestTransmitter> {
     const moreAvailable = waiting.size > Object.keys(sets).length;
     return { status: 200, body: JSON.stringify({ sets, ...(moreAvailable && { moreAvailable }) }) };
   };
+  const verifying = (text: string, authorization: string | undefined): TestAnswer => {
+    const { bearer, verifications, verifies } = transmitter;
+    if (bearer !== undefined && authorization !== `Bearer ${bearer}`) return { status: 401, body: '' };
+    const asked = JSON.parse(text) as (typeof verifications)[number];
+    verifications.push(asked);
+    // Its trouble is for the specification that waits for what it sends.
+    setImmediate(() => void verifies?.(asked.state ?? '').catch(() => undefined));
+    return { status: 204, body: '' };
+  };
+  const metadata = (): TestAnswer => {
+    const { issuer: named, jwksUri, verificationUri } = transmitter;
+    const body = JSON.stringify({ issuer: named, jwks_uri: jwksUri, verification_endpoint: verificationUri });
+    return { status: 200, body };
+  };
   const server = createServer((request, response) => {
     void readText(request).then((text) => {
-      const isPoll = request.method === 'POST' && request.url === '/poll';
-      const { status, body, headers } = isPoll ? polled(text, request.headers.authorization) : keys();
+      const { authorization } = request.headers;
+      const answers: Record<string, () => TestAnswer> = {
+        'POST /poll': () => polled(text, authorization),
+        'POST /verify': () => verifying(text, authorization),
+        'GET /.well-known/ssf-configuration': metadata,
+      };
+      const { status, body, headers } = (answers[`${request.method} ${request.url}`] ?? keys)();
       response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body);
     });
   });
@@ -78,6 +102,9 @@ export async function startTransmitter(): Promise<TestTransmitter> {
     polls: [],
     bearer: undefined,
     pollFault: undefined,
+    verificationUri: `${issuer}/verify`,
+    verifications: [],
+    verifies: undefined,
     sign: async (set) => await signer.sign({ issuer, ...set }),
     close: async () => await closeServer(server),
   };
