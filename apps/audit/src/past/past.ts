@@ -26,6 +26,7 @@ import {
 import { Clock, EventLogs, Trust } from '@postern/service';
 
 import { Directory } from './directory.ts';
+import { positionAt, type TimedLog } from './position-at.ts';
 
 /** Positions between which messages are read, both included. */
 export interface Range {
@@ -148,23 +149,33 @@ export class Past {
 
   async #atPosition(position: number): Promise<Moment> {
     const message = position === 0 ? undefined : await this.logs.connections.at(position);
-    if (message === undefined) throw malformed(`Nothing stands at position ${position} of CONNECTIONS.`);
-    return momentOf({ ...(await this.#atTime(message.timeMs)), connections: position }, message.timeMs);
+    const timeMs = message && this.#timed('connections').timeOf(message);
+    if (timeMs === undefined) throw malformed(`No commit stands at position ${position} of CONNECTIONS.`);
+    return momentOf({ ...(await this.#atTime(timeMs)), connections: position }, timeMs);
   }
 
   async #atTime(timeMs: number): Promise<Positions> {
-    const [connections, admin, access] = await Promise.all(provenStreams.map((one) => this.#lastAt(one, timeMs)));
+    const found = provenStreams.map((stream) => positionAt(timeMs, this.#timed(stream)));
+    const [connections, admin, access] = await Promise.all(found);
     return { connections: connections ?? 0, admin: admin ?? 0, access: access ?? 0 };
   }
 
-  /** The last position that was stored at or before a time. */
-  async #lastAt(stream: ProvenStream, timeMs: number): Promise<number> {
-    const log = this.logs[stream];
-    const head = await log.head();
-    for await (const { position } of log.read({ filter: streamFilters[stream], sinceMs: timeMs + 1 })) {
-      return position - 1;
-    }
-    return head;
+  #timed(stream: ProvenStream): TimedLog {
+    const timeOf = (message: StoredMessage) => {
+      const said = stream === 'access' ? this.#recordedAt(message) : this.#committedAt(message);
+      return said === undefined ? undefined : Date.parse(said);
+    };
+    return { log: this.logs[stream], filter: streamFilters[stream], timeOf };
+  }
+
+  #committedAt(message: StoredMessage): string | undefined {
+    const read = this.reader.read(message);
+    return read.kind === 'commit' ? read.entry.commit.at : undefined;
+  }
+
+  #recordedAt(message: StoredMessage): string | undefined {
+    const read = this.accessReader.read(message);
+    return read.kind === 'access' ? read.entry.group.records.at(-1)?.at : undefined;
   }
 
   #nearest(tenantId: string, position: number): Directory | undefined {
