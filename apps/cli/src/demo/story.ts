@@ -110,8 +110,10 @@ async function lease(world: World): Promise<Proof> {
   const overHttp = await world.http.request('POST', `/v1/connections/${world.connectionId}/token`, {
     agent_id: world.agentId,
     purpose: 'demo: read contacts',
+    receipt: true,
   });
   expectThat('the lease over HTTP was granted', overHttp.status === 200, overHttp.status);
+  world.leaseReceipt = String(overHttp.body['receipt']);
   const called = await fetch(api, { headers: { authorization: `Bearer ${String(overHttp.body['access_token'])}` } });
   expectThat('Acme accepts the token leased over HTTP', called.status === 200, called.status);
   await connectGrace(world);

@@ -2,6 +2,9 @@ import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
+
+import type { operations, ReplyOf } from '@postern/contracts';
 
 import { expectThat, type Proof } from './expect-that.ts';
 import type { World } from './world.ts';
@@ -51,15 +54,59 @@ export async function tellThePast(world: World): Promise<Proof> {
   const now = life.at(-1);
   expectThat('it was authorized then', past?.state?.authorization === 'authorized', past);
   expectThat('it is revoked now', now?.state?.authorization === 'revoked', now);
-  const verified = await postern(world, 'audit', 'verify');
+  const receipt = join(world.dataRoot, 'lease.receipt');
+  writeFileSync(receipt, world.leaseReceipt);
+  const [asked, verified] = await Promise.all([
+    askThePast(world, soonAfter),
+    postern(world, 'audit', 'verify', '--receipt', receipt),
+  ]);
   expectThat('the log is whole', verified.code === 0, verified.stdout);
   const position = await changedByteIsFound(world);
   return {
     events: types.length,
     state_then: past?.state?.authorization,
     state_now: now?.state?.authorization,
-    audit_verify: 'whole',
+    ...asked,
+    audit_verify: 'whole, and the record of the receipt stands where it was promised',
     changed_byte: `found at position ${position}`,
+  };
+}
+
+type WhoDid = ReplyOf<typeof operations.whoDid>;
+type WhoCould = ReplyOf<typeof operations.whoCould>;
+
+/** Who used it, and who could have, then and now; the platform hears of its own the same over HTTP. */
+async function askThePast(world: World, then: string): Promise<Proof> {
+  const one = ['--connection', world.connectionId];
+  const [did, could] = await Promise.all([
+    postern(world, 'audit', 'who-did', ...one),
+    postern(world, 'audit', 'who-could', ...one, '--at', then),
+  ]);
+  const { answered_at: at, uses } = JSON.parse(did.stdout) as Pick<WhoDid, 'answered_at' | 'uses'>;
+  const {
+    connections: [couldThen],
+  } = JSON.parse(could.stdout) as WhoCould;
+  const granted = uses.filter(({ outcome }) => outcome === 'granted');
+  const refused = uses.filter(({ outcome }) => outcome === 'refused');
+  expectThat(
+    'each granted use tells its scopes',
+    granted.length > 0 && granted.every(({ scope }) => scope !== null),
+    uses,
+  );
+  expectThat('each refused use tells why', refused.length > 0 && refused.every(({ code }) => code !== null), uses);
+  const overHttp = async (question: string, more: Readonly<Record<string, string>>) => {
+    const query = new URLSearchParams({ connection_id: world.connectionId, ...more });
+    return (await world.http.request('GET', `/v1/audit/${question}?${query}`)).body;
+  };
+  const heard = await overHttp('who-did', { at: at.moment, limit: '200' });
+  expectThat('the platform hears the same over HTTP', isDeepStrictEqual(heard['uses'], uses.slice(0, 200)), heard);
+  const [couldNow] = (await overHttp('who-could', {}))['connections'] as WhoCould['connections'];
+  expectThat('it could be used then', couldThen?.could === true, couldThen);
+  expectThat('it cannot be used now', couldNow?.code === 'connection.revoked', couldNow);
+  return {
+    who_did: `${granted.length} granted, ${refused.length} refused`,
+    who_could_then: couldThen?.scope,
+    who_could_now: couldNow?.code,
   };
 }
 

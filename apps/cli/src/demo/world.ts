@@ -48,6 +48,8 @@ export interface World {
   reauthorizeUrl: string;
   /** Grace's, at the same Acme. */
   otherConnectionId: string;
+  /** What the vault promised with the lease over HTTP. */
+  leaseReceipt: string;
 }
 
 /** What may differ from world to world. */
@@ -105,6 +107,7 @@ export async function withWorld<T>(
         connectionId: '',
         reauthorizeUrl: '',
         otherConnectionId: '',
+        leaseReceipt: '',
       },
     };
     closers.push(() => world.listener?.close() ?? Promise.resolve());
