@@ -5,9 +5,13 @@ import {
   identityNames,
   identityPermissions,
   jsonSchemaOf,
+  metricCatalog,
   openApiDocument,
   bridgePermissions,
   platformPermissions,
+  prometheusLabel,
+  prometheusName,
+  type MetricName,
 } from '@postern/contracts';
 import { generalAnswers, loadCatalog, providerJsonSchema, type AnswerRow } from '@postern/provider-catalog';
 
@@ -50,6 +54,18 @@ function permissions(): string {
   return `# Permissions on the bus\n\nGenerated from \`libs/contracts/src/permissions.ts\` by \`npm run docs\`. What is not listed is refused by the server.\n\n${sections.join('\n\n')}\n`;
 }
 
+function metrics(): string {
+  const rows = Object.entries(metricCatalog).map(([name, { type, unit, help, attributes = [] }]) => {
+    const labels = attributes.map((attribute) => `\`${prometheusLabel(attribute)}\``).join(', ');
+    const prometheus = prometheusName(name as MetricName);
+    return `| \`${prometheus}\` | \`${name}\` | ${type} | ${unit} | ${labels} | ${cell(help)} |`;
+  });
+  const head =
+    '| at /metrics | over OTLP | type | unit | labels | what it tells |\n| --- | --- | --- | --- | --- | --- |';
+  const intro = `Generated from \`libs/contracts/src/metric-catalog.ts\` by \`npm run docs\`. A service tells nothing else, and each tells those of its own work. A histogram has \`_bucket\`, \`_sum\` and \`_count\` at /metrics. A label without a dot is \`postern.…\` over OTLP.`;
+  return `# Metrics\n\n${intro}\n\n${head}\n${rows.join('\n')}\n`;
+}
+
 const answersHead = '| HTTP | where | words | means | spent? | why |\n| --- | --- | --- | --- | --- | --- |';
 
 function answerRow({ httpStatus: [first, last], member, words, match, means, mayBeSpent, why }: AnswerRow): string {
@@ -82,6 +98,7 @@ export function referenceDocuments(): Readonly<Record<string, string>> {
     'asyncapi.json': json(asyncApiDocument(version)),
     'errors.md': errors(),
     'events.md': events(),
+    'metrics.md': metrics(),
     'permissions.md': permissions(),
     'provider-answers.md': providerAnswers(),
     'provider.schema.json': json(providerJsonSchema()),

@@ -23,7 +23,7 @@ export class Platforms implements OnServiceReady, OnApplicationShutdown {
       onProblem: (problem) => logger.error('a message on ADMIN is not folded', { ...problem }),
       onFailure: (error) => logger.error('following ADMIN failed', { err: error }),
     });
-    readiness.add('platforms', () => (this.#follower.isFresh() ? true : 'the feed of ADMIN is stale'));
+    readiness.addFeed('platforms', this.#follower);
   }
 
   async onServiceReady(): Promise<void> {

@@ -21,7 +21,7 @@ export class ConnectionFeed implements OnServiceReady, OnApplicationShutdown {
     metrics: Metrics,
     readiness: ReadinessRegistry,
   ) {
-    const problems = metrics.counter('postern_log_problems_total', 'Messages on the log that are not folded');
+    const problems = metrics.counter('postern.log.problems');
     this.#follower = new Follower({
       log: logs.connections,
       reader,
@@ -40,7 +40,7 @@ export class ConnectionFeed implements OnServiceReady, OnApplicationShutdown {
       onReset: () => connections.forgetAll(),
       onFailure: (error) => logger.error('the connection feed has failed', { err: error }),
     });
-    readiness.add('connections', () => (this.#follower.isFresh() ? true : 'the feed is not proved fresh'));
+    readiness.addFeed('connections', this.#follower);
   }
 
   /** The next commit that fits; `fits` must not throw. @throws {PosternError} `bus.timeout`, `bus.unavailable` */

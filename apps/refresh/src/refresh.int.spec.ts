@@ -268,7 +268,7 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     await waitFor(() => numbers().includes('postern_refresh_put_back_total{why="breaker"}'), {
       describe: 'the due message to be put back',
     });
-    expect(numbers()).toContain('postern_refresh_breakers_open{provider="openid-connect"} 1');
+    expect(numbers()).toContain('postern_refresh_breakers{provider="openid-connect",state="open"} 1');
     expect(paces[0]?.readings()).toEqual([
       expect.objectContaining({ ...registration, breaker: 'open', lastError: 'slow_down' }),
     ]);

@@ -38,7 +38,7 @@ export class AdminView<State extends { readonly exists: boolean }, Event extends
       onProblem: (problem) => logger.error('a message on the admin log is not folded', { ...problem }),
       onFailure: (error) => logger.error('the admin feed has failed', { err: error }),
     });
-    readiness.add(`${kind}s`, () => (this.#directory.isFresh() ? true : 'the feed is not proved fresh'));
+    readiness.addFeed(`${kind}s`, this.#directory);
   }
 
   /**

@@ -29,10 +29,7 @@ export class CiphertextAlarm {
     this.#feed = feed;
     this.#records = records;
     this.#logger = logger;
-    this.#unopened = metrics.counter(
-      'postern_vault_ciphertexts_unopened_total',
-      'Stored ciphertexts and data keys that did not open in their place',
-    );
+    this.#unopened = metrics.counter('postern.vault.ciphertexts.unopened');
   }
 
   /** Never rejects: the refusal stands whether or not it could be recorded. */

@@ -1,9 +1,10 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PosternError, subjects } from '@postern/contracts';
 import { CommitReader, Follower } from '@postern/event-log';
-import { EventLogs, Logger, Metrics, ReadinessRegistry, type OnServiceReady } from '@postern/service';
+import { Clock, EventLogs, Logger, Metrics, ReadinessRegistry, type OnServiceReady } from '@postern/service';
 
 import { Connections } from './connections.ts';
+import { Refusals } from './refusals.ts';
 import { vaultLimits } from './vault-limits.ts';
 
 /** Keeps the states in memory up to date, and knows when it cannot prove that it does. */
@@ -15,17 +16,22 @@ export class ConnectionFeed implements OnServiceReady, OnApplicationShutdown {
     logs: EventLogs,
     reader: CommitReader,
     connections: Connections,
+    clock: Clock,
     logger: Logger,
     metrics: Metrics,
     readiness: ReadinessRegistry,
   ) {
-    const problems = metrics.counter('postern_log_problems_total', 'Messages on the log that are not folded');
+    const refusals = new Refusals(metrics, clock);
+    const problems = metrics.counter('postern.log.problems');
     this.#follower = new Follower({
       log: logs.connections,
       reader,
       filter: subjects.allConnections,
       from: 'end',
-      onEntry: (entry) => connections.observe(entry),
+      onEntry: (entry) => {
+        connections.observe(entry);
+        refusals.observe(entry);
+      },
       onProblem: (problem) => {
         problems.add(1, { kind: problem.kind });
         logger.error('a message on the connection log is not folded', { ...problem });
@@ -34,7 +40,7 @@ export class ConnectionFeed implements OnServiceReady, OnApplicationShutdown {
       onReset: () => connections.forgetAll(),
       onFailure: (error) => logger.error('the connection feed has failed', { err: error }),
     });
-    readiness.add('connections', () => (this.#follower.isFresh() ? true : 'the feed is not proved fresh'));
+    readiness.addFeed('connections', this.#follower);
   }
 
   /** Up to here everything was applied. */

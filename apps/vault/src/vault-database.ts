@@ -4,7 +4,14 @@ import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { isPosternError } from '@postern/contracts';
 import { openDatabase, type Database, type Row, type TenantQuery } from '@postern/persistence';
-import { Logger, ReadinessRegistry, type OnServiceReady } from '@postern/service';
+import {
+  Logger,
+  measureDatabase,
+  Metrics,
+  ReadinessRegistry,
+  type AroundDatabase,
+  type OnServiceReady,
+} from '@postern/service';
 
 import { vaultSchema, vaultTables } from './tables.ts';
 import { VaultConfig } from './vault-config.ts';
@@ -15,10 +22,12 @@ import { vaultLimits } from './vault-limits.ts';
 export class VaultDatabase implements OnServiceReady, OnApplicationShutdown {
   readonly #database: Database;
   readonly #logger: Logger;
+  readonly #around: AroundDatabase;
   readonly #stopping = new AbortController();
   #walled = false;
 
-  constructor(config: VaultConfig, logger: Logger, readiness: ReadinessRegistry) {
+  constructor(config: VaultConfig, logger: Logger, readiness: ReadinessRegistry, metrics: Metrics) {
+    this.#around = measureDatabase(metrics);
     this.#database = openDatabase({
       url: config.databaseUrl,
       entities: vaultTables,
@@ -32,17 +41,17 @@ export class VaultDatabase implements OnServiceReady, OnApplicationShutdown {
 
   /** @throws {PosternError} `vault.database_unavailable` */
   async inTenant<T>(tenantId: string, work: (em: EntityManager) => Promise<T>): Promise<T> {
-    return await this.#database.inTenant(tenantId, work);
+    return await this.#around('transaction', () => this.#database.inTenant(tenantId, work));
   }
 
   /** The rows of one query, in one round trip. @throws {PosternError} `vault.database_unavailable` */
   async readInTenant(tenantId: string, query: TenantQuery): Promise<Row[]> {
-    return await this.#database.readInTenant(tenantId, query);
+    return await this.#around('read', () => this.#database.readInTenant(tenantId, query));
   }
 
   /** Queries known beforehand in one transaction and one round trip. @throws {PosternError} `vault.database_unavailable` */
   async writeInTenant(tenantId: string, queries: readonly TenantQuery[]): Promise<Row[][]> {
-    return await this.#database.writeInTenant(tenantId, queries);
+    return await this.#around('write', () => this.#database.writeInTenant(tenantId, queries));
   }
 
   /** Waits for the database, then refuses to start behind a wall with a hole. */

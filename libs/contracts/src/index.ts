@@ -90,6 +90,17 @@ export {
   type IdKind,
 } from './ids.ts';
 export { limits } from './limits.ts';
+export {
+  metricCatalog,
+  prometheusLabel,
+  prometheusName,
+  secondsBuckets,
+  type CounterName,
+  type GaugeName,
+  type HistogramName,
+  type MetricName,
+  type MetricRow,
+} from './metric-catalog.ts';
 export { RefreshStatus } from './refresh-status.ts';
 export { Notification, NotificationType, notificationTypes } from './notifications.ts';
 export {

@@ -29,6 +29,8 @@ export interface LogEntry {
   readonly keyId: string;
   /** Who signed it. */
   readonly identity: string;
+  /** The trace it was written in, as its writer said beside it: unsigned, so for telemetry alone. */
+  readonly traceparent?: string | undefined;
 }
 
 /**
@@ -80,7 +82,8 @@ export class CommitReader {
       eventsVerdict(identity, commit);
     if (verdict !== undefined) return problem(verdict);
     const hash = commitHash(subject, payload);
-    return { kind: 'commit', entry: { position, subject, timeMs, hash, commit, keyId, identity } };
+    const traceparent = headers[commitHeaders.traceparent];
+    return { kind: 'commit', entry: { position, subject, timeMs, hash, commit, keyId, identity, traceparent } };
   }
 
   /** Takes note of a message that this process has signed and will meet again: it is not checked once more then. */

@@ -136,6 +136,10 @@ export class DirectoryFollower {
     return this.#follower.isFresh();
   }
 
+  feedAgeMs(): number {
+    return this.#follower.feedAgeMs();
+  }
+
   /** Resolves once everything stored before the call is in the views. @throws {PosternError} `bus.timeout` */
   async ready({ timeoutMs }: { readonly timeoutMs: number }): Promise<void> {
     await this.#follower.waitForProof({ timeoutMs });

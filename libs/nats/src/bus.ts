@@ -37,9 +37,14 @@ interface Link {
   readonly waiting: Set<(error: PosternError) => void>;
 }
 
+/** Sends by `send`, to this stream, and gives back what came of it. */
+export type AroundSend = <T extends { readonly kind: string }>(stream: string, send: () => Promise<T>) => Promise<T>;
+
 /** A connection to NATS as one identity. */
 export class Bus {
   readonly identity: string;
+  /** Runs around every message that is sent to a stream, and must send it: for whoever measures. */
+  aroundSend: AroundSend | undefined;
   readonly #options: BusOptions;
   readonly #listeners = new Set<(status: BusStatus) => void>();
   readonly #movers = new Set<() => Promise<void>>();

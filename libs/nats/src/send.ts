@@ -35,7 +35,12 @@ interface Acknowledgement {
  *
  * @throws {PosternError} `auth.forbidden`, `log.commit_too_large`; `log.unavailable` when the stream refused.
  */
-export async function sendOnce(bus: Bus, message: StreamMessage): Promise<SendOutcome & { readonly error?: string }> {
+export async function sendOnce(bus: Bus, message: StreamMessage): Promise<SendOutcome> {
+  const { aroundSend } = bus;
+  return await (aroundSend === undefined ? send(bus, message) : aroundSend(message.stream, () => send(bus, message)));
+}
+
+async function send(bus: Bus, message: StreamMessage): Promise<SendOutcome> {
   const { subject, payload, stream, ackTimeoutMs } = message;
   const headers = natsHeaders(headersOf(message));
   let text: string;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { Body, Controller, HttpCode, Injectable, Module, Post, type OnModuleDestroy } from '@nestjs/common';
 import { trace } from '@opentelemetry/api';
+import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
 import { newId, operations, PosternError, streams, subjects, type ReplyOf, type RequestOf } from '@postern/contracts';
 import {
   Bus,
@@ -21,11 +22,13 @@ import { waitFor } from '@postern/testing';
 import {
   commitOrigin,
   correlationId,
+  Metrics,
   OperationsClient,
   outgoingHeaders,
   Serves,
   ServiceConfig,
   startService,
+  startTelemetry,
   withCall,
   Works,
   type RunningService,
@@ -72,6 +75,8 @@ function hop(at: string): void {
   const span = trace.getActiveSpan()?.spanContext();
   hops.push({ at, traceId: span?.traceId, spanId: span?.spanId, correlation: correlationId() });
 }
+
+const spans = new InMemorySpanExporter();
 
 /** Set by a test that wants something to be in hand. */
 let meanwhile: (what: string) => Promise<void> = async () => undefined;
@@ -193,6 +198,7 @@ await describeWithServer('nats-server', 'services on the bus', () => {
   };
 
   beforeAll(async () => {
+    await startTelemetry({ OTEL_TRACES_SAMPLER: 'always_on' }, { spanProcessors: [new SimpleSpanProcessor(spans)] });
     bundle = await createOperator();
     const config = { operatorMode: serverOperatorConfig(bundle) };
     server = await startNatsServer({ dataDir: join(folder, 'nats'), config });
@@ -330,8 +336,18 @@ await describeWithServer('nats-server', 'services on the bus', () => {
       return headers;
     });
     const origin = await worked.promise;
+    expect(published['traceparent']).toMatch(/-01$/);
     expect(origin.traceparent?.split('-')[1]).toBe(published['traceparent']?.split('-')[1]);
     expect(origin.correlationId).toBe(published['Postern-Correlation-Id']);
+    const told = () =>
+      spans
+        .getFinishedSpans()
+        .filter((span) => published['traceparent']?.includes(span.spanContext().traceId))
+        .map(({ name }) => name);
+    await waitFor(() => told().length >= 3, { describe: 'the span of the work to end' });
+    expect(told()).toEqual(['send REFRESH', 'publishing', 'process REFRESH']);
+    const sends = service.get(Metrics).histogram('messaging.client.operation.duration');
+    expect(sends.count({ 'messaging.destination.name': 'REFRESH', outcome: 'stored' })).toBeGreaterThan(0);
   });
 
   test.each(['request', 'operation', 'message'])(

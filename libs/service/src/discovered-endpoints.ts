@@ -55,13 +55,13 @@ export class DiscoveredEndpoints {
 
   #endpoint(operation: Operation, run: Method): Endpoint {
     const { name } = operation;
-    const observe = this.#metrics
-      .histogram('postern_operation_seconds', 'Time to answer an operation of the bus')
-      .observer({ operation: name });
+    const observe = this.#metrics.histogram('postern.operation.duration').observer({ operation: name });
+    // @source OpenTelemetry semantic conventions, RPC spans
+    const attributes = { 'rpc.system': 'nats', 'rpc.service': `postern-${operation.owner}`, 'rpc.method': name };
     const handler = async (request: unknown, call: Call): Promise<unknown> => {
       const startedMs = performance.now();
       const { headers, correlationId } = call;
-      const arrival = beginArrival({ name, headers, correlationId, kind: 'request' });
+      const arrival = beginArrival({ name, headers, correlationId, kind: 'request', attributes });
       try {
         return await context.with(arrival.context, run, undefined, request, call);
       } catch (error) {
@@ -77,7 +77,7 @@ export class DiscoveredEndpoints {
   }
 
   #failed(operation: string, error: unknown): void {
-    const coded = this.#metrics.counter('postern_operation_errors_total', 'Operations that ended in an error');
+    const coded = this.#metrics.counter('postern.operation.errors');
     coded.add(1, { operation, code: reportError(this.#logger, `${operation} failed`, error) });
   }
 }

@@ -1,5 +1,5 @@
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { context } from '@opentelemetry/api';
+import { context, SpanStatusCode, type Span } from '@opentelemetry/api';
 import { limits, PosternError } from '@postern/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { codedError, problemReply } from './error-reply.ts';
@@ -11,6 +11,9 @@ import { beginArrival, type ArrivalScope } from './telemetry.ts';
 /** How long a client may take to send a request. */
 const requestTimeoutMs = 30_000;
 const pathParameterCharsMax = 512;
+
+/** Asked every few seconds, of every service. */
+const askedByMachines: ReadonlySet<string> = new Set(['/healthz', '/readyz', '/metrics']);
 
 export interface HttpServerOptions {
   readonly logger: Logger;
@@ -58,6 +61,7 @@ function addHooks(adapter: FastifyAdapter, options: HttpServerOptions): void {
       headers: request.headers,
       kind: 'request',
       attributes,
+      isNoise: askedByMachines.has(route),
     });
     scopes.set(request.raw, scope);
     reply.headers({ ...headers, [correlationHeader]: scope.correlationId });
@@ -69,10 +73,19 @@ function addHooks(adapter: FastifyAdapter, options: HttpServerOptions): void {
   });
   server.addHook('onResponse', (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
     const scope = scopes.get(request.raw);
-    if (scope !== undefined) context.with(scope.context, () => told(request, reply));
-    scope?.span.end();
+    if (scope !== undefined) {
+      context.with(scope.context, () => told(request, reply));
+      endRequest(scope.span, reply.statusCode);
+    }
     done();
   });
+}
+
+/** A client's mistake is no error of ours. @source OpenTelemetry semantic conventions, HTTP server spans */
+function endRequest(span: Span, status: number): void {
+  if (span.isRecording()) span.setAttribute('http.response.status_code', status);
+  if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+  span.end();
 }
 
 /** A connection kept open from before may still bring a request while the service stops. */
@@ -94,16 +107,24 @@ function answer(reply: FastifyReply, error: unknown): void {
  * Tells each answer to the log and the metrics. The route's pattern is told, never the URL: a query may hold a code.
  */
 function teller({ logger, metrics }: HttpServerOptions): (request: FastifyRequest, reply: FastifyReply) => void {
-  const times = metrics.histogram('postern_http_seconds', 'Time to answer an HTTP request');
+  const times = metrics.histogram('http.server.request.duration');
   // As many as there are routes, methods and statuses.
   const observers = new Map<string, (seconds: number) => void>();
   return (request, reply) => {
     const { method, routeOptions } = request;
-    const labels = { method, route: routeOptions.url ?? '(none)', status: String(reply.statusCode) };
-    const series = `${labels.status} ${method} ${labels.route}`;
+    const route = routeOptions.url ?? '(none)';
+    const status = String(reply.statusCode);
+    const series = `${status} ${method} ${route}`;
     let observe = observers.get(series);
-    if (observe === undefined) observers.set(series, (observe = times.observer(labels)));
+    if (observe === undefined) {
+      observe = times.observer({
+        'http.request.method': method,
+        'http.route': route,
+        'http.response.status_code': status,
+      });
+      observers.set(series, observe);
+    }
     observe(reply.elapsedTime / 1_000);
-    logger.debug('request answered', { ...labels, ms: Math.round(reply.elapsedTime) });
+    logger.debug('request answered', { method, route, status, ms: Math.round(reply.elapsedTime) });
   };
 }

@@ -244,7 +244,9 @@ await describeWithServer('nats-server', 'a service over HTTP', () => {
     const answer = await fetch(url('/metrics'));
     const text = await answer.text();
     expect(answer.headers.get('content-type')).toContain('text/plain; version=0.0.4');
-    expect(text).toContain('postern_http_seconds_count{method="GET",route="/echo/:id",status="200"}');
+    expect(text).toContain(
+      'http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/echo/:id"}',
+    );
     expect(text).not.toContain('very-private');
   });
 });

@@ -19,14 +19,15 @@ export { crashPoint, crashPoints, vaultCrashPoints, type CrashPoint } from './cr
 export { EventLogs } from './event-logs.ts';
 export { JetStreamTransport, type JetStreamTransportOptions } from './jetstream-transport.ts';
 export { Logger, type LogFields, type LoggerOptions } from './logger.ts';
-export { Counter, Histogram, Metrics, secondsBuckets, type Labels } from './metrics.ts';
+export { measureDatabase, type AroundDatabase } from './measure-database.ts';
+export { Counter, Histogram, Metrics, type Labels } from './metrics.ts';
 export { OAuthEndpoint } from './oauth-endpoint.ts';
 export { OperationsClient, type AskEveryOptions, type AskOptions } from './operations-client.ts';
 export { printable, printableError, type PrintableError } from './printable.ts';
 export { RawBodies, type RawBodyLimits } from './raw-body.ts';
 export { RawRoutes, type RawHandler, type RawReply, type RawRequest } from './raw-routes.ts';
 export { ReadinessRegistry } from './readiness.ts';
-export type { ReadinessAnswer, ReadinessCheck, ReadinessReport } from './readiness.ts';
+export type { Feed, ReadinessAnswer, ReadinessCheck, ReadinessReport } from './readiness.ts';
 export { correlationHeader, correlationId, currentCorrelationId } from './request-context.ts';
 export { runService, type HostMessage, type ServiceHost } from './run-service.ts';
 export { Serves } from './serves.ts';
@@ -36,7 +37,18 @@ export { ServiceIdentity } from './service-identity.ts';
 export { ServiceKeys } from './service-keys.ts';
 export { ServiceModule, type ServiceParts } from './service-module.ts';
 export { startService, type RunningService, type StartOptions } from './start-service.ts';
-export { commitOrigin, outgoingHeaders, startTelemetry, withArrival, withCall, type Arrival } from './telemetry.ts';
+export {
+  annotate,
+  commitOrigin,
+  linkingHeaders,
+  outgoingHeaders,
+  startTelemetry,
+  tellConsequence,
+  withArrival,
+  withCall,
+  type Arrival,
+  type CallOptions,
+} from './telemetry.ts';
 export { Trust } from './trust.ts';
 export { settleFailed, settleOnce, type Settleable } from './work-settlement.ts';
 export { Works } from './works.ts';

@@ -1,5 +1,5 @@
 import { Server, type CustomTransportStrategy } from '@nestjs/microservices';
-import { PosternError, type ConsumerKey } from '@postern/contracts';
+import { consumers, PosternError, type ConsumerKey } from '@postern/contracts';
 import { JetStreamWorker, type Bus, type WorkMessage } from '@postern/nats';
 import { lastValueFrom } from 'rxjs';
 import type { Logger } from './logger.ts';
@@ -78,7 +78,10 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
   async #handle(pattern: string, message: Settleable): Promise<void> {
     const startedMs = performance.now();
     const { metrics } = this.#options;
-    await withArrival({ name: pattern, headers: message.headers, kind: 'message' }, async () => {
+    const labels = labelsOf(pattern);
+    const name = `process ${labels['messaging.destination.name']}`;
+    const attributes = { ...labels, ...processing, 'postern.message.deliveries': message.deliveries };
+    await withArrival({ name, headers: message.headers, kind: 'message', attributes }, async () => {
       try {
         await this.#run(pattern, message);
         await message.ack();
@@ -86,14 +89,13 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
         await this.#failed(pattern, message, error);
       }
     });
-    const seconds = metrics.histogram('postern_work_seconds', 'Time to work off a message');
-    seconds.observe((performance.now() - startedMs) / 1000, { consumer: pattern });
+    metrics.histogram('messaging.process.duration').observe((performance.now() - startedMs) / 1_000, labels);
   }
 
   async #failed(pattern: string, message: Settleable, error: unknown): Promise<void> {
     const { logger, metrics } = this.#options;
     const code = reportError(logger, `${pattern} failed`, error);
-    metrics.counter('postern_work_errors_total', 'Messages whose handling failed').add(1, { consumer: pattern, code });
+    metrics.counter('postern.work.errors').add(1, { consumer: pattern, code });
     const fate = message.settled ? 'settled before that' : await settleFailed(message, error);
     const { position, deliveries } = message;
     logger.warn(`${pattern}: the message was ${fate}`, { position, deliveries, code });
@@ -106,6 +108,18 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
     const result = this.transformToObservable(await handler(payloadOf(message), message));
     await lastValueFrom(result, { defaultValue: undefined });
   }
+}
+
+/** @source OpenTelemetry semantic conventions, messaging spans */
+const processing = Object.freeze({
+  'messaging.system': 'nats',
+  'messaging.operation.name': 'process',
+  'messaging.operation.type': 'process',
+});
+
+function labelsOf(pattern: string) {
+  const { stream } = consumers[pattern as ConsumerKey];
+  return { 'messaging.consumer.group.name': pattern, 'messaging.destination.name': stream };
 }
 
 /** A payload that is no JSON will never be one: it is given up, not put back. */

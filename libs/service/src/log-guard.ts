@@ -27,8 +27,7 @@ export class LogGuard {
   constructor(parts: GuardParts, streams: readonly StreamKey[]) {
     this.#parts = parts;
     this.#streams = streams;
-    const help = 'Looks at the server and the streams that found them other than they must be';
-    this.#differences = parts.metrics.counter('postern_stream_differences_total', help);
+    this.#differences = parts.metrics.counter('postern.stream.differences');
   }
 
   /** @throws {PosternError} `servers.too_old`, `log.config_differs`, `log.unavailable`; `config.invalid` for the clock. */
@@ -38,7 +37,7 @@ export class LogGuard {
     if (wrong !== undefined) throw clocksDisagree(wrong, config.clockSkewMsMax);
     if (this.#stopped) return;
     readiness.add('streams', () => this.#problem ?? true);
-    metrics.gauge('postern_clock_skew_ms', "nats-server's clock minus this service's", () => this.#skewMs);
+    metrics.gauge('postern.clock.skew', () => this.#skewMs / 1_000);
     const timer = setInterval(() => void this.#look(), config.streamCheckIntervalMs);
     timer.unref();
     // It may be another server now, or one that was set up anew.

@@ -3,6 +3,7 @@ import { PosternError } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import { Logger } from './logger.ts';
 import { NestLogger } from './nest-logger.ts';
+import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-node';
 import { startTelemetry, withArrival } from './telemetry.ts';
 
 const hunter = Secret.from('hunter2');
@@ -73,7 +74,8 @@ describe('a log line', () => {
   });
 
   test('carries the ids of what is being worked on, also when no span is exported', async () => {
-    await startTelemetry({});
+    const keeper = new InMemorySpanExporter();
+    await startTelemetry({ OTEL_TRACES_SAMPLER: 'always_on' }, { spanProcessors: [new SimpleSpanProcessor(keeper)] });
     const { logger, last } = recorder();
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
     const arrival = { name: 'test', headers: { Traceparent: traceparent }, correlationId: 'cor_12345678' } as const;

@@ -33,9 +33,8 @@ export class OperationsClient {
   async call<O extends Operation>(
     ...[operation, caller, request, options = {}]: [O, CallAs, RequestInput<O>, AskOptions?]
   ): Promise<ReplyOf<O>> {
-    return await withCall(operation.name, () =>
-      callOperation(this.#bus, operation, caller, request, { ...options, ...carried() }),
-    );
+    const ask = () => callOperation(this.#bus, operation, caller, request, { ...options, ...carried() });
+    return await withCall(operation.name, ask, spanOf(operation));
   }
 
   /**
@@ -46,10 +45,14 @@ export class OperationsClient {
   async callEvery<O extends Operation>(
     ...[operation, caller, request, options = {}]: [O, CallAs, RequestInput<O>, AskEveryOptions?]
   ): Promise<ReplyOf<O>[]> {
-    return await withCall(operation.name, () =>
-      callEvery(this.#bus, operation, caller, request, { ...options, ...carried() }),
-    );
+    const ask = () => callEvery(this.#bus, operation, caller, request, { ...options, ...carried() });
+    return await withCall(operation.name, ask, spanOf(operation));
   }
+}
+
+/** @source OpenTelemetry semantic conventions, RPC spans */
+function spanOf({ owner, name }: Operation) {
+  return { attributes: { 'rpc.system': 'nats', 'rpc.service': `postern-${owner}`, 'rpc.method': name } };
 }
 
 function carried(): { correlationId: string; headers: Record<string, string> } {

@@ -1,8 +1,16 @@
+import { randomBytes } from 'node:crypto';
 import { newId } from '@postern/contracts';
 import { callHeaders } from '@postern/nats';
 import { context, createContextKey, type Context } from '@opentelemetry/api';
 
-const correlationKey = createContextKey('postern.correlation_id');
+/** Where what is being worked on comes from. */
+interface Origin {
+  readonly correlationId: string;
+  /** Of a trace that nobody keeps: made when somebody has to be told that he is not to keep it either. */
+  unsampled?: string;
+}
+
+const originKey = createContextKey('postern.origin');
 
 /** The header, over HTTP and on the bus, that carries the id under which one request is found in every log. */
 export const correlationHeader = callHeaders.correlationId;
@@ -11,8 +19,7 @@ const correlationPattern = /^[A-Za-z0-9_.:-]{1,128}$/;
 
 /** The id of what is being worked on, if anything is. */
 export function currentCorrelationId(): string | undefined {
-  const id = context.active().getValue(correlationKey);
-  return typeof id === 'string' ? id : undefined;
+  return originOf(context.active())?.correlationId;
 }
 
 /** The id of what is being worked on, or a new one: a commit always carries one. */
@@ -27,5 +34,22 @@ export function acceptCorrelationId(given: unknown): string {
 
 /** @internal The context in which log lines, calls and commits carry this id. */
 export function withCorrelationId(base: Context, id: string): Context {
-  return base.setValue(correlationKey, id);
+  const origin: Origin = { correlationId: id };
+  return base.setValue(originKey, origin);
+}
+
+/** @internal Is something being worked on that arrived here, kept or not? */
+export function hasOrigin(scope: Context): boolean {
+  return originOf(scope) !== undefined;
+}
+
+/** @internal The `traceparent` by which whoever is called next knows that this trace is not kept. */
+export function unsampledTraceparent(scope: Context): string | undefined {
+  const origin = originOf(scope);
+  if (origin === undefined) return undefined;
+  return (origin.unsampled ??= `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-00`);
+}
+
+function originOf(scope: Context): Origin | undefined {
+  return scope.getValue(originKey) as Origin | undefined;
 }

@@ -16,7 +16,9 @@ import { assertLimits } from './service-config.ts';
 import { streamsOf, type ServiceDefinition } from './service-definition.ts';
 import type { ServiceParts } from './service-module.ts';
 import { shutDown } from './shutdown.ts';
-import { flushTelemetry, startTelemetry } from './telemetry.ts';
+import { measureSends } from './measured-sends.ts';
+import { complainOfCollectors, sendMetrics, type MetricSender } from './otlp.ts';
+import { atMost, flushMsMax, flushTelemetry, startTelemetry } from './telemetry.ts';
 
 /** The release that `nats micro` shows. */
 const serviceVersion = '0.1.0';
@@ -73,11 +75,18 @@ export async function startService(
   const base = { app: definition.app, instance: config.instanceId };
   const destination = logDestination === undefined ? {} : { destination: logDestination };
   const logger = new Logger({ level: config.logLevel, base, ...destination });
-  await startTelemetry(env);
+  const teller = { app: definition.app, instanceId: config.instanceId, version: serviceVersion };
+  await startTelemetry(env, teller);
+  complainOfCollectors(logger);
   const bus = await reachBus({ app: definition.app, config, env, logger, signal });
   const shared = { app: definition.app, configClass: definition.config, config, logger, bus };
-  const parts = { ...shared, metrics: new Metrics(), readiness: new ReadinessRegistry(), clock };
-  const service = new Service(definition, parts, checkReplies);
+  const metrics = new Metrics();
+  measureSends(bus, metrics);
+  const parts = { ...shared, metrics, readiness: new ReadinessRegistry(), clock };
+  const service = new Service(definition, parts, {
+    checkReplies,
+    metricSender: await sendMetrics(env, metrics, teller),
+  });
   try {
     await service.start();
     return service;
@@ -94,6 +103,7 @@ class Service implements RunningService {
   readonly #definition: ServiceDefinition;
   readonly #parts: ServiceParts;
   readonly #checkReplies: boolean;
+  readonly #metricSender: MetricSender | undefined;
   readonly #guard: LogGuard;
   #app: NestApp | undefined;
   #operations: ServedOperations | undefined;
@@ -101,8 +111,13 @@ class Service implements RunningService {
   #stopped: Promise<boolean> | undefined;
   #httpPort = 0;
 
-  constructor(definition: ServiceDefinition, parts: ServiceParts, checkReplies: boolean) {
+  constructor(
+    definition: ServiceDefinition,
+    parts: ServiceParts,
+    { checkReplies, metricSender }: { checkReplies: boolean; metricSender: MetricSender | undefined },
+  ) {
     this.#checkReplies = checkReplies;
+    this.#metricSender = metricSender;
     this.app = definition.app;
     this.logger = parts.logger;
     this.#definition = definition;
@@ -126,9 +141,10 @@ class Service implements RunningService {
   }
 
   async start(): Promise<void> {
-    const { bus, config, readiness, logger } = this.#parts;
+    const { bus, config, metrics, readiness, logger } = this.#parts;
     readiness.add('service', () => (this.#stopped !== undefined ? 'stopping' : this.#started ? true : 'starting'));
     readiness.add('bus', () => (bus.isConnected ? true : 'disconnected'));
+    metrics.gauge('postern.feed.age', () => readiness.feedAgesMs().map(([feed, ms]) => [{ feed }, ms / 1_000]));
     await this.#guard.begin();
     this.#app = await createNestApp(this.#parts, this.#definition.module, () => this.#stopped !== undefined);
     const nest = this.#nest();
@@ -157,7 +173,7 @@ class Service implements RunningService {
       { name: 'requests and messages in hand', run: () => this.#finish() },
       { name: 'followers', run: async () => this.#app?.nest.close() },
       { name: 'the bus', run: () => bus.drain() },
-      { name: 'telemetry', run: flushTelemetry },
+      { name: 'telemetry', run: () => this.#flush() },
     ];
     const inTime = await shutDown(steps, config.shutdownGraceMs, logger);
     logger.info('stopped', { inTime });
@@ -178,6 +194,11 @@ class Service implements RunningService {
           logger.warn(message, { code, subject, correlation_id: correlationId });
       },
     });
+  }
+
+  /** A collector that hangs must not take what is left of the grace. */
+  async #flush(): Promise<void> {
+    await Promise.all([flushTelemetry(), atMost(flushMsMax, this.#metricSender?.stop())]);
   }
 
   /** All three doors close at once, so that the grace is theirs together. */

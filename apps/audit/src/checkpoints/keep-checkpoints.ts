@@ -12,6 +12,8 @@ interface Kept {
   readonly stream: ProvenStream;
   readonly keeper: CheckpointKeeper;
   size: number;
+  /** When a round had come to the end of the stream, monotonic; the start before the first. */
+  completeAtMs: number;
   /** What was dropped last. */
   note: string | undefined;
   /** What was found last: an alarm is raised once, not once a round. */
@@ -35,12 +37,18 @@ export class KeepCheckpoints implements OnServiceReady, OnApplicationShutdown {
   constructor(config: AuditConfig, logs: EventLogs, metrics: Metrics, logger: Logger) {
     this.#config = config;
     this.#logger = logger;
-    this.#findings = metrics.counter('postern_checkpoint_findings_total', 'What keeps the log from being checkpointed');
+    this.#findings = metrics.counter('postern.audit.checkpoint.findings');
     this.#kept = keepersOf(config, logs);
-    for (const kept of this.#kept) {
-      const name = `postern_checkpoint_size_${kept.stream}`;
-      metrics.gauge(name, `Up to which position ${streams[kept.stream].name} is checkpointed`, () => kept.size);
-    }
+    const told = (read: (kept: Kept) => number) => () =>
+      this.#kept.map((kept) => [{ stream: streams[kept.stream].name }, read(kept)] as const);
+    metrics.gauge(
+      'postern.audit.checkpoint.size',
+      told(({ size }) => size),
+    );
+    metrics.gauge(
+      'postern.audit.lag',
+      told(({ completeAtMs }) => (performance.now() - completeAtMs) / 1_000),
+    );
   }
 
   onServiceReady(): void {
@@ -80,6 +88,7 @@ export class KeepCheckpoints implements OnServiceReady, OnApplicationShutdown {
   /** @returns whether there is more to be taken at once. */
   #note(kept: Kept, { newest, more, findings }: CheckpointRound): boolean {
     this.#alarm(kept, findings);
+    if (!more && findings.length === 0) kept.completeAtMs = performance.now();
     if (newest === undefined || newest.note === kept.note) return more;
     kept.size = newest.size;
     this.#drop(kept.stream, newest.note);
@@ -117,6 +126,7 @@ function keepersOf({ trust, checkpointKey, checkpointPreviousKey }: AuditConfig,
     stream,
     keeper: new CheckpointKeeper({ stream, log: logs[stream], checkpoints: logs.checkpoints, trust: log, keys }),
     size: 0,
+    completeAtMs: performance.now(),
     note: undefined,
     found: '[]',
   }));

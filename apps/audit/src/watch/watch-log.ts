@@ -23,18 +23,17 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
     private readonly logger: Logger,
     private readonly appearances: Appearances,
   ) {
-    const findings = metrics.counter('postern_log_findings_total', 'Messages of the log that are not as they must be');
+    const findings = metrics.counter('postern.audit.findings');
     const report = (stream: string) => (finding: LogFinding) => {
       findings.add(1, { stream, kind: finding.kind });
       logger.error('the log is not whole', { stream, ...finding });
     };
     const connections = { reader, filter: subjects.allConnections, report: report('CONNECTIONS') };
     this.#connections = this.#follow(logs.connections, connections);
-    this.#followers = [
-      this.#connections,
-      this.#follow(logs.admin, { reader, filter: subjects.allAdmin, report: report('ADMIN') }),
-    ];
-    readiness.add('log feed', () => (this.#followers.every((one) => one.isFresh()) ? true : 'the feed is stale'));
+    const admin = this.#follow(logs.admin, { reader, filter: subjects.allAdmin, report: report('ADMIN') });
+    this.#followers = [this.#connections, admin];
+    readiness.addFeed('connections', this.#connections);
+    readiness.addFeed('admin', admin);
   }
 
   async onServiceReady(): Promise<void> {

@@ -42,7 +42,7 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
       onProblem: (problem) => logger.error('a message on the admin log is not folded', { ...problem }),
       onFailure: (error) => logger.error('the admin feed has failed', { err: error }),
     });
-    readiness.add('directory', () => (this.#directory.isFresh() ? true : 'the feed is not proved fresh'));
+    readiness.addFeed('directory', this.#directory);
   }
 
   /**

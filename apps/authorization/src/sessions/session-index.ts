@@ -35,7 +35,7 @@ export class SessionIndex implements OnServiceReady, OnApplicationShutdown {
       onProblem: (problem) => logger.error('a message on the connection log is not folded', { ...problem }),
       onFailure: (error) => logger.error('the connection feed has failed', { err: error }),
     });
-    readiness.add('sessions', () => (this.#follower.isFresh() ? true : 'the feed is not proved fresh'));
+    readiness.addFeed('sessions', this.#follower);
   }
 
   get size(): number {

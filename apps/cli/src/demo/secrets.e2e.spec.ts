@@ -1,34 +1,40 @@
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
 import { randomToken } from '@postern/crypto';
 import { describeWithServer, temporaryDataDir } from '@postern/servers';
 
 import { scanFolder, scanText, type Canaries } from '../spec-support/secret-scan.ts';
+import { traceCollector } from '../spec-support/trace-collector.ts';
 import { story } from './story.ts';
 import { withWorld, type World } from './world.ts';
 
 const wholeTimeoutMs = 240_000;
+/** Every trace is kept, and sent at once. */
+const telling = {
+  OTEL_TRACES_SAMPLER: 'always_on',
+  OTEL_BSP_SCHEDULE_DELAY: '200',
+  OTEL_METRIC_EXPORT_INTERVAL: '1000',
+};
+/** What one trace shows: a lease and its record; a refresh from due to outcome; a webhook, the event, the refusal. */
+const wholePaths = [
+  ['gateway: POST /v1/connections/:id/token', 'vault: tokens.lease', 'vault: postern.lease.record'],
+  [
+    ...['refresh: process REFRESH', 'refresh: send CONNECTIONS', 'vault: vault.refresh_token.release'],
+    ...['refresh: postern.provider.refresh', 'vault: vault.credentials.store'],
+  ],
+  [
+    ...['revocation: POST /webhooks/:provider/:registration', 'revocation: send SIGNALS'],
+    ...['revocation: process SIGNALS', 'revocation: send CONNECTIONS', 'vault: postern.connection.refused'],
+  ],
+];
+const told = [
+  ...['postern.refresh.due_lag', 'postern.refresh.outcomes', 'postern.revocation.to_refusal', 'postern.feed.age'],
+  ...['postern.operation.duration', 'postern.audit.lag', 'postern.signals', 'postern.refresh.breakers'],
+  ...['postern.lease.outcomes', 'messaging.client.operation.duration'],
+];
 const codePattern = /[?&]code=([^&]+)/;
 const challengePattern = /[?&]code_challenge=([^&]+)/;
-
-/** A collector of traces that keeps every byte it is sent. */
-async function traceCollector(): Promise<{ url: string; received(): string; close(): void }> {
-  const bodies: Buffer[] = [];
-  const server = createServer((request, response) => {
-    request.on('data', (chunk: Buffer) => bodies.push(chunk));
-    request.on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end('{}'));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}`,
-    received: () => Buffer.concat(bodies).toString('latin1'),
-    close: () => server.close(),
-  };
-}
 
 interface Heard {
   readonly tokens: string[];
@@ -127,6 +133,7 @@ for (const [server, keyring] of [
         writeFileSync(passphraseFile, passphrase, { mode: 0o600 });
         if (keyring === 'local') process.env['POSTERN_KEYRING_PASSPHRASE_FILE'] = passphraseFile;
         process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.url;
+        for (const [name, value] of Object.entries(telling)) process.env[name] = value;
         process.env['POSTERN_LOG_LEVEL'] = 'trace';
         try {
           await withWorld(
@@ -152,6 +159,8 @@ for (const [server, keyring] of [
               expect(heard.refusals.flatMap((text) => scanText('a refusal', text, canaries))).toEqual([]);
               expect(collector.received().length).toBeGreaterThan(10_000);
               expect(scanText('traces', collector.received(), canaries)).toEqual([]);
+              for (const path of wholePaths) expect(collector.traces()).toContainEqual(expect.arrayContaining(path));
+              expect([...collector.metrics()]).toEqual(expect.arrayContaining(told));
 
               const log = join(world.dataRoot, 'data/logs/vault.log');
               appendFileSync(log, `{"msg":"oops ${heard.tokens.at(-1)} ${passphrase}"}\n`);
@@ -165,6 +174,7 @@ for (const [server, keyring] of [
         } finally {
           globalThis.fetch = originalFetch;
           delete process.env['OTEL_EXPORTER_OTLP_ENDPOINT'];
+          for (const name of Object.keys(telling)) delete process.env[name];
           delete process.env['POSTERN_LOG_LEVEL'];
           delete process.env['POSTERN_KEYRING_PASSPHRASE_FILE'];
           rmSync(elsewhere, { recursive: true, force: true });

@@ -15,6 +15,7 @@ export interface HeldClaim {
   readonly connectionId: string;
   readonly claimId: string;
   readonly registrationId: string;
+  readonly providerId: string;
   /** Monotonic, from before it was written. */
   readonly sinceMs: number;
 }
@@ -57,7 +58,10 @@ export class TakeClaim {
       if (state.claim.claimId !== claimId) return this.#standing(due, state.claim, atMs);
       return {
         kind: 'claimed',
-        held: { tenantId, connectionId, claimId, sinceMs, registrationId: state.registrationId },
+        held: {
+          ...{ tenantId, connectionId, claimId, sinceMs },
+          ...{ registrationId: state.registrationId, providerId: state.providerId },
+        },
       };
     } catch (error) {
       if (!isPosternError(error) || error.code.startsWith('log.')) throw error;

@@ -1,6 +1,6 @@
 import { Controller } from '@nestjs/common';
 import type { WorkMessage } from '@postern/nats';
-import { Clock, crashPoint, Metrics, Works, type Histogram } from '@postern/service';
+import { annotate, Clock, crashPoint, Metrics, Works, type Histogram } from '@postern/service';
 
 import { ClaimWatch } from '../claim/claim-watch.ts';
 import { TakeClaim, type Taken } from '../claim/take-claim.ts';
@@ -14,9 +14,6 @@ import { readDue, type Due } from './due-messages.ts';
 import { ScheduledDue } from './scheduled-due.ts';
 
 const unpaced: Permit = { kind: 'permit', end: () => undefined };
-
-/** Seconds: from in time to an outage's backlog. */
-const lagBuckets = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600];
 
 /**
  * Works off due messages. Each is acknowledged only when its outcome stands in the log, or when there is nothing to
@@ -38,8 +35,7 @@ export class WorkDue {
     private readonly clock: Clock,
     metrics: Metrics,
   ) {
-    const help = 'From the planned time of a refresh to its claim';
-    this.#lagSeconds = metrics.histogram('postern_refresh_due_lag_seconds', help, lagBuckets);
+    this.#lagSeconds = metrics.histogram('postern.refresh.due_lag');
   }
 
   @Works('refreshWorker', {
@@ -48,6 +44,7 @@ export class WorkDue {
   })
   async due(payload: unknown, message: WorkMessage): Promise<void> {
     const due = readDue(message.subject, payload);
+    annotate(() => ({ 'postern.connection.id': due.connectionId, 'postern.refresh.reason': due.reason }));
     const seat = this.pace.seat(due.tenantId);
     if (seat.kind === 'put_back') return message.nak(seat.delayMs);
     try {

@@ -1,6 +1,7 @@
 import { paceLimits } from './pace-limits.ts';
 
-export type BreakerState = 'closed' | 'open' | 'half_open';
+export const breakerStates = ['closed', 'open', 'half_open'] as const;
+export type BreakerState = (typeof breakerStates)[number];
 
 /** What a breaker says to somebody who wants to call. */
 export type Admission =

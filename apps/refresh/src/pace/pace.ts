@@ -4,6 +4,7 @@ import { Clock, Logger, Metrics, type Counter } from '@postern/service';
 
 import { RefreshConfig } from '../refresh-config.ts';
 import { refreshLimits } from '../refresh-limits.ts';
+import { breakerStates } from './circuit-breaker.ts';
 import { paceLimits } from './pace-limits.ts';
 import { ProviderPace, type Answer, type PaceReading } from './provider-pace.ts';
 import { Recent } from './recent.ts';
@@ -42,14 +43,11 @@ export class Pace {
     this.#callsPerSMax = providerCallsPerSecond;
     this.#clock = clock;
     this.#logger = logger;
-    this.#putBacks = metrics.counter('postern_refresh_put_back_total', 'Due messages that were put back, and why');
-    metrics.gauge('postern_refresh_seats_taken', 'Due messages that are worked on', () => this.#seats.taken);
-    metrics.gauge('postern_refresh_breakers_open', 'Client registrations whose provider is left alone', () =>
-      this.#openByProvider(),
-    );
+    this.#putBacks = metrics.counter('postern.refresh.put_back');
+    metrics.gauge('postern.refresh.seats.taken', () => this.#seats.taken);
+    metrics.gauge('postern.refresh.breakers', () => this.#byBreaker());
     metrics.gauge(
-      'postern_refresh_rejection_waves',
-      'Client registrations whose refresh tokens are all called dead',
+      'postern.refresh.rejection_waves',
       () => [...this.#providers.values()].filter((pace) => pace.hasWave).length,
     );
   }
@@ -115,12 +113,16 @@ export class Pace {
     return [...this.#providers.values()].map((pace) => pace.reading(nowMs));
   }
 
-  #openByProvider(): [{ provider: string }, number][] {
-    const open = new Map<string, number>();
-    for (const { providerId, breaker } of this.readings()) {
-      open.set(providerId, (open.get(providerId) ?? 0) + (breaker === 'closed' ? 0 : 1));
+  #byBreaker(): [{ provider: string; state: string }, number][] {
+    const counts = new Map<string, [{ provider: string; state: string }, number]>();
+    for (const { providerId: provider, breaker } of this.readings()) {
+      for (const state of breakerStates) {
+        const series = counts.get(`${provider} ${state}`) ?? [{ provider, state }, 0];
+        if (breaker === state) series[1] += 1;
+        counts.set(`${provider} ${state}`, series);
+      }
     }
-    return [...open].map(([provider, count]) => [{ provider }, count]);
+    return [...counts.values()];
   }
 
   #now(): { nowMs: number; random: number } {

@@ -40,17 +40,15 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
     private readonly logger: Logger,
     metrics: Metrics,
   ) {
-    this.#mendedTotal = metrics.counter('postern_refresh_schedules_mended_total', 'Schedules that did not fit the log');
+    this.#mendedTotal = metrics.counter('postern.refresh.schedules.mended');
     const counted = (read: (findings: SurveyFindings) => number) => () =>
       this.#last === undefined ? 0 : read(this.#last.findings);
     metrics.gauge(
-      'postern_refresh_due',
-      'Connections due when last surveyed',
+      'postern.refresh.due',
       counted(({ due }) => due),
     );
     metrics.gauge(
-      'postern_refresh_late',
-      'Connections due for a while when last surveyed',
+      'postern.refresh.late',
       counted(({ late }) => late),
     );
   }

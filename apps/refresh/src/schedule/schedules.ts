@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { type RefreshDue, streams, subjects, timestampOf } from '@postern/contracts';
 import type { AggregateRef, StoredMessage } from '@postern/event-log';
 import { acknowledgedUpTo, Bus, lastMessages, publishMessage } from '@postern/nats';
-import { outgoingHeaders } from '@postern/service';
+import { linkingHeaders } from '@postern/service';
 
 import { dueIn } from '../due/due-messages.ts';
 import type { PlannedDue } from './plan-refresh.ts';
@@ -41,7 +41,7 @@ export class Schedules {
       due_at_ms: plan.atMs,
     };
     const headers = {
-      ...outgoingHeaders(),
+      ...linkingHeaders(),
       'Nats-Schedule': `@at ${timestampOf(Math.min(plan.atMs, timestampMsMax))}`,
       'Nats-Schedule-Target': subjects.refreshDue(idsOf(ref)),
     };
@@ -51,7 +51,7 @@ export class Schedules {
   /** Puts something in the schedule's place that is no schedule, and goes by itself. @effect May be repeated. */
   async cancel(ref: AggregateRef): Promise<void> {
     const subject = subjects.refreshSchedule(idsOf(ref));
-    const headers = { ...outgoingHeaders(), 'Nats-TTL': '1s' };
+    const headers = { ...linkingHeaders(), 'Nats-TTL': '1s' };
     await publishMessage(this.#bus, { stream, subject, payload: { cancelled: true }, headers });
   }
 

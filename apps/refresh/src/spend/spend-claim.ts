@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { isPosternError, PosternError } from '@postern/contracts';
 import type { WorkMessage } from '@postern/nats';
 import type { Refreshed, Refusal } from '@postern/provider-client';
-import { Clock, crashPoint, Logger, Metrics, withCall, type Counter, type Histogram } from '@postern/service';
+import { annotate, Clock, crashPoint, Logger, Metrics, withCall, type Counter, type Histogram } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
 import { Pace } from '../pace/pace.ts';
@@ -44,8 +44,8 @@ export class SpendClaim {
     private readonly logger: Logger,
     metrics: Metrics,
   ) {
-    this.#outcomes = metrics.counter('postern_refresh_outcomes_total', 'What became of claims');
-    this.#providerSeconds = metrics.histogram('postern_refresh_provider_seconds', 'Time of a token endpoint to answer');
+    this.#outcomes = metrics.counter('postern.refresh.outcomes');
+    this.#providerSeconds = metrics.histogram('postern.refresh.provider.duration');
   }
 
   /** Is this process working on that claim right now? */
@@ -71,9 +71,14 @@ export class SpendClaim {
       crashPoint('after the release', held.connectionId);
       this.#requireTimeLeft(held);
       const startedMs = this.clock.monotonicMs();
-      const answer = await withCall('provider.refresh', () => client.client.refresh(released));
+      const attributes = { 'postern.provider.id': held.providerId };
+      const refresh = () => client.client.refresh(released);
+      const answer = await withCall('postern.provider.refresh', refresh, { attributes });
       crashPoint('after the provider answered', held.connectionId);
-      this.#providerSeconds.observe((this.clock.monotonicMs() - startedMs) / 1000, { outcome: answer.kind });
+      this.#providerSeconds.observe((this.clock.monotonicMs() - startedMs) / 1000, {
+        provider: held.providerId,
+        outcome: answer.kind,
+      });
       return { kind: 'answered', client, answer: this.pace.heard(held.registrationId, answer) };
     } catch (error) {
       if (!isPosternError(error)) throw error;
@@ -91,7 +96,8 @@ export class SpendClaim {
   async #settle(held: HeldClaim, attempt: Attempt, stillWorking: () => void): Promise<void> {
     if (attempt.kind === 'not_spent') return await this.#notSpent(held, attempt.error, stillWorking);
     const { answer, client } = attempt;
-    this.#outcomes.add(1, { outcome: answer.kind });
+    this.#outcomes.add(1, { provider: held.providerId, outcome: answer.kind });
+    annotate(() => ({ 'postern.refresh.outcome': answer.kind }));
     switch (answer.kind) {
       case 'refreshed': {
         const { tokenSet, rotated } = answer;
@@ -119,7 +125,8 @@ export class SpendClaim {
   }
 
   async #notSpent(held: HeldClaim, error: PosternError, stillWorking: () => void): Promise<void> {
-    this.#outcomes.add(1, { outcome: 'not_spent' });
+    this.#outcomes.add(1, { provider: held.providerId, outcome: 'not_spent' });
+    annotate(() => ({ 'postern.refresh.outcome': 'not_spent', 'error.type': error.code }));
     const level = error.row.retry === 'never' ? 'error' : 'warn';
     this.logger[level]('a refresh token was not spent', { ...idsOf(held), code: error.code, err: error });
     const pauseMsMin = isOurs(error) ? refreshLimits.ownRetryDelayMsMin : undefined;

@@ -79,9 +79,7 @@ export class AccountIndex implements OnServiceReady, OnApplicationShutdown {
         this.#wake.resolve();
       },
     });
-    metrics.gauge('postern_account_index_position', 'How far the log was read for the index of accounts', () =>
-      Math.max(0, this.#standsAt()),
-    );
+    metrics.gauge('postern.account_index.position', () => Math.max(0, this.#standsAt()));
   }
 
   /**

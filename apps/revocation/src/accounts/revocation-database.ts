@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { openDatabase, type Database, type Row, type TenantQuery } from '@postern/persistence';
+import { measureDatabase, Metrics, type AroundDatabase } from '@postern/service';
 
 import { RevocationConfig } from '../revocation-config.ts';
 import { revocationLimits } from '../revocation-limits.ts';
@@ -13,9 +14,11 @@ import { AccountTable, revocationSchema, sharedTables } from './tables.ts';
 @Injectable()
 export class RevocationDatabase implements OnApplicationShutdown {
   readonly #database: Database;
+  readonly #around: AroundDatabase;
   #walled: Promise<void> | undefined;
 
-  constructor(config: RevocationConfig) {
+  constructor(config: RevocationConfig, metrics: Metrics) {
+    this.#around = measureDatabase(metrics);
     this.#database = openDatabase({
       url: config.databaseUrl,
       entities: [AccountTable],
@@ -29,19 +32,19 @@ export class RevocationDatabase implements OnApplicationShutdown {
   /** @throws {PosternError} `signal.index_unavailable`, `config.invalid` for a wall with a hole */
   async inTenant<T>(tenantId: string, work: (em: EntityManager) => Promise<T>): Promise<T> {
     await this.#checked();
-    return await this.#database.inTenant(tenantId, work);
+    return await this.#around('transaction', () => this.#database.inTenant(tenantId, work));
   }
 
   /** In one round trip. @throws {PosternError} as `inTenant` */
   async readInTenant(tenantId: string, query: TenantQuery): Promise<Row[]> {
     await this.#checked();
-    return await this.#database.readInTenant(tenantId, query);
+    return await this.#around('read', () => this.#database.readInTenant(tenantId, query));
   }
 
   /** @throws {PosternError} as `inTenant` */
   async inNoTenant<T>(work: (em: EntityManager) => Promise<T>): Promise<T> {
     await this.#checked();
-    return await this.#database.inNoTenant(work);
+    return await this.#around('transaction', () => this.#database.inNoTenant(work));
   }
 
   async onApplicationShutdown(): Promise<void> {

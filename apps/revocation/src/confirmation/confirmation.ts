@@ -75,7 +75,7 @@ export class Confirmation {
   }
 
   #tell(confirmed: ReadonlySet<string>, elapsedMs: number): void {
-    const seconds = this.metrics.histogram('postern_confirmation_seconds', 'From an append until no vault can miss it');
+    const seconds = this.metrics.histogram('postern.confirmation.duration');
     seconds.observe(elapsedMs / 1000);
     if (this.#isComplete(confirmed)) return;
     this.logger.warn('not every vault has confirmed; the others have lost the right to serve', {

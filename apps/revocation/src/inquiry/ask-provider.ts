@@ -3,7 +3,7 @@ import { isPosternError, operations, type SignalEvidence } from '@postern/contra
 import { decideOnVerdict, inquiryOf, isSuspected, type Connection, type DecideOnVerdict } from '@postern/domain';
 import type { Loaded } from '@postern/event-log';
 import type { IntrospectOutcome, ProbeOutcome } from '@postern/provider-client';
-import { Clock, commitOrigin, Logger, Metrics, OperationsClient, withCall } from '@postern/service';
+import { Clock, commitOrigin, Logger, Metrics, OperationsClient, withCall, type CallOptions } from '@postern/service';
 
 import { Connections } from '../connections.ts';
 import { ProviderClients, type InquiringClient } from '../provider/provider-clients.ts';
@@ -59,9 +59,7 @@ export class AskProvider {
     if (!isSuspected(loaded.state)) return unknown;
     try {
       const asked = await this.#ask(suspicion, loaded);
-      this.metrics
-        .counter('postern_inquiries_total', 'Questions to providers about suspected grants, by what came of them')
-        .add(1, { provider: loaded.state.providerId, outcome: asked.kind });
+      this.metrics.counter('postern.inquiries').add(1, { provider: loaded.state.providerId, outcome: asked.kind });
       this.logger.info('a provider was asked about a suspected grant', { tenantId, connectionId, outcome: asked.kind });
       return asked;
     } catch (error) {
@@ -102,7 +100,8 @@ export class AskProvider {
   async #introspect(suspicion: Suspicion, loaded: Suspected, client: InquiringClient): Promise<Asked> {
     const token = await this.#token(loaded, 'refresh_token');
     if (token === undefined) return again();
-    const outcome = await withCall('provider.introspect', () => client.introspect({ token, hint: 'refresh_token' }));
+    const introspect = () => client.introspect({ token, hint: 'refresh_token' });
+    const outcome = await withCall('postern.provider.introspect', introspect, spanAt(loaded));
     if (outcome.kind !== 'failed') return await this.#decide(suspicion, loaded, verdictOfIntrospection(outcome));
     // An endpoint that does not take our client never will: a refresh tells as well.
     return outcome.retryable ? again(outcome.retryAfterMs) : await this.#refresh(loaded.state);
@@ -111,7 +110,7 @@ export class AskProvider {
   async #probe(suspicion: Suspicion, loaded: Suspected, client: InquiringClient): Promise<Asked> {
     const token = await this.#token(loaded, 'access_token');
     if (token === undefined) return again();
-    const outcome = await withCall('provider.probe', () => client.probe(token));
+    const outcome = await withCall('postern.provider.probe', () => client.probe(token), spanAt(loaded));
     if (outcome.kind !== 'failed') return await this.#decide(suspicion, loaded, verdictOfProbe(outcome));
     return outcome.retryable ? again(outcome.retryAfterMs) : unknown;
   }
@@ -173,3 +172,7 @@ function verdictOfProbe({ kind, error }: Exclude<ProbeOutcome, { kind: 'failed' 
 }
 
 const introspection: Method = 'introspection';
+
+function spanAt({ state }: Suspected): CallOptions {
+  return { attributes: { 'postern.provider.id': state.providerId } };
+}

@@ -79,9 +79,7 @@ export class ReportRejection {
     const challenge = challengeParameters(request.www_authenticate);
     const told = await this.#told({ request, requester, challenge, state, position });
     const { outcome, more } = told;
-    this.metrics
-      .counter('postern_rejections_total', "Platforms' reports of refused tokens, by what they came to")
-      .add(1, { provider: state.providerId, outcome });
+    this.metrics.counter('postern.rejections').add(1, { provider: state.providerId, outcome });
     const freshness = freshnessOf(told.state, { nowMs: this.clock.nowMs() });
     return { connection_id: state.connectionId, outcome, ...more, position: told.position, freshness };
   }

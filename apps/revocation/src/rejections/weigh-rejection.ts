@@ -35,9 +35,7 @@ export class WeighRejection {
     private readonly logger: Logger,
     metrics: Metrics,
   ) {
-    metrics.gauge('postern_rejection_waves', 'Client registrations whose tokens are refused all at once', () =>
-      this.#gate.waves(this.clock.nowMs()),
-    );
+    metrics.gauge('postern.rejection_waves', () => this.#gate.waves(this.clock.nowMs()));
   }
 
   /** @effect as of every signal: repeated, it does what is left. @throws {PosternError} `log.*`, `bus.*`: weigh it again */

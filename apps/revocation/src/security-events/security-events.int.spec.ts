@@ -127,8 +127,7 @@ await describeWithServer('nats-server', 'security events', () => {
     });
   const stored = async (id = registration): Promise<Signal[]> => await world.signalsOf('ssf', id);
   const refused = (err: string) => ({ status: 400, err });
-  const counted = (outcome: string) =>
-    service.get(Metrics).counter('postern_security_events_total', '').value({ outcome });
+  const counted = (outcome: string) => service.get(Metrics).counter('postern.security_events').value({ outcome });
   const listed = async (tenantId = party.tenantId): Promise<WeighedSignal[]> => {
     const bus = await world.bus('administrator');
     return (await callOperation(bus, operations.listSignals, { app: 'administrator' }, { tenant_id: tenantId }))

@@ -58,7 +58,7 @@ export class SetIntake {
 
   /** Counts what was refused before anything was known of it. */
   count(outcome: string): void {
-    this.metrics.counter('postern_security_events_total', 'Security event tokens, by outcome').add(1, { outcome });
+    this.metrics.counter('postern.security_events').add(1, { outcome });
   }
 
   /**

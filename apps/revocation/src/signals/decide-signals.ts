@@ -1,7 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { inspectionSource, PosternError, rejectionSource, Signal, subjects } from '@postern/contracts';
 import type { WorkMessage } from '@postern/nats';
-import { Clock, Logger, Metrics, Works } from '@postern/service';
+import { annotate, Clock, Logger, Metrics, Works } from '@postern/service';
 
 import { revocationLimits } from '../revocation-limits.ts';
 import { Bridges } from './bridges.ts';
@@ -61,12 +61,12 @@ export class DecideSignals {
     return Math.max(Math.min(inquiryRetryDelayMsMax, doubledMs), againAfterMs);
   }
 
-  #tell({ source, tenantId, registrationId, type, deliveryId }: Signal, weighed: Weighed): void {
+  #tell({ source, tenantId, registrationId, type, deliveryId, receivedAtMs }: Signal, weighed: Weighed): void {
     const { outcome } = weighed;
-    this.metrics.counter('postern_signals_total', 'Signals that were weighed, by what they came to').add(1, {
-      source,
-      outcome,
-    });
+    const seconds = this.metrics.histogram('postern.signal.decision.duration');
+    seconds.observe(Math.max(0, this.clock.nowMs() - receivedAtMs) / 1_000);
+    annotate(() => ({ 'postern.signal.source': source, 'postern.signal.outcome': outcome }));
+    this.metrics.counter('postern.signals').add(1, { source, outcome });
     this.logger.info('a signal was weighed', { source, tenantId, registrationId, type, deliveryId, ...weighed });
   }
 }

@@ -80,7 +80,9 @@ export class UpstreamDebt {
       if (owed.kind !== 'due' || owed.credentialVersion !== due.credentialVersion) return 'not_due';
       const spared = await this.#spared(ending, state);
       if (spared !== undefined) return spared;
-      return await withCall('provider.revoke', () => tellProvider(client, tokens, { nowMs: this.clock.nowMs() }));
+      const tell = () => tellProvider(client, tokens, { nowMs: this.clock.nowMs() });
+      const attributes = { 'postern.provider.id': state.providerId };
+      return await withCall('postern.provider.revoke', tell, { attributes });
     } catch (error) {
       // Something of ours is broken that no retry of the bus heals: people must see it, and may mend it.
       if (!isPosternError(error) || error.row.delivery !== 'term') throw error;
@@ -130,9 +132,7 @@ export class UpstreamDebt {
 
   #report(connection: { tenantId: string; connectionId: string }, told: Told, final: boolean): void {
     const outcome = told.kind === 'told' ? told.method : final ? 'failed' : 'failed_for_now';
-    this.metrics
-      .counter('postern_upstream_revocations_total', 'Attempts to tell a provider, by outcome')
-      .add(1, { outcome });
+    this.metrics.counter('postern.upstream_revocations').add(1, { outcome });
     if (told.kind === 'told') this.logger.info('the provider was told', { ...connection, method: told.method });
     else this.logger.warn('the provider could not be told', { ...connection, error: told.error, final });
   }

@@ -68,9 +68,7 @@ export class WebhookIntake {
 
   /** Counts what was refused before anything was known of it. */
   count(outcome: string, providerId = 'unknown'): void {
-    this.metrics
-      .counter('postern_webhooks_total', "Deliveries of providers' webhooks, by outcome")
-      .add(1, { provider: providerId, outcome });
+    this.metrics.counter('postern.webhooks').add(1, { provider: providerId, outcome });
   }
 
   async #addressee(providerId: string, registrationId: string): Promise<Addressee | undefined> {

@@ -79,7 +79,7 @@ await describeWithServer('nats-server', 'webhooks', () => {
     return await post(`slack/${slack}`, text, { ...slackSigned(text), ...headers });
   };
   const counted = (provider: string, outcome: string) =>
-    service.get(Metrics).counter('postern_webhooks_total', '').value({ provider, outcome });
+    service.get(Metrics).counter('postern.webhooks').value({ provider, outcome });
   const revoked = (more: Record<string, unknown> = {}) => ({
     token: 'the verification token',
     team_id: 'T1',

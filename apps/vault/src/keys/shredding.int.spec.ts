@@ -148,7 +148,7 @@ describe('what does not open', () => {
       { outcome: 'refused', code: 'vault.ciphertext_invalid', purpose: 'open refresh_token', agentId: 'vault' },
     ]);
     const counted = [keys.vault, keys.other].map((one) =>
-      one.get(Metrics).counter('postern_vault_ciphertexts_unopened_total', '').value({ kind: 'refresh_token' }),
+      one.get(Metrics).counter('postern.vault.ciphertexts.unopened').value({ kind: 'refresh_token' }),
     );
     expect(counted.reduce((sum, value) => sum + value, 0)).toBe(1);
     expect(await codeOf(stored(keys.world, mine, { claimId, set: tokenSetOf('x', { refreshToken: null }) }))).toBe(

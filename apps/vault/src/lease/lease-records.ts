@@ -4,16 +4,18 @@ import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import type { AccessRecord } from '@postern/contracts';
 import { signReceipt, type CommitSigner, type RecordPlace } from '@postern/event-log';
 import { AccessGroupWriter, Bus } from '@postern/nats';
-import { Logger, ServiceIdentity, ServiceKeys } from '@postern/service';
+import { Logger, Metrics, ServiceIdentity, ServiceKeys, withCall } from '@postern/service';
 
 /** The records of leases, many a message, under a name that no process had before. */
 @Injectable()
 export class LeaseRecords implements OnApplicationShutdown {
   readonly #writer: AccessGroupWriter;
   readonly #signer: CommitSigner;
+  readonly #observe: (seconds: number) => void;
 
-  constructor(bus: Bus, { instanceId }: ServiceIdentity, { signer }: ServiceKeys, logger: Logger) {
+  constructor(bus: Bus, { instanceId }: ServiceIdentity, { signer }: ServiceKeys, logger: Logger, metrics: Metrics) {
     this.#signer = signer;
+    this.#observe = metrics.histogram('postern.lease.record.duration').observer({});
     this.#writer = new AccessGroupWriter({
       bus,
       signer,
@@ -24,7 +26,12 @@ export class LeaseRecords implements OnApplicationShutdown {
 
   /** Resolves when the record is durable, with where it stands. @throws {PosternError} `vault.audit_unavailable` */
   async record(record: AccessRecord): Promise<RecordPlace> {
-    return await this.#writer.record(record);
+    const startedMs = performance.now();
+    try {
+      return await withCall('postern.lease.record', () => this.#writer.record(record), { kind: 'internal' });
+    } finally {
+      this.#observe((performance.now() - startedMs) / 1_000);
+    }
   }
 
   /** The promise that it stands there, for whoever asked for it. */

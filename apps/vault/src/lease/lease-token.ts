@@ -13,7 +13,7 @@ import {
 import { Sealer } from '@postern/crypto';
 import { freshnessOf, leaseDecision, type Connection, type LeaseDecision } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { callingPlatform, Clock, Logger, Serves } from '@postern/service';
+import { annotate, callingPlatform, Clock, Logger, Metrics, Serves, type Counter } from '@postern/service';
 
 import { ConnectionFeed } from '../connection-feed.ts';
 import { Connections, ownerOf } from '../connections.ts';
@@ -51,6 +51,8 @@ interface Attempt {
 @Injectable()
 export class LeaseToken implements OnApplicationShutdown {
   readonly #sealer = new Sealer();
+  readonly #outcomes: Counter;
+  readonly #countGranted: () => void;
 
   constructor(
     private readonly config: VaultConfig,
@@ -62,16 +64,25 @@ export class LeaseToken implements OnApplicationShutdown {
     private readonly refreshes: RefreshAsker,
     private readonly records: LeaseRecords,
     private readonly logger: Logger,
-  ) {}
+    metrics: Metrics,
+  ) {
+    this.#outcomes = metrics.counter('postern.lease.outcomes');
+    this.#countGranted = this.#outcomes.adder({ outcome: 'granted' });
+  }
 
   @Serves(operations.leaseToken)
   async lease(request: LeaseRequest, call: Call): Promise<LeaseReply> {
     const { correlationId } = call;
     const attempt: Attempt = { leaseId: newId('lease'), ...callingPlatform(call), correlationId, request };
     try {
-      return await this.#grant(attempt);
+      const reply = await this.#grant(attempt);
+      this.#countGranted();
+      annotate(() => ({ ...spanOf(attempt), 'postern.lease.outcome': 'granted' }));
+      return reply;
     } catch (thrown) {
       const error = toPosternError(thrown);
+      this.#outcomes.add(1, { outcome: 'refused', code: error.code });
+      annotate(() => ({ ...spanOf(attempt), 'postern.lease.outcome': 'refused' }));
       // A refusal gives nothing away, and the sooner it is heard the better: its record need not be durable first.
       void this.#recordRefusal(attempt, error);
       throw error;
@@ -222,4 +233,12 @@ export class LeaseToken implements OnApplicationShutdown {
       correlationId,
     };
   }
+}
+
+function spanOf({ leaseId, tenantId, request }: Attempt) {
+  return {
+    'postern.lease.id': leaseId,
+    'postern.tenant.id': tenantId,
+    'postern.connection.id': request.connection_id,
+  };
 }
