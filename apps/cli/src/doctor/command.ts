@@ -1,25 +1,19 @@
-import { appNames, isPosternError, type AppName } from '@postern/contracts';
+import { isPosternError } from '@postern/contracts';
 import { findNatsServer, findVault, type FoundProgram } from '@postern/servers';
-import type { ConfigClass, ServiceDefinition } from '@postern/service';
 import type { Command } from 'commander';
 
 import { keyringOf } from '../data-folder/keyring-choice.ts';
 import { readOperator } from '../data-folder/operator.ts';
 import { dataFolder, type DataFolder } from '../data-folder/paths.ts';
 import { exitCodes } from '../output/exit-code.ts';
-import { paint, table } from '../output/printer.ts';
+import { table } from '../output/printer.ts';
 import type { RunCommand } from '../run-command.ts';
 import { readSupervisorFile } from '../session/supervisor-file.ts';
 import { proveDurability } from '../up/prove-durability.ts';
-import { isReady } from '../up/start-service.ts';
-
-interface Finding {
-  readonly what: string;
-  readonly ok: boolean;
-  readonly found: string;
-  /** The command that mends it, or none. */
-  readonly mend: string | null;
-}
+import { effectiveConfig, type EffectiveSetting } from './effective-config.ts';
+import { findingLine, type Finding } from './finding.ts';
+import { alarmFindings, askService, serviceFinding } from './services.ts';
+import { secretsFinding, switchFindings } from './unsafe.ts';
 
 /** `postern doctor`: what is found, missing, too old or unsafe, and the command that mends each. */
 export function doctorCommand(program: Command, run: RunCommand): void {
@@ -34,14 +28,17 @@ export function doctorCommand(program: Command, run: RunCommand): void {
           node(),
           await programFinding('nats-server', findNatsServer, true),
           await programFinding('vault', findVault, keyringOf(folder) === 'vault'),
-          await running(() => readSupervisorFile(folder).services),
+          ...(await running(folder)),
           await acknowledgements(folder),
+          secretsFinding(folder),
+          ...switchFindings(process.env),
         ];
-        const config = typeof options['config'] === 'string' ? await configOf(options['config']) : [];
+        const app = options['config'];
+        const config = typeof app === 'string' ? await effectiveConfig(app, folder) : [];
         printer.result({ findings, data: folder.root, config }, () => [
           ...findings.map(findingLine),
           `        data folder: ${folder.root}`,
-          ...(config.length === 0 ? [] : ['', ...table([['VARIABLE', 'VALUE', 'SOURCE'], ...config])]),
+          ...(config.length === 0 ? [] : ['', ...configTable(config)]),
         ]);
         if (findings.some(({ ok }) => !ok)) process.exitCode = exitCodes.notSo;
       }),
@@ -63,22 +60,20 @@ async function programFinding(what: string, find: () => Promise<FoundProgram>, r
   }
 }
 
-async function running(services: () => Readonly<Record<string, number>>): Promise<Finding> {
+/** The services of `postern up`, each by what it says of itself; one line where nothing runs. */
+async function running(folder: DataFolder): Promise<Finding[]> {
+  let services: Readonly<Record<string, number>>;
   try {
-    const ports = Object.entries(services());
-    const ready = await Promise.all(ports.map(async ([app, port]) => ((await isReady(port)) ? null : app)));
-    const waiting = ready.filter((app) => app !== null);
-    if (waiting.length === 0)
-      return { what: 'postern up', ok: true, found: `${ports.length} services ready`, mend: null };
-    return {
-      what: 'postern up',
-      ok: true,
-      found: `not running, or not ready: ${waiting.join(', ')}`,
-      mend: 'postern up',
-    };
-  } catch {
-    return { what: 'postern up', ok: true, found: 'not running', mend: 'postern up' };
+    ({ services } = readSupervisorFile(folder));
+  } catch (error) {
+    if (!isPosternError(error)) throw error;
+    return [{ what: 'postern up', ok: true, found: 'not running', mend: `postern up --data ${folder.root}` }];
   }
+  const answers = await Promise.all(Object.entries(services).map(([app, port]) => askService(app, port)));
+  if (answers.every(({ readiness }) => readiness === null)) {
+    return [{ what: 'postern up', ok: true, found: 'not running', mend: `postern up --data ${folder.root}` }];
+  }
+  return answers.flatMap((answer) => [serviceFinding(answer, folder.logDir), ...alarmFindings(answer)]);
 }
 
 /** Asked of the nodes themselves, where `postern up` runs on this data folder. */
@@ -99,17 +94,7 @@ async function acknowledgements(folder: DataFolder): Promise<Finding> {
   }
 }
 
-async function configOf(name: string): Promise<string[][]> {
-  const app = appNames.find((known): known is AppName => known === name);
-  if (app === undefined) return [[name, `no such app; there are ${appNames.join(', ')}`, '']];
-  const { describeConfig } = await import('@postern/service');
-  const { service } = (await import(`@postern/app-${app}`)) as { service: ServiceDefinition };
-  return describeConfig(service.config as unknown as ConfigClass<object>, process.env).map(
-    ({ variable, value, source }) => [variable, value, source],
-  );
-}
-
-function findingLine({ what, ok, found, mend }: Finding): string {
-  const mark = ok ? paint('32', 'ok    ') : paint('31', 'mend  ');
-  return `${mark}  ${what}: ${found}${mend === null ? '' : `\n          → ${mend}`}`;
+function configTable(settings: readonly EffectiveSetting[]): string[] {
+  const rows = settings.map(({ variable, value, source }) => [variable, value, source]);
+  return table([['VARIABLE', 'VALUE', 'SOURCE'], ...rows]);
 }
