@@ -6,6 +6,7 @@ import { table } from '../output/printer.ts';
 import { printEvents } from '../events/event-lines.ts';
 import type { RunCommand } from '../run-command.ts';
 import type { Session } from '../session/session.ts';
+import { readConnection } from './read-connection.ts';
 import { showLines } from './show-lines.ts';
 
 /** `postern connections …`: one connection's life. */
@@ -40,9 +41,8 @@ export function connectionCommands(program: Command, run: RunCommand): void {
     .description('its state, its clocks, its last events and what to do next')
     .action(
       run.withSession(async ({ session, tenantId, printer, args: [connectionId = ''] }) => {
-        const view = await session.call(operations.showConnection, tenantId, { connection_id: connectionId });
-        const { events } = await session.call(operations.listEvents, tenantId, { connection_id: connectionId });
-        printer.result({ ...view, events }, () => showLines(view, events));
+        const shown = await readConnection(session, tenantId, connectionId);
+        printer.result({ ...shown.view, events: shown.events }, () => showLines(shown));
       }),
     );
 

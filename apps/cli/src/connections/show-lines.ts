@@ -1,55 +1,122 @@
 import type { ConnectionView, EventView } from '@postern/contracts';
+import type { Connection } from '@postern/domain';
 
-import { eventLine } from '../events/event-lines.ts';
-import { table } from '../output/printer.ts';
+import { tailLine } from '../events/tail-lines.ts';
+import { paint, table } from '../output/printer.ts';
 
-const lastEvents = 8;
+/** What one screen shows. */
+export interface Shown {
+  readonly view: ConnectionView;
+  /** The state that the view was made of, for its clocks. */
+  readonly state: Connection;
+  /** The last ones, oldest first. */
+  readonly events: readonly EventView[];
+  readonly nowMs: number;
+}
 
 /** One screen: state, clocks, last events, what to do next. */
-export function showLines(view: ConnectionView, events: readonly EventView[]): string[] {
-  const { freshness } = view;
-  const state = view.suspended ? `${view.authorization}, suspended` : view.authorization;
+export function showLines(shown: Shown): string[] {
+  const { view, events } = shown;
+  const columns = process.stdout.columns;
   return [
-    ...table([
-      [view.connection_id, ''],
-      ['state', state],
-      ['health', freshness.reason === null ? freshness.health : `${freshness.health}: ${freshness.reason}`],
+    paint('1', view.connection_id),
+    `  ${stateOf(view)}`,
+    ...indented([
       ['provider', `${view.provider} (${view.registration_id})`],
       ['platform', view.platform_id],
       ['scopes', view.scope.join(' ') || '-'],
       ['credential', view.credential_version === null ? 'none' : `version ${view.credential_version}`],
-      ['access token ends', freshness.credential_expires_at ?? 'unknown'],
-      ['last refreshed', freshness.last_refreshed_at ?? 'never'],
-      ['failing since', freshness.refresh_failing_since ?? '-'],
-      ['next attempt', freshness.next_attempt_at ?? '-'],
       ['revision', `${view.revision} at position ${view.position}`],
     ]),
     '',
-    ...events.slice(-lastEvents).map(eventLine),
+    paint('1', 'Clocks'),
+    ...indented(clocksOf(shown)),
     '',
-    `next: ${nextStep(view)}`,
+    paint('1', 'Last events'),
+    ...events.map(
+      (event) => `  ${tailLine({ ...event, connection_id: event.at.slice(0, 10) }, columns && columns - 2)}`,
+    ),
+    '',
+    `${paint('1', 'Next:')} ${nextStep(shown)}`,
   ];
 }
 
-function nextStep({
-  authorization,
-  suspended,
-  reauthorize_url: url,
-  connection_id: id,
-  freshness,
-}: ConnectionView): string {
+function stateOf({ authorization, suspended, freshness: { health, reason } }: ConnectionView): string {
+  const state = suspended ? `${authorization}, suspended` : authorization;
+  const words = `${state}, health ${health}${reason === null ? '' : `: ${reason}`}`;
+  const isOver = health === 'revoked' || health === 'reauthorization_required' || health === 'deleted';
+  return paint(isOver ? '31' : health === 'ok' ? '32' : '33', words);
+}
+
+function indented(rows: readonly (readonly [string, string])[]): string[] {
+  // A table's first row is its head; here there is none.
+  return table([['', ''], ...rows])
+    .slice(1)
+    .map((line) => `  ${line}`);
+}
+
+function clocksOf({ view: { created_at: createdAt }, state, nowMs }: Shown): [string, string][] {
+  const { credential, claim, interrupted, health, revokedAtMs } = state;
+  const at = (ms: number | null | undefined, otherwise: string) => (ms == null ? otherwise : timeIn(ms, nowMs));
+  const rows: [string, string | undefined][] = [
+    [
+      'access token ends',
+      credential === null ? '-' : at(credential.accessTokenExpiresAtMs, 'the provider does not say'),
+    ],
+    ['authorized', at(credential?.authorizedAtMs, 'not yet')],
+    ['last refreshed', at(credential?.refreshedAtMs, 'never')],
+    [
+      'refresh token',
+      credential === null ? undefined : credential.hasRefreshToken ? 'held' : 'none: it ends with the access token',
+    ],
+    ['provider ends it', when(credential?.authorizationEndsAtMs, nowMs)],
+    ['failing since', when(health.failingSinceMs, nowMs)],
+    ['next attempt', when(health.nextAttemptAtMs ?? interrupted?.retryAtMs, nowMs)],
+    [
+      'claim until',
+      claim === null
+        ? undefined
+        : `${timeIn(claim.expiresAtMs, nowMs)}, refresh token ${claim.released ? 'released' : 'not released'}`,
+    ],
+    ['revoked', when(revokedAtMs, nowMs)],
+    ['provider told', state.upstreamRevocation ?? undefined],
+    ['created', timeIn(Date.parse(createdAt), nowMs)],
+  ];
+  return rows.filter((row): row is [string, string] => row[1] !== undefined);
+}
+
+function when(ms: number | null | undefined, nowMs: number): string | undefined {
+  return ms == null ? undefined : timeIn(ms, nowMs);
+}
+
+function timeIn(ms: number, nowMs: number): string {
+  const apart = span(Math.abs(ms - nowMs));
+  return `${new Date(ms).toISOString()} (${ms > nowMs ? `in ${apart}` : `${apart} ago`})`;
+}
+
+function span(ms: number): string {
+  const seconds = Math.round(ms / 1_000);
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
+/** What a person can do now: a command, or whom to send where. */
+function nextStep({ view, state, nowMs }: Shown): string {
+  const { authorization, suspended, reauthorize_url: url, connection_id: id, freshness } = view;
+  if (authorization === 'deleted') return 'nothing: connect the account anew if it is needed again';
   if (suspended) return `postern connections resume ${id}`;
-  switch (authorization) {
-    case 'pending':
-      return 'the end user finishes the connect session';
-    case 'reauthorization_required':
-    case 'revoked':
-      return `send the end user to ${url ?? 'a new connect session'}`;
-    case 'deleted':
-      return 'nothing: connect the account anew if it is needed again';
-    case 'authorized':
-      return freshness.health === 'ok'
-        ? 'nothing: it works'
-        : `wait for the next attempt, or: postern connections refresh ${id}`;
+  if (authorization === 'pending') return 'the end user finishes the connect session';
+  if (authorization !== 'authorized' || freshness.health === 'reauthorization_required') {
+    return `send the end user to ${url ?? 'a new connect session'}, or begin one: postern connections reauthorize ${id}`;
   }
+  if (freshness.health === 'ok') return whileOk(state, id, nowMs);
+  return `wait for the next attempt, or: postern connections refresh ${id}`;
+}
+
+function whileOk({ credential, claim }: Connection, id: string, nowMs: number): string {
+  const endsAtMs = credential?.accessTokenExpiresAtMs ?? Infinity;
+  if (endsAtMs > nowMs || claim !== null) return 'nothing: it works';
+  return `the access token has ended and was not refreshed: postern connections refresh ${id}, and see postern refresh status`;
 }

@@ -1,14 +1,12 @@
-import { subjects } from '@postern/contracts';
-import type { StoredMessage } from '@postern/event-log';
 import type { Command } from 'commander';
 
 import { dataFolder } from '../data-folder/paths.ts';
 import { createProgress } from '../output/progress.ts';
 import type { RunCommand } from '../run-command.ts';
-import { eventViewsOf, printEvents } from './event-lines.ts';
 import { exportLog } from './export-log.ts';
 import { replay } from './replay.ts';
 import { selectionOf } from './selection.ts';
+import { tailCommand } from './tail.ts';
 
 /** `postern events …`: the log. */
 export function eventCommands(program: Command, run: RunCommand): void {
@@ -80,26 +78,5 @@ export function eventCommands(program: Command, run: RunCommand): void {
       }),
     );
 
-  events
-    .command('tail')
-    .description('follows the log until Ctrl-C')
-    .action(
-      run.withSession(async ({ session, tenantId, printer }) => {
-        const filter = subjects.connectionsOfTenant(tenantId);
-        const fromPosition = (await session.connections.head()) + 1;
-        const onMessage = (message: StoredMessage) => {
-          const read = session.reader.read(message);
-          if (read.kind === 'commit') printEvents(eventViewsOf(read.entry), printer);
-          else printer.line(read, () => `${read.position}  ${read.kind}: ${read.reason}`);
-        };
-        const { stop } = await session.connections.subscribe({
-          filter,
-          fromPosition,
-          onMessage,
-          onReset: () => undefined,
-        });
-        await new Promise<void>((resolve) => process.once('SIGINT', resolve));
-        await stop();
-      }),
-    );
+  tailCommand(events, run);
 }

@@ -1,0 +1,80 @@
+import { newId } from '@postern/contracts';
+import { connectionEvolver, viewOf, type Connection } from '@postern/domain';
+
+import { showLines } from './show-lines.ts';
+
+const nowMs = Date.parse('2026-11-28T20:00:00Z');
+const noConnection: Connection = connectionEvolver.initialState;
+const { health: healthy } = noConnection;
+const credential: NonNullable<Connection['credential']> = {
+  ...{ version: 3, grantedScopes: ['contacts:read'], hasRefreshToken: true, accountDigest: null, boughtBy: 'clm_1' },
+  ...{
+    authorizedAtMs: nowMs - 86_400_000 * 3,
+    refreshedAtMs: nowMs - 600_000,
+    accessTokenExpiresAtMs: nowMs + 2_520_000,
+  },
+};
+const connectionId = newId('connection');
+const authorized: Connection = {
+  ...{ ...noConnection, tenantId: newId('tenant'), connectionId, platformId: newId('platform'), providerId: 'slack' },
+  ...{
+    registrationId: newId('registration'),
+    createdAtMs: nowMs - 86_400_000 * 3,
+    authorization: 'authorized',
+    credential,
+  },
+};
+
+function screenOf(state: Connection): string {
+  const reauthorizeUrl = `https://postern.example/connect/${connectionId}`;
+  const view = viewOf(state, { revision: 9, position: 70, reauthorizeUrl, nowMs });
+  return showLines({ view, state, events: [], nowMs }).join('\n');
+}
+
+test('a connection that works says so, with its clocks', () => {
+  const screen = screenOf(authorized);
+  expect(screen).toContain('access token ends  2026-11-28T20:42:00.000Z (in 42 min)');
+  expect(screen).toContain('last refreshed     2026-11-28T19:50:00.000Z (10 min ago)');
+  expect(screen).toContain('created            2026-11-25T20:00:00.000Z (3 days ago)');
+  expect(screen).not.toContain('failing since');
+  expect(screen).toMatch(/Next: nothing: it works$/);
+});
+
+test.each<[string, Partial<Connection>, RegExp]>([
+  [
+    'refreshing fails',
+    {
+      health: {
+        ...healthy,
+        status: 'degraded',
+        reason: 'slow_down',
+        failingSinceMs: nowMs - 60_000,
+        nextAttemptAtMs: nowMs + 30_000,
+      },
+    },
+    /health degraded: slow_down[^]*next attempt +2026-11-28T20:00:30.000Z \(in 30 s\)[^]*Next: wait for the next attempt/,
+  ],
+  ['it is suspended', { suspended: true }, /Next: postern connections resume con_/],
+  [
+    'it was revoked',
+    { authorization: 'revoked', revokedAtMs: nowMs - 5_000, upstreamRevocation: 'pending' },
+    /revoked +\S+ \(5 s ago\)[^]*provider told +pending[^]*Next: send the end user to https:/,
+  ],
+  [
+    'nobody refreshed it in time',
+    { credential: { ...credential, accessTokenExpiresAtMs: nowMs - 1_000 } },
+    /was not refreshed: postern connections refresh con_/,
+  ],
+  [
+    'there is nothing to refresh it with',
+    { credential: { ...credential, hasRefreshToken: false, accessTokenExpiresAtMs: nowMs - 1_000 } },
+    /Next: send the end user to https:[^]*postern connections reauthorize con_/,
+  ],
+  [
+    'a worker holds its claim',
+    { claim: { claimId: 'clm_1', credentialVersion: 3, expiresAtMs: nowMs + 10_000, released: true } },
+    /claim until +\S+ \(in 10 s\), refresh token released/,
+  ],
+])('when %s, the screen says what to do', (_when, more, expected) => {
+  expect(screenOf({ ...authorized, ...more })).toMatch(expected);
+});
