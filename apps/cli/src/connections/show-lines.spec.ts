@@ -1,4 +1,4 @@
-import { newId } from '@postern/contracts';
+import { newId, type EventView } from '@postern/contracts';
 import { connectionEvolver, viewOf, type Connection } from '@postern/domain';
 
 import { showLines } from './show-lines.ts';
@@ -38,6 +38,16 @@ test('a connection that works says so, with its clocks', () => {
   expect(screen).toContain('created            2026-11-25T20:00:00.000Z (3 days ago)');
   expect(screen).not.toContain('failing since');
   expect(screen).toMatch(/Next: nothing: it works$/);
+});
+
+test('its last events stand there with their whole time', () => {
+  const event: EventView = {
+    ...{ position: 70, revision: 9, version: 1, commit_id: 'cmt_1', correlation_id: 'cor_1' },
+    ...{ at: '2026-11-28T19:50:00.000Z', actor: { type: 'end_user' }, type: 'ConnectionAuthorized', data: {} },
+  };
+  const view = viewOf(authorized, { revision: 9, position: 70, reauthorizeUrl: '', nowMs });
+  const lines = showLines({ view, state: authorized, events: [event], nowMs });
+  expect(lines).toContain('  2026-11-28T19:50:00.000Z  ConnectionAuthorized          end_user');
 });
 
 test.each<[string, Partial<Connection>, RegExp]>([

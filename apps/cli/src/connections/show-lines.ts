@@ -1,7 +1,7 @@
 import type { ConnectionView, EventView } from '@postern/contracts';
 import type { Connection } from '@postern/domain';
 
-import { tailLine } from '../events/tail-lines.ts';
+import { eventRow } from '../events/tail-lines.ts';
 import { paint, table } from '../output/printer.ts';
 
 /** What one screen shows. */
@@ -17,7 +17,7 @@ export interface Shown {
 /** One screen: state, clocks, last events, what to do next. */
 export function showLines(shown: Shown): string[] {
   const { view, events } = shown;
-  const columns = process.stdout.columns;
+  const { columns } = process.stdout;
   return [
     paint('1', view.connection_id),
     `  ${stateOf(view)}`,
@@ -33,9 +33,7 @@ export function showLines(shown: Shown): string[] {
     ...indented(clocksOf(shown)),
     '',
     paint('1', 'Last events'),
-    ...events.map(
-      (event) => `  ${tailLine({ ...event, connection_id: event.at.slice(0, 10) }, columns && columns - 2)}`,
-    ),
+    ...events.map((event) => eventRow(`  ${event.at}`, event, columns)),
     '',
     `${paint('1', 'Next:')} ${nextStep(shown)}`,
   ];

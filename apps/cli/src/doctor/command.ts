@@ -11,9 +11,12 @@ import type { RunCommand } from '../run-command.ts';
 import { readSupervisorFile } from '../session/supervisor-file.ts';
 import { proveDurability } from '../up/prove-durability.ts';
 import { effectiveConfig, type EffectiveSetting } from './effective-config.ts';
-import { findingLine, type Finding } from './finding.ts';
+import { findingLine, wrong, type Finding } from './finding.ts';
 import { alarmFindings, askService, serviceFinding } from './services.ts';
 import { secretsFinding, switchFindings } from './unsafe.ts';
+
+/** How long connections may take to end when all is said. */
+const leaveMs = 1_000;
 
 /** `postern doctor`: what is found, missing, too old or unsafe, and the command that mends each. */
 export function doctorCommand(program: Command, run: RunCommand): void {
@@ -41,6 +44,8 @@ export function doctorCommand(program: Command, run: RunCommand): void {
           ...(config.length === 0 ? [] : ['', ...configTable(config)]),
         ]);
         if (findings.some(({ ok }) => !ok)) process.exitCode = exitCodes.notSo;
+        // A server that stands still keeps its end of a closed connection open, and with it this process.
+        setTimeout(() => process.exit(), leaveMs).unref();
       }),
     );
 }
@@ -88,6 +93,9 @@ async function acknowledgements(folder: DataFolder): Promise<Finding> {
   } catch (error) {
     if (isPosternError(error) && error.code === 'bus.unavailable') {
       return { what, ok: true, found: 'not asked: no bus answers', mend: null };
+    }
+    if (isPosternError(error) && error.code === 'bus.timeout') {
+      return wrong('nats-server', 'it is there and does not answer', 'docs/runbooks/feed-stale.md');
     }
     const found = isPosternError(error) ? error.message : String(error);
     return { what, ok: false, found, mend: 'sync_interval: always in the jetstream block of the node' };

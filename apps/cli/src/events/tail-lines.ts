@@ -25,11 +25,16 @@ export interface TailedEvent extends EventView {
 /** How wide a line may be; undefined where nobody looks at it: then it is told whole. */
 export type Columns = number | undefined;
 
-/** The event as one line: when, which connection, what, who, and what it says, cut where the terminal ends. */
-export function tailLine({ at, connection_id: id, type, actor, data }: TailedEvent, columns: Columns): string {
-  const time = at.slice(11, 23).replace('Z', '').padEnd(12);
-  const connection = columns === undefined ? id : `…${id.slice(-shortIdChars)}`;
-  const head = `${time}  ${connection}  `;
+/** The event as one line: when, which connection, what, who, and what it says. */
+export function tailLine(event: TailedEvent, columns: Columns): string {
+  const time = event.at.slice(11, 23).replace('Z', '').padEnd(12);
+  const id = event.connection_id;
+  return eventRow(`${time}  ${columns === undefined ? id : `…${id.slice(-shortIdChars)}`}`, event, columns);
+}
+
+/** What is told of an event after a lead of the caller's, cut where the terminal ends. */
+export function eventRow(lead: string, { type, actor, data }: EventView, columns: Columns): string {
+  const head = `${lead}  `;
   const named = type.padEnd(typeChars);
   const who = actor.id === undefined ? actor.type : `${actor.type}:${actor.id}`;
   const rest = `  ${columns === undefined ? who : (actor.id ?? actor.type).slice(-13).padEnd(13)}  ${factsOf(data)}`;
