@@ -36,6 +36,9 @@ for (const [name, { type, attributes = [] }] of Object.entries(metricCatalog)) {
   } else series.set(prometheus, new Set(labels));
 }
 
+/** Prometheus tells this itself, of each target. */
+series.set('up', new Set(['job', 'instance']));
+
 /** What is wrong with a query: that it is none, or that it asks for what no service tells. */
 function faultsOf(query: string): string[] {
   const faults: string[] = [];

@@ -164,7 +164,7 @@ const rows = {
   'postern.signal.decision.duration': {
     type: 'histogram',
     unit: 's',
-    help: 'From the arrival of a signal until it was decided',
+    help: 'From the arrival of a signal that names somebody until it was decided',
     bounds: lagBuckets,
   },
   'postern.rejections': {

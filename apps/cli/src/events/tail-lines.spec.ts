@@ -8,7 +8,14 @@ const event: TailedEvent = {
   at: '2026-11-28T20:06:19.123Z',
   actor: { type: 'service', id: 'refresh' },
   type: 'RefreshFailed',
-  data: { error: 'slow_down\u001b[2J', httpStatus: 429, nextAttemptAtMs: 1_795_896_400_000, nothing: null, more: {} },
+  data: {
+    claimId: 'clm_01m8hxcq66f3xa8d9015bmzq17',
+    error: 'slow_down\u001b[2J',
+    httpStatus: 429,
+    nextAttemptAtMs: 1_795_896_400_000,
+    nothing: null,
+    more: {},
+  },
   connection_id: 'con_01m8hw1n33e1cvw0jafkycqfw4',
 };
 const terminal = Object.getOwnPropertyDescriptor(process.stdout, 'isTTY');
@@ -23,7 +30,7 @@ afterEach(() => {
 test('a line says when, where, what, who and why, and nothing that moves a terminal', () => {
   expect(tailLine(event, undefined)).toBe(
     '20:06:19.123  con_01m8hw1n33e1cvw0jafkycqfw4  RefreshFailed                 service:refresh' +
-      '  error=slow_down·[2J httpStatus=429 nextAttemptAtMs=2026-11-28T20:06:40Z',
+      '  error=slow_down·[2J httpStatus=429 nextAttemptAtMs=2026-11-28T20:06:40Z claimId=clm_01m8hxcq66f3xa8d9015bmzq17',
   );
 });
 
@@ -32,6 +39,7 @@ test('on a terminal a line is one line', () => {
   expect(line.length).toBeLessThanOrEqual(80);
   expect(line).toMatch(/^20:06:19\.123 {2}…fkycqfw4 {2}RefreshFailed /);
   expect(line.endsWith('…')).toBe(true);
+  expect(tailLine(event, 200)).toMatch(/ claimId=…\w{8}$/);
   expect(tailLine(event, 10).includes('\n')).toBe(false);
 });
 

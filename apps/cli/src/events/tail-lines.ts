@@ -11,7 +11,7 @@ const tones: Readonly<Record<Exclude<Tone, 'plain'>, RegExp>> = {
   watch: /Failed$|Interrupted$|Suspended$|Suspected$|^ScopeDriftDetected$|^InsufficientScopeReported$|Expiring$/,
   well: /Authorized$|Reauthorized$|Refreshed$|Resumed$|Disproved$|Completed$/,
 };
-const colours: Readonly<Record<Tone, string>> = { ended: '31', watch: '33', well: '32', plain: '0' };
+const colours: Readonly<Record<Tone, string>> = { ended: '31', watch: '33', well: '32', plain: '1' };
 
 /** Of an id the part that tells one from another at a glance; with `--json` all of it stands there. */
 const shortIdChars = 8;
@@ -29,7 +29,7 @@ export type Columns = number | undefined;
 export function tailLine(event: TailedEvent, columns: Columns): string {
   const time = event.at.slice(11, 23).replace('Z', '').padEnd(12);
   const id = event.connection_id;
-  return eventRow(`${time}  ${columns === undefined ? id : `…${id.slice(-shortIdChars)}`}`, event, columns);
+  return eventRow(`${time}  ${columns === undefined ? id : short(id)}`, event, columns);
 }
 
 /** What is told of an event after a lead of the caller's, cut where the terminal ends. */
@@ -37,19 +37,29 @@ export function eventRow(lead: string, { type, actor, data }: EventView, columns
   const head = `${lead}  `;
   const named = type.padEnd(typeChars);
   const who = actor.id === undefined ? actor.type : `${actor.type}:${actor.id}`;
-  const rest = `  ${columns === undefined ? who : (actor.id ?? actor.type).slice(-13).padEnd(13)}  ${factsOf(data)}`;
+  const rest = `  ${columns === undefined ? who : (actor.id ?? actor.type).slice(-13).padEnd(13)}  ${factsOf(data, columns)}`;
   const room = columns === undefined ? Infinity : Math.max(0, columns - head.length - named.length);
   const cut = rest.length > room ? `${rest.slice(0, Math.max(0, room - 1))}…` : rest;
   return `${paint('2', head)}${paint(colours[toneOf(type)], named)}${cut.trimEnd()}`;
 }
 
-/** What is not told: null says nothing, and objects are for `--json`. */
-function factsOf(data: Readonly<Record<string, unknown>>): string {
-  return Object.entries(data)
-    .filter(([, value]) => value !== null && (typeof value !== 'object' || Array.isArray(value)))
-    .map(([key, value]) => `${key}=${factOf(key, value)}`)
-    .join(' ');
+/**
+ * What an event says: ids last, and on a terminal short, since what went wrong is looked for first. Null says nothing, and
+ * objects are for `--json`.
+ */
+function factsOf(data: Readonly<Record<string, unknown>>, columns: Columns): string {
+  const told = Object.entries(data).filter(
+    ([, value]) => value !== null && (typeof value !== 'object' || Array.isArray(value)),
+  );
+  const [ids, facts] = [told.filter(([, value]) => isAnId(value)), told.filter(([, value]) => !isAnId(value))];
+  return [
+    ...facts.map(([key, value]) => `${key}=${factOf(key, value)}`),
+    ...ids.map(([key, value]) => `${key}=${columns === undefined ? String(value) : short(String(value))}`),
+  ].join(' ');
 }
+
+const isAnId = (value: unknown) => typeof value === 'string' && /^[a-z]{3}_[0-9a-z]{26}$/.test(value);
+const short = (id: string) => `…${id.slice(-shortIdChars)}`;
 
 function factOf(key: string, value: unknown): string {
   if (typeof value === 'number' && key.endsWith('AtMs')) return new Date(value).toISOString().replace('.000Z', 'Z');

@@ -63,8 +63,11 @@ export class DecideSignals {
 
   #tell({ source, tenantId, registrationId, type, deliveryId, receivedAtMs }: Signal, weighed: Weighed): void {
     const { outcome } = weighed;
-    const seconds = this.metrics.histogram('postern.signal.decision.duration');
-    seconds.observe(Math.max(0, this.clock.nowMs() - receivedAtMs) / 1_000);
+    // One that names nobody is weighed again and again, and would hide how long the others take.
+    if (outcome !== 'unmatched') {
+      const seconds = this.metrics.histogram('postern.signal.decision.duration');
+      seconds.observe(Math.max(0, this.clock.nowMs() - receivedAtMs) / 1_000);
+    }
     annotate(() => ({ 'postern.signal.source': source, 'postern.signal.outcome': outcome }));
     this.metrics.counter('postern.signals').add(1, { source, outcome });
     this.logger.info('a signal was weighed', { source, tenantId, registrationId, type, deliveryId, ...weighed });
