@@ -184,6 +184,17 @@ const rows = {
     help: 'Questions to providers about suspected grants, by what came of them',
     attributes: ['provider', 'outcome'],
   },
+  'postern.inspections': {
+    type: 'counter',
+    unit: '1',
+    help: 'Questions to providers about grants that nobody suspects, by the answer',
+    attributes: ['provider', 'outcome'],
+  },
+  'postern.inspection.overdue': {
+    type: 'gauge',
+    unit: 's',
+    help: 'How long the question that is longest due has waited',
+  },
   'postern.upstream_revocations': {
     type: 'counter',
     unit: '1',

@@ -67,12 +67,12 @@ export class InspectGrant {
     const released = await this.#released(connection);
     if (released === null) return { kind: 'not_due' };
     const { token, credentialVersion } = released;
-    const answer = await withCall('provider.introspect', () => client.introspect({ token, hint: 'refresh_token' }));
+    const introspect = () => client.introspect({ token, hint: 'refresh_token' });
+    const attributes = { 'postern.provider.id': providerId };
+    const answer = await withCall('postern.provider.introspect', introspect, { attributes });
     if (answer.kind === 'inactive') await this.store.store(this.#signalOf(connection, credentialVersion));
     const outcome = outcomeOf[answer.kind];
-    this.metrics
-      .counter('postern_inspections_total', 'Questions to providers about grants that nobody suspects, by the answer')
-      .add(1, { provider: providerId, outcome });
+    this.metrics.counter('postern.inspections').add(1, { provider: providerId, outcome });
     this.logger.info('a provider was asked about a grant that nobody suspects', {
       ...{ tenantId, connectionId, outcome },
       ...(answer.kind === 'failed' && { error: answer.error }),

@@ -55,7 +55,7 @@ export class PollGrants implements OnServiceReady, OnApplicationShutdown {
     private readonly logger: Logger,
     metrics: Metrics,
   ) {
-    metrics.gauge('postern_inspection_overdue_seconds', 'How long the question that is longest due has waited', () =>
+    metrics.gauge('postern.inspection.overdue', () =>
       Math.max(0, ...[...this.#progress.values()].map(({ overdueMs }) => overdueMs / 1000)),
     );
   }
