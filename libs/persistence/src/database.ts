@@ -2,6 +2,7 @@ import type { EntitySchema } from '@mikro-orm/core';
 import { MikroORM, type EntityManager } from '@mikro-orm/postgresql';
 import { assertId, PosternError, type ErrorCode } from '@postern/contracts';
 
+import { crossTenants, type CrossingTransaction } from './crossing.ts';
 import { identifier } from './identifiers.ts';
 import { revealed, type Revealable } from './revealable.ts';
 import { tenantSetting } from './tenant-policy.ts';
@@ -43,6 +44,12 @@ export interface Database {
    * @effect as `inTenant`. @throws {PosternError} as `inTenant`
    */
   inNoTenant<T>(work: (em: EntityManager) => Promise<T>): Promise<T>;
+  /**
+   * Runs work that goes from tenant to tenant in one transaction.
+   *
+   * @effect as `inTenant`. @throws {PosternError} as `inTenant`; what PostgreSQL says of a query.
+   */
+  acrossTenants<T>(work: (transaction: CrossingTransaction) => Promise<T>): Promise<T>;
   /**
    * Refuses to go on when the role could step over row-level security or a table stands outside it.
    *
@@ -93,11 +100,14 @@ export function openDatabase(options: DatabaseOptions): Database {
     },
   });
   const guarded = <T>(work: () => Promise<T>): Promise<T> => translated(work, unavailableCode);
+  const lent = async (): Promise<LentConnection> => {
+    const pool: { connect: () => Promise<LentConnection> } = await orm.em.getConnection().getNativeClient();
+    return await pool.connect();
+  };
   const walled = (work: WalledWork): Promise<Row[][]> =>
     guarded(async () => {
       assertId('tenant', work.tenantId);
-      const pool: { connect: () => Promise<LentConnection> } = await orm.em.getConnection().getNativeClient();
-      return await walledQueries(await pool.connect(), work);
+      return await walledQueries(await lent(), work);
     });
   const query: Query = (sql, params) => orm.em.getConnection().execute(sql, [...params], 'all');
   return {
@@ -114,6 +124,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       return rows;
     },
     writeInTenant: async (tenantId, queries) => await walled({ tenantId, queries, mode: 'read write' }),
+    acrossTenants: (work) => guarded(async () => crossTenants(await lent(), work)),
     inNoTenant: (work) => guarded(async () => orm.em.fork({ clear: true }).transactional(work)),
     checkWalls: () => guarded(() => checkWalls(query, { schema, sharedTables })),
     ping: () => guarded(async () => void (await query('select 1', []))),

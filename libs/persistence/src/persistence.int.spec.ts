@@ -142,6 +142,58 @@ describe('a migrated database', () => {
   });
 });
 
+describe('a transaction across tenants', () => {
+  const put = (tenantId: string, text: string) => ({
+    name: 'note_put',
+    text: 'insert into notes.note (tenant_id, note_id, text) values ($1, $2, $3)',
+    values: [tenantId, '1', text],
+  });
+  const seen = { name: 'notes_seen', text: 'select text from notes.note', values: [] };
+  const fresh = async (): Promise<Database> => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    return open(place);
+  };
+  const textsOf = async (database: Database) =>
+    (await Promise.all([tenantA, tenantB].map((tenantId) => database.readInTenant(tenantId, seen)))).flat();
+
+  test('sees in each tenant that one’s rows, and outside of them none', async () => {
+    const database = await fresh();
+    const rows = await database.acrossTenants(async ({ inTenant, run }) => {
+      const both = [inTenant(tenantA, [put(tenantA, 'a'), seen]), inTenant(tenantB, [put(tenantB, 'b'), seen])];
+      return [await Promise.all(both), await run(seen)];
+    });
+    expect(rows).toEqual([
+      [
+        [[], [{ text: 'a' }]],
+        [[], [{ text: 'b' }]],
+      ],
+      [],
+    ]);
+    expect(await textsOf(database)).toEqual([{ text: 'a' }, { text: 'b' }]);
+  });
+
+  test('lets no row into another tenant, and keeps none of them then', async () => {
+    const database = await fresh();
+    const crossed = database.acrossTenants(async ({ inTenant }) => {
+      await inTenant(tenantA, [put(tenantA, 'a')]);
+      await inTenant(tenantB, [put(tenantA, 'stolen')]);
+    });
+    await expect(crossed).rejects.toThrow('row-level security');
+    expect(await textsOf(database)).toEqual([]);
+  });
+
+  test('fails with what nobody has waited for, rather than seem to be done', async () => {
+    const database = await fresh();
+    const careless = database.acrossTenants(async ({ inTenant }) => {
+      inTenant(tenantB, [put(tenantA, 'stolen')]).catch(() => undefined);
+      await inTenant(tenantA, []).catch(() => undefined);
+    });
+    await expect(careless).rejects.toThrow('row-level security');
+    expect(await textsOf(database)).toEqual([]);
+  });
+});
+
 describe('a read in one round trip', () => {
   const notes = { name: 'notes', text: 'select note_id, text from notes.note where text <> $1', values: ['none'] };
 

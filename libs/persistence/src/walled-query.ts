@@ -16,7 +16,7 @@ export interface TenantQuery {
 export interface LentConnection {
   query(query: string | TenantQuery): Promise<{ readonly rows: Row[] }>;
   readonly connection: { readonly stream: { cork(): void; uncork(): void } };
-  release(): void;
+  release(error?: Error): void;
 }
 
 /** A query by keys has one plan: it is made once a connection, and not weighed anew for each number of keys. */
