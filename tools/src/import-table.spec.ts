@@ -24,14 +24,15 @@ const table: Record<string, readonly string[]> = {
   'apps/vault': [...core, 'keyring', 'persistence'],
   'apps/refresh': egress,
   'apps/revocation': [...egress, 'persistence'],
-  'apps/audit': core,
+  // The catalog is data: whose clocks run how long.
+  'apps/audit': [...core, 'persistence', 'provider-catalog'],
   'apps/cli': [...core, 'keyring', 'persistence', 'provider-catalog', 'servers', 'testing'],
 };
 
 /** The only app that starts the others is the supervisor: it loads them by name, never by import (docs/adr/0002). */
 const thirdPartyDoors: Record<string, readonly string[]> = {
   '@nats-io/': ['libs/nats'],
-  '@mikro-orm/': ['libs/persistence', 'apps/vault', 'apps/revocation'],
+  '@mikro-orm/': ['libs/persistence', 'apps/vault', 'apps/revocation', 'apps/audit'],
   oauth4webapi: ['libs/provider-client'],
   pino: ['libs/service'],
   '@opentelemetry/': ['libs/service'],

@@ -1,6 +1,6 @@
 import type { SigningPrivateJwk } from '@postern/crypto';
 import { signer } from '@postern/crypto';
-import { defineConfig, duration, secretFileOf, text } from '@postern/service';
+import { defineConfig, duration, secretFile, secretFileOf, text } from '@postern/service';
 
 const signingKey = () =>
   secretFileOf((content) => {
@@ -12,6 +12,8 @@ const signingKey = () =>
 /** What audit is told beside what every service is. */
 export class AuditConfig extends defineConfig(
   {
+    /** `postgresql://…` of its own role; without it there are no read models. */
+    databaseUrl: secretFile().optional(),
     /** Signs the checkpoints; its public part stands in the trust bundle, under `log`. */
     checkpointKey: signingKey().optional(),
     /** Signs beside it while whoever checks moves from one to the other. */

@@ -4,6 +4,12 @@ import type { ServiceDefinition } from '@postern/service';
 import { AuditConfig } from './audit-config.ts';
 import { KeepCheckpoints } from './checkpoints/keep-checkpoints.ts';
 import { ConnectionLog } from './connection-log.ts';
+import { HealthRows } from './health/health-rows.ts';
+import { TellHealth } from './health/tell-health.ts';
+import { AuditDatabase } from './models/audit-database.ts';
+import { Projections } from './models/projections.ts';
+import { TellProjections } from './models/tell-projections.ts';
+import { Tenants } from './models/tenants.ts';
 import { TellOwner } from './notices/tell-owner.ts';
 import { Appearances } from './past/appearances.ts';
 import { Past } from './past/past.ts';
@@ -29,6 +35,7 @@ import { WatchLog } from './watch/watch-log.ts';
     Diff,
     WatchLog,
     KeepCheckpoints,
+    ...[AuditDatabase, Tenants, Projections, TellProjections, HealthRows, TellHealth],
   ],
 })
 export class AuditModule {}

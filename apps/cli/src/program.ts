@@ -7,8 +7,10 @@ import { keyringOption, type KeyringChoice } from './data-folder/keyring-choice.
 import { demoCommand } from './demo/command.ts';
 import { doctorCommand } from './doctor/command.ts';
 import { eventCommands } from './events/commands.ts';
+import { healthCommand } from './health/command.ts';
 import { keyCommands } from './keys/commands.ts';
 import { exitCodes } from './output/exit-code.ts';
+import { projectionCommands } from './projections/commands.ts';
 import { providerCommands } from './providers/commands.ts';
 import { refreshCommands } from './refresh/commands.ts';
 import { createRunCommand } from './run-command.ts';
@@ -79,10 +81,12 @@ export function createProgram(): Command {
   adminCommands(program, run);
   connectionCommands(program, run);
   refreshCommands(program, run);
+  healthCommand(program, run);
   signalCommands(program, run);
   eventCommands(program, run);
   auditCommands(program, run);
   keyCommands(program, run);
+  projectionCommands(program, run);
 
   return program;
 }

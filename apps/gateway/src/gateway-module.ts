@@ -5,6 +5,7 @@ import { AuditController } from './audit/audit-controller.ts';
 import { ConnectionsController } from './connections/connections-controller.ts';
 import { DocumentsController } from './documents/documents-controller.ts';
 import { GatewayConfig } from './gateway-config.ts';
+import { PlatformHealthController } from './health/health-controller.ts';
 import { LeaseController } from './lease/lease-controller.ts';
 import { Platforms } from './platforms.ts';
 import { SessionsController } from './sessions/sessions-controller.ts';
@@ -20,6 +21,7 @@ import { TokenController } from './token/token-controller.ts';
     LeaseController,
     ConnectionsController,
     AuditController,
+    PlatformHealthController,
     DocumentsController,
   ],
   providers: [Platforms, ClientCredentials, PlatformToken, PlatformGuard],

@@ -282,6 +282,24 @@ export const errorTable = Object.freeze({
     later,
   ),
 
+  'audit.database_unavailable': row(
+    503,
+    'The read models cannot be reached',
+    'Read models catch up by themselves once their database answers; try again after Retry-After.',
+    later,
+  ),
+  'audit.log_replaced': row(
+    409,
+    'The log is not the one that the read model was made of',
+    'Find out who replaced it (postern audit verify), then rebuild: postern projections rebuild NAME.',
+  ),
+  'audit.projection_superseded': row(
+    409,
+    'Somebody else has gone on with this read model',
+    'Look at postern projections list, and try again.',
+    reread,
+  ),
+
   'vault.ciphertext_invalid': row(
     500,
     'A stored credential did not open',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import type { AppName } from './apps.ts';
 import { Freshness } from './freshness.ts';
+import { ConnectionHealth } from './health.ts';
 import { AgentId, LeaseId } from './ids.ts';
 import { limits } from './limits.ts';
 import { LeaseReply, LeaseRequest, operations, SessionReply } from './operations.ts';
@@ -75,6 +76,9 @@ const limit = PageQuery.shape.limit;
 const WhoDidQuery = operations.whoDid.request.extend({ limit });
 const WhoCouldQuery = operations.whoCould.request.extend({ limit, after: PageQuery.shape.after });
 const DiffQuery = operations.diff.request.extend({ limit });
+const HealthQuery = operations.connectionsHealth.request
+  .omit(withoutConnection)
+  .extend({ limit: PageQuery.shape.limit });
 
 const platformRoute = <const R extends Omit<HttpRoute, 'app' | 'auth'>>(input: R) =>
   route({ ...input, app: 'gateway', auth: 'platform' });
@@ -129,6 +133,29 @@ export const httpRoutes = Object.freeze({
     summary: operations.listEvents.summary,
     query: PageQuery,
     reply: operations.listEvents.reply,
+    status: 200,
+  }),
+  healthOverview: platformRoute({
+    method: 'GET',
+    path: '/v1/health',
+    summary: operations.healthOverview.summary,
+    query: operations.healthOverview.request,
+    reply: operations.healthOverview.reply,
+    status: 200,
+  }),
+  connectionsHealth: platformRoute({
+    method: 'GET',
+    path: '/v1/health/connections',
+    summary: operations.connectionsHealth.summary,
+    query: HealthQuery,
+    reply: operations.connectionsHealth.reply,
+    status: 200,
+  }),
+  connectionHealth: platformRoute({
+    method: 'GET',
+    path: '/v1/health/connections/{connection_id}',
+    summary: 'Tells how one connection fares, and why.',
+    reply: ConnectionHealth,
     status: 200,
   }),
   leaseToken: platformRoute({

@@ -69,6 +69,15 @@ export {
   type HttpRouteKey,
 } from './http-api.ts';
 export {
+  ConnectionHealth,
+  ConnectionHealthState,
+  ConnectionsHealth,
+  HealthFailureKind,
+  HealthOverview,
+  ProviderHealth,
+  ProviderHealthState,
+} from './health.ts';
+export {
   AdministratorId,
   AgentId,
   assertId,
@@ -123,6 +132,14 @@ export {
 } from './operations.ts';
 export { asyncApiDocument } from './asyncapi.ts';
 export { jsonSchemaOf, openApiDocument } from './openapi.ts';
+export {
+  ModelName,
+  modelNames,
+  Projection,
+  ProjectionRebuilt,
+  ProjectionsList,
+  ProjectionVerified,
+} from './projections.ts';
 export { errorOfProblem, parseRequest, Problem, problemOf } from './problem.ts';
 export {
   AggregateChange,

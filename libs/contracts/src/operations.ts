@@ -19,6 +19,9 @@ import { Freshness } from './freshness.ts';
 import { Inspection } from './inspection.ts';
 import { limits } from './limits.ts';
 import { DiffReply, DiffRequest, WhoCouldReply, WhoCouldRequest, WhoDidReply, WhoDidRequest } from './questions.ts';
+import { ConnectionsHealth, ConnectionsHealthRequest, HealthOverview, HealthOverviewRequest } from './health.ts';
+import { limits } from './limits.ts';
+import { ModelRequest, ProjectionRebuilt, ProjectionsList, ProjectionVerified } from './projections.ts';
 import { RefreshStatus } from './refresh-status.ts';
 import { RejectionReply, TokenRejection } from './rejection.ts';
 import { WeighedSignal } from './signal.ts';
@@ -342,6 +345,55 @@ export const operations = Object.freeze({
       limit: z.number().int().min(1).max(limits.listPageMax).optional(),
     }),
     reply: z.object({ events: z.array(EventView), next: Position.nullable() }),
+  }),
+  connectionsHealth: operation('health.connections', {
+    owner: 'audit',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Tells how connections of a platform fare, one or page by page, and why.',
+    request: ConnectionsHealthRequest,
+    reply: ConnectionsHealth,
+  }),
+  healthOverview: operation('health.overview', {
+    owner: 'audit',
+    callers: platformCallers,
+    scope: 'platform',
+    summary:
+      "Tells how a platform's providers fare, by its own connections: a provider that is down, or single grants.",
+    request: HealthOverviewRequest,
+    reply: HealthOverview,
+  }),
+  providersHealth: operation('health.providers', {
+    owner: 'audit',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Tells how providers fare, by the connections of all tenants.',
+    request: HealthOverviewRequest,
+    reply: HealthOverview,
+  }),
+  listProjections: operation('projections.list', {
+    owner: 'audit',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Tells how far each read model is, and what it set aside.',
+    request: z.strictObject({}),
+    reply: ProjectionsList,
+  }),
+  rebuildProjection: operation('projections.rebuild', {
+    owner: 'audit',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Makes a read model anew beside the live one, and then puts it in its place; answers when that is done.',
+    request: ModelRequest,
+    reply: ProjectionRebuilt,
+  }),
+  verifyProjection: operation('projections.verify', {
+    owner: 'audit',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Compares a read model with a fresh fold of the log, byte for byte, and names the first row that differs.',
+    request: ModelRequest,
+    reply: ProjectionVerified,
   }),
 
   whoDid: operation('audit.who_did', {

@@ -19,6 +19,11 @@ import type { DataFolder } from './paths.ts';
 
 /** Who signs commits, and who is sent sealed secrets (DESIGN §3, "holds"). */
 const signers: readonly IdentityName[] = ['authorization', 'vault', 'refresh', 'revocation', 'administrator'];
+/** What no other party has: random words. */
+const secrets = [
+  ...(['cookie', 'digest', 'token'] as const),
+  ...(['database-password', 'revocation-database-password', 'audit-database-password'] as const),
+];
 /** Of the first key's id: enough that no two logs have one name. */
 const logNameChars = 16;
 const recipients: readonly IdentityName[] = ['vault', 'authorization', 'refresh', 'revocation', 'gateway'];
@@ -47,7 +52,7 @@ export async function ensureKeys(folder: DataFolder, keyring: KeyringChoice): Pr
       bundle.recipients[identity] = publicJwkOf<'X25519'>(JSON.parse(text) as SealingPrivateJwk);
     }
   }
-  for (const name of ['cookie', 'digest', 'token', 'database-password', 'revocation-database-password'] as const) {
+  for (const name of secrets) {
     readOrCreate(folder.secretFile(name), () => randomToken(32));
   }
   if (keyring === 'local' && !existsSync(folder.keyringFile)) {

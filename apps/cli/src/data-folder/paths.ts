@@ -12,7 +12,9 @@ export type SecretName =
   | 'database-url'
   | 'database-password'
   | 'revocation-database-url'
-  | 'revocation-database-password';
+  | 'revocation-database-password'
+  | 'audit-database-url'
+  | 'audit-database-password';
 
 /** Where everything of one `postern up` stands. */
 export interface DataFolder {

@@ -11,6 +11,7 @@ const unreachable = new Set([
   'servers.not_found',
   'vault.key_service_unavailable',
   'vault.database_unavailable',
+  'audit.database_unavailable',
 ]);
 
 /** The exit code that an error means to a script. */

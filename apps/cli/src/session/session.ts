@@ -39,7 +39,12 @@ export interface Session {
     evolver: Evolver<State, Event>,
   ): Repository<State, Event>;
   /** Asks the service that owns an operation, for a whole tenant. */
-  call<O extends Operation>(operation: O, tenantId: string, request: z.input<O['request']>): Promise<ReplyOf<O>>;
+  call<O extends Operation>(
+    operation: O,
+    tenantId: string,
+    request: z.input<O['request']>,
+    options?: { readonly timeoutMs: number },
+  ): Promise<ReplyOf<O>>;
   close(): Promise<void>;
 }
 
@@ -89,9 +94,9 @@ export async function openSession(
         source: '/postern/cli',
         cacheEntriesMax,
       }),
-    call: (operation, tenantId, request) =>
+    call: (operation, tenantId, request, { timeoutMs } = { timeoutMs: commandTimeoutMs }) =>
       callOperation(bus, operation, callerFor(operation, tenantId), request, {
-        timeoutMs: commandTimeoutMs,
+        timeoutMs,
         correlationId,
       }),
     close: () => bus.close(),

@@ -24,9 +24,9 @@ test('the passphrase of the key file is named to the vault, and to nobody else',
 });
 
 test('a key is named to the one app that holds it', async () => {
-  expect(await appsTold('POSTERN_DATABASE_URL_FILE')).toEqual(['vault', 'revocation']);
+  expect(await appsTold('POSTERN_DATABASE_URL_FILE')).toEqual(['vault', 'revocation', 'audit']);
   const urls = [...(await environments()).values()].flatMap((env) => env['POSTERN_DATABASE_URL_FILE'] ?? []);
-  expect(new Set(urls).size).toBe(2);
+  expect(new Set(urls).size).toBe(3);
   expect(await appsTold('POSTERN_DIGEST_KEY_FILE')).toEqual(['authorization', 'revocation']);
   expect(await appsTold('POSTERN_TOKEN_KEY_FILE')).toEqual(['gateway']);
   expect(await appsTold('POSTERN_COOKIE_KEY_FILE')).toEqual(['authorization']);

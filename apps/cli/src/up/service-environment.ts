@@ -54,6 +54,7 @@ function ownKeys(app: AppName, { folder, keyServerUrl }: ServiceEnvironmentOptio
       };
     case 'audit':
       return {
+        POSTERN_DATABASE_URL_FILE: folder.secretFile('audit-database-url'),
         POSTERN_CHECKPOINT_KEY_FILE: folder.checkpointKeyFile,
         ...(existsSync(folder.previousCheckpointKeyFile) && {
           POSTERN_CHECKPOINT_PREVIOUS_KEY_FILE: folder.previousCheckpointKeyFile,

@@ -38,6 +38,12 @@ const places: readonly SchemaPlace[] = [
     passwordFile: 'revocation-database-password',
     urlFile: 'revocation-database-url',
   },
+  {
+    appPackage: '@postern/app-audit',
+    app: 'audit',
+    passwordFile: 'audit-database-password',
+    urlFile: 'audit-database-url',
+  },
 ];
 
 /** Starts PostgreSQL on the data folder, keeps it running, and brings every schema to its newest form. */

@@ -1,0 +1,14 @@
+/** Limits of the read models. */
+export const modelLimits = Object.freeze({
+  /** Messages, and their bytes, that one transaction takes: what is in memory at a time is twice that. */
+  batchMessagesMax: 1_000,
+  batchBytesMax: 8 * 1024 * 1024,
+  /** How often a model looks whether the log has grown. */
+  pollMs: 250,
+  /** How long it waits after a failure. */
+  retryMs: 1_000,
+  /** How often a rebuild catches up once more before it gives the switch up: the log may grow as fast as it reads. */
+  switchAttemptsMax: 20,
+  /** Set aside messages of one model that an answer names; of more the count. */
+  setAsideNamedMax: 100,
+});

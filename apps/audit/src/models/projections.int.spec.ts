@@ -1,0 +1,282 @@
+import type { EntityManager } from '@mikro-orm/postgresql';
+import { newId, operations, type ModelName } from '@postern/contracts';
+import type { RunningService } from '@postern/service';
+import { tenantSetting } from '@postern/persistence';
+import { waitFor } from '@postern/testing';
+
+import { modelTables, sharedTables, auditSchema, auditGrants, type ModelTable } from './tables.ts';
+import { event, ModelsWorld, WrittenConnection } from '../spec-support/models-world.ts';
+
+const hourMs = 3_600_000;
+const patience = { timeoutMs: 120_000 };
+const platformId = newId('platform');
+let world: ModelsWorld;
+let audit: RunningService;
+let [right, other] = ['', ''];
+
+beforeAll(async () => {
+  world = await ModelsWorld.open();
+  [right, other] = [await world.addTenant(), await world.addTenant()];
+  audit = await world.startAudit();
+}, 240_000);
+afterAll(async () => {
+  await audit?.stop();
+  await world?.close();
+});
+
+const listed = async (model: ModelName) => {
+  const { projections } = await world.ask(operations.listProjections, {});
+  const found = projections.find((one) => one.model === model);
+  if (found === undefined) throw new Error(model);
+  return found;
+};
+const caughtUp = async () =>
+  await waitFor(
+    async () => (await world.ask(operations.listProjections, {})).projections.every(({ state }) => state === 'current'),
+    { ...patience, describe: 'every read model to be at the end of its log' },
+  );
+const live = (model: ModelName) =>
+  `generation = (select generation from audit.projection where model = '${model}' and role = 'live')`;
+const failed = (error: string, httpStatus: number | null, atMs: number) =>
+  event('RefreshFailed', { claimId: newId('claim'), error, httpStatus, nextAttemptAtMs: atMs + 60_000 });
+const connection = (tenantId = right, providerId?: string) => new WrittenConnection(tenantId, platformId, providerId);
+
+describe('read models', () => {
+  test('follow the log, each tenant behind its wall, with their checkpoint beside the rows', async () => {
+    const [mine, theirs] = [connection(), connection(other)];
+    await world.authorize(mine);
+    await world.authorize(theirs);
+    const suspended = await world.commit(mine, 'revocation', [event('ConnectionSuspended', { reason: null })]);
+    await caughtUp();
+    const sql = `select connection_id, revision::integer as revision, health from audit.connection where ${live('connections')}`;
+    expect(await world.query(sql, right)).toEqual([{ connection_id: mine.id, revision: 3, health: 'suspended' }]);
+    expect(await world.query(sql, other)).toEqual([{ connection_id: theirs.id, revision: 2, health: 'ok' }]);
+    expect(await world.query(sql)).toEqual([]);
+    const { generations, set_aside, head } = await listed('connections');
+    expect(generations).toEqual([expect.objectContaining({ role: 'live', position: suspended, messages: suspended })]);
+    expect([head, set_aside.count]).toEqual([suspended, 0]);
+    const told = `select type from audit.notification where ${live('notifications')}`;
+    expect(await world.query(told, right)).toEqual([{ type: 'connection.authorized' }]);
+  });
+
+  test('count leases by hour, and set a repeated group and a gap aside by their positions', async () => {
+    const tenantId = await world.addTenant();
+    const one = { tenantId, connectionId: newId('connection') };
+    const writer = newId('lease');
+    await world.record(writer, 1, [one, one, { ...one, outcome: 'refused', code: 'connection.revoked' }]);
+    const gap = await world.record(writer, 3, [one]);
+    await caughtUp();
+    const sql = `select code, uses::integer from audit.access_hour where ${live('access')} order by code`;
+    const rows = await world.query(sql, tenantId);
+    expect(rows.map(({ code }) => code).filter((code) => code !== '')).toEqual(['connection.revoked']);
+    expect(rows.filter(({ code }) => code === '').reduce((sum, { uses }) => sum + Number(uses), 0)).toBe(3);
+    expect((await listed('access')).set_aside).toEqual({
+      count: 1,
+      first: [{ position: gap, kind: 'gap', reason: 'number 3 of its writer follows 1' }],
+    });
+  });
+
+  test('set aside what is forged, what follows nothing and what no table takes, and go on with the others', async () => {
+    const [broken, strange, well] = [connection(), connection(), connection()];
+    await world.authorize(broken);
+    const forged = await world.forge(broken);
+    await world.commit(broken, 'revocation', [event('ConnectionSuspended', { reason: null })], { lost: true });
+    const gap = await world.commit(broken, 'revocation', [event('ConnectionResumed', { reason: null })]);
+    await world.authorize(strange);
+    // PostgreSQL takes no NUL into a text.
+    const nul = await world.commit(strange, 'refresh', [
+      event('ReauthorizationRequired', { cause: 'refresh_rejected', evidence: 'a\u0000b' }),
+    ]);
+    await world.authorize(well);
+    await caughtUp();
+    const health = (await listed('health')).set_aside;
+    expect(health.first).toEqual([
+      { position: forged, kind: 'foreign', reason: expect.any(String) },
+      { position: gap, kind: 'gap', reason: 'revision 4 follows 2' },
+      { position: nul, kind: 'unusable', reason: expect.any(String) },
+    ]);
+    const sql = `select connection_id, revision::integer as revision from audit.connection_health where ${live('health')}`;
+    const revisions = new Map((await world.query(sql, right)).map((row) => [row['connection_id'], row['revision']]));
+    expect([broken, strange, well].map(({ id }) => revisions.get(id))).toEqual([2, 2, 2]);
+    const text = await (await fetch(`${audit.httpUrl}/metrics`)).text();
+    expect(text).toMatch(/postern_projection_set_aside_total\{[^}]*kind="gap"[^}]*model="health"[^}]*\} 1/);
+  });
+
+  test('are compared with a fresh fold byte for byte, and the first row that differs is named', async () => {
+    await caughtUp();
+    const sames = [];
+    for (const model of ['connections', 'health', 'notifications', 'access'] as const) {
+      sames.push(await world.ask(operations.verifyProjection, { model }));
+    }
+    expect(sames.map(({ same, difference }) => ({ same, difference }))).toEqual(
+      Array.from({ length: 4 }, () => ({ same: true, difference: null })),
+    );
+    await world.query(
+      `update audit.connection set health = 'revoked' where ${live('connections')} and revision = 3`,
+      right,
+    );
+    const verified = await world.ask(operations.verifyProjection, { model: 'connections' });
+    expect(verified).toMatchObject({ same: false, difference: { table: 'connection', tenant_id: right } });
+    expect(verified.difference?.live).toContain('"health": "revoked"');
+    expect(verified.difference?.fresh).toContain('"health": "suspended"');
+    expect((await listed('connections')).generations).toHaveLength(1);
+  });
+
+  test('are made anew beside the live ones, and then stand in their place', async () => {
+    const before = (await listed('connections')).generations[0]?.generation ?? 0;
+    const rebuilt = await world.ask(operations.rebuildProjection, { model: 'connections' });
+    expect(rebuilt.generation).toBeGreaterThan(before);
+    const { generations } = await listed('connections');
+    expect(generations).toEqual([expect.objectContaining({ role: 'live', generation: rebuilt.generation })]);
+    expect(await world.ask(operations.verifyProjection, { model: 'connections' })).toMatchObject({ same: true });
+    const left = `select count(*)::integer as rows from audit.connection where generation <> ${rebuilt.generation}`;
+    expect(await world.query(left, right)).toEqual([{ rows: 0 }]);
+    const later = connection();
+    await world.authorize(later);
+    await caughtUp();
+    const found = `select 1 as found from audit.connection where ${live('connections')} and connection_id = '${later.id}'`;
+    expect(await world.query(found, right)).toEqual([{ found: 1 }]);
+  });
+
+  test('go on after a restart where their checkpoint stands, and read nothing twice', async () => {
+    const { messages } = (await listed('health')).generations[0] ?? { messages: 0 };
+    await audit.stop();
+    const later = connection();
+    await world.authorize(later);
+    audit = await world.startAudit();
+    await caughtUp();
+    expect((await listed('health')).generations[0]?.messages).toBe(messages + 2);
+  });
+
+  test('halt before a log that is another one, say so, and live again when they are made anew', async () => {
+    await caughtUp();
+    await world.query(`update audit.projection set log_identity = 'of another log' where model = 'notifications'`);
+    const late = connection();
+    await world.authorize(late);
+    const halted = async () => (await listed('notifications')).state === 'halted';
+    await waitFor(halted, { ...patience, describe: 'the read model to be halted' });
+    const { behind } = await listed('notifications');
+    expect(behind).toBeGreaterThan(0);
+    await world.ask(operations.rebuildProjection, { model: 'notifications' });
+    await caughtUp();
+    expect(await world.ask(operations.verifyProjection, { model: 'notifications' })).toMatchObject({ same: true });
+  });
+});
+
+describe('health, as it is asked', () => {
+  test('tells one connection apart from its provider, to its platform alone', async () => {
+    const tenantId = await world.addTenant();
+    const nowMs = Date.now();
+    const at = { atMs: nowMs - 120_000 };
+    const [dead, ...down] = Array.from({ length: 4 }, () => connection(tenantId, 'salesforce'));
+    for (const one of [dead, ...down]) if (one !== undefined) await world.authorize(one, nowMs - hourMs / 2);
+    if (dead === undefined) throw new Error('none');
+    const [claimId, credentialVersion] = [newId('claim'), 1];
+    const rejected = event('RefreshRejected', {
+      ...{ claimId, credentialVersion, error: 'invalid_grant', errorDescription: null, httpStatus: 400 },
+    });
+    const required = event('ReauthorizationRequired', { cause: 'refresh_rejected', evidence: 'invalid_grant' });
+    await world.commit(dead, 'refresh', [rejected, required], at);
+    for (const one of down) await world.commit(one, 'refresh', [failed('http_503', 503, at.atMs)], at);
+    await world.record(newId('lease'), 1, [{ tenantId, connectionId: down[0]?.id ?? '' }]);
+    await caughtUp();
+
+    const mine = { tenantId, platformId };
+    const overview = await world.ask(operations.healthOverview, {}, mine);
+    expect(overview.providers).toEqual([
+      expect.objectContaining({ provider: 'salesforce', state: 'down', failing: 3, died: 1, connections: 4 }),
+    ]);
+    expect(overview.providers[0]?.by_themselves).toEqual([
+      expect.objectContaining({ connection_id: dead.id, state: 'reauthorization_required' }),
+    ]);
+    expect(overview.as_of.behind).toBe(0);
+
+    const page = await world.ask(
+      operations.connectionsHealth,
+      { provider: 'salesforce', state: 'failing', limit: 2 },
+      mine,
+    );
+    expect(page.connections.map(({ state, remedy }) => [state, remedy])).toEqual([
+      ['failing', 'provider'],
+      ['failing', 'provider'],
+    ]);
+    const rest = await world.ask(
+      operations.connectionsHealth,
+      { state: 'failing', limit: 2, ...(page.next !== null && { after: page.next }) },
+      mine,
+    );
+    const seen = [...page.connections, ...rest.connections].map((one) => one.connection_id);
+    expect(seen.toSorted()).toEqual(down.map(({ id }) => id).toSorted());
+    const used = [...page.connections, ...rest.connections].filter((one) => one.last_used_at !== null);
+    expect(used.map((one) => one.connection_id)).toEqual([down[0]?.id]);
+
+    const stranger = { tenantId, platformId: newId('platform') };
+    expect((await world.ask(operations.healthOverview, {}, stranger)).providers).toEqual([]);
+    const theirs = world.ask(operations.connectionsHealth, { connection_id: dead.id }, stranger);
+    await expect(theirs).rejects.toMatchObject({ code: 'connection.not_found' });
+    const elsewhere = world.ask(
+      operations.connectionsHealth,
+      { connection_id: dead.id },
+      { tenantId: right, platformId },
+    );
+    await expect(elsewhere).rejects.toMatchObject({ code: 'connection.not_found' });
+
+    const all = await world.ask(operations.providersHealth, { provider: 'salesforce' });
+    expect(all.providers).toEqual([expect.objectContaining({ state: 'down', tenants_failing: 1 })]);
+  });
+});
+
+describe('the tenant walls', () => {
+  const tenantId = newId('tenant');
+  const stranger = newId('tenant');
+  const values = { text: 'x', bigint: 1, boolean: true } as const;
+  const insert = async (em: EntityManager, { name, columns }: ModelTable) => {
+    const row = { generation: 9, tenant_id: tenantId, ...columns };
+    const marks = Object.keys(row)
+      .map(() => '?')
+      .join(', ');
+    const given = [9, tenantId, ...Object.values(columns).map((type) => values[type])];
+    await em.execute(`insert into audit.${name} (${Object.keys(row).join(', ')}) values (${marks})`, given);
+  };
+  const count = async (em: EntityManager, sql: string) => (await em.execute<unknown[]>(sql)).length > 0;
+  const probes: Record<string, (em: EntityManager, table: ModelTable) => Promise<boolean>> = {
+    select: async (em, { name }) => await count(em, `select 1 from audit.${name} where generation = 9`),
+    insert: async (em, table) => await insert(em, table).then(() => true),
+    update: async (em, { name }) =>
+      await count(em, `update audit.${name} set generation = 10 where generation = 9 returning 1`),
+    delete: async (em, { name }) => await count(em, `delete from audit.${name} where generation = 9 returning 1`),
+  };
+  const stage = new Error('roll back');
+
+  test('stand round every table of the schema but the named ones, which hold nothing of any tenant', async () => {
+    const sql = `select relname as name, relrowsecurity and relforcerowsecurity as walled from pg_class
+      where relnamespace = '${auditSchema}'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f') order by relname`;
+    const expected = [
+      ...modelTables.map(({ name }) => ({ name, walled: true })),
+      ...sharedTables.map((name) => ({ name, walled: false })),
+    ].toSorted((one, other) => (one.name < other.name ? -1 : 1));
+    expect(await world.query(sql)).toEqual(expected);
+    expect(Object.keys(auditGrants).toSorted()).toEqual(expected.map(({ name }) => name));
+  });
+
+  const cells = modelTables.flatMap((table) =>
+    Object.keys(probes).flatMap((statement) => [
+      { name: table.name, table, statement, who: 'no tenant', as: '', crosses: false },
+      { name: table.name, table, statement, who: 'another tenant', as: stranger, crosses: false },
+      { name: table.name, table, statement, who: 'the right tenant', as: tenantId, crosses: true },
+    ]),
+  );
+  test.each(cells)('$name: $statement by $who reaches the row: $crosses', async ({ table, statement, as, crosses }) => {
+    let reached = false;
+    const run = world.within(tenantId, async (em) => {
+      if (statement !== 'insert') await insert(em, table);
+      await em.execute('select set_config(?, ?, true)', [tenantSetting, as]);
+      reached = (await probes[statement]?.(em, table)) ?? false;
+      throw stage;
+    });
+    await run.catch((error: unknown) => {
+      if (error !== stage && !String(error).includes('row-level security')) throw error;
+    });
+    expect(reached).toBe(crosses);
+  });
+});
