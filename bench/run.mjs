@@ -11,6 +11,7 @@ const benchmarks = {
   lease: () => import('./lease.mjs'),
   refresh: () => import('./refresh.mjs'),
   revocation: () => import('./revocation.mjs'),
+  audit: () => import('./audit.mjs'),
 };
 
 const [name = 'log'] = process.argv.slice(2);

@@ -84,6 +84,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   const orm = new MikroORM({
     clientUrl: checkedUrl(options.url),
     entities: [...options.entities],
+    discovery: { warnWhenNoEntities: false },
     schema,
     debug: false,
     ensureDatabase: false,

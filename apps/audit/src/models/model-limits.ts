@@ -5,6 +5,8 @@ export const modelLimits = Object.freeze({
   batchBytesMax: 8 * 1024 * 1024,
   /** How often a model looks whether the log has grown. */
   pollMs: 250,
+  /** How often it looks at its checkpoint although the log has not grown: somebody may have restored one of the two. */
+  lookMs: 5_000,
   /** How long it waits after a failure. */
   retryMs: 1_000,
   /** How often a rebuild catches up once more before it gives the switch up: the log may grow as fast as it reads. */

@@ -32,6 +32,8 @@ interface Kept {
   readonly projector: Projector;
   position: number;
   head: number;
+  /** When its checkpoint was last compared with the log; by a clock that nobody sets back. */
+  lookedAtMs: number;
   /** What was said last: a halt is told once, not once a look. */
   told: string | undefined;
   atWork: boolean;
@@ -68,7 +70,7 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
       models.map((model) => {
         const onSetAside = (generation: Checkpoint, one: SetAside) => this.#alarm(model.name, generation, one);
         const projector = new Projector({ model, database, log: logs[model.stream], reader, accessReader, onSetAside });
-        const kept: Kept = { projector, position: 0, head: 0, told: undefined, atWork: false };
+        const kept: Kept = { projector, position: 0, head: 0, lookedAtMs: -Infinity, told: undefined, atWork: false };
         if (database.isConfigured) {
           const name = `postern_projection_behind_${model.name}`;
           metrics.gauge(
@@ -153,9 +155,14 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
         if (!begun) await this.#begin(model);
         begun = true;
         kept.head = await this.logs[stream].head();
-        if (kept.head !== kept.position) kept.position = (await projector.catchUp('live', { signal })).position;
+        if (kept.head !== kept.position || this.clock.monotonicMs() - kept.lookedAtMs >= modelLimits.lookMs) {
+          kept.position = (await projector.catchUp('live', { signal })).position;
+          kept.lookedAtMs = this.clock.monotonicMs();
+        }
         kept.told = undefined;
       } catch (error) {
+        // Its tables may have been emptied: then it begins anew.
+        begun = false;
         pauseMs = modelLimits.retryMs;
         this.#tell(kept, error);
       }

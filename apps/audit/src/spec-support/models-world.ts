@@ -200,7 +200,7 @@ export class ModelsWorld {
       ...{ stateVersion: connectionEvolver.stateVersion, state, previousHash: connection.hash },
     };
     const signer = commitSigner(writer, this.#keys[writer].privateJwk);
-    const { subject, payload, headers, messageId, hash } = encodeCommit(commit, { signer, source: '/spec' });
+    const { subject, payload, headers, messageId, hash } = await encodeCommit(commit, { signer, source: '/spec' });
     Object.assign(connection, { state, hash, revision: commit.revision });
     if (lost) return 0;
     return await this.#publish('CONNECTIONS', { subject, payload, headers, messageId });

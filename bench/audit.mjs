@@ -1,0 +1,57 @@
+/**
+ * What `audit` does with the log against the least that could be done, in one run, both sides in turn.
+ *
+ * Each part is a file of `bench/audit/` that gets the same world and adds its own lines; `POSTERN_BENCH_PARTS=project`
+ * names those to run.
+ *
+ * replay   every connection folded, against an ordered consumer that only parses JSON; what the signatures cost stands apart
+ * project  CONNECTIONS projected into one read model after the other, against bare batched inserts of the same rows into a
+ *          table of the same columns and key
+ */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { connectBus, createOperator, identityCreds, provision, serverOperatorConfig } from '@postern/nats';
+import { startNatsServer, startPostgres, temporaryDataDir } from '@postern/servers';
+
+import { makeLog, trustOf } from './audit/make-log.mjs';
+import { benchProject } from './audit/project.mjs';
+import { benchReplay } from './audit/replay.mjs';
+
+const parts = { replay: benchReplay, project: benchProject };
+const events = Number(process.env.POSTERN_BENCH_EVENTS ?? 100_000);
+const rounds = Number(process.env.POSTERN_BENCH_ROUNDS ?? 5);
+
+export async function run(tell) {
+  const wanted = (process.env.POSTERN_BENCH_PARTS ?? Object.keys(parts).join(',')).split(',');
+  const folder = temporaryDataDir('postern-bench-');
+  const operator = await createOperator();
+  const config = { operatorMode: serverOperatorConfig(operator), fileStoreBytesMax: 32 * 1024 ** 3 };
+  const [nats, postgres] = await Promise.all([
+    startNatsServer({ dataDir: join(folder, 'nats'), config }),
+    startPostgres({ dataDir: join(folder, 'postgres') }),
+  ]);
+  const buses = [];
+  const connect = async (identity) => {
+    const creds = await identityCreds(operator, identity);
+    const bus = await connectBus({ servers: nats.url, creds, identity, name: `bench ${identity}` });
+    buses.push(bus);
+    return bus;
+  };
+  try {
+    await provision(await connect('provisioner'));
+    tell(`a log of ${events} commits`);
+    const made = await makeLog(await connect('revocation'), events);
+    const world = { bus: await connect('audit'), postgres, rounds, events, ...made, trust: trustOf(made.keys) };
+    const report = { baseline: {}, result: { commits: made.commits, connections: made.connections }, ratios: {} };
+    for (const name of wanted) {
+      tell(name);
+      await parts[name](world, report, tell);
+    }
+    return report;
+  } finally {
+    for (const bus of buses) await bus.close();
+    await Promise.all([nats.stop(), postgres.stop()]);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
