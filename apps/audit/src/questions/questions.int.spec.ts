@@ -92,6 +92,8 @@ describe('who could', () => {
     expect(usable(await could('suspended', { connection_id: ada }))).toEqual({ [ada]: 'connection.suspended' });
     const reached = await could('used', { agent_id: spy });
     expect([usable(reached), agents(reached)]).toEqual([{ [theirs]: null }, { [spy]: null }]);
+    const idle = await could('ada', { agent_id: spy });
+    expect([usable(idle), agents(idle)]).toEqual([{}, { [spy]: null }]);
     expect(usable(await could('used', { registration_id: crm }))).toEqual({ [ada]: null, [theirs]: null });
   });
 

@@ -59,11 +59,15 @@ export class WhoCould {
       request.connection_id === undefined
         ? await this.#page(question)
         : { connections: await this.#one(question, request.connection_id), next: null };
-    const platformIds = [...new Set(connections.map(({ platform_id: id }) => id))];
+    // Also of an agent or platform that reaches nothing is told what it is.
+    const { agent_id: agentId, platform_id: platformId } = request;
+    const asked = agentId === undefined ? platformId : directory.agent(agentId)?.platformId;
+    const platformIds = new Set(connections.map(({ platform_id: id }) => id));
+    if (asked !== undefined) platformIds.add(asked);
     return {
       answered_at: moment,
       connections,
-      platforms: platformIds.map((id) => platformOf(id, question)),
+      platforms: [...platformIds].map((id) => platformOf(id, question)),
       next,
     };
   }
