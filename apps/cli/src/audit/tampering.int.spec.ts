@@ -537,6 +537,8 @@ describe('witnesses', () => {
       expect((await submit(fresh, first, 0)).status).toBe(200);
       expect((await submit(fresh, { ...second, consistency: second.consistency.slice(1) }, 9)).status).toBe(422);
       expect((await submit(fresh, second, 9)).status).toBe(200);
+      // Told the size that it has, whoever asks again learns from where to go on.
+      expect(await submit(fresh, second, 9)).toEqual({ status: 409, text: '18\n' });
       expect(fresh.sizeOf(origin)).toBe(18);
     } finally {
       await fresh.close();
