@@ -96,7 +96,7 @@ async function askThePast(world: World, then: string): Promise<Proof> {
   expectThat('each refused use tells why', refused.length > 0 && refused.every(({ code }) => code !== null), uses);
   const overHttp = async (question: string, more: Readonly<Record<string, string>>) => {
     const query = new URLSearchParams({ connection_id: world.connectionId, ...more });
-    return (await world.http.request('GET', `/v1/audit/${question}?${query}`)).body;
+    return (await world.http.request('GET', `/v1/audit/${question}?${query.toString()}`)).body;
   };
   const heard = await overHttp('who-did', { at: at.moment, limit: '200' });
   expectThat('the platform hears the same over HTTP', isDeepStrictEqual(heard['uses'], uses.slice(0, 200)), heard);
