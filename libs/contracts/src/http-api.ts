@@ -76,9 +76,7 @@ const limit = PageQuery.shape.limit;
 const WhoDidQuery = operations.whoDid.request.extend({ limit });
 const WhoCouldQuery = operations.whoCould.request.extend({ limit, after: PageQuery.shape.after });
 const DiffQuery = operations.diff.request.extend({ limit });
-const HealthQuery = operations.connectionsHealth.request
-  .omit(withoutConnection)
-  .extend({ limit: PageQuery.shape.limit });
+const HealthQuery = operations.connectionsHealth.request.omit(withoutConnection).extend({ limit });
 
 const platformRoute = <const R extends Omit<HttpRoute, 'app' | 'auth'>>(input: R) =>
   route({ ...input, app: 'gateway', auth: 'platform' });

@@ -20,7 +20,6 @@ import { Inspection } from './inspection.ts';
 import { limits } from './limits.ts';
 import { DiffReply, DiffRequest, WhoCouldReply, WhoCouldRequest, WhoDidReply, WhoDidRequest } from './questions.ts';
 import { ConnectionsHealth, ConnectionsHealthRequest, HealthOverview, HealthOverviewRequest } from './health.ts';
-import { limits } from './limits.ts';
 import { ModelRequest, ProjectionRebuilt, ProjectionsList, ProjectionVerified } from './projections.ts';
 import { RefreshStatus } from './refresh-status.ts';
 import { RejectionReply, TokenRejection } from './rejection.ts';

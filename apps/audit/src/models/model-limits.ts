@@ -9,8 +9,8 @@ export const modelLimits = Object.freeze({
   lookMs: 5_000,
   /** How long it waits after a failure. */
   retryMs: 1_000,
-  /** How often a rebuild catches up once more before it gives the switch up: the log may grow as fast as it reads. */
-  switchAttemptsMax: 20,
+  /** How often a rebuild tries again without getting any further. */
+  attemptsMax: 10,
   /** Set aside messages of one model that an answer names; of more the count. */
   setAsideNamedMax: 100,
 });

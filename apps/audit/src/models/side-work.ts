@@ -1,5 +1,12 @@
-import type { ModelName, ProjectionRebuilt, ProjectionVerified } from '@postern/contracts';
-import { PosternError } from '@postern/contracts';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import {
+  isPosternError,
+  PosternError,
+  type ModelName,
+  type ProjectionRebuilt,
+  type ProjectionVerified,
+} from '@postern/contracts';
 import type { CrossingTransaction, Row } from '@postern/persistence';
 
 import {
@@ -11,6 +18,7 @@ import {
   setRole,
   type Checkpoint,
 } from './checkpoints.ts';
+import { modelLimits } from './model-limits.ts';
 import { firstDifference, removeRows } from './model-rows.ts';
 import type { ModelDatabase, Projector } from './projector.ts';
 import type { ModelTable } from './tables.ts';
@@ -104,9 +112,22 @@ export class SideWork {
     });
   }
 
-  #catchUp(role: 'building' | 'verifying', untilPosition?: number): Promise<Checkpoint> {
+  /** What passes by itself ends no work of hours: it goes on from its checkpoint, unless it gets no further. */
+  async #catchUp(role: 'building' | 'verifying', untilPosition?: number): Promise<Checkpoint> {
     const { projector, signal } = this.#options;
-    return projector.catchUp(role, { untilPosition, signal, onTenant: (tenantId) => this.#tenants.add(tenantId) });
+    const onTenant = (tenantId: string) => this.#tenants.add(tenantId);
+    let reached = -1;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await projector.catchUp(role, { untilPosition, signal, onTenant });
+      } catch (error) {
+        if (!isPosternError(error) || error.row.retry !== 'later' || attempt >= modelLimits.attemptsMax) throw error;
+        await delay(modelLimits.retryMs, undefined, { signal });
+        const { position } = await projector.standing(role);
+        if (position > reached) attempt = 0;
+        reached = position;
+      }
+    }
   }
 
   /** Works elsewhere while a transaction holds what it holds. */
