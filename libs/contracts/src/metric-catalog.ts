@@ -235,6 +235,18 @@ const rows = {
     help: 'How long ago a stream was checkpointed to its end for the last time',
     attributes: ['stream'],
   },
+  'postern.audit.projection.set_aside': {
+    type: 'counter',
+    unit: '1',
+    help: 'Messages of which a read model made no row',
+    attributes: ['model', 'kind'],
+  },
+  'postern.audit.projection.behind': {
+    type: 'gauge',
+    unit: '1',
+    help: 'Messages of its stream that a read model has not read',
+    attributes: ['model'],
+  },
 } as const satisfies Record<string, MetricRow>;
 
 /** The name of a metric, as OTLP carries it; Prometheus's form of it is {@link prometheusName}. */

@@ -61,26 +61,19 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
     trust: Trust,
     metrics: Metrics,
   ) {
-    this.#setAside = metrics.counter(
-      'postern_projection_set_aside_total',
-      'Messages of which a read model made no row',
-    );
+    this.#setAside = metrics.counter('postern.audit.projection.set_aside');
     const accessReader = new AccessReader({ verifier: trust.verifier });
     this.#kept = new Map(
       models.map((model) => {
         const onSetAside = (generation: Checkpoint, one: SetAside) => this.#alarm(model.name, generation, one);
         const projector = new Projector({ model, database, log: logs[model.stream], reader, accessReader, onSetAside });
         const kept: Kept = { projector, position: 0, head: 0, lookedAtMs: -Infinity, told: undefined, atWork: false };
-        if (database.isConfigured) {
-          const name = `postern_projection_behind_${model.name}`;
-          metrics.gauge(
-            name,
-            `Messages that the read model ${model.name} has not read`,
-            () => kept.head - kept.position,
-          );
-        }
         return [model.name, kept];
       }),
+    );
+    if (!database.isConfigured) return;
+    metrics.gauge('postern.audit.projection.behind', () =>
+      [...this.#kept].map(([model, { head, position }]) => [{ model }, Math.max(0, head - position)] as const),
     );
   }
 
