@@ -55,7 +55,7 @@ function indented(rows: readonly (readonly [string, string])[]): string[] {
 
 function clocksOf({ view: { created_at: createdAt }, state, nowMs }: Shown): [string, string][] {
   const { credential, claim, interrupted, health, revokedAtMs } = state;
-  const at = (ms: number | null | undefined, otherwise: string) => (ms == null ? otherwise : timeIn(ms, nowMs));
+  const at = (ms: number | null | undefined, otherwise: string) => when(ms, nowMs) ?? otherwise;
   const rows: [string, string | undefined][] = [
     [
       'access token ends',
@@ -84,7 +84,7 @@ function clocksOf({ view: { created_at: createdAt }, state, nowMs }: Shown): [st
 }
 
 function when(ms: number | null | undefined, nowMs: number): string | undefined {
-  return ms == null ? undefined : timeIn(ms, nowMs);
+  return typeof ms === 'number' ? timeIn(ms, nowMs) : undefined;
 }
 
 function timeIn(ms: number, nowMs: number): string {
