@@ -1,4 +1,9 @@
-import { operations } from '@postern/contracts';
+import { Readable } from 'node:stream';
+
+import { operations, subjects } from '@postern/contracts';
+import { evolverOf, upcast } from '@postern/domain';
+import { CommitReader, commitVerifier, verifyLog, type StoredMessage } from '@postern/event-log';
+import { JetStreamEventLog } from '@postern/nats';
 import { Metrics } from '@postern/service';
 
 import {
@@ -56,6 +61,19 @@ describe('a shredding', () => {
     };
   }
 
+  /** What the log says of a connection, as it is stored, and whether it holds. */
+  async function chainOf(ref: ConnectionRef) {
+    const log = new JetStreamEventLog({ bus: keys.world.buses.audit, stream: 'connections' });
+    const messages: StoredMessage[] = [];
+    for await (const message of log.read({ filter: subjects.connection(ref) })) messages.push(message);
+    const reader = new CommitReader({ verifier: commitVerifier(keys.world.trust) });
+    const report = await verifyLog(Readable.from(messages), { reader, upcast, evolverOf });
+    const text = messages
+      .map(({ headers, payload }) => JSON.stringify(headers) + Buffer.from(payload).toString('utf8'))
+      .join('\n');
+    return { messages, report, text };
+  }
+
   /** What whoever has a copy of the tables and the key service gets out of it. */
   async function openedFresh(ref: ConnectionRef): Promise<string> {
     const fresh = await keys.world.startVault();
@@ -98,6 +116,26 @@ describe('a shredding', () => {
 
     await restore();
     expect(await openedFresh(ref)).toBe('vault.ciphertext_invalid');
+  });
+
+  test('leaves a chain that still verifies, and of the person nothing that can be read', async () => {
+    const person = 'ada.lovelace@person.example';
+    const refreshToken = `refresh.${Buffer.from(person).toString('base64url')}`;
+    const ref = await connected(keys.world, keys.customer, tokenSetOf(person, { refreshToken }));
+    expect(await keys.tokenOf(ref)).toContain(person);
+    const before = await chainOf(ref);
+    await shred(ref);
+    expect(await openedFresh(ref)).toBe('vault.credential_missing');
+
+    const after = await chainOf(ref);
+    expect(after.messages.slice(0, before.messages.length)).toEqual(before.messages);
+    expect(after.report).toMatchObject({ findings: [], commits: after.messages.length, aggregates: 1 });
+    expect(after.text).toContain('ConnectionKeyShredded');
+    const rows = await Promise.all(
+      tables.map((table) => keys.asAttacker(`select * from vault.${table} where tenant_id = ?`, [ref.tenantId])),
+    );
+    const readable = after.text + JSON.stringify(rows);
+    for (const word of [person, refreshToken, 'ada', 'person.example']) expect(readable).not.toContain(word);
   });
 
   test('under a version that is not gone yet waits for it, however many have gone before', async () => {
