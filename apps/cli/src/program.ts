@@ -6,6 +6,7 @@ import { connectionCommands } from './connections/commands.ts';
 import { keyringOption, type KeyringChoice } from './data-folder/keyring-choice.ts';
 import { demoCommand } from './demo/command.ts';
 import { doctorCommand } from './doctor/command.ts';
+import { epochCommands } from './epochs/commands.ts';
 import { eventCommands } from './events/commands.ts';
 import { healthCommand } from './health/command.ts';
 import { keyCommands } from './keys/commands.ts';
@@ -84,6 +85,7 @@ export function createProgram(): Command {
   healthCommand(program, run);
   signalCommands(program, run);
   eventCommands(program, run);
+  epochCommands(program, run);
   auditCommands(program, run);
   keyCommands(program, run);
   projectionCommands(program, run);

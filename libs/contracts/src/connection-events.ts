@@ -16,7 +16,7 @@ const AccountKeys = z.record(z.string().max(32), Digest);
 const Epoch = z.number().int().positive();
 const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** Whoever writes a connection's next event moves it to the open epoch first. */
+/** Who may move a connection to another epoch: whoever writes its events. */
 const everyWriter = ['authorization', 'vault', 'refresh', 'revocation'] as const;
 
 /** What a provider granted, as both authorization events carry it. */
@@ -288,7 +288,7 @@ export const connectionEvents = Object.freeze({
   EpochClosed: {
     version: 1,
     writers: everyWriter,
-    summary: 'The last event on this epoch’s subject: the connection goes on in a later epoch.',
+    summary: 'The connection goes on in a later epoch, which the next event of the same commit opens.',
     data: z
       .object({ epoch: Epoch, nextEpoch: Epoch, authorization: CarriedAuthorization })
       .refine(({ epoch, nextEpoch }) => epoch < nextEpoch, 'the next epoch must be later'),
@@ -296,13 +296,13 @@ export const connectionEvents = Object.freeze({
   EpochOpened: {
     version: 1,
     writers: everyWriter,
-    summary: 'The first event on a later epoch’s subject, with the state and the hash that the closed one ended in.',
+    summary: 'The state and the hash that the closed epoch ended in: nothing before it is needed any more.',
     data: z
       .object({
         epoch: Epoch,
         previousEpoch: Epoch,
         previousRevision: z.number().int().positive(),
-        /** Of the message that closed the previous epoch, as `previousHash` of a commit is made. */
+        /** Of the last commit in the previous epoch, as `previousHash` of a commit is made. */
         previousHash: Sha256Hex,
         state: CarriedConnection,
       })

@@ -53,10 +53,12 @@ export const streams = Object.freeze({
     ...appendOnly,
     name: 'CONNECTIONS',
     subjects: ['connection.*.*.*'],
+    // Its beginning goes once it is archived and verified; nobody but the provisioner may (docs/adr/0031).
+    denyPurge: false,
     maxBytes: 4 * gibibyte,
   },
   admin: { ...appendOnly, name: 'ADMIN', subjects: ['admin.*.*.*'], maxBytes: gibibyte },
-  access: { ...appendOnly, name: 'ACCESS', subjects: ['access.*.*'], maxBytes: 4 * gibibyte },
+  access: { ...appendOnly, name: 'ACCESS', subjects: ['access.*.*'], denyPurge: false, maxBytes: 4 * gibibyte },
   checkpoints: {
     ...appendOnly,
     name: 'CHECKPOINTS',

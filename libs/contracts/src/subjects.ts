@@ -1,6 +1,6 @@
 import { PosternError } from './errors.ts';
 
-/** The open epoch of the connection log (DESIGN §10): a part of the subject, so that epochs can be closed one day. */
+/** A part of each connection's subject: which stream it stands on, should there be several one day (docs/adr/0031). */
 export const currentEpoch = 1;
 
 /** Aggregates whose events stand on ADMIN. */

@@ -17,15 +17,7 @@ export {
   type ReleaseRefreshToken,
 } from './connection/claim.ts';
 export { requestDeletion, shredKey, type RequestDeletion, type ShredKey } from './connection/delete.ts';
-export {
-  closeEpoch,
-  epochFaultOf,
-  openEpoch,
-  type ClosedEpoch,
-  type CloseEpoch,
-  type EpochClosing,
-  type EpochOpening,
-} from './connection/epoch.ts';
+export { moveToEpoch, type MoveToEpoch } from './connection/epoch.ts';
 export { connectionEvolver } from './connection/evolve.ts';
 export { freshnessOf, labelOf } from './connection/freshness.ts';
 export { requireOwnedBy, type Owner } from './connection/guards.ts';

@@ -3,7 +3,6 @@ import {
   commitEventType,
   commitHeaders,
   commitSignatureContext,
-  epochOf,
   eventDefinitions,
   limits,
   mayWrite,
@@ -78,7 +77,7 @@ export class CommitReader {
     const verdict =
       subjectVerdict(subject, commit) ??
       headerVerdict(headers, commit) ??
-      epochVerdict(subject, commit) ??
+      epochVerdict(commit) ??
       eventsVerdict(identity, commit);
     if (verdict !== undefined) return problem(verdict);
     const hash = commitHash(subject, payload);
@@ -131,10 +130,25 @@ function disagrees(name: string): Verdict {
 
 const epochMoves: ReadonlySet<string> = new Set(['EpochOpened', 'EpochClosed']);
 
-/** An epoch is opened and closed on its own subject only: otherwise a carried state could be slipped into another. */
-function epochVerdict(subject: string, { events }: Commit): Verdict | undefined {
-  const agrees = events.every(({ type, data }) => !epochMoves.has(type) || data['epoch'] === epochOf(subject));
-  return agrees ? undefined : foreign('its epoch is not its subject’s');
+/**
+ * A connection moves to another epoch in a commit of its own that closes the one and opens the other: what is opened has
+ * to be what was closed, or a state could be slipped in where what stood before is no longer there to be compared.
+ */
+function epochVerdict({ events, revision, previousHash }: Commit): Verdict | undefined {
+  if (!events.some(({ type }) => epochMoves.has(type))) return undefined;
+  const [closing, opening] = events;
+  if (events.length !== 2 || closing?.type !== 'EpochClosed' || opening?.type !== 'EpochOpened') {
+    return foreign('an epoch is closed and the next one opened together, and with nothing else');
+  }
+  const { epoch, nextEpoch, authorization } = closing.data;
+  const { epoch: opened, previousEpoch, previousRevision, previousHash: hash, state } = opening.data;
+  const agrees =
+    opened === nextEpoch &&
+    previousEpoch === epoch &&
+    previousRevision === revision - 1 &&
+    hash === previousHash &&
+    (state as { readonly authorization?: unknown } | null)?.authorization === authorization;
+  return agrees ? undefined : foreign('what it opens is not what it closes');
 }
 
 function eventsVerdict(identity: string, { aggregate, events }: Commit): Verdict | undefined {

@@ -56,6 +56,14 @@ export interface LastOptions {
   readonly firstPosition?: number | undefined;
 }
 
+/** Where a log begins whose first messages were archived and dropped (docs/adr/0031). */
+export interface LogBeginning {
+  /** The first position that still stands, or that comes next. */
+  readonly firstPosition: number;
+  /** Up to where everything was verified when the last of it was dropped; 0 while nothing was. */
+  readonly verifiedUpTo: number;
+}
+
 export interface LogSubscription {
   /** Nothing that matches and stands at or before this position will be delivered. */
   readonly startPosition: number;
@@ -89,6 +97,7 @@ export interface EventLog {
   read(request: BoundedReadRequest): AsyncIterable<StoredMessage>;
   /** The position of the last message (that matches), from the leader; 0 when there is none. */
   head(filter?: string): Promise<number>;
+  beginning(): Promise<LogBeginning>;
   /** Follows in order; reconnects and closes gaps by itself. */
   subscribe(request: SubscribeRequest): Promise<LogSubscription>;
 }

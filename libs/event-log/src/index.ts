@@ -10,11 +10,14 @@ export type {
   BoundedReadRequest,
   EventLog,
   LastOptions,
+  LogBeginning,
   LogSubscription,
   ReadRequest,
   StoredMessage,
   SubscribeRequest,
 } from './event-log.ts';
+export { StreamArchive, type Archive } from './archive/stream-archive.ts';
+export { withArchive } from './archive/with-archive.ts';
 export { exportMessage, importMessage } from './exported-message.ts';
 export type { AnyEvent, EventMeta, Evolver, Upcast } from './evolver.ts';
 export { emptyLoaded, foldEntry, type Loaded } from './loaded.ts';

@@ -1,4 +1,4 @@
-import { eventDefinitions, PosternError, type StoredEvent } from '@postern/contracts';
+import { eventDefinitions, PosternError, type Commit, type StoredEvent } from '@postern/contracts';
 
 import type { LogEntry } from './commit-reader.ts';
 import type { AnyEvent, EventMeta, Evolver, Upcast } from './evolver.ts';
@@ -69,6 +69,23 @@ export function foldEntry<State, Event extends AnyEvent>(
     before.state,
   );
   return loadedOf(entry, state, meta.atMs);
+}
+
+/** Does this commit open an epoch? Such a commit carries the whole state. */
+export function isOpening({ events }: Commit): boolean {
+  return events.some(({ type }) => type === 'EpochOpened');
+}
+
+/**
+ * What an opening gives by itself: the state that went before it, where that was archived, verified and dropped. Nobody
+ * but whoever knows that it was verified may begin with one.
+ */
+export function openingOf<State, Event extends AnyEvent>(
+  entry: LogEntry,
+  { evolver, upcast }: { evolver: Evolver<State, Event>; upcast: Upcast },
+): Loaded<State> {
+  const { revision, previousHash: hash } = entry.commit;
+  return foldEntry({ ...emptyLoaded(evolver), revision: revision - 1, hash }, entry, { evolver, upcast });
 }
 
 /** Of the version that the reader has read through its schema already. */

@@ -6,6 +6,7 @@ import type {
   BoundedReadRequest,
   EventLog,
   LastOptions,
+  LogBeginning,
   LogSubscription,
   StoredMessage,
   SubscribeRequest,
@@ -42,6 +43,7 @@ export class MemoryEventLog implements EventLog {
   readonly #nowMs: () => number;
   readonly #policy: AppendPolicy | undefined;
   readonly #pause: Pause | undefined;
+  #beginning: LogBeginning = { firstPosition: 1, verifiedUpTo: 0 };
   #up = true;
 
   constructor({ nowMs = Date.now, policy, pause }: MemoryEventLogOptions = {}) {
@@ -81,6 +83,17 @@ export class MemoryEventLog implements EventLog {
     return position;
   }
 
+  /** Drops the first messages, as the provisioner does once they are archived. */
+  cut(beginning: LogBeginning): void {
+    this.#beginning = beginning;
+    const stands = ({ position }: StoredMessage) => position >= beginning.firstPosition;
+    for (const [subject, messages] of this.#bySubject) this.#bySubject.set(subject, messages.filter(stands));
+  }
+
+  beginning(): Promise<LogBeginning> {
+    return this.#answer(() => this.#beginning);
+  }
+
   async append(request: AppendRequest): Promise<Appended> {
     assertMessageSize(request);
     return await resolveAppend(request, {
@@ -100,7 +113,7 @@ export class MemoryEventLog implements EventLog {
   }
 
   at(position: number): Promise<StoredMessage | undefined> {
-    return this.#answer(() => this.#messages[position - 1]);
+    return this.#answer(() => (this.#stands(position) ? this.#messages[position - 1] : undefined));
   }
 
   async *read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
@@ -161,7 +174,7 @@ export class MemoryEventLog implements EventLog {
   #select(request: BoundedReadRequest, end: number): StoredMessage[] {
     const { filter, fromPosition = 1, sinceMs = 0, lastPerSubject = false } = request;
     const isWanted = ({ position, timeMs }: StoredMessage) =>
-      position <= end && position >= fromPosition && timeMs >= sinceMs;
+      this.#stands(position) && position <= end && position >= fromPosition && timeMs >= sinceMs;
     if (isLiteral(filter) || lastPerSubject) {
       const subjects = isLiteral(filter) ? [filter] : [...this.#bySubject.keys()];
       const found = subjects
@@ -172,6 +185,10 @@ export class MemoryEventLog implements EventLog {
       return last.sort((a, b) => a.position - b.position);
     }
     return this.#messages.filter((message) => isWanted(message) && subjectMatches(filter, message.subject));
+  }
+
+  #stands(position: number): boolean {
+    return position >= this.#beginning.firstPosition;
   }
 
   #schedule(subscriber: Subscriber): void {

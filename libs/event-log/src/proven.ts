@@ -1,12 +1,14 @@
 import type { LogEntry } from './commit-reader.ts';
 import type { AnyEvent, Evolver, Upcast } from './evolver.ts';
-import { emptyLoaded, foldEntry, loadedOf, type Loaded } from './loaded.ts';
+import { emptyLoaded, foldEntry, isOpening, loadedOf, openingOf, type Loaded } from './loaded.ts';
 
 export interface ProofSources<State, Event extends AnyEvent> {
   readonly evolver: Evolver<State, Event>;
   readonly upcast: Upcast;
   /** The aggregate's true commits before the one to prove, the last one first; read no further than needed. */
   readonly earlier: AsyncIterable<LogEntry>;
+  /** May the aggregate begin at this position, since what stood before was verified and dropped? */
+  readonly mayBegin: (position: number) => Promise<boolean>;
   /** The state from events alone, up to and with a position. */
   readonly fold: (untilPosition: number) => Promise<Loaded<State>>;
 }
@@ -26,7 +28,7 @@ export async function provenState<State, Event extends AnyEvent>(
   sources: ProofSources<State, Event>,
 ): Promise<Loaded<State>> {
   const run: LogEntry[] = [last];
-  let base: Loaded<State> = emptyLoaded(sources.evolver);
+  let base: Loaded<State> | undefined;
   for await (const previous of sources.earlier) {
     if (previous.identity !== last.identity) {
       base = await carriedOrFolded(previous, sources);
@@ -34,6 +36,7 @@ export async function provenState<State, Event extends AnyEvent>(
     }
     run.push(previous);
   }
+  if (base === undefined) base = await beginningOf(run, sources);
   for (const entry of run.toReversed()) base = following(base, entry, sources) ?? base;
   return { ...base, expectedPosition: last.position };
 }
@@ -53,6 +56,24 @@ export function following<State, Event extends AnyEvent>(
   const after = foldEntry(before, entry, { evolver, upcast });
   const comparable = commit.stateVersion === evolver.stateVersion;
   return comparable && JSON.stringify(commit.state) !== JSON.stringify(after.state) ? undefined : after;
+}
+
+/**
+ * Nothing stands before this run: it begins with nothing, or, where the rest was dropped, with the first opening in it,
+ * which was verified then; what the drop has left before that is not needed.
+ */
+async function beginningOf<State, Event extends AnyEvent>(
+  run: LogEntry[],
+  sources: ProofSources<State, Event>,
+): Promise<Loaded<State>> {
+  const nothing = emptyLoaded(sources.evolver);
+  const eldest = run.at(-1);
+  if (eldest === undefined || eldest.commit.revision === 1) return nothing;
+  const at = run.findLastIndex(({ commit }) => isOpening(commit));
+  const opening = run[at];
+  if (opening === undefined || !(await sources.mayBegin(opening.position))) return nothing;
+  run.splice(at);
+  return openingOf(opening, sources);
 }
 
 async function carriedOrFolded<State, Event extends AnyEvent>(

@@ -14,7 +14,7 @@ import { earlierCommits, trueCommit } from './earlier-commits.ts';
 import { encodeCommit, type EncodedCommit } from './encode-commit.ts';
 import type { EventLog, StoredMessage } from './event-log.ts';
 import type { AnyEvent, Evolver, Upcast } from './evolver.ts';
-import { currentVersionsOnly, emptyLoaded, foldEntry, loadedOf, type Loaded } from './loaded.ts';
+import { currentVersionsOnly, emptyLoaded, foldEntry, isOpening, loadedOf, openingOf, type Loaded } from './loaded.ts';
 import { following, provenState } from './proven.ts';
 import { pauseForReal, type AppendPolicy, type Pause } from './resolve-append.ts';
 import type { CommitSigner } from './signing.ts';
@@ -357,6 +357,7 @@ export class Repository<State, Event extends AnyEvent> {
       evolver: this.#options.evolver,
       upcast: this.#upcast,
       earlier,
+      mayBegin: (position) => this.#mayBegin(position),
       fold: (untilPosition) => this.#fold(last.subject, untilPosition),
     });
   }
@@ -373,9 +374,19 @@ export class Repository<State, Event extends AnyEvent> {
     const { evolver } = this.#options;
     let loaded: Loaded<State> = emptyLoaded(evolver);
     for await (const entry of this.#entries(subject, untilPosition)) {
-      loaded = foldEntry(loaded, entry, { evolver, upcast: this.#upcast });
+      const isCut = loaded.revision === 0 && entry.commit.revision > 1 && (await this.#mayBegin(entry.position));
+      // What the drop has left before the opening is a part of what is gone.
+      if (isCut && !isOpening(entry.commit)) continue;
+      const how = { evolver, upcast: this.#upcast };
+      loaded = isCut ? openingOf(entry, how) : foldEntry(loaded, entry, how);
     }
     return loaded;
+  }
+
+  /** Only where the log's beginning was dropped, and up to where it was verified then: an opening later on is proven. */
+  async #mayBegin(position: number): Promise<boolean> {
+    const { firstPosition, verifiedUpTo } = await this.#options.log.beginning();
+    return firstPosition > 1 && position <= verifiedUpTo;
   }
 
   async *#entries(subject: string, untilPosition: number | undefined): AsyncIterable<LogEntry> {

@@ -197,7 +197,13 @@ export class AccessGroupWriter {
         this.#position = outcome.position ?? this.#position;
         return { writer, sequence, position: outcome.position ?? null };
       }
-      if (heard && (outcome.kind === 'duplicate' || outcome.kind === 'conflict')) throw this.#giveUpName();
+      if (heard && outcome.kind === 'conflict') {
+        // Certainly not stored: what the writer knew of its log is gone (dropped, when it was quiet for long) or forged.
+        const lost = this.#giveUpName();
+        this.#options.onError?.(lost);
+        return await this.#store(records);
+      }
+      if (heard && outcome.kind === 'duplicate') throw this.#giveUpName();
       if (outcome.kind === 'silent') silentSinceMs = Math.min(silentSinceMs, performance.now());
       if (performance.now() - silentSinceMs > silenceMsMax || bus.connection.isClosed()) throw this.#giveUpName();
       await delay(retryDelayMs(resendPolicy, attempt));

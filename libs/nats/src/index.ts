@@ -16,6 +16,7 @@ export { systemClocks, type ClockReading, type Clocks } from './clock-reading.ts
 export { importMessages, type ImportOptions } from './import-messages.ts';
 export { instancesOf, type ServiceInstance } from './instances.ts';
 export { JetStreamEventLog, type JetStreamEventLogOptions } from './jetstream-event-log.ts';
+export { dropBeginning, openEpoch, readEpochs, type DropOptions, type LogEpochs } from './log-epochs.ts';
 export { lastMessages } from './last-messages.ts';
 export { JetStreamWorker, type JetStreamWorkerOptions, type WorkMessage } from './jetstream-worker.ts';
 export { endpoint, type Call, type Endpoint } from './operation-endpoint.ts';

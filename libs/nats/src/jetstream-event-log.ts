@@ -8,6 +8,7 @@ import {
   type BoundedReadRequest,
   type EventLog,
   type LastOptions,
+  type LogBeginning,
   type LogSubscription,
   type StoredMessage,
   type SubscribeRequest,
@@ -16,6 +17,7 @@ import { jetstreamManager, type JetStreamManager, type MsgRequest } from '@nats-
 
 import { logError } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
+import { beginningOf } from './log-epochs.ts';
 import { hasContact } from './leader-contact.ts';
 import { OrderedFeed } from './ordered-feed.ts';
 import { readByConsumer } from './read-by-consumer.ts';
@@ -107,6 +109,14 @@ export class JetStreamEventLog implements EventLog {
     if (filter === undefined || this.#coversAll(filter)) return await this.#lastPosition();
     const [message] = await Promise.all([this.#fromLeader({ last_by_subj: filter }), this.#lastPosition()]);
     return message?.position ?? 0;
+  }
+
+  async beginning(): Promise<LogBeginning> {
+    try {
+      return beginningOf(await (await this.#jsm()).streams.info(this.#stream));
+    } catch (error) {
+      throw logError(error);
+    }
   }
 
   async subscribe(request: SubscribeRequest): Promise<LogSubscription> {

@@ -55,8 +55,15 @@ async function provisionStream(manager: JetStreamManager, spec: StreamSpec, repl
   if (differences.length === 0) return 'unchanged';
   const destructive = differences.filter((difference) => !isHarmless(difference));
   assertSame(`Stream ${spec.name} would have to be changed in a way that can lose messages`, destructive);
-  const { num_replicas, max_bytes } = found.config;
-  const roomy = { ...wanted, num_replicas, max_bytes: Math.max(wanted.max_bytes, max_bytes) };
+  const { num_replicas, max_bytes, deny_purge, metadata } = found.config;
+  const roomy = {
+    ...wanted,
+    num_replicas,
+    max_bytes: Math.max(wanted.max_bytes, max_bytes),
+    deny_purge: wanted.deny_purge || deny_purge,
+    // Where epochs begin.
+    ...(metadata && { metadata }),
+  };
   const updated = await manager.streams.update(spec.name, roomy);
   assertSame(`Stream ${spec.name}`, streamDifferences(wanted, { ...updated.config }));
   return 'updated';

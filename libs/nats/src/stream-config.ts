@@ -54,8 +54,11 @@ export function streamDifferences(
   const differences: ConfigDifference[] = [];
   for (const [field, value] of Object.entries(wanted)) {
     const actual = found[field] ?? absentValue(value);
+    // It cannot be taken back where an older build set it.
+    const isStricter = field === 'deny_purge' && actual === true;
     const isRoomier = field === 'max_bytes' && typeof actual === 'number' && actual > Number(value);
-    if (!sameValue(value, actual) && !isRoomier) differences.push({ field, wanted: value, found: found[field] });
+    if (!sameValue(value, actual) && !isRoomier && !isStricter)
+      differences.push({ field, wanted: value, found: found[field] });
   }
   for (const field of neverSet) {
     const actual = found[field];

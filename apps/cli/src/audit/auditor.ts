@@ -1,29 +1,26 @@
-import { readFileSync } from 'node:fs';
+import { StreamArchive, withArchive } from '@postern/event-log';
+import { JetStreamEventLog } from '@postern/nats';
 
-import { connectBus, JetStreamEventLog } from '@postern/nats';
-
+import { asIdentity } from '../session/as-identity.ts';
 import type { Session } from '../session/session.ts';
 import type { ProvenLog } from './verify.ts';
 
 /**
- * Reads the log as audit does: who was leased what stands in ACCESS, which no other identity may read, and the data folder
- * holds audit's own.
+ * Reads the log as audit does, with what was archived of it: who was leased what stands in ACCESS, which no other identity
+ * may read, and the data folder holds audit's own.
  */
 export async function withAuditor<T>(
-  { folder, natsUrl }: Pick<Session, 'folder' | 'natsUrl'>,
+  place: Pick<Session, 'folder' | 'natsUrl'>,
   work: (log: ProvenLog) => Promise<T>,
 ): Promise<T> {
-  const bus = await connectBus({
-    servers: natsUrl,
-    creds: () => readFileSync(folder.credsFile('audit'), 'utf8'),
-    identity: 'audit',
-    name: 'postern command, as auditor',
+  return await asIdentity(place, 'audit', async (bus) => {
+    const archived = (stream: 'connections' | 'access') =>
+      withArchive(new JetStreamEventLog({ bus, stream }), new StreamArchive(place.folder.archiveDir, stream));
+    const logs = {
+      connections: archived('connections'),
+      admin: new JetStreamEventLog({ bus, stream: 'admin' }),
+      access: archived('access'),
+    };
+    return await work({ logs, checkpoints: new JetStreamEventLog({ bus, stream: 'checkpoints' }) });
   });
-  const log = (stream: 'connections' | 'admin' | 'access' | 'checkpoints') => new JetStreamEventLog({ bus, stream });
-  try {
-    const logs = { connections: log('connections'), admin: log('admin'), access: log('access') };
-    return await work({ logs, checkpoints: log('checkpoints') });
-  } finally {
-    await bus.close();
-  }
 }

@@ -63,7 +63,7 @@ export function auditCommands(program: Command, run: RunCommand): void {
           if (options.receipt.length > 0) {
             throw new PosternError('request.malformed', 'A receipt is looked for in all of ACCESS: ask for no part.');
           }
-          const logs = { connections: session.connections, admin: session.admin, access: session.connections };
+          const logs = { ...session.past, access: session.connections };
           conclude(await verifyPart({ logs }, { tenantId, connectionId }, place), printer);
         } else {
           await withAuditor(session, async (log) => conclude(await verifyOnline(log, place), printer));

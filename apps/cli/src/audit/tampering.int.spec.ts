@@ -387,10 +387,10 @@ describe('on CONNECTIONS', () => {
     await store('connections', original.connections);
     const manager = await jetstreamManager(buses.provisioner.connection, { checkAPI: false });
     const { config } = await manager.streams.info('CONNECTIONS');
-    expect(config).toMatchObject({ deny_delete: true, deny_purge: true });
+    expect(config).toMatchObject({ deny_delete: true });
     // Nobody can delete where it is denied: a hole is made by storing around it.
     await manager.streams.delete('CONNECTIONS');
-    await manager.streams.add({ ...config, deny_delete: false, deny_purge: false });
+    await manager.streams.add({ ...config, deny_delete: false });
     for (const message of original.connections) await put('connections', message);
     await manager.streams.deleteMessage('CONNECTIONS', 9);
     expect(await found('connections')).toEqual(['missing 9', 'checkpoint 9']);

@@ -112,7 +112,8 @@ export async function verifyExport(path: string, place: VerifyPlace): Promise<Re
   return reports;
 }
 
-async function verifyMessages(
+/** Verifies the messages of one stream, in their order. */
+export async function verifyMessages(
   stream: ProvenStream,
   messages: AsyncIterable<StoredMessage>,
   { place, tree }: { readonly place: VerifyPlace; readonly tree?: TreeVerifier | undefined },

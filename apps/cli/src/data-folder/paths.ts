@@ -32,6 +32,8 @@ export interface DataFolder {
   readonly keyServerDir: string;
   readonly keyServerCaFile: string;
   readonly logDir: string;
+  /** What was dropped from the streams; elsewhere with POSTERN_ARCHIVE_DIR. */
+  readonly archiveDir: string;
   /** What signs the checkpoints; during a change of keys also the one before. */
   readonly checkpointKeyFile: string;
   readonly previousCheckpointKeyFile: string;
@@ -65,6 +67,7 @@ function dataFolderAt(root: string): DataFolder {
     keyServerDir: join(root, 'vault-server'),
     keyServerCaFile: join(root, 'vault-server', 'tls', 'ca.pem'),
     logDir: join(root, 'logs'),
+    archiveDir: process.env['POSTERN_ARCHIVE_DIR'] ?? join(root, 'archive'),
     checkpointKeyFile: identityFile('audit', 'checkpoint.jwk'),
     previousCheckpointKeyFile: identityFile('audit', 'checkpoint-previous.jwk'),
     credsFile: (identity) => identityFile(identity, 'nats.creds'),

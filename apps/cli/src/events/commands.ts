@@ -25,7 +25,7 @@ export function eventCommands(program: Command, run: RunCommand): void {
       run.withSession(async ({ session, tenantId, printer, args: [id], options }) => {
         const selection = selectionOf(tenantId, options, id);
         const { reader, publicUrl } = session;
-        const place = { log: session[selection.stream], reader, publicUrl };
+        const place = { log: session.past[selection.stream], reader, publicUrl };
         await replay(place, { selection, explain: options['explain'] === true }, printer);
       }),
     );

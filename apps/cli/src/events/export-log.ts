@@ -88,7 +88,7 @@ function streamsNamed(wanted: string): readonly WholeLogStream[] {
 
 /** A connection's messages, or all of a tenant's: its configuration first, unless positions of CONNECTIONS are named. */
 async function exportTenant(
-  { connections, admin, reader }: Session,
+  { past: { connections, admin }, reader }: Session,
   { tenantId, options, lines }: { tenantId: string; options: Options; lines: Lines },
 ): Promise<void> {
   const selection = selectionOf(tenantId, options);

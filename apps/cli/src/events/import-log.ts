@@ -1,6 +1,6 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 
-import { PosternError, streamFilters, streams, TrustBundle } from '@postern/contracts';
+import { importerName, PosternError, streamFilters, streams, TrustBundle } from '@postern/contracts';
 import { aggregateOf, LogTree } from '@postern/event-log';
 import { connectBus, importerCreds, importMessages } from '@postern/nats';
 
@@ -9,6 +9,7 @@ import { readJsonFile, writePrivate } from '../data-folder/files.ts';
 import { readOperator } from '../data-folder/operator.ts';
 import type { DataFolder } from '../data-folder/paths.ts';
 import type { Progress } from '../output/progress.ts';
+import { asIdentity } from '../session/as-identity.ts';
 import { writeAdministratorFile } from '../up/first-tenant.ts';
 import { startBus } from '../up/start-bus.ts';
 import { messagesOf, streamOfSubject, wholeLog, type WholeLogStream } from './exported-streams.ts';
@@ -59,27 +60,22 @@ export async function importLog(options: ImportLogOptions, progress: Progress): 
   });
   try {
     const creds = await importerCreds(readOperator(folder), { ttlMs: userTtlMs });
-    const importer = await connectBus({ servers: url, creds, identity: 'importer', name: 'postern import' });
-    const provisioner = await connectBus({
-      servers: url,
-      creds: readFileSync(folder.credsFile('provisioner'), 'utf8'),
-      identity: 'provisioner',
-      name: 'postern import',
-    });
+    const importer = await connectBus({ servers: url, creds, identity: importerName, name: 'postern import' });
     try {
-      for (const stream of wholeLog) {
-        const { isWhole = true } = survey.streams.get(stream) ?? {};
-        await importMessages(messagesOf(file, stream), {
-          importer,
-          provisioner,
-          stream,
-          renumber: !isWhole,
-          onProgress: (position) => progress.tell(`${streams[stream].name} imported up to ${position}`),
-        });
-      }
+      await asIdentity({ folder, natsUrl: url }, 'provisioner', async (provisioner) => {
+        for (const stream of wholeLog) {
+          const { isWhole = true } = survey.streams.get(stream) ?? {};
+          await importMessages(messagesOf(file, stream), {
+            importer,
+            provisioner,
+            stream,
+            renumber: !isWhole,
+            onProgress: (position) => progress.tell(`${streams[stream].name} imported up to ${position}`),
+          });
+        }
+      });
     } finally {
       await importer.close();
-      await provisioner.close();
     }
     const streamsNow = await compare({ folder, natsUrl: url }, survey);
     if (survey.first !== undefined) writeAdministratorFile(folder, survey.first);

@@ -7,6 +7,8 @@ import {
   commitSigner,
   commitVerifier,
   Repository,
+  StreamArchive,
+  withArchive,
   type EventLog,
   type Evolver,
 } from '@postern/event-log';
@@ -27,6 +29,8 @@ export interface Session {
   readonly folder: DataFolder;
   readonly bus: Bus;
   readonly connections: EventLog;
+  /** The same with what was archived of it: for questions about the past. */
+  readonly past: Readonly<Record<'connections' | 'admin', EventLog>>;
   readonly admin: EventLog;
   readonly reader: CommitReader;
   readonly natsUrl: string;
@@ -77,6 +81,7 @@ export async function openSession(
     folder,
     bus,
     connections,
+    past: { connections: withArchive(connections, new StreamArchive(folder.archiveDir, 'connections')), admin },
     admin,
     reader,
     natsUrl: place.natsUrl,

@@ -7,6 +7,8 @@ import {
   type AccessRecord,
   type IdentityName,
   type ProvenStream,
+  consumers,
+  streams,
 } from '@postern/contracts';
 import type { SigningPrivateJwk } from '@postern/crypto';
 import {
@@ -32,6 +34,8 @@ import {
 } from '@postern/event-log';
 import { AccessGroupWriter, connectBus, JetStreamEventLog, type Bus } from '@postern/nats';
 
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+
 import { ensureKeys, readTrust } from '../data-folder/keys.ts';
 import { dataFolder, type DataFolder } from '../data-folder/paths.ts';
 import { openSession, type Session } from '../session/session.ts';
@@ -52,6 +56,8 @@ export interface LogHouse {
   lease(connectionId: string): Promise<AccessRecord>;
   /** Signs the heads of all trees. @returns the notes. */
   checkpoint(): Promise<Record<ProvenStream, string>>;
+  /** As if the services had worked off what stands in CONNECTIONS. */
+  workOff(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -135,12 +141,28 @@ export async function openLogHouse(root: string, tenantId?: string): Promise<Log
       }
       return Object.fromEntries(notes) as Record<ProvenStream, string>;
     },
+    workOff: async () => {
+      const manager = await jetstreamManager((await busOf('provisioner')).connection, { checkAPI: false });
+      const { state } = await manager.streams.info(streams.connections.name);
+      const durable = Object.values(consumers).filter(({ stream }) => stream === streams.connections.name);
+      for (const { stream, name, deliverPolicy } of durable) {
+        if (deliverPolicy === 'all') await manager.consumers.reset(stream, name, state.last_seq + 1);
+        else await acknowledgeAll(await busOf('refresh'), stream, name);
+      }
+    },
     stop: async () => {
       await session.close();
       for (const bus of buses.values()) await (await bus).close();
       await kept.stop();
     },
   };
+}
+
+async function acknowledgeAll(bus: Bus, stream: string, name: string): Promise<void> {
+  const consumer = await jetstream(bus.connection).consumers.get(stream, name);
+  while ((await consumer.info()).num_pending > 0) {
+    for await (const message of await consumer.fetch({ max_messages: 100, expires: 1_000 })) await message.ackAck();
+  }
 }
 
 async function authorized(connections: Repository<Connection, AnyEvent>, tenantId: string): Promise<AggregateRef> {

@@ -7,6 +7,7 @@ import {
   type BoundedReadRequest,
   type EventLog,
   type LastOptions,
+  type LogBeginning,
   type LogSubscription,
   type StoredMessage,
 } from '@postern/event-log';
@@ -94,6 +95,10 @@ export class ProcessLog implements EventLog {
 
   async first(subject: string): Promise<number> {
     return await this.#read(() => this.#server.first(subject));
+  }
+
+  async beginning(): Promise<LogBeginning> {
+    return await this.#read(() => this.#server.beginning());
   }
 
   async at(position: number): Promise<StoredMessage | undefined> {

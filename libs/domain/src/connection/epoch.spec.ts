@@ -16,14 +16,8 @@ import {
 import { codeOf, startMs, tenantId } from '../spec-support/given.ts';
 import { actNames, deed, live, lives, type Step } from '../spec-support/life.ts';
 import { upcast } from '../upcast.ts';
-import {
-  closeEpoch,
-  epochFaultOf,
-  openEpoch,
-  type ClosedEpoch,
-  type EpochClosing,
-  type EpochOpening,
-} from './epoch.ts';
+import { moveToEpoch } from './epoch.ts';
+import type { DataOf } from './events.ts';
 import { connectionEvolver } from './evolve.ts';
 import { labelOf } from './freshness.ts';
 import { requireOwnedBy } from './guards.ts';
@@ -36,8 +30,9 @@ import { viewOf } from './view.ts';
 
 const text = (value: unknown) => JSON.stringify(value);
 const hash = 'a'.repeat(64);
-const epochs = { epoch: 1, nextEpoch: 2 };
+const epochs = { epoch: 1, nextEpoch: 2, revision: 7, hash };
 const runs = { numRuns: 500 };
+type EpochOpening = DataOf<'EpochOpened'>;
 
 /** As the log would give it back. */
 const stored = <E extends ConnectionEvent>(event: E): E => upcast(JSON.parse(text(event)) as E) as E;
@@ -50,56 +45,55 @@ function evolved(events: readonly ConnectionEvent[], from: Connection, nowMs = s
   );
 }
 
-function closedFrom(state: Connection): ClosedEpoch {
-  const [closing] = closeEpoch(epochs, state);
-  if (closing?.type !== 'EpochClosed') throw new Error('was not closed');
-  return { closing: closing.data, revision: 7, hash, state: evolved([closing], state) };
+/** What stands between the two events of a move. */
+function closedFrom(state: Connection): Connection {
+  return evolved(moveToEpoch(epochs, state).slice(0, 1), state);
 }
 
-function openingOf(closed: ClosedEpoch): EpochOpening {
-  const [opening] = openEpoch(closed, noConnection);
+function openingOf(state: Connection): EpochOpening {
+  const [, opening] = moveToEpoch(epochs, state);
   if (opening?.type !== 'EpochOpened') throw new Error('was not opened');
   return opening.data;
 }
 
-/** Moves a state to the next epoch, through the bytes of both messages. */
-function moved(state: Connection): Connection {
-  const opening = openEpoch(closedFrom(JSON.parse(text(state)) as Connection), noConnection);
-  return evolved(opening, noConnection);
-}
+/** Moves a state to the next epoch, through the bytes of its commit. */
+const moved = (state: Connection): Connection =>
+  evolved(moveToEpoch(epochs, JSON.parse(text(state)) as Connection), state);
+
+/** The same where nothing before the commit stands any more. */
+const begunWith = (state: Connection): Connection => evolved(moveToEpoch(epochs, state), noConnection);
 
 const opened = (data: Partial<EpochOpening> = {}): ConnectionEvent => ({
   type: 'EpochOpened',
   version: 1,
-  data: { ...openingOf(closedFrom(stateOf(connected))), ...data },
+  data: { ...openingOf(stateOf(connected)), ...data },
 });
 
-describe('closing an epoch', () => {
-  test('says where the connection goes on, and what it was', () => {
-    const authorization = 'authorized' as const;
-    given(connected)
-      .when(closeEpoch, epochs)
-      .then([the.epochClosed({ ...epochs, authorization })]);
-    given(revoked)
-      .when(closeEpoch, epochs)
-      .then([the.epochClosed({ ...epochs, authorization: 'revoked' })]);
+describe('moving to another epoch', () => {
+  test('says in one commit what closed, and carries revision, hash and state on', () => {
+    for (const [history, authorization] of [
+      [connected, 'authorized'],
+      [revoked, 'revoked'],
+    ] as const) {
+      const state = stateOf(history) as CarriedConnection;
+      const opening = { epoch: 2, previousEpoch: 1, previousRevision: 7, previousHash: hash, state };
+      given(history)
+        .when(moveToEpoch, epochs)
+        .then([
+          the.epochClosed({ epoch: 1, nextEpoch: 2, authorization }),
+          { type: 'EpochOpened', version: 1, data: opening },
+        ]);
+    }
   });
 
-  test('twice is done once', () => {
-    given([...connected, the.epochClosed()])
-      .when(closeEpoch, epochs)
-      .thenNothing();
-    given([...connected, the.epochClosed()])
-      .when(closeEpoch, { epoch: 1, nextEpoch: 3 })
-      .thenNothing();
-  });
-
-  test('a connection of which nothing is known has nothing to close', () => {
-    given([]).when(closeEpoch, epochs).thenRefused('connection.not_found');
+  test('a connection of which nothing is known has nothing to carry', () => {
+    given([]).when(moveToEpoch, epochs).thenRefused('connection.not_found');
   });
 
   test('the next epoch is a later one', () => {
-    given(connected).when(closeEpoch, { epoch: 2, nextEpoch: 2 }).thenRefused('request.malformed');
+    given(connected)
+      .when(moveToEpoch, { ...epochs, epoch: 2 })
+      .thenRefused('request.malformed');
     const backwards = the.epochClosed({ epoch: 2, nextEpoch: 1 });
     expect(codeOf(() => upcast(backwards))).toBe('log.message_damaged');
   });
@@ -126,7 +120,7 @@ describe('behind the closing', () => {
       fc.property(lives, fc.boolean(), (steps, flag) => {
         const { state } = live(steps);
         if (state.authorization === 'none') return;
-        const closed = closedFrom(state).state;
+        const closed = closedFrom(state);
         expect(codeOf(() => deed(anyStep(act, flag), closed, startMs))).toBe('connection.moved');
       }),
       { numRuns: 50 },
@@ -134,7 +128,7 @@ describe('behind the closing', () => {
   });
 
   test('every question is refused: no lease is granted, and no bought token thrown away', () => {
-    const { state } = closedFrom(stateOf(released));
+    const state = closedFrom(stateOf(released));
     const claimId = 'clm_01jd0000000000000000000001';
     const questions = [
       () => leaseDecision(state, { ...owner, nowMs: startMs }),
@@ -149,45 +143,26 @@ describe('behind the closing', () => {
   });
 
   test('not even a repeat is answered', () => {
-    const state = closedFrom(stateOf([the.sessionStarted(), the.denied()])).state;
+    const state = closedFrom(stateOf([the.sessionStarted(), the.denied()]));
     const again = { ...the.denied().data, nowMs: startMs } as DenyAuthorization;
     expect(codeOf(() => denyAuthorization(again, state))).toBe('connection.moved');
   });
 
-  test('no event changes the state any more', () => {
-    const { state } = closedFrom(stateOf(connected));
+  test('no event changes the state any more but the opening of what was closed', () => {
+    const state = closedFrom(stateOf(connected));
     for (const make of Object.values(the)) {
       const event = (make as () => ConnectionEvent)();
       expect(connectionEvolver.evolve(state, event, metaAt(startMs))).toBe(state);
     }
-    expect(connectionEvolver.evolve(state, opened(), metaAt(startMs))).toBe(state);
+    const other = opened({ state: openingOf(stateOf(released)).state });
+    expect(connectionEvolver.evolve(state, other, metaAt(startMs))).toBe(state);
+    expect(text(connectionEvolver.evolve(state, opened(), metaAt(startMs)))).toBe(text(stateOf(connected)));
     expect(labelOf(state)).toBe('pending');
   });
 });
 
 describe('opening an epoch', () => {
-  test('carries revision, hash and state of what was closed', () => {
-    const state = stateOf(connected);
-    expect(openEpoch(closedFrom(state), noConnection)).toEqual([
-      {
-        type: 'EpochOpened',
-        version: 1,
-        data: { epoch: 2, previousEpoch: 1, previousRevision: 7, previousHash: hash, state },
-      },
-    ]);
-  });
-
-  test('twice is done once', () => {
-    expect(openEpoch(closedFrom(stateOf(connected)), moved(stateOf(connected)))).toEqual([]);
-  });
-
-  test('needs a closed state', () => {
-    const closed = closedFrom(stateOf(connected));
-    expect(codeOf(() => openEpoch({ ...closed, state: stateOf(connected) }, noConnection))).toBe('log.message_damaged');
-    expect(codeOf(() => openEpoch({ ...closed, state: noConnection }, noConnection))).toBe('log.message_damaged');
-  });
-
-  test('begins a subject, and is nothing later', () => {
+  test('begins where nothing stands, and is nothing later', () => {
     const state = stateOf([the.sessionStarted()]);
     expect(connectionEvolver.evolve(state, opened(), metaAt(startMs))).toBe(state);
     const deleted = stateOf([...connected, the.deletionRequested()]);
@@ -203,7 +178,7 @@ describe('opening an epoch', () => {
     expect(connectionEvolver.evolve(noConnection, event, metaAt(startMs))).toMatchObject({ tenantId, connectionId });
   });
 
-  const carried = openingOf(closedFrom(stateOf(released))).state;
+  const carried = openingOf(stateOf(released)).state;
   const { health: _health, ...withoutHealth } = carried;
   test.each<[string, unknown]>([
     ['a missing field', withoutHealth],
@@ -231,30 +206,6 @@ describe('opening an epoch', () => {
   });
 });
 
-describe('whether an opening follows a closing', () => {
-  const closed = closedFrom(stateOf(revoked));
-  const opening = openingOf(closed);
-
-  test('it does when nothing was changed', () => {
-    expect(epochFaultOf({ closed, opening })).toBeNull();
-  });
-
-  test.each<[string, Partial<EpochOpening>]>([
-    ['epoch', { epoch: 3 }],
-    ['previous epoch', { previousEpoch: 3 }],
-    ['revision', { previousRevision: 6 }],
-    ['hash', { previousHash: 'b'.repeat(64) }],
-    ['state', { state: { ...opening.state, authorization: 'authorized' } }],
-  ])('another %s is found', (_field, data) => {
-    expect(epochFaultOf({ closed, opening: { ...opening, ...data } })).not.toBeNull();
-  });
-
-  test('a message that closed nothing is found', () => {
-    const closing: EpochClosing = { ...closed.closing, authorization: 'revoked' };
-    expect(epochFaultOf({ closed: { ...closed, closing, state: stateOf(revoked) }, opening })).not.toBeNull();
-  });
-});
-
 describe('whatever life, cut wherever', () => {
   test('a life that moves goes on as the uncut one, byte for byte', () => {
     fc.assert(
@@ -276,7 +227,9 @@ describe('whatever life, cut wherever', () => {
     fc.assert(
       fc.property(lives, (steps) => {
         for (const { after } of live(steps).moments) {
-          if (after.authorization !== 'none') expect(text(moved(after))).toBe(text(after));
+          if (after.authorization === 'none') continue;
+          expect(text(moved(after))).toBe(text(after));
+          expect(text(begunWith(after))).toBe(text(after));
         }
       }),
       { numRuns: 100 },
@@ -301,7 +254,7 @@ test('the largest state there can be moves in one commit', () => {
     the.reauthorizationRequired({ evidence: words }),
     the.sessionStarted({ ...session, sessionId: 'ses_01jd0000000000000000000002' }),
   ]);
-  const opening = openEpoch(closedFrom(state), noConnection);
+  const opening = moveToEpoch(epochs, state);
   const envelopeBytesMax = 8 * 1024;
   const bytes = Buffer.byteLength(text({ events: opening, state: moved(state) }));
   expect(bytes).toBeGreaterThan(100_000);

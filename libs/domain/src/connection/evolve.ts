@@ -23,12 +23,14 @@ const afterDeletion: ReadonlySet<string> = new Set<ConnectionEventType>([
   'EpochClosed',
 ]);
 
-/** How a connection can begin on a subject: anew, or moved from an earlier epoch. Nothing else opens, and once. */
+/** How a connection can begin: anew, or with the opening of an epoch where what stood before was dropped. */
 const beginnings: ReadonlySet<string> = new Set<ConnectionEventType>(['AuthorizationStarted', 'EpochOpened']);
 
 function concerns(state: Connection, type: string): boolean {
   if (state.authorization === 'none') return beginnings.has(type);
-  if (state.authorization === 'moved' || type === 'EpochOpened') return false;
+  if (state.authorization === 'moved' || type === 'EpochOpened') {
+    return state.authorization === 'moved' && type === 'EpochOpened';
+  }
   return state.authorization !== 'deleted' || afterDeletion.has(type);
 }
 

@@ -13,7 +13,7 @@ function notFound(): PosternError {
 }
 
 /**
- * Nothing is decided on a subject whose epoch was closed: not even that a deed was done already, since it may have been
+ * Nothing is decided on what was closed and not opened: not even that a deed was done already, since it may have been
  * undone behind the opening.
  *
  * @throws {PosternError} `connection.moved`

@@ -5,8 +5,8 @@ import type { DataOf } from './events.ts';
  * derived from them.
  *
  * authorization  none → pending → authorized ⇄ reauthorization_required, any of these → revoked → authorized (in
- *                place, by a new session), and from anywhere → deleted, which is for ever. `moved` is the end on one
- *                epoch's subject: the connection goes on under the next one's, in what it was.
+ *                place, by a new session), and from anywhere → deleted, which is for ever. `moved` is between the
+ *                two events of a move to another epoch: the opening goes on in what it was.
  * claim          one worker's right to spend the refresh token of one credential version. It ends with its outcome, a
  *                re-authorization, a revocation or a deletion, and by time alone never: whoever finds it over says so
  *                (`interruptRefresh`), so that the log tells what happened.

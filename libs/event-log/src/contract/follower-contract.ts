@@ -313,6 +313,7 @@ function losesItsTail(log: EventLog): { readonly log: EventLog; readonly lose: (
     at: (position) => log.at(position),
     read: (request) => log.read(request),
     head: (filter) => log.head(filter),
+    beginning: () => log.beginning(),
     subscribe: (request) => {
       const whole = losing;
       return log.subscribe({

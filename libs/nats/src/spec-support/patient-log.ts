@@ -28,6 +28,7 @@ export function patientLog(log: EventLog): EventLog {
     last: (subject, options) => patiently(() => log.last(subject, options)),
     first: (subject) => patiently(() => log.first(subject)),
     at: (position) => patiently(() => log.at(position)),
+    beginning: () => log.beginning(),
     head: (filter) => patiently(() => log.head(filter)),
     subscribe: (request) => patiently(() => log.subscribe(request)),
     read: async function* (request) {

@@ -1,0 +1,68 @@
+import type { BoundedReadRequest, EventLog, LastOptions, StoredMessage } from '../event-log.ts';
+import type { Archive } from './stream-archive.ts';
+
+/**
+ * A log and the archive of its beginning as one log: whoever asks about the past need not know where it lies. What still
+ * stands in the stream is read from the stream.
+ *
+ * For questions, not for decisions: those need nothing that was dropped.
+ */
+export function withArchive(live: EventLog, archive: Archive): EventLog {
+  /** The last position that only the archive holds. */
+  const archivedUpTo = async () => {
+    const last = archive.lastPosition();
+    return last === 0 ? 0 : Math.min(last, (await live.beginning()).firstPosition - 1);
+  };
+
+  async function* read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
+    const { fromPosition = 1, untilPosition = Infinity } = request;
+    const archived = await archivedUpTo();
+    const before = archive.read({ ...request, untilPosition: Math.min(archived, untilPosition) });
+    if (request.lastPerSubject === true)
+      return yield* lastOfEach(archived < fromPosition ? undefined : before, request);
+    if (archived >= fromPosition) yield* before;
+    if (untilPosition > archived) yield* live.read({ ...request, fromPosition: Math.max(fromPosition, archived + 1) });
+  }
+
+  async function* lastOfEach(before: AsyncIterable<StoredMessage> | undefined, request: BoundedReadRequest) {
+    const lasts = new Map<string, StoredMessage>();
+    for await (const message of before ?? []) lasts.set(message.subject, message);
+    for await (const message of live.read(request)) lasts.set(message.subject, message);
+    yield* [...lasts.values()].toSorted((one, other) => one.position - other.position);
+  }
+
+  async function lastArchived(subject: string, untilPosition?: number): Promise<StoredMessage | undefined> {
+    const until = Math.min(await archivedUpTo(), untilPosition ?? Infinity);
+    if (until < 1) return undefined;
+    let last: StoredMessage | undefined;
+    for await (const message of archive.read({ filter: subject, untilPosition: until })) last = message;
+    return last;
+  }
+
+  return {
+    append: (request) => live.append(request),
+    head: async (filter) => {
+      const head = await live.head(filter);
+      return head === 0 && filter !== undefined ? ((await lastArchived(filter))?.position ?? 0) : head;
+    },
+    subscribe: (request) => live.subscribe(request),
+    // Of the log as a whole nothing is missing.
+    beginning: async () => ({ firstPosition: 1, verifiedUpTo: 0 }),
+    last: async (subject: string, options?: LastOptions) => {
+      const message = await live.last(subject, { ...options, firstPosition: undefined });
+      return message ?? (await lastArchived(subject, options?.untilPosition));
+    },
+    first: async (subject) => {
+      for await (const { position } of read({ filter: subject })) return position;
+      return 0;
+    },
+    at: async (position) => {
+      if (position > (await archivedUpTo())) return await live.at(position);
+      for await (const message of archive.read({ filter: '>', fromPosition: position, untilPosition: position })) {
+        return message;
+      }
+      return undefined;
+    },
+    read,
+  };
+}
