@@ -1,5 +1,6 @@
 import { isHttpsOrLoopback, limits } from '@postern/contracts';
 
+import type { AddressGuard } from './address-guard.ts';
 import { ProviderCallError, type CallErrorReason } from './provider-call-error.ts';
 
 /** The largest answer that is read from a provider; metadata and token sets are far smaller. */
@@ -10,6 +11,10 @@ export interface GuardedFetchOptions {
   readonly allowLoopback: boolean;
   /** For one call, from the first byte sent to the last received. */
   readonly timeoutMs?: number | undefined;
+  /** Refuses addresses that are not public, and connects to the one that was looked at; without it none is looked at. */
+  readonly addresses?: AddressGuard | undefined;
+  /** Nothing but the status is wanted: the body is hung up on. */
+  readonly discardsBody?: boolean | undefined;
 }
 
 interface FetchInit {
@@ -23,6 +28,11 @@ export function callErrorReason(error: unknown): CallErrorReason | undefined {
   return error instanceof ProviderCallError ? error.reason : undefined;
 }
 
+/** The status that such a call did get before it failed, as a redirect does; null without one. */
+export function callErrorStatus(error: unknown): number | null {
+  return error instanceof ProviderCallError ? error.httpStatus : null;
+}
+
 /** The shape `oauth4webapi` calls for each of its requests. */
 export type GuardedFetch = (url: string, init: FetchInit) => Promise<Response>;
 
@@ -31,7 +41,8 @@ export type GuardedFetch = (url: string, init: FetchInit) => Promise<Response>;
  * before anybody looks at it.
  *
  * A redirect would carry a code or a client secret to whoever the first server names; a slow or endless answer would
- * outlive the claim under which it was asked for. Names that resolve to private addresses are not refused yet.
+ * outlive the claim under which it was asked for. Where somebody else chose the URL, an {@link AddressGuard} keeps it out
+ * of our own house; providers are the operator's choice, and may be there.
  *
  * @throws {ProviderCallError} from the returned function; it never holds a URL's query, a body or a header.
  * @source RFC 9700 §4.12
@@ -39,16 +50,22 @@ export type GuardedFetch = (url: string, init: FetchInit) => Promise<Response>;
 export function guardedFetch({
   allowLoopback,
   timeoutMs = limits.providerTimeoutMs,
+  addresses,
+  discardsBody = false,
 }: GuardedFetchOptions): GuardedFetch {
   return async (url, { method, headers, body }) => {
     assertReachable(url, allowLoopback);
     const signal = AbortSignal.timeout(timeoutMs);
-    const response = await send(url, { method, headers, redirect: 'manual', signal, ...(body && { body }) });
+    const response =
+      addresses === undefined
+        ? await answered(() => fetch(url, { method, headers, redirect: 'manual', signal, ...(body && { body }) }))
+        : await answered(() => addresses.send(url, { method, headers, signal, body: body?.toString() }));
     if (response.status >= 300 && response.status < 400) {
       await discard(response);
       throw new ProviderCallError('redirected', { httpStatus: response.status });
     }
-    const bytes = await readWhole(response);
+    if (discardsBody) await discard(response);
+    const bytes = discardsBody ? new Uint8Array() : await readWhole(response);
     return new Response(bytes.byteLength === 0 ? null : bytes, {
       status: response.status,
       headers: keptHeaders(response.headers),
@@ -74,9 +91,9 @@ function isLoopbackHost(hostname: string): boolean {
   return bare === 'localhost' || bare.endsWith('.localhost') || bare === '[::1]' || /^127(\.\d{1,3}){3}$/.test(bare);
 }
 
-async function send(url: string, init: RequestInit): Promise<Response> {
+async function answered(send: () => Promise<Response>): Promise<Response> {
   try {
-    return await fetch(url, init);
+    return await send();
   } catch (error) {
     throw callErrorOf(error);
   }
@@ -136,8 +153,11 @@ const neverSentCodes = new Set([
 ]);
 
 function callErrorOf(error: unknown, httpStatus?: number): ProviderCallError {
-  if (memberOf(error, 'name') === 'TimeoutError') return new ProviderCallError('timeout');
-  const code = memberOf(memberOf(error, 'cause'), 'code');
+  if (error instanceof ProviderCallError) return error;
+  const cause = memberOf(error, 'cause');
+  const isTimeout = [error, cause].some((one) => memberOf(one, 'name') === 'TimeoutError');
+  if (isTimeout) return new ProviderCallError('timeout');
+  const code = memberOf(cause, 'code') ?? memberOf(error, 'code');
   if (typeof code === 'string' && neverSentCodes.has(code)) return new ProviderCallError('unreachable');
   return new ProviderCallError('interrupted', httpStatus === undefined ? {} : { httpStatus });
 }

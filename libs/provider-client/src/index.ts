@@ -1,4 +1,5 @@
 export { accountDigest, accountKeyDigest, issuerAndSubjectKey, type AccountScope } from './account-key-digest.ts';
+export { AddressGuard, type ResolveName } from './address-guard.ts';
 export { type AuthorizationRequest } from './authorization-url.ts';
 export { type Callback } from './callback.ts';
 export {
@@ -9,7 +10,14 @@ export {
 } from './client-authentication.ts';
 export { challengeParameters, claimsIn } from './challenge.ts';
 export { DiscoveryCache, type DiscoveryCacheOptions } from './discovery-cache.ts';
-export { answerBytesMax, callErrorReason, guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
+export {
+  answerBytesMax,
+  callErrorReason,
+  callErrorStatus,
+  guardedFetch,
+  type GuardedFetch,
+  type GuardedFetchOptions,
+} from './guarded-fetch.ts';
 export {
   retryAfterMsMax,
   type ClientRejected,

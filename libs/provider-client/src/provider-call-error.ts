@@ -6,6 +6,7 @@
  */
 export type CallErrorReason =
   | 'insecure_url'
+  | 'address_refused'
   | 'unreachable'
   | 'timeout'
   | 'interrupted'
@@ -28,6 +29,6 @@ export class ProviderCallError extends Error {
 
   /** May the provider have done what it was asked, so that a one-time token counts as spent? */
   get mayHaveBeenProcessed(): boolean {
-    return !['insecure_url', 'unreachable', 'metadata_incomplete'].includes(this.reason);
+    return !['insecure_url', 'address_refused', 'unreachable', 'metadata_incomplete'].includes(this.reason);
   }
 }
