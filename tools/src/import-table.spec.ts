@@ -26,13 +26,14 @@ const table: Record<string, readonly string[]> = {
   'apps/revocation': [...egress, 'persistence'],
   // The catalog is data: whose clocks run how long.
   'apps/audit': [...core, 'persistence', 'provider-catalog'],
+  'apps/notifier': [...egress, 'persistence'],
   'apps/cli': [...core, 'keyring', 'persistence', 'provider-catalog', 'servers', 'testing'],
 };
 
 /** The only app that starts the others is the supervisor: it loads them by name, never by import (docs/adr/0002). */
 const thirdPartyDoors: Record<string, readonly string[]> = {
   '@nats-io/': ['libs/nats'],
-  '@mikro-orm/': ['libs/persistence', 'apps/vault', 'apps/revocation', 'apps/audit'],
+  '@mikro-orm/': ['libs/persistence', 'apps/vault', 'apps/revocation', 'apps/audit', 'apps/notifier'],
   oauth4webapi: ['libs/provider-client'],
   pino: ['libs/service'],
   '@opentelemetry/': ['libs/service'],
@@ -49,6 +50,7 @@ const thirdPartyDoors: Record<string, readonly string[]> = {
     'apps/refresh',
     'apps/revocation',
     'apps/audit',
+    'apps/notifier',
   ],
 };
 

@@ -6,11 +6,14 @@ import {
   registrationEvolver,
   tenantEvolver,
   upcast,
+  webhookEvolver,
   type Agent,
   type Platform,
   type Registration,
   type RegistrationEvent,
   type Tenant,
+  type Webhook,
+  type WebhookEvent,
 } from '@postern/domain';
 import { CommitReader, DirectoryFollower, Repository, StateView } from '@postern/event-log';
 import { EventLogs, Logger, ReadinessRegistry, type OnServiceReady } from '@postern/service';
@@ -24,6 +27,7 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
   readonly #platforms: StateView<Platform>;
   readonly #agents: StateView<Agent>;
   readonly #registrations: Repository<Registration, RegistrationEvent>;
+  readonly #webhooks: Repository<Webhook, WebhookEvent>;
   readonly #directory: DirectoryFollower;
 
   constructor(logs: EventLogs, reader: CommitReader, logger: Logger, readiness: ReadinessRegistry) {
@@ -31,13 +35,9 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
     this.#tenants = new StateView({ log, reader, evolver: tenantEvolver, upcast });
     this.#platforms = new StateView({ log, reader, evolver: platformEvolver, upcast });
     this.#agents = new StateView({ log, reader, evolver: agentEvolver, upcast });
-    this.#registrations = new Repository({
-      log,
-      reader,
-      evolver: registrationEvolver,
-      upcast,
-      source: '/postern/vault',
-    });
+    const asked = { log, reader, upcast, source: '/postern/vault' };
+    this.#registrations = new Repository({ ...asked, evolver: registrationEvolver });
+    this.#webhooks = new Repository({ ...asked, evolver: webhookEvolver });
     this.#directory = new DirectoryFollower({
       log,
       reader,
@@ -91,6 +91,13 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
     const registration = await this.registration(tenantId, registrationId);
     if (!registration.disabled || app === 'revocation') return registration;
     throw new PosternError('registration.disabled', 'The client registration is disabled.');
+  }
+
+  /** A tenant's webhook, as the leader has it. @throws {PosternError} `webhook.not_found` */
+  async webhook(tenantId: string, webhookId: string): Promise<Webhook> {
+    const { state } = await this.#webhooks.load({ tenantId, id: webhookId }, { fromLeader: true });
+    if (state.exists) return state;
+    throw new PosternError('webhook.not_found', 'There is no such webhook.');
   }
 
   /** Every tenant that is known. */

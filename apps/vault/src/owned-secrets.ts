@@ -10,12 +10,12 @@ import type { Reseal } from './sealed-token-set.ts';
 import { OwnedSecretTable, vaultSchema } from './tables.ts';
 import { VaultDatabase } from './vault-database.ts';
 
-/** Whose secret, and which: a registration has some of each kind, a connection its DPoP key. */
+/** Whose secret, and which: a registration has some of each kind, a connection its DPoP key, a webhook what signs. */
 export interface SecretPlace {
   readonly tenantId: string;
   readonly providerId: string;
   readonly ownerId: string;
-  readonly kind: RegistrationSecretKind | 'dpop_key';
+  readonly kind: RegistrationSecretKind | 'dpop_key' | 'endpoint_secret';
 }
 
 interface FoundSecret {

@@ -192,8 +192,9 @@ export class VaultWorld {
   }
 
   /** Seals something to a service's pinned key. */
-  sealTo(app: Identity, value: string | object): string {
-    const plaintext = Buffer.from(typeof value === 'string' ? value : JSON.stringify(value), 'utf8');
+  sealTo(app: Identity, value: string | Uint8Array | object): string {
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    const plaintext = value instanceof Uint8Array ? value : Buffer.from(text, 'utf8');
     return sealJwe({ recipient: this.keys[app].sealing.publicJwk, plaintext });
   }
 

@@ -23,6 +23,7 @@ import { OwnedSecrets } from './owned-secrets.ts';
 import { PendingCredentials } from './pending-credentials.ts';
 import { PendingSweeper } from './pending-sweeper.ts';
 import { PromoteCredential } from './promote-credential/promote-credential.ts';
+import { EndpointSecretOperations } from './endpoint-secrets/endpoint-secret-operations.ts';
 import { RegistrationSecretOperations } from './registration-secrets/registration-secret-operations.ts';
 import { RegistrationSecrets } from './registration-secrets/registration-secrets.ts';
 import { ReleaseRefreshToken } from './release-refresh-token/release-refresh-token.ts';
@@ -88,6 +89,7 @@ const keyService = {
     OwnedSecrets,
     RegistrationSecrets,
     RegistrationSecretOperations,
+    EndpointSecretOperations,
     SignAssertion,
     SignDpopProof,
     ConfirmPosition,

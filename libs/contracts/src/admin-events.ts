@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { PlatformId, RegistrationId, TenantId } from './ids.ts';
 import { limits } from './limits.ts';
+import { DeliveredType } from './notifications.ts';
 import { RegistrationSecretKind } from './registration-secrets.ts';
 import type { AdminAggregate } from './subjects.ts';
 import { Scopes, SigningPublicJwk, TimeMs } from './wire.ts';
@@ -57,6 +58,15 @@ export const SecurityEventDelivery = z.discriminatedUnion('method', [
 
 const event = <S extends z.ZodType>(aggregate: AdminAggregate, summary: string, data: S) =>
   ({ version: 1, writer: 'administrator', aggregate, summary, data }) as const;
+
+/** Where a tenant hears of its connections. */
+export const WebhookUrl = FetchedUrl.refine(hasNoExtras, 'must have neither a user, a password nor a fragment');
+
+function hasNoExtras(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return username === '' && password === '' && !text.includes('#');
+}
 
 /** The events of configuration, on ADMIN: who uses Postern and how, evented like everything else. */
 export const adminEvents = Object.freeze({
@@ -155,6 +165,37 @@ export const adminEvents = Object.freeze({
   ),
   BridgeCredentialsIssued: event('bridge', 'A NATS user was made for the bridge.', z.object({ natsUser: NatsUser })),
   BridgeDisabled: event('bridge', 'Nothing it says is taken.', z.object({ reason: Reason })),
+  WebhookCreated: event(
+    'webhook',
+    'Where a tenant hears of its connections, signed.',
+    z.object({
+      name: Name,
+      url: WebhookUrl,
+      /** Of which types it hears; of every type when there are none. */
+      types: z.array(DeliveredType).max(64),
+    }),
+  ),
+  WebhookSecretStored: event(
+    'webhook',
+    'The vault holds a new secret, with which deliveries are signed from now on.',
+    z.object({
+      secretVersion: z.number().int().positive(),
+      /** Until when deliveries are signed with the one before it too. */
+      previousEndsAtMs: TimeMs,
+    }),
+  ),
+  WebhookDisabled: event('webhook', 'Nothing is sent to it any more.', z.object({ reason: Reason })),
+  WebhookGone: {
+    ...event(
+      'webhook',
+      'It answered 410 Gone: nothing is sent to it any more.',
+      z.object({
+        /** What it was sent, as `webhook-id` named it. */
+        messageId: z.string().max(256),
+      }),
+    ),
+    writer: 'notifier',
+  },
   TransmitterDisabled: event('transmitter', 'Nothing it says is taken.', z.object({ reason: Reason })),
 } as const);
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** The services, one per kind of trust (docs/architecture.md). */
-export const appNames = ['gateway', 'authorization', 'vault', 'refresh', 'revocation', 'audit'] as const;
+export const appNames = ['gateway', 'authorization', 'vault', 'refresh', 'revocation', 'audit', 'notifier'] as const;
 export const AppName = z.enum(appNames);
 export type AppName = z.infer<typeof AppName>;
 

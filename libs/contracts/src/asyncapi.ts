@@ -1,7 +1,9 @@
+import { z } from 'zod';
+
 import { jsonSchemaOf } from './openapi.ts';
 import { AccessGroup } from './access.ts';
 import { Commit } from './commit.ts';
-import { Notification } from './notifications.ts';
+import { Notification, WebhookNotice } from './notifications.ts';
 import { operations, type Operation } from './operations.ts';
 import { Problem } from './problem.ts';
 import { Signal } from './signal.ts';
@@ -14,7 +16,11 @@ const storedMessages = {
   adminCommit: { address: 'admin.{tenant_id}.{aggregate}.{id}', payload: Commit, reader: 'services' },
   accessGroup: { address: 'access.{service}.{writer}', payload: AccessGroup, reader: 'audit' },
   signal: { address: 'signal.{source}.{registration_id}.{delivery_id}', payload: Signal, reader: 'revocation' },
-  notification: { address: 'notify.{tenant_id}.{type}', payload: Notification, reader: 'platforms' },
+  notification: {
+    address: 'notify.{tenant_id}.{type}',
+    payload: z.union([Notification, WebhookNotice]),
+    reader: 'platforms',
+  },
 } as const;
 
 function addressOf(op: Operation): string {

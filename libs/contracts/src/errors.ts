@@ -259,6 +259,18 @@ export const errorTable = Object.freeze({
   'bridge.exists': row(409, 'The bridge exists already', 'Use the existing one.', { retry: 'reread' }),
   'bridge.disabled': row(403, 'The bridge is disabled', 'Create another one.'),
 
+  'webhook.not_found': row(404, 'There is no such webhook', 'List them with: postern webhooks list.'),
+  'webhook.exists': row(409, 'The webhook exists already', 'Use the existing one.', { retry: 'reread' }),
+  'webhook.disabled': row(403, 'The webhook is disabled', 'Create another one.'),
+  'webhook.no_secret': row(409, 'The webhook has no secret yet', 'Store one with: postern webhooks rotate.'),
+  'webhook.delivery_not_found': row(404, 'There is no such delivery', 'List them with: postern webhooks deliveries.'),
+  'webhook.log_unavailable': row(
+    503,
+    'The log of deliveries cannot be reached',
+    'Try again; if it stays so, look at the database of notifier.',
+    later,
+  ),
+
   'signal.not_allowed': row(
     403,
     'The bridge may not say that',

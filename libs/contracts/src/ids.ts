@@ -11,6 +11,7 @@ export const idPrefixes = Object.freeze({
   registration: 'reg',
   transmitter: 'trm',
   bridge: 'brg',
+  webhook: 'whk',
   connection: 'con',
   credential: 'crd',
   session: 'ses',
@@ -41,6 +42,7 @@ export const AdministratorId = idSchema('administrator');
 export const RegistrationId = idSchema('registration');
 export const TransmitterId = idSchema('transmitter');
 export const BridgeId = idSchema('bridge');
+export const WebhookId = idSchema('webhook');
 export const ConnectionId = idSchema('connection');
 export const CredentialId = idSchema('credential');
 export const SessionId = idSchema('session');

@@ -19,6 +19,7 @@ export {
   SecurityEventDelivery,
   SpokenFor,
   TokenEndpointAuthMethod,
+  WebhookUrl,
   type AdminEvent,
   type AdminEventType,
 } from './admin-events.ts';
@@ -95,6 +96,7 @@ export {
   RegistrationId,
   BridgeId,
   TransmitterId,
+  WebhookId,
   SessionId,
   TenantId,
   type IdKind,
@@ -112,7 +114,14 @@ export {
   type MetricRow,
 } from './metric-catalog.ts';
 export { RefreshStatus } from './refresh-status.ts';
-export { Notification, NotificationType, notificationTypes } from './notifications.ts';
+export {
+  DeliveredType,
+  deliveredTypes,
+  Notification,
+  NotificationType,
+  notificationTypes,
+  WebhookNotice,
+} from './notifications.ts';
 export {
   administratorToken,
   callerOf,
@@ -172,6 +181,7 @@ export { Inspection, InspectionOutcome } from './inspection.ts';
 export { Signal, SignalEvidence, SignalMeaning, signalMeanings, SignalOutcome, WeighedSignal } from './signal.ts';
 export { TokenSet } from './token-set.ts';
 export { LogTrust, TrustBundle } from './trust.ts';
+export { WebhookAttempt, WebhookDelivery, WebhookDeliveryStatus } from './webhooks.ts';
 export { KeysRetired, KeysRewrapped, KeysStatus } from './vault-keys.ts';
 export {
   Capability,

@@ -229,6 +229,17 @@ const rows = {
     help: 'Up to which position a stream is checkpointed',
     attributes: ['stream'],
   },
+  'postern.checkpoint.drop.problems': {
+    type: 'counter',
+    unit: '1',
+    help: 'Checkpoints that were not dropped, since they contradict what was dropped before, or the files cannot be written',
+  },
+  'postern.webhook.attempts': {
+    type: 'counter',
+    unit: '1',
+    help: 'Messages sent to webhooks of tenants, by what came of it',
+    attributes: ['outcome'],
+  },
   'postern.audit.lag': {
     type: 'gauge',
     unit: 's',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { Actor } from './commit.ts';
-import { ConnectionId, TenantId } from './ids.ts';
+import { ConnectionId, TenantId, WebhookId } from './ids.ts';
 import { Scopes, Timestamp } from './wire.ts';
 
 /** What platforms and people hear. Each type enters with the issue that sends it. */
@@ -51,3 +51,20 @@ export const Notification = z.object({
   scopes: z.object({ granted: Scopes, lost: Scopes, gained: Scopes }).optional(),
 });
 export type Notification = z.infer<typeof Notification>;
+
+/** What is told of a tenant's own webhook, on `notify.<tenant>.webhook.disabled`: it is about no connection. */
+export const WebhookNotice = z.object({
+  id: z.string(),
+  type: z.literal('webhook.disabled'),
+  at: Timestamp,
+  tenant_id: TenantId,
+  webhook_id: WebhookId,
+  /** What ended it, such as `http_410`. */
+  cause: z.string(),
+});
+export type WebhookNotice = z.infer<typeof WebhookNotice>;
+
+/** Every type of message on NOTIFICATIONS: what a webhook can ask for. */
+export const deliveredTypes = [...notificationTypes, WebhookNotice.shape.type.value] as const;
+export const DeliveredType = z.enum(deliveredTypes);
+export type DeliveredType = z.infer<typeof DeliveredType>;

@@ -14,6 +14,7 @@ import {
   SessionId,
   TenantId,
   TransmitterId,
+  WebhookId,
 } from './ids.ts';
 import { Freshness } from './freshness.ts';
 import { Inspection } from './inspection.ts';
@@ -25,6 +26,7 @@ import { RefreshStatus } from './refresh-status.ts';
 import { RejectionReply, TokenRejection } from './rejection.ts';
 import { WeighedSignal } from './signal.ts';
 import { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
+import { WebhookAttempt, WebhookDelivery, WebhookDeliveryStatus } from './webhooks.ts';
 import {
   KeysRetired,
   KeysRetiredRequest,
@@ -177,6 +179,7 @@ const Stored = z.object({
 
 const ConnectionKey = { tenant_id: TenantId, connection_id: ConnectionId };
 const RegistrationKey = { tenant_id: TenantId, registration_id: RegistrationId };
+const WebhookKey = { tenant_id: TenantId, webhook_id: WebhookId };
 const SecretVersion = z.number().int().positive();
 const SecretStored = z.object({ secret_version: SecretVersion });
 const KeyStored = SecretStored.extend({ public_jwk: SigningPublicJwk });
@@ -620,6 +623,62 @@ export const operations = Object.freeze({
     summary: 'Deletes the older secrets of a registration that its events do not name as usable any more.',
     request: z.strictObject({ ...RegistrationKey, kind: RegistrationSecretKind }),
     reply: z.object({ deleted: z.number().int().nonnegative() }),
+  }),
+  storeEndpointSecret: operation('vault.endpoint_secret.store', {
+    owner: 'vault',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: "Stores the secret with which deliveries to a tenant's webhook are signed as its next version.",
+    request: z.strictObject({ ...WebhookKey, sealed_secret: CompactJwe }),
+    reply: SecretStored,
+  }),
+  releaseEndpointSecrets: operation('vault.endpoint_secret.release', {
+    owner: 'vault',
+    callers: ['notifier'],
+    scope: 'service',
+    summary: "Seals every secret of a tenant's webhook in use to notifier: a delivery is signed with each of them.",
+    request: z.strictObject(WebhookKey),
+    reply: z.object({ secrets: z.array(SecretStored.extend({ sealed_secret: CompactJwe })) }),
+  }),
+  deleteEndedEndpointSecrets: operation('vault.endpoint_secret.delete_ended', {
+    owner: 'vault',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Deletes the secrets of a webhook that nothing is signed with any more; of a disabled one, all.',
+    request: z.strictObject(WebhookKey),
+    reply: z.object({ deleted: z.number().int().nonnegative() }),
+  }),
+  testWebhook: operation('webhooks.test', {
+    owner: 'notifier',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Sends one signed `webhook.test` to a webhook at once, and tells what it answered; it is not tried again.',
+    request: z.strictObject(WebhookKey),
+    reply: WebhookAttempt,
+  }),
+  listDeliveries: operation('webhooks.deliveries', {
+    owner: 'notifier',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Tells what was sent to a webhook, newest first, with each attempt; never what was in it.',
+    request: z.strictObject({
+      ...WebhookKey,
+      status: WebhookDeliveryStatus.optional(),
+      before: Position.optional(),
+      limit: z.number().int().min(1).max(limits.listPageMax).optional(),
+    }),
+    reply: z.object({ deliveries: z.array(WebhookDelivery), next: Position.nullable() }),
+  }),
+  redeliver: operation('webhooks.redeliver', {
+    owner: 'notifier',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Sends one message to a webhook again, or every one that was given up, under the same `webhook-id`.',
+    request: z.strictObject({
+      ...WebhookKey,
+      message_id: z.string().min(1).max(256).optional().describe('Every dead one when absent'),
+    }),
+    reply: z.object({ redelivered: z.number().int().nonnegative() }),
   }),
   signAssertion: operation('vault.assertion.sign', {
     owner: 'vault',

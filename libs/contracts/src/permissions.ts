@@ -48,6 +48,13 @@ export const streamRights: Readonly<Record<IdentityName, StreamRights>> = Object
     follow: ['connections', 'admin', 'access', 'checkpoints'],
     work: ['ownerNotices'],
   },
+  notifier: {
+    // ADMIN for one event alone, that a webhook is gone: who may write which event, signatures tell.
+    append: ['admin.*.webhook.*', subjects.allWebhookNotices],
+    follow: ['admin', 'checkpoints'],
+    peek: ['notifications'],
+    work: ['webhookFanOut'],
+  },
   provisioner: { manage: true },
   administrator: { append: ['admin.*.*.*'], follow: ['connections', 'admin'] },
 });

@@ -161,6 +161,15 @@ export const consumers = Object.freeze({
     maxDeliver: -1,
     deliverPolicy: 'all',
   },
+  webhookFanOut: {
+    stream: 'NOTIFICATIONS',
+    name: 'notifier-fan-out',
+    filterSubject: 'notify.>',
+    ackWaitMs: 30_000,
+    maxAckPending: 1_024,
+    maxDeliver: -1,
+    deliverPolicy: 'all',
+  },
 } as const satisfies Record<string, ConsumerSpec>);
 
 export type ConsumerKey = keyof typeof consumers;

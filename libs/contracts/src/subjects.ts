@@ -12,6 +12,7 @@ export const adminAggregates = [
   'registration',
   'transmitter',
   'bridge',
+  'webhook',
 ] as const;
 export type AdminAggregate = (typeof adminAggregates)[number];
 
@@ -75,6 +76,7 @@ export const subjects = Object.freeze({
   allSignals: 'signal.>',
   notify: ({ tenantId, type }: { tenantId: string; type: string }) => `${tokens('notify', tenantId)}.${type}`,
   notificationsOfTenant: (tenantId: string) => `${tokens('notify', tenantId)}.>`,
+  allWebhookNotices: 'notify.*.webhook.disabled',
   allNotifications: 'notify.>',
 });
 

@@ -25,6 +25,15 @@ import {
   disableTransmitter,
   transmitterEvolver,
 } from './transmitter/transmitter.ts';
+import {
+  createWebhook,
+  disableWebhook,
+  hears,
+  recordWebhookGone,
+  storeWebhookSecret,
+  webhookEvolver,
+  webhookSecretsInUse,
+} from './webhook/webhook.ts';
 
 const reason = { reason: null };
 
@@ -322,5 +331,55 @@ describe('a bridge', () => {
     given([]).when(disableBridge, reason).thenRefused('bridge.not_found');
     given(created).when(disableBridge, reason).then([admin.bridgeDisabled()]);
     given(disabled).when(disableBridge, reason).thenNothing();
+  });
+});
+
+describe('a webhook', () => {
+  const { given, stateOf } = specification(webhookEvolver, 'whk_01jd0000000000000000000001');
+  const created = [admin.webhookCreated()];
+  const disabled = [...created, admin.webhookDisabled()];
+  const gone = admin.webhookGone();
+  const secret = { secretVersion: 1, overlapMs: 1_000, nowMs: startMs };
+  const rotated = [
+    ...created,
+    admin.webhookSecretStored({ previousEndsAtMs: startMs }),
+    admin.webhookSecretStored({ secretVersion: 2, previousEndsAtMs: startMs + 60_000 }),
+  ];
+  const versionsAt = (nowMs: number) => webhookSecretsInUse(stateOf(rotated), nowMs).map(({ version }) => version);
+
+  test('begins once', () => {
+    given([]).when(createWebhook, admin.webhookCreated().data).then(created);
+    given(created).when(createWebhook, admin.webhookCreated().data).thenNothing();
+    given(created)
+      .when(createWebhook, admin.webhookCreated({ url: 'https://other.example/' }).data)
+      .thenRefused('webhook.exists');
+  });
+
+  test('signs with the secret before the newest one too until the overlap is over', () => {
+    given([]).when(storeWebhookSecret, secret).thenRefused('webhook.not_found');
+    given(created)
+      .when(storeWebhookSecret, secret)
+      .then([admin.webhookSecretStored({ previousEndsAtMs: startMs + 1_000 })]);
+    given(rotated).when(storeWebhookSecret, secret).thenNothing();
+    given(disabled).when(storeWebhookSecret, secret).thenRefused('webhook.disabled');
+    expect([versionsAt(startMs + 59_999), versionsAt(startMs + 60_000)]).toEqual([[2, 1], [2]]);
+  });
+
+  test('hears what it asks for, everything when it asks for nothing, and nothing once it is disabled', () => {
+    const types = ['connection.revoked', 'connection.deleted'];
+    const heard = (events: Parameters<typeof stateOf>[0]) => types.filter((type) => hears(stateOf(events), type));
+    expect(heard(created)).toEqual(['connection.revoked']);
+    expect(heard([admin.webhookCreated({ types: [] })])).toEqual(types);
+    expect(heard([...created, gone])).toEqual([]);
+  });
+
+  test('is disabled once, by an administrator or by its own word', () => {
+    given([]).when(disableWebhook, reason).thenRefused('webhook.not_found');
+    given(created).when(disableWebhook, reason).then([admin.webhookDisabled()]);
+    given(disabled).when(disableWebhook, reason).thenNothing();
+    given([]).when(recordWebhookGone, gone.data).thenRefused('webhook.not_found');
+    given(created).when(recordWebhookGone, gone.data).then([gone]);
+    given(disabled).when(recordWebhookGone, gone.data).thenNothing();
+    expect(stateOf([...created, gone])).toMatchObject({ disabled: true, gone: true });
   });
 });

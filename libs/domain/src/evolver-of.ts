@@ -10,6 +10,7 @@ import { platformEvolver, type Platform, type PlatformEvent } from './platform/p
 import { registrationEvolver, type Registration, type RegistrationEvent } from './registration/registration.ts';
 import { tenantEvolver, type Tenant, type TenantEvent } from './tenant/tenant.ts';
 import { transmitterEvolver, type Transmitter, type TransmitterEvent } from './transmitter/transmitter.ts';
+import { webhookEvolver, type Webhook, type WebhookEvent } from './webhook/webhook.ts';
 
 /** State and events of each kind of aggregate. */
 export interface Aggregates {
@@ -21,6 +22,7 @@ export interface Aggregates {
   registration: { state: Registration; event: RegistrationEvent };
   transmitter: { state: Transmitter; event: TransmitterEvent };
   bridge: { state: Bridge; event: BridgeEvent };
+  webhook: { state: Webhook; event: WebhookEvent };
 }
 
 type EvolverFor<K extends AggregateKind> = Evolver<Aggregates[K]['state'], Aggregates[K]['event']>;
@@ -34,6 +36,7 @@ const evolvers: { readonly [K in AggregateKind]: EvolverFor<K> } = Object.freeze
   registration: registrationEvolver,
   transmitter: transmitterEvolver,
   bridge: bridgeEvolver,
+  webhook: webhookEvolver,
 });
 
 /** The evolver of a kind of aggregate: for whoever replays any subject, as audit does. */

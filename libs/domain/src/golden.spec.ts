@@ -51,6 +51,7 @@ const adminBefore: Record<Exclude<AggregateKind, 'connection'>, unknown> = {
   registration: admin.registrationCreated(),
   transmitter: admin.transmitterCreated(),
   bridge: admin.bridgeCreated(),
+  webhook: admin.webhookCreated(),
 };
 const adminHistory: Record<string, unknown[]> = {
   RegistrationSecretRetired: [

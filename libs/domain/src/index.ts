@@ -142,4 +142,17 @@ export {
   type Transmitter,
   type TransmitterEvent,
 } from './transmitter/transmitter.ts';
+export {
+  createWebhook,
+  disableWebhook,
+  hears,
+  recordWebhookGone,
+  storeWebhookSecret,
+  webhookEvolver,
+  webhookSecretsInUse,
+  type StoreWebhookSecret,
+  type Webhook,
+  type WebhookEvent,
+  type WebhookSecret,
+} from './webhook/webhook.ts';
 export { upcast, upcasterOf, type Upcaster, type UpcasterTable } from './upcast.ts';

@@ -176,6 +176,7 @@ describe('a service', () => {
       const owners = {
         ...{ 'refresh-worker': 'refresh', 'refresh-scheduler': 'refresh' },
         ...{ 'audit-notices': 'audit', 'revocation-upstream': 'revocation', 'revocation-signals': 'revocation' },
+        ...{ 'notifier-fan-out': 'notifier' },
       };
       for (const { stream, name } of Object.values(consumers)) {
         const subject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`;

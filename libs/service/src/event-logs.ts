@@ -26,7 +26,12 @@ export class EventLogs {
     return this.#log('checkpoints');
   }
 
-  #log(stream: 'connections' | 'admin' | 'access' | 'checkpoints'): EventLog {
+  /** No log of commits; read by position alone. */
+  get notifications(): EventLog {
+    return this.#log('notifications');
+  }
+
+  #log(stream: 'connections' | 'admin' | 'access' | 'checkpoints' | 'notifications'): EventLog {
     const log = this.#logs.get(stream) ?? new JetStreamEventLog({ bus: this.#bus, stream });
     this.#logs.set(stream, log);
     return log;

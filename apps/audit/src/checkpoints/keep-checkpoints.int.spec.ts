@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { newId, type IdentityName, type TrustBundle } from '@postern/contracts';
+import { newId, subjects, type IdentityName, type TrustBundle } from '@postern/contracts';
 import { generateSigningKey } from '@postern/crypto';
 import { createTenant, tenantEvolver } from '@postern/domain';
 import { CheckpointReader, CommitReader, commitSigner, commitVerifier, Repository } from '@postern/event-log';
@@ -21,7 +21,6 @@ import { waitFor } from '@postern/testing';
 import { auditService } from '../index.ts';
 
 const folder = temporaryDataDir();
-const dropped = join(folder, 'dropped');
 const administrator = generateSigningKey();
 const [key, next] = [generateSigningKey(), generateSigningKey()];
 const log = { name: 'log.example/spec', keys: [next.publicJwk, key.publicJwk] };
@@ -29,6 +28,8 @@ const trust: TrustBundle = { writers: { administrator: [administrator.publicJwk]
 
 let server: NatsServer;
 let bus: Bus;
+let auditBus: Bus;
+let checkpoints: JetStreamEventLog;
 let creds: (identity: IdentityName) => Promise<string>;
 
 beforeAll(async () => {
@@ -42,6 +43,8 @@ beforeAll(async () => {
   await provision(provisioner);
   await provisioner.close();
   bus = await connect('administrator');
+  auditBus = await connect('audit');
+  checkpoints = new JetStreamEventLog({ bus: auditBus, stream: 'checkpoints' });
   mkdirSync(join(folder, 'keys'));
   for (const [name, content] of Object.entries({
     'audit.creds': await creds('audit'),
@@ -55,6 +58,7 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(async () => {
   await bus.close();
+  await auditBus.close();
   await server.stop();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -67,7 +71,6 @@ const startAudit = (more: Readonly<Record<string, string>>): Promise<RunningServ
     POSTERN_TRUST_FILE: file('trust.json'),
     POSTERN_LOG_LEVEL: 'fatal',
     POSTERN_CHECKPOINT_INTERVAL: '50ms',
-    POSTERN_CHECKPOINT_DIR: dropped,
     ...more,
   });
 
@@ -84,21 +87,22 @@ async function addTenant(): Promise<void> {
   await repository.execute({ tenantId: id, id }, (state) => createTenant({ name: 'spec' }, state), origin);
 }
 
-/** The checkpoint of ADMIN that was dropped last, as whoever trusts these keys reads it. */
-const reader = (keys: typeof log.keys) => new CheckpointReader({ ...log, keys }, 'admin');
-const path = join(dropped, 'ADMIN.checkpoint');
-const droppedSize = (keys = log.keys) =>
-  existsSync(path) ? reader(keys).note(readFileSync(path, 'utf8'))?.size : undefined;
+/** The checkpoint of ADMIN that was signed last, as whoever trusts these keys reads it. */
+const checkpointedSize = async (keys = log.keys) => {
+  const subject = subjects.checkpoint('ADMIN');
+  const message = await checkpoints.last(subject, { fromLeader: true });
+  return message && new CheckpointReader({ ...log, keys }, 'admin').stored(message.payload)?.size;
+};
 const becomes = (size: number) =>
-  waitFor(() => Promise.resolve(droppedSize() === size), { describe: `the checkpoint of ${size} messages` });
+  waitFor(async () => (await checkpointedSize()) === size, { describe: `the checkpoint of ${size} messages` });
 
-test('what is written is checkpointed and dropped; after a restart it goes on, and two keys sign while one takes over', async () => {
+test('what is written is checkpointed; after a restart it goes on, and two keys sign while one takes over', async () => {
   const first = await startAudit({ POSTERN_CHECKPOINT_KEY_FILE: file('key.jwk') });
   await addTenant();
   await becomes(1);
   await addTenant();
   await becomes(2);
-  expect([droppedSize([key.publicJwk]), droppedSize([next.publicJwk])]).toEqual([2, undefined]);
+  expect([await checkpointedSize([key.publicJwk]), await checkpointedSize([next.publicJwk])]).toEqual([2, undefined]);
   await first.stop();
   await addTenant();
   const second = await startAudit({
@@ -106,7 +110,7 @@ test('what is written is checkpointed and dropped; after a restart it goes on, a
     POSTERN_CHECKPOINT_PREVIOUS_KEY_FILE: file('key.jwk'),
   });
   await becomes(3);
-  expect([droppedSize([key.publicJwk]), droppedSize([next.publicJwk])]).toEqual([3, 3]);
+  expect([await checkpointedSize([key.publicJwk]), await checkpointedSize([next.publicJwk])]).toEqual([3, 3]);
   await second.stop();
 });
 

@@ -1,6 +1,3 @@
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { isPosternError, provenStreams, streams, type ProvenStream } from '@postern/contracts';
 import { CheckpointKeeper, type CheckpointRound, type LogFinding } from '@postern/event-log';
@@ -14,15 +11,15 @@ interface Kept {
   size: number;
   /** When a round had come to the end of the stream, monotonic; the start before the first. */
   completeAtMs: number;
-  /** What was dropped last. */
+  /** What was signed last. */
   note: string | undefined;
   /** What was found last: an alarm is raised once, not once a round. */
   found: string;
 }
 
 /**
- * Signs the head of each stream's tree, again and again, and drops it where somebody takes it out of the house. A log that
- * is not what was signed gets no further head, and an alarm.
+ * Signs the head of each stream's tree, again and again, for `notifier` to take out of the house. A log that is not what
+ * was signed gets no further head, and an alarm.
  */
 @Injectable()
 export class KeepCheckpoints implements OnServiceReady, OnApplicationShutdown {
@@ -91,7 +88,6 @@ export class KeepCheckpoints implements OnServiceReady, OnApplicationShutdown {
     if (!more && findings.length === 0) kept.completeAtMs = performance.now();
     if (newest === undefined || newest.note === kept.note) return more;
     kept.size = newest.size;
-    this.#drop(kept.stream, newest.note);
     kept.note = newest.note;
     return more;
   }
@@ -105,16 +101,6 @@ export class KeepCheckpoints implements OnServiceReady, OnApplicationShutdown {
       this.#findings.add(1, { stream, kind: finding.kind });
       this.#logger.error('the log is not what was checkpointed', { stream, ...finding });
     }
-  }
-
-  /** The newest takes the place of the one before, whole: whoever collects them keeps as many as he wants. */
-  #drop(stream: ProvenStream, note: string): void {
-    const { checkpointDir } = this.#config;
-    if (checkpointDir === undefined) return;
-    const path = join(checkpointDir, `${streams[stream].name}.checkpoint`);
-    mkdirSync(checkpointDir, { recursive: true });
-    writeFileSync(`${path}.new`, note);
-    renameSync(`${path}.new`, path);
   }
 }
 

@@ -20,15 +20,17 @@ import { endNatsUsersOfTenant } from './platform-users.ts';
 import { createPlatformWithAccess, disable, issueAccess, type PlatformAccess } from './platforms.ts';
 import { registrationCommands } from './registration-commands.ts';
 import { transmitterCommands } from './transmitter-commands.ts';
+import { webhookCommands } from './webhook-commands.ts';
 import { gather, list, refuseToOverwrite, show, text, withoutHash } from './shown.ts';
 
-/** `postern tenants|platforms|agents|registrations|transmitters|bridges …`: administration. */
+/** `postern tenants|platforms|agents|registrations|transmitters|bridges|webhooks …`: administration. */
 export function adminCommands(program: Command, run: RunCommand): void {
   tenantCommands(program.command('tenants').description('tenants'), run);
   platformCommands(program.command('platforms').description('agent platforms and their credentials'), run);
   agentCommands(program.command('agents').description('the agents of platforms'), run);
   registrationCommands(program.command('registrations').description('our clients at providers'), run);
   transmitterCommands(program.command('transmitters').description('whose security events are believed'), run);
+  webhookCommands(program.command('webhooks').description('where tenants hear of their connections'), run);
   bridgeCommands(program.command('bridges').description('who may publish signals on the bus'), run);
 }
 

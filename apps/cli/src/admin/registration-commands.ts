@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import {
   assertId,
   JwsAlgorithm,
-  limits,
   PosternError,
   newId,
   RegistrationSecretKind,
@@ -25,7 +24,7 @@ import {
   storePrivateKey,
   storeSecret,
 } from './registrations.ts';
-import { factLines, gather, list, text } from './shown.ts';
+import { factLines, gather, list, overlapMsOf, text } from './shown.ts';
 
 type Options = PlainRun['options'];
 
@@ -189,13 +188,6 @@ function secretIn(options: Options, name: string): Secret | undefined {
   const secret = readFileSync(file === '-' ? 0 : file, 'utf8').trim();
   if (secret === '') throw new PosternError('request.malformed', 'The secret is empty.');
   return Secret.from(secret);
-}
-
-function overlapMsOf({ overlap }: Options): number {
-  if (overlap === undefined) return limits.secretOverlapMs;
-  const overlapMs = Number(overlap) * 1000;
-  if (Number.isInteger(overlapMs) && overlapMs >= 0 && overlapMs <= limits.secretOverlapMsMax) return overlapMs;
-  throw new PosternError('request.malformed', `--overlap takes 0 to ${limits.secretOverlapMsMax / 1000} seconds.`);
 }
 
 function oneOf<T extends string>(

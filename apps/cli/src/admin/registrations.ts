@@ -2,13 +2,12 @@ import {
   limits,
   newId,
   operations,
-  PosternError,
   type JwsAlgorithm,
   type RegistrationSecretKind,
   type SigningPublicJwk,
   type TokenEndpointAuthMethod,
 } from '@postern/contracts';
-import { sealJwe, type Secret } from '@postern/crypto';
+import type { Secret } from '@postern/crypto';
 import {
   createRegistration,
   registrationEvolver,
@@ -20,9 +19,9 @@ import {
 import { loadCatalog, providerOf, resolveProvider } from '@postern/provider-catalog';
 import type { z } from 'zod';
 
-import { readTrust } from '../data-folder/keys.ts';
 import type { Session } from '../session/session.ts';
 import { decideAdmin } from './decide.ts';
+import { sealedToVault } from './sealed-to-vault.ts';
 
 export interface NewRegistration {
   /** Reserved before, so that its redirect URI could be entered at the provider first. */
@@ -90,7 +89,7 @@ export async function storeSecret(
   const { secret_version: secretVersion } = await session.call(operation, tenantId, {
     tenant_id: tenantId,
     registration_id: registrationId,
-    sealed_secret: sealedToVault(session, registrationId, secret),
+    sealed_secret: sealedToVault(session, { reg: registrationId }, Buffer.from(secret.reveal())),
   });
   await putIntoUse(session, input, { kind, secretVersion, publicJwk: null });
   return secretVersion;
@@ -108,7 +107,7 @@ export async function storePrivateKey(
       ? await session.call(operations.makePrivateKey, tenantId, { ...request, algorithm: key })
       : await session.call(operations.importPrivateKey, tenantId, {
           ...request,
-          sealed_key: sealedToVault(session, registrationId, key),
+          sealed_key: sealedToVault(session, { reg: registrationId }, Buffer.from(key.reveal())),
         });
   await putIntoUse(session, input, { kind: 'private_key', secretVersion, publicJwk });
   return { secretVersion, publicJwk };
@@ -149,14 +148,4 @@ async function deleteEnded(
 ): Promise<void> {
   const request = { tenant_id: tenantId, registration_id: registrationId, kind };
   await session.call(operations.deleteEndedSecrets, tenantId, request);
-}
-
-function sealedToVault(session: Session, registrationId: string, secret: Secret): string {
-  const recipient = readTrust(session.folder).recipients.vault;
-  if (recipient === undefined) throw new PosternError('config.invalid', 'The trust bundle names no key of the vault.');
-  return sealJwe({
-    plaintext: Buffer.from(secret.reveal()),
-    recipient,
-    protectedHeader: { reg: registrationId },
-  });
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 
-import { PosternError } from '@postern/contracts';
+import { limits, PosternError } from '@postern/contracts';
 
 import { table } from '../output/printer.ts';
 import type { PlainRun, SessionRun } from '../run-command.ts';
@@ -54,4 +54,12 @@ export const gather = (value: string, before: string[] = []) => [...before, valu
 /** Credentials that are there already may be somebody's. @throws {PosternError} `request.malformed` */
 export function refuseToOverwrite(path: string): void {
   if (existsSync(path)) throw new PosternError('request.malformed', `${path} exists; name another file with --creds.`);
+}
+
+/** `--overlap`: how long what a secret replaces stays usable. @throws {PosternError} `request.malformed` */
+export function overlapMsOf({ overlap }: PlainRun['options']): number {
+  if (overlap === undefined) return limits.secretOverlapMs;
+  const overlapMs = Number(overlap) * 1000;
+  if (Number.isInteger(overlapMs) && overlapMs >= 0 && overlapMs <= limits.secretOverlapMsMax) return overlapMs;
+  throw new PosternError('request.malformed', `--overlap takes 0 to ${limits.secretOverlapMsMax / 1000} seconds.`);
 }

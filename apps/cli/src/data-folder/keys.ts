@@ -15,18 +15,26 @@ import { createKeyFile } from '@postern/keyring';
 import { readOrCreate, writePrivate } from './files.ts';
 import type { KeyringChoice } from './keyring-choice.ts';
 import { keyringPassphrase } from './keyring-passphrase.ts';
-import type { DataFolder } from './paths.ts';
+import type { DataFolder, SecretName } from './paths.ts';
 
 /** Who signs commits, and who is sent sealed secrets (DESIGN §3, "holds"). */
-const signers: readonly IdentityName[] = ['authorization', 'vault', 'refresh', 'revocation', 'administrator'];
+const signers: readonly IdentityName[] = [
+  'authorization',
+  'vault',
+  'refresh',
+  'revocation',
+  'notifier',
+  'administrator',
+];
 /** What no other party has: random words. */
-const secrets = [
+const secrets: readonly SecretName[] = [
   ...(['cookie', 'digest', 'token'] as const),
   ...(['database-password', 'revocation-database-password', 'audit-database-password'] as const),
+  'notifier-database-password',
 ];
 /** Of the first key's id: enough that no two logs have one name. */
 const logNameChars = 16;
-const recipients: readonly IdentityName[] = ['vault', 'authorization', 'refresh', 'revocation', 'gateway'];
+const recipients: readonly IdentityName[] = ['vault', 'authorization', 'refresh', 'revocation', 'gateway', 'notifier'];
 
 /**
  * Makes every key that is not there yet and pins the public ones in the trust bundle. The key file is encrypted where

@@ -14,7 +14,9 @@ export type SecretName =
   | 'revocation-database-url'
   | 'revocation-database-password'
   | 'audit-database-url'
-  | 'audit-database-password';
+  | 'audit-database-password'
+  | 'notifier-database-url'
+  | 'notifier-database-password';
 
 /** Where everything of one `postern up` stands. */
 export interface DataFolder {

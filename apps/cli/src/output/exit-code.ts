@@ -12,6 +12,7 @@ const unreachable = new Set([
   'vault.key_service_unavailable',
   'vault.database_unavailable',
   'audit.database_unavailable',
+  'webhook.log_unavailable',
 ]);
 
 /** The exit code that an error means to a script. */

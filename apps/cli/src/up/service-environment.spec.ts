@@ -7,6 +7,7 @@ const aKeyServer = 'https://127.0.0.1:8200';
 
 afterEach(() => {
   delete process.env['POSTERN_KEYRING_PASSPHRASE_FILE'];
+  delete process.env['POSTERN_CHECKPOINT_DIR'];
 });
 
 const environments = async (keyServerUrl?: string) => {
@@ -23,10 +24,15 @@ test('the passphrase of the key file is named to the vault, and to nobody else',
   expect(await appsTold('POSTERN_KEYRING_PASSPHRASE_FILE')).toEqual(['vault']);
 });
 
+test('where checkpoints are dropped is told to notifier alone', async () => {
+  process.env['POSTERN_CHECKPOINT_DIR'] = '/var/lib/checkpoints';
+  expect(await appsTold('POSTERN_CHECKPOINT_DIR')).toEqual(['notifier']);
+});
+
 test('a key is named to the one app that holds it', async () => {
-  expect(await appsTold('POSTERN_DATABASE_URL_FILE')).toEqual(['vault', 'revocation', 'audit']);
+  expect(await appsTold('POSTERN_DATABASE_URL_FILE')).toEqual(['vault', 'revocation', 'audit', 'notifier']);
   const urls = [...(await environments()).values()].flatMap((env) => env['POSTERN_DATABASE_URL_FILE'] ?? []);
-  expect(new Set(urls).size).toBe(3);
+  expect(new Set(urls).size).toBe(4);
   expect(await appsTold('POSTERN_DIGEST_KEY_FILE')).toEqual(['authorization', 'revocation']);
   expect(await appsTold('POSTERN_TOKEN_KEY_FILE')).toEqual(['gateway']);
   expect(await appsTold('POSTERN_COOKIE_KEY_FILE')).toEqual(['authorization']);

@@ -14,8 +14,8 @@ export interface ServiceEnvironmentOptions {
   readonly keyServerUrl: string | undefined;
 }
 
-const signing: readonly AppName[] = ['authorization', 'vault', 'refresh', 'revocation'];
-const sealing: readonly AppName[] = ['authorization', 'vault', 'refresh', 'revocation', 'gateway'];
+const signing: readonly AppName[] = ['authorization', 'vault', 'refresh', 'revocation', 'notifier'];
+const sealing: readonly AppName[] = ['authorization', 'vault', 'refresh', 'revocation', 'gateway', 'notifier'];
 
 function keyring(folder: DataFolder, keyServerUrl: string | undefined): Record<string, string> {
   if (keyServerUrl === undefined) {
@@ -28,12 +28,6 @@ function keyring(folder: DataFolder, keyServerUrl: string | undefined): Record<s
     POSTERN_KEYRING_VAULT_ROLE_ID_FILE: folder.roleIdFile('vault'),
     POSTERN_KEYRING_VAULT_SECRET_ID_FILE: folder.secretIdFile('vault'),
   };
-}
-
-/** A folder that checkpoints are dropped into, for whoever takes them out of the house. */
-function checkpointDir(): Record<string, string> {
-  const { POSTERN_CHECKPOINT_DIR: dir } = process.env;
-  return dir === undefined ? {} : { POSTERN_CHECKPOINT_DIR: dir };
 }
 
 function ownKeys(app: AppName, { folder, keyServerUrl }: ServiceEnvironmentOptions): Record<string, string> {
@@ -59,12 +53,18 @@ function ownKeys(app: AppName, { folder, keyServerUrl }: ServiceEnvironmentOptio
         ...(existsSync(folder.previousCheckpointKeyFile) && {
           POSTERN_CHECKPOINT_PREVIOUS_KEY_FILE: folder.previousCheckpointKeyFile,
         }),
-        ...checkpointDir(),
       };
+    case 'notifier':
+      return { POSTERN_DATABASE_URL_FILE: folder.secretFile('notifier-database-url') };
     case 'refresh':
       return {};
   }
 }
+
+/** Variables that a person may set for `postern up` and that reach one service unchanged. */
+const passedTo: Partial<Record<AppName, readonly string[]>> = {
+  notifier: ['POSTERN_CHECKPOINT_DIR', 'POSTERN_ALLOWED_WEBHOOK_ADDRESSES'],
+};
 
 /** Variables that a person may set for `postern up` and that reach every service unchanged. */
 const passedOn =
@@ -76,7 +76,9 @@ const passedOn =
  */
 export function serviceEnvironment(app: AppName, options: ServiceEnvironmentOptions): NodeJS.ProcessEnv {
   const { folder, natsUrl, publicUrl, httpPort } = options;
-  const inherited = Object.entries(process.env).filter(([name]) => passedOn.test(name));
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => passedOn.test(name) || passedTo[app]?.includes(name) === true,
+  );
   return {
     ...Object.fromEntries(inherited),
     POSTERN_NATS_URL: natsUrl,

@@ -44,6 +44,12 @@ const places: readonly SchemaPlace[] = [
     passwordFile: 'audit-database-password',
     urlFile: 'audit-database-url',
   },
+  {
+    appPackage: '@postern/app-notifier',
+    app: 'notifier',
+    passwordFile: 'notifier-database-password',
+    urlFile: 'notifier-database-url',
+  },
 ];
 
 /** Starts PostgreSQL on the data folder, keeps it running, and brings every schema to its newest form. */

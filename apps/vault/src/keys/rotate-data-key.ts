@@ -9,6 +9,7 @@ import { Credentials } from '../credentials.ts';
 import { mayWrap } from '../data-key-rows.ts';
 import { DataKeys, KeyServiceHolder, type KeyOwner } from '../data-keys.ts';
 import { Directory } from '../directory.ts';
+import { webhookOwner } from '../endpoint-secrets/endpoint-secret-operations.ts';
 import { OwnedSecrets } from '../owned-secrets.ts';
 import { PendingCredentials } from '../pending-credentials.ts';
 import type { Reseal } from '../sealed-token-set.ts';
@@ -88,6 +89,10 @@ export class RotateDataKey {
     if (isId('registration', ownerId)) {
       const { providerId } = await this.directory.registration(tenantId, ownerId);
       return (em, to) => this.secrets.reseal(em, { tenantId, ownerId, providerId }, to);
+    }
+    if (isId('webhook', ownerId)) {
+      const owner = webhookOwner(await this.directory.webhook(tenantId, ownerId));
+      return (em, to) => this.secrets.reseal(em, owner, to);
     }
     const { state } = await this.connections.load({ tenantId, id: ownerId });
     if (state.authorization === 'none') throw new PosternError('connection.not_found', 'There is no such connection.');

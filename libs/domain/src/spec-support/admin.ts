@@ -65,5 +65,16 @@ export const admin = {
     adminEvent('TransmitterScopeChanged', {
       speaksFor: [{ tenantId: numbered('ten', 1), registrationId: numbered('reg', registration) }],
     }),
+  webhookCreated: (data: Partial<AdminDataOf<'WebhookCreated'>> = {}) =>
+    adminEvent('WebhookCreated', {
+      name: 'Operations',
+      url: 'https://platform.example/hooks',
+      types: ['connection.revoked', 'connection.health_changed'],
+      ...data,
+    }),
+  webhookSecretStored: (data: Partial<AdminDataOf<'WebhookSecretStored'>> = {}) =>
+    adminEvent('WebhookSecretStored', { secretVersion: 1, previousEndsAtMs: 1_893_542_400_000, ...data }),
+  webhookDisabled: () => adminEvent('WebhookDisabled', { reason: null }),
+  webhookGone: () => adminEvent('WebhookGone', { messageId: 'cmt_01jd0000000000000000000001-connection-revoked' }),
   transmitterDisabled: () => adminEvent('TransmitterDisabled', { reason: null }),
 };

@@ -14,7 +14,16 @@ import {
   type StreamKey,
 } from '@postern/contracts';
 
-import { appenders, callers, followers, lookers, peekers, servers, workers } from './expected-rights.ts';
+import {
+  appenders,
+  callers,
+  followers,
+  lookers,
+  narrowAppenders,
+  peekers,
+  servers,
+  workers,
+} from './expected-rights.ts';
 
 /** Somebody on the bus: an identity of CORE, or a platform or a bridge in PLATFORMS. */
 export type Party =
@@ -63,7 +72,11 @@ function literal(pattern: string): string {
 }
 
 function appends(): Probe[] {
-  return keysOf(streams).flatMap((stream) =>
+  const narrow = Object.entries(narrowAppenders).map(([pattern, who]) => ({
+    subject: literal(pattern),
+    may: only(who),
+  }));
+  const whole = keysOf(streams).flatMap((stream) =>
     streams[stream].subjects.flatMap((pattern): Probe[] => {
       const who = appenders[stream][pattern] ?? [];
       if (stream !== 'access') return [{ subject: literal(pattern), may: only(who) }];
@@ -73,6 +86,7 @@ function appends(): Probe[] {
       }));
     }),
   );
+  return [...narrow, ...whole];
 }
 
 /** A bridge says what is about its registrations, under its own name. */

@@ -19,11 +19,17 @@ export const appenders: Readonly<Record<StreamKey, Readonly<Record<string, reado
   notifications: { 'notify.>': ['audit'] },
 };
 
+/** Who appends to a part of a stream alone, beside those above. Webhooks say themselves that they are gone. */
+export const narrowAppenders: Readonly<Record<string, readonly IdentityName[]>> = {
+  'admin.*.webhook.*': ['administrator', 'notifier'],
+  'notify.*.webhook.disabled': ['audit', 'notifier'],
+};
+
 export const followers: Readonly<Record<StreamKey, readonly IdentityName[]>> = {
   connections: everybodyWhoDecides,
-  admin: ['gateway', ...everybodyWhoDecides],
+  admin: ['gateway', 'notifier', ...everybodyWhoDecides],
   access: ['audit'],
-  checkpoints: ['audit'],
+  checkpoints: ['audit', 'notifier'],
   refresh: [],
   signals: [],
   notifications: [],
@@ -35,13 +41,14 @@ export const lookers: Readonly<Record<StreamKey, readonly IdentityName[]>> = {
   access: ['vault', 'audit'],
   refresh: ['refresh'],
   signals: ['revocation'],
-  notifications: ['audit'],
+  notifications: ['audit', 'notifier'],
 };
 
 /** Who reads single messages of a stream that it does not follow. */
 export const peekers: Readonly<Partial<Record<StreamKey, readonly IdentityName[]>>> = {
   refresh: ['refresh'],
   signals: ['revocation'],
+  notifications: ['notifier'],
 };
 
 export const workers: Readonly<Record<ConsumerKey, IdentityName>> = {
@@ -50,6 +57,7 @@ export const workers: Readonly<Record<ConsumerKey, IdentityName>> = {
   ownerNotices: 'audit',
   upstreamRevocation: 'revocation',
   signalDecisions: 'revocation',
+  webhookFanOut: 'notifier',
 };
 
 const platforms = ['platform', 'gateway', 'administrator'] as const;
@@ -95,6 +103,12 @@ export const callers: Readonly<Record<OperationKey, readonly Caller[]>> = {
   makePrivateKey: ['administrator'],
   importPrivateKey: ['administrator'],
   deleteEndedSecrets: ['administrator'],
+  storeEndpointSecret: ['administrator'],
+  releaseEndpointSecrets: ['notifier'],
+  deleteEndedEndpointSecrets: ['administrator'],
+  testWebhook: ['administrator'],
+  listDeliveries: ['administrator'],
+  redeliver: ['administrator'],
   signAssertion: ['authorization', 'refresh', 'revocation'],
   signDpopProof: ['authorization', 'refresh', 'revocation'],
   confirmPosition: ['revocation'],
@@ -145,6 +159,12 @@ export const servers: Readonly<Record<OperationKey, IdentityName>> = {
   makePrivateKey: 'vault',
   importPrivateKey: 'vault',
   deleteEndedSecrets: 'vault',
+  storeEndpointSecret: 'vault',
+  releaseEndpointSecrets: 'vault',
+  deleteEndedEndpointSecrets: 'vault',
+  testWebhook: 'notifier',
+  listDeliveries: 'notifier',
+  redeliver: 'notifier',
   signAssertion: 'vault',
   signDpopProof: 'vault',
   confirmPosition: 'vault',
