@@ -55,6 +55,8 @@ let service: RunningService;
 let env: Record<string, string>;
 const clock = new LaterClock();
 const receivers: Receiver[] = [];
+const logged: string[] = [];
+const secrets: Buffer[] = [];
 
 beforeAll(async () => {
   const bundle = await createOperator();
@@ -88,7 +90,7 @@ beforeAll(async () => {
     POSTERN_ALLOWED_WEBHOOK_ADDRESSES: '127.0.0.1',
     POSTERN_WEBHOOK_TIMEOUT: '2s',
     POSTERN_CHECKPOINT_DIR: dropped,
-    POSTERN_LOG_LEVEL: 'silent',
+    POSTERN_LOG_LEVEL: 'trace',
   };
   await start();
 }, 240_000);
@@ -102,7 +104,8 @@ afterAll(async () => {
 });
 
 async function start(): Promise<void> {
-  service = await startService(notifierService, env, { clock, checkReplies: true });
+  const logDestination = { write: (line: string) => void logged.push(line) };
+  service = await startService(notifierService, env, { clock, checkReplies: true, logDestination });
 }
 
 async function receiver(): Promise<Receiver> {
@@ -137,6 +140,7 @@ const asked = ({ tenantId, webhookId }: Pick<Hook, 'tenantId' | 'webhookId'>) =>
 
 async function newSecret(hook: Pick<Hook, 'tenantId' | 'webhookId'>, overlapMs = hourMs): Promise<Buffer> {
   const secret = randomBytes(32);
+  secrets.push(secret);
   const sealed = world.sealTo('vault', secret);
   const { secret_version: secretVersion } = await world.call('administrator', operations.storeEndpointSecret, {
     ...asked(hook),
@@ -424,5 +428,23 @@ test('every table stands behind the tenants’ wall', async () => {
     await expect(seen(newId('tenant'), insert)).rejects.toThrow(/row-level security/);
   } finally {
     await role.close(true);
+  }
+}, 120_000);
+
+test('no signing secret stands on the bus, in a table or in a log line', async () => {
+  const files = readdirSync(`${folder}/nats`, { recursive: true, withFileTypes: true }).filter((file) => file.isFile());
+  const stored = files.map(({ parentPath, name }) => readFileSync(join(parentPath, name)));
+  const rows = await Promise.all(
+    ['notifier.delivery', 'notifier.attempt', 'vault.owned_secret'].map((table) =>
+      owner.em.getConnection().execute<unknown[]>(`select t::text from ${table} t`),
+    ),
+  );
+  const places = [...stored, Buffer.from(JSON.stringify(rows)), Buffer.from(logged.join(''))];
+  expect(logged.length).toBeGreaterThan(10);
+  expect(places.some((place) => place.includes('webhook'))).toBe(true);
+  expect(secrets.length).toBeGreaterThan(10);
+  for (const secret of secrets) {
+    const written = [secret, secret.toString('base64'), secret.toString('base64url'), secret.toString('hex')];
+    expect(places.some((place) => written.some((one) => place.includes(one)))).toBe(false);
   }
 }, 120_000);
