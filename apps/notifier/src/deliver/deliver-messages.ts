@@ -1,6 +1,5 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { isPosternError, timestampOf, type WebhookAttempt } from '@postern/contracts';
-import type { Webhook } from '@postern/domain';
 import { Clock, Logger, type OnServiceReady } from '@postern/service';
 
 import { Deliveries, type ClaimedDelivery, type Fate } from '../delivery-log/deliveries.ts';
