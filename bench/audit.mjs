@@ -7,6 +7,9 @@
  * replay   every connection folded, against an ordered consumer that only parses JSON; what the signatures cost stands apart
  * project  CONNECTIONS projected into one read model after the other, against bare batched inserts of the same rows into a
  *          table of the same columns and key
+ * tree     growing the tree of CONNECTIONS and signing its heads: how much that adds to projecting
+ * verify   the whole of CONNECTIONS as `audit verify` does: how long, and how much memory
+ * telemetry_c64  leases at 64 in flight by a vault that is watched, against one that is not
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,8 +20,17 @@ import { startNatsServer, startPostgres, temporaryDataDir } from '@postern/serve
 import { makeLog, trustOf } from './audit/make-log.mjs';
 import { benchProject } from './audit/project.mjs';
 import { benchReplay } from './audit/replay.mjs';
+import { benchTelemetry } from './audit/telemetry.mjs';
+import { benchTree } from './audit/tree.mjs';
+import { benchVerify } from './audit/verify.mjs';
 
-const parts = { replay: benchReplay, project: benchProject };
+const parts = {
+  replay: benchReplay,
+  project: benchProject,
+  tree: benchTree,
+  verify: benchVerify,
+  telemetry_c64: benchTelemetry,
+};
 const events = Number(process.env.POSTERN_BENCH_EVENTS ?? 100_000);
 const rounds = Number(process.env.POSTERN_BENCH_ROUNDS ?? 5);
 
@@ -42,7 +54,8 @@ export async function run(tell) {
     await provision(await connect('provisioner'));
     tell(`a log of ${events} commits`);
     const made = await makeLog(await connect('revocation'), events);
-    const world = { bus: await connect('audit'), postgres, rounds, events, ...made, trust: trustOf(made.keys) };
+    const link = async (identity) => ({ servers: nats.url, creds: await identityCreds(operator, identity), identity });
+    const world = { bus: await connect('audit'), link, postgres, rounds, ...made, trust: trustOf(made.keys) };
     const report = { baseline: {}, result: { commits: made.commits, connections: made.connections }, ratios: {} };
     for (const name of wanted) {
       tell(name);
