@@ -1,6 +1,7 @@
 import { copyFileSync } from 'node:fs';
 
 import { newId, operations, PosternError } from '@postern/contracts';
+import { createWebhook, storeWebhookSecret, webhookEvolver } from '@postern/domain';
 import type { RunningService } from '@postern/service';
 
 import { Credentials } from '../credentials.ts';
@@ -162,6 +163,30 @@ describe('a rotation of data keys', () => {
     expect(failuresOf(steps)).toEqual([]);
     return steps;
   };
+
+  test('seals what signs deliveries to a webhook under a fresh key, and notifier has it as before', async () => {
+    const { tenantId } = keys.customer;
+    const webhookId = newId('webhook');
+    const asked = { tenant_id: tenantId, webhook_id: webhookId };
+    const secret = 'thirty-two bytes of signing key.';
+    await keys.world.admin(tenantId, webhookEvolver, webhookId, (state) =>
+      createWebhook({ name: 'W', url: 'https://platform.example/', types: [] }, state),
+    );
+    const sealed = { ...asked, sealed_secret: keys.world.sealTo('vault', secret) };
+    const { secret_version: secretVersion } = await keys.world.call(
+      'administrator',
+      operations.storeEndpointSecret,
+      sealed,
+    );
+    await keys.world.admin(tenantId, webhookEvolver, webhookId, (state) =>
+      storeWebhookSecret({ secretVersion, overlapMs: 0, nowMs: Date.now() }, state),
+    );
+    expect(await rotated()).toMatchObject([{ total: 1, done: 1, next: null }]);
+    const { secrets } = await keys.world.call('notifier', operations.releaseEndpointSecrets, asked);
+    expect(secrets.map(({ sealed_secret: one }) => keys.world.openAs('notifier', one))).toEqual([secret]);
+    const refused = keys.world.call('revocation', operations.releaseEndpointSecrets, asked);
+    expect(await codeOf(refused)).toBe('auth.forbidden');
+  });
 
   test('seals credentials, pending ones, client secrets and DPoP keys under a fresh key', async () => {
     const ref = await connected(keys.world, keys.customer);
