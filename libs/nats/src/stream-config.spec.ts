@@ -2,7 +2,7 @@ import { streams } from '@postern/contracts';
 
 import { streamConfigOf, streamDifferences } from './stream-config.ts';
 
-const wanted = streamConfigOf(streams.connections);
+const wanted = streamConfigOf(streams.admin);
 const fieldsOf = (found: Record<string, unknown>) =>
   streamDifferences(wanted, { ...wanted, ...found }).map(({ field }) => field);
 
@@ -30,6 +30,12 @@ describe('comparing a stream with what it must be', () => {
   test('more room than wanted is no difference, no limit at all is one', () => {
     expect(fieldsOf({ max_bytes: wanted.max_bytes * 2 })).toEqual([]);
     expect(fieldsOf({ max_bytes: -1 })).toEqual(['max_bytes']);
+  });
+
+  test('a stream that an older build made without a way to cut it is no difference, one that may be cut unasked is', () => {
+    const cut = streamConfigOf(streams.connections);
+    expect([cut.deny_purge, streamDifferences(cut, { ...cut, deny_purge: true })]).toEqual([false, []]);
+    expect([wanted.deny_purge, fieldsOf({ deny_purge: false })]).toEqual([true, ['deny_purge']]);
   });
 
   test.each([
