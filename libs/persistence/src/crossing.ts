@@ -29,8 +29,10 @@ export async function crossTenants<T>(
   let sent: Promise<unknown> = Promise.resolve();
   const send = (queries: readonly TenantQuery[]): Promise<Row[][]> => {
     const answers = Promise.all(queries.map(async (query) => (await connection.query(query)).rows));
-    // Also of what nobody waits for: a commit after a failure would be a rollback that looks like one.
-    sent = Promise.all([sent, answers]);
+    // Also of what nobody waits for: a commit after a failure would be a rollback that looks like one. In their order: the
+    // first failure is the reason, those behind it only say that there was one.
+    answers.catch(() => undefined);
+    sent = sent.then(async () => await answers);
     sent.catch(() => undefined);
     return answers;
   };
