@@ -24,7 +24,11 @@ const serverHeaders: ReadonlySet<string> = new Set([
 ]);
 
 /** The names that nearly every message bears: they need no look at their letters. */
-const knownNames: ReadonlySet<string> = new Set([...serverHeaders, ...Object.values(commitHeaders)]);
+const knownNames: ReadonlySet<string> = new Set([
+  ...serverHeaders,
+  ...Object.values(commitHeaders),
+  'Nats-Expected-Last-Subject-Sequence',
+]);
 
 const utf8 = new TextDecoder();
 
@@ -37,21 +41,46 @@ const utf8 = new TextDecoder();
 export function readHeaderBlock(block: string): HeaderBlock {
   const headers: HeaderRecord = {};
   const server: HeaderRecord = {};
+  const names: KnownName[] = [];
   let end = lineEnd(block, 0);
   let readable = isLine(block, 0, end);
   while (end < block.length) {
     const start = end + 2;
     end = lineEnd(block, start);
     readable &&= isLine(block, start, end);
-    const colon = block.indexOf(':', start);
-    if (colon === -1 || colon >= end) continue;
-    const name = block.slice(start, colon);
-    const value = block.slice(colon + 1, end).trim();
-    readable &&= isHeaderName(name);
-    if (name.startsWith('Nats-') && serverHeaders.has(name)) server[name] = value;
-    else headers[name] = value;
+    const known = nameAt(block, { start, end, before: namesBefore[names.length] });
+    if (known === undefined) continue;
+    names.push(known);
+    const value = block.slice(start + known.prefix.length, end).trim();
+    readable &&= known.isReadable;
+    (known.isServers ? server : headers)[known.name] = value;
   }
+  namesBefore = names;
   return { headers: readable ? headers : {}, server };
+}
+
+interface KnownName {
+  readonly name: string;
+  /** As it stands in the block. */
+  readonly prefix: string;
+  readonly isReadable: boolean;
+  readonly isServers: boolean;
+}
+
+/** The names of the block that was read before: messages of one stream mostly bear the same ones, in the same order. */
+let namesBefore: readonly KnownName[] = [];
+
+function nameAt(
+  block: string,
+  { start, end, before }: { start: number; end: number; before: KnownName | undefined },
+): KnownName | undefined {
+  if (before !== undefined && block.startsWith(before.prefix, start) && start + before.prefix.length <= end)
+    return before;
+  const colon = block.indexOf(':', start);
+  if (colon === -1 || colon >= end) return undefined;
+  const name = block.slice(start, colon);
+  const isServers = name.startsWith('Nats-') && serverHeaders.has(name);
+  return { name, prefix: `${name}:`, isReadable: isHeaderName(name), isServers };
 }
 
 /** Ends in both characters of a line break and holds neither, unless it is the last. */

@@ -19,7 +19,7 @@ export function natsHeaders(record: Readonly<Record<string, string>>): MsgHdrs {
   return headers;
 }
 
-const isPlain = ([name, value]: [string, string]) => isHeaderName(name) && !/[\r\n]/.test(value);
+const isPlain = ([name, value]: [string, string]) => isHeaderName(name) && !name.includes(':') && !/[\r\n]/.test(value);
 const trimmed = ([name, value]: [string, string]): [string, string[]] => [name, [value.trim()]];
 
 /** The same for what was checked already: our own names and words, nothing of a caller's that may hold a line break. */
@@ -27,12 +27,32 @@ export function checkedHeaders(record: Readonly<Record<string, string>>): MsgHdr
   return MsgHdrsImpl.fromRecord(Object.fromEntries(Object.entries(record).map(([name, value]) => [name, [value]])));
 }
 
+/** Where a message that a consumer delivers stands, and how many come after it. */
+export interface DeliveryPlace {
+  readonly position: number;
+  readonly timeMs: number;
+  readonly pending: number;
+}
+
+/** Between the subject's first token and the position: nine tokens in all as servers say it, more with account and domain. */
+const tokensBefore = (count: number) => (count === 9 ? 5 : 7);
+
+/** What the subject for the acknowledgement says; the client reads all of it, at twice the cost. */
+export function placeOf(message: JsMsg): DeliveryPlace {
+  const { reply } = message as JsMsg & { readonly reply: string };
+  const tokens = reply.split('.');
+  const at = tokensBefore(tokens.length);
+  return {
+    position: Number(tokens[at]),
+    timeMs: Math.floor(Number(tokens[at + 2]) / 1e6),
+    pending: Number(tokens[at + 3]),
+  };
+}
+
 /** A message as a consumer delivers it. */
-export function deliveredMessage(message: JsMsg): StoredMessage {
-  const { subject, data, info } = message;
-  const timeMs = Math.floor(info.timestampNanos / 1e6);
+export function deliveredMessage(message: JsMsg, { position, timeMs } = placeOf(message)): StoredMessage {
   const { headers } = headerBlock(message);
-  return { subject, position: info.streamSequence, timeMs, payload: bytesOf(data), headers };
+  return { subject: message.subject, position, timeMs, payload: bytesOf(message.data), headers };
 }
 
 /** A message in answer to a direct get; undefined when the answer is a status and no message. */
