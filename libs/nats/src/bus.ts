@@ -1,8 +1,9 @@
 import { inboxPrefix, limits, PosternError } from '@postern/contracts';
 import { errors } from '@nats-io/nats-core';
-import { connect, credsAuthenticator, type NatsConnection } from '@nats-io/transport-node';
+import { connect, type NatsConnection } from '@nats-io/transport-node';
 
 import { busError } from './bus-errors.ts';
+import { userIn } from './nkey.ts';
 
 export interface BusOptions {
   readonly servers: string | readonly string[];
@@ -234,9 +235,11 @@ async function dial(options: BusOptions): Promise<Link> {
   let inUse = '';
   const authenticator = (nonce?: string) => {
     // Read once for both its halves: a file that is replaced in between would give the JWT of one user and the key of
-    // another. The client's parser wants the line feed at the end that a file has and a trimmed secret has not.
+    // another.
     inUse = newestCreds(options);
-    return credsAuthenticator(new TextEncoder().encode(`${inUse}\n`))(nonce);
+    const { jwt, key } = userIn(inUse);
+    const sig = Buffer.from(key.sign(Buffer.from(nonce ?? '', 'utf8'))).toString('base64url');
+    return { jwt, nkey: key.getPublicKey(), sig };
   };
   try {
     const connection = await connect({

@@ -1,16 +1,8 @@
 import { accountExports } from '@postern/contracts';
-import {
-  createAccount,
-  createOperator as createOperatorKey,
-  decode,
-  encodeAccount,
-  encodeOperator,
-  fromSeed,
-  type Account,
-  type Export,
-  type Import,
-  type KeyPair,
-} from '@nats-io/jwt';
+import { encodeAccount, encodeOperator, type Account, type Export, type Import } from '@nats-io/jwt';
+import { Prefix } from '@nats-io/nkeys';
+
+import { claimsOf, Nkey } from './nkey.ts';
 
 /** An account's keys. The identity key signs nothing but the account itself; users are signed by the signing key. */
 export interface AccountKeys {
@@ -54,8 +46,6 @@ const unlimitedJetStream = {
   max_ack_pending: -1,
 };
 
-export const seedOf = (key: KeyPair): string => new TextDecoder().decode(key.getSeed());
-
 /**
  * Makes an operator with its three accounts.
  *
@@ -64,14 +54,14 @@ export const seedOf = (key: KeyPair): string => new TextDecoder().decode(key.get
  * acknowledgement there; across an import it cannot (DESIGN §4).
  */
 export async function createOperator(): Promise<OperatorBundle> {
-  const operator = createOperatorKey();
+  const operator = Nkey.create(Prefix.Operator);
   const [system, core, platforms] = [newAccount(), newAccount(), newAccount()];
   const systemAccount = system.key.getPublicKey();
   const operatorJwt = await encodeOperator('postern', operator, { system_account: systemAccount });
   const corePublicKey = core.key.getPublicKey();
   return {
     operatorJwt,
-    operatorSeed: seedOf(operator),
+    operatorSeed: operator.seed,
     accounts: {
       system: await signAccount('SYS', system, operator, { limits: unlimited }),
       core: await signAccount('CORE', core, operator, {
@@ -105,15 +95,15 @@ export async function revokePlatformUsers(
   { nowMs, userTtlMsMax }: RevokeOptions,
 ): Promise<OperatorBundle> {
   const { platforms } = bundle.accounts;
-  const { name, nats: claims } = decode<Account>(platforms.jwt);
+  const { name, nats: claims } = accountOf(platforms);
   const oldest = Math.floor((nowMs - userTtlMsMax) / 1_000);
   const kept = Object.entries(claims.revocations ?? {}).filter(([, sinceS]) => sinceS >= oldest);
   const added = users.map((user) => [user, Math.ceil(nowMs / 1_000)] as const);
   const jwt = await encodeAccount(
     name,
-    keyOf(platforms.seed),
+    Nkey.fromSeed(platforms.seed),
     { ...claims, revocations: Object.fromEntries([...kept, ...added]) },
-    { signer: keyOf(bundle.operatorSeed) },
+    { signer: Nkey.fromSeed(bundle.operatorSeed) },
   );
   return { ...bundle, accounts: { ...bundle.accounts, platforms: { ...platforms, jwt } } };
 }
@@ -126,12 +116,12 @@ export async function revokePlatformUsers(
  */
 export async function withCurrentCrossings(bundle: OperatorBundle): Promise<OperatorBundle> {
   const { core, platforms } = bundle.accounts;
-  const signer = keyOf(bundle.operatorSeed);
+  const signer = Nkey.fromSeed(bundle.operatorSeed);
   const renewed = async (account: AccountKeys, crossing: Pick<Partial<Account>, 'exports' | 'imports'>) => {
-    const { name, nats: claims } = decode<Account>(account.jwt);
+    const { name, nats: claims } = accountOf(account);
     const wanted = { ...claims, ...crossing };
     if (subjectsOf(claims) === subjectsOf(wanted)) return account;
-    return { ...account, jwt: await encodeAccount(name, keyOf(account.seed), wanted, { signer }) };
+    return { ...account, jwt: await encodeAccount(name, Nkey.fromSeed(account.seed), wanted, { signer }) };
   };
   const [newCore, newPlatforms] = [
     await renewed(core, { exports: coreExports() }),
@@ -146,26 +136,26 @@ function subjectsOf({ exports = [], imports = [] }: Pick<Partial<Account>, 'expo
   return named.toSorted().join('\n');
 }
 
-const keyOf = (seed: string): KeyPair => fromSeed(new TextEncoder().encode(seed));
+const accountOf = ({ jwt }: AccountKeys) => claimsOf<{ name: string; nats: Account }>(jwt);
 
 interface NewAccount {
-  readonly key: KeyPair;
-  readonly signingKey: KeyPair;
+  readonly key: Nkey;
+  readonly signingKey: Nkey;
 }
 
 function newAccount(): NewAccount {
-  return { key: createAccount(), signingKey: createAccount() };
+  return { key: Nkey.create(Prefix.Account), signingKey: Nkey.create(Prefix.Account) };
 }
 
 async function signAccount(
   name: string,
   { key, signingKey }: NewAccount,
-  operator: KeyPair,
+  operator: Nkey,
   claims: Partial<Account>,
 ): Promise<AccountKeys> {
   const signed = { ...claims, signing_keys: [signingKey.getPublicKey()] };
   const jwt = await encodeAccount(name, key, signed, { signer: operator });
-  return { publicKey: key.getPublicKey(), seed: seedOf(key), signingSeed: seedOf(signingKey), jwt };
+  return { publicKey: key.getPublicKey(), seed: key.seed, signingSeed: signingKey.seed, jwt };
 }
 
 function coreExports(): Export[] {

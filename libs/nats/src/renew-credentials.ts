@@ -1,8 +1,8 @@
 import type { PosternError } from '@postern/contracts';
-import { decode } from '@nats-io/jwt';
 
 import { busError } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
+import { claimsOf, userIn } from './nkey.ts';
 
 /** Newer credentials are taken within this time: a hundredth of their life, and a file is cheap to read. */
 const checkIntervalMsMin = 20;
@@ -57,7 +57,6 @@ export function keepRenewed(bus: Bus, { creds, onRenewed, onError }: RenewalOpti
  * @throws {Error} for a text that holds no user.
  */
 export function lifeOf(creds: string): { issuedAtMs: number; expiresAtMs: number } {
-  const jwt = /-----BEGIN NATS USER JWT-----\s+(\S+)/.exec(creds)?.[1] ?? '';
-  const { iat, exp } = decode(jwt);
+  const { iat, exp } = claimsOf(userIn(creds).jwt);
   return { issuedAtMs: iat * 1_000, expiresAtMs: exp === undefined || exp === 0 ? Infinity : exp * 1_000 };
 }

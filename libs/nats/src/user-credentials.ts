@@ -9,8 +9,10 @@ import {
   type IdentityName,
   type Permissions,
 } from '@postern/contracts';
-import { createUser, encodeUser, fmtCreds, fromSeed, type User } from '@nats-io/jwt';
+import { encodeUser, fmtCreds, type User } from '@nats-io/jwt';
+import { Prefix } from '@nats-io/nkeys';
 
+import { Nkey } from './nkey.ts';
 import type { AccountKeys, OperatorBundle } from './operator.ts';
 
 export interface CredentialOptions {
@@ -94,13 +96,13 @@ async function issue(
   account: AccountKeys,
   { name, permissions, ttlMs }: { name: string; permissions: Permissions } & CredentialOptions,
 ): Promise<IssuedCredentials> {
-  const user = createUser();
+  const user = Nkey.create(Prefix.User);
   const claims: Partial<User> = {
     pub: { allow: [...permissions.publish], ...denied(permissions.denyPublish) },
     sub: { allow: [...permissions.subscribe] },
   };
   const jwt = await encodeUser(name, user, account.publicKey, claims, {
-    signer: fromSeed(new TextEncoder().encode(account.signingSeed)),
+    signer: Nkey.fromSeed(account.signingSeed),
     ...(ttlMs === undefined ? {} : { exp: Math.floor((Date.now() + ttlMs) / 1000) }),
   });
   return { creds: new TextDecoder().decode(fmtCreds(jwt, user)), userPublicKey: user.getPublicKey() };
