@@ -5,7 +5,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import module, { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -37,6 +37,8 @@ if (!existsSync(main)) {
 
 const node = projectNode();
 if (node === process.execPath) {
+  // Within the installation, where who may write could change the program itself as well.
+  module.enableCompileCache(join(root, 'node_modules/.cache/postern-compile'));
   await import(main);
 } else {
   const args = ['--disable-warning=ExperimentalWarning', fileURLToPath(import.meta.url), ...process.argv.slice(2)];
