@@ -42,6 +42,10 @@ export const revocationLimits = Object.freeze({
   pollLookIntervalMs: secondMs,
   pollIntervalMs: 5 * secondMs,
   pollTimeoutMs: 15 * secondMs,
+  /** How long one may keep its answer back until it has something: less than what stands in between usually allows. */
+  pollHoldMs: 50 * secondMs,
+  /** One that could not is asked as often as above for so long. */
+  pollHoldPauseMs: 600 * secondMs,
   pollEventsMax: 32,
   /** One that cannot be polled is asked again after this long at first, doubling up to the longest. */
   pollRetryDelayMsMin: secondMs,

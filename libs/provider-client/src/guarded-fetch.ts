@@ -21,6 +21,8 @@ interface FetchInit {
   readonly method: string;
   readonly headers: Record<string, string>;
   readonly body?: URLSearchParams | string | undefined;
+  /** Hangs up before the time is over; the call is `interrupted` then. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Why such a call has no answer; undefined for what is no such error. */
@@ -53,9 +55,10 @@ export function guardedFetch({
   addresses,
   discardsBody = false,
 }: GuardedFetchOptions): GuardedFetch {
-  return async (url, { method, headers, body }) => {
+  return async (url, { method, headers, body, signal: hangUp }) => {
     assertReachable(url, allowLoopback);
-    const signal = AbortSignal.timeout(timeoutMs);
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const signal = hangUp === undefined ? timeout : AbortSignal.any([timeout, hangUp]);
     const response =
       addresses === undefined
         ? await answered(() => fetch(url, { method, headers, redirect: 'manual', signal, ...(body && { body }) }))

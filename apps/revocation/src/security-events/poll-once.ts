@@ -29,7 +29,10 @@ interface Poll {
   readonly bearer: string | null;
   readonly answers: PollAnswers;
   readonly maxEvents: number;
+  /** May the transmitter wait with its answer until it has something? */
+  readonly holds: boolean;
   readonly fetch: GuardedFetch;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -37,16 +40,16 @@ interface Poll {
  *
  * @source RFC 8936 §2.2, §2.4
  */
-export async function pollOnce({ endpoint, bearer, answers, maxEvents, fetch }: Poll): Promise<Polled> {
+export async function pollOnce({ endpoint, bearer, answers, maxEvents, holds, fetch, signal }: Poll): Promise<Polled> {
   const headers = {
     accept: 'application/json',
     'content-type': 'application/json',
     'user-agent': 'postern',
     ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
   };
-  const body = JSON.stringify({ maxEvents, returnImmediately: true, ...answers });
+  const body = JSON.stringify({ maxEvents, returnImmediately: !holds, ...answers });
   try {
-    const response = await fetch(endpoint, { method: 'POST', headers, body });
+    const response = await fetch(endpoint, { method: 'POST', headers, body, signal });
     if (response.status === 401 || response.status === 403) return { kind: 'not_let_in' };
     if (response.status !== 200) return failed(`status ${response.status}`, response);
     const parsed = PollReply.safeParse(await response.json().catch(() => undefined));

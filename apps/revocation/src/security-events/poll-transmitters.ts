@@ -15,6 +15,7 @@ import { TransmitterBearers } from './transmitter-bearers.ts';
 import { Transmitters } from './transmitters.ts';
 
 const { pollLookIntervalMs, pollIntervalMs, pollTimeoutMs, pollEventsMax } = revocationLimits;
+const { pollHoldMs, pollHoldPauseMs } = revocationLimits;
 const { pollRetryDelayMsMin, pollRetryDelayMsMax, pollRetryAfterMsMax } = revocationLimits;
 
 /** What a poll leaves for the next one. Nothing of it is needed: what was not acknowledged comes again. */
@@ -22,6 +23,14 @@ interface Progress {
   answers: PollAnswers;
   maxEvents: number;
   failures: number;
+  /** From when on it may be let wait with its answer; monotonic. */
+  holdsFromMs: number;
+}
+
+/** One transmitter that is being polled. */
+interface Polling {
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
 }
 
 const nothing: PollAnswers = { ack: [], setErrs: {} };
@@ -30,15 +39,17 @@ const nothing: PollAnswers = { ack: [], setErrs: {} };
  * Fetches security events from the transmitters that do not push them.
  *
  * A token is acknowledged after it stands on SIGNALS, and never before. Several processes that poll one stream get the
- * same tokens, which are stored once: it costs calls, and no event.
+ * same tokens, which are stored once: it costs calls, and no event. A transmitter with nothing to say may keep its answer
+ * back until it has something; whether it does shows when it answers at once, or hangs up.
  *
  * @source RFC 8936
  */
 @Injectable()
 export class PollTransmitters implements OnServiceReady, OnApplicationShutdown {
   readonly #stopping = new AbortController();
-  readonly #polling = new Map<string, Promise<void>>();
+  readonly #polling = new Map<string, Polling>();
   readonly #fetch: GuardedFetch;
+  readonly #fetchHeld: GuardedFetch;
   #looking: Promise<void> | undefined;
 
   constructor(
@@ -48,7 +59,9 @@ export class PollTransmitters implements OnServiceReady, OnApplicationShutdown {
     private readonly intake: SetIntake,
     private readonly logger: Logger,
   ) {
-    this.#fetch = guardedFetch({ allowLoopback: config.allowLoopbackProviders, timeoutMs: pollTimeoutMs });
+    const { allowLoopbackProviders: allowLoopback } = config;
+    this.#fetch = guardedFetch({ allowLoopback, timeoutMs: pollTimeoutMs });
+    this.#fetchHeld = guardedFetch({ allowLoopback, timeoutMs: pollHoldMs });
   }
 
   async onServiceReady(): Promise<void> {
@@ -57,42 +70,55 @@ export class PollTransmitters implements OnServiceReady, OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     this.#stopping.abort();
-    await Promise.all([this.#looking, ...this.#polling.values()]);
+    await Promise.all([this.#looking, ...[...this.#polling.values()].map(({ done }) => done)]);
   }
 
   /** Never rejects. */
   async #look(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       for (const { transmitterId, delivery, disabled } of this.transmitters.all()) {
-        if (delivery.method !== 'poll' || disabled || this.#polling.has(transmitterId)) continue;
-        const polling = this.#poll(transmitterId).finally(() => this.#polling.delete(transmitterId));
-        this.#polling.set(transmitterId, polling);
+        const polling = this.#polling.get(transmitterId);
+        if (disabled) polling?.stop.abort();
+        else if (delivery.method === 'poll' && polling === undefined) this.#begin(transmitterId);
       }
-      await this.#pause(pollLookIntervalMs);
+      await pause(pollLookIntervalMs, this.#stopping.signal);
     }
   }
 
+  #begin(transmitterId: string): void {
+    const stop = new AbortController();
+    const signal = AbortSignal.any([this.#stopping.signal, stop.signal]);
+    const done = this.#poll(transmitterId, signal).finally(() => this.#polling.delete(transmitterId));
+    this.#polling.set(transmitterId, { stop, done });
+  }
+
   /** As long as it is to be polled. Never rejects. */
-  async #poll(transmitterId: string): Promise<void> {
-    const progress: Progress = { answers: nothing, maxEvents: pollEventsMax, failures: 0 };
-    while (!this.#stopping.signal.aborted) {
+  async #poll(transmitterId: string, signal: AbortSignal): Promise<void> {
+    const progress: Progress = { answers: nothing, maxEvents: pollEventsMax, failures: 0, holdsFromMs: 0 };
+    while (!signal.aborted) {
       let waitMs: number;
       try {
         const transmitter = await this.transmitters.find(transmitterId);
         if (transmitter === undefined || transmitter.disabled) return;
-        waitMs = await this.#next(transmitter, progress);
+        waitMs = await this.#next(transmitter, progress, signal);
       } catch (error) {
         if (!isPosternError(error)) this.logger.error('polling a transmitter failed', { transmitterId, err: error });
         waitMs = this.#failed(transmitterId, progress, isPosternError(error) ? error.code : 'error');
       }
-      await this.#pause(waitMs);
+      await pause(waitMs, signal);
     }
   }
 
   /** @returns how long to wait before the next poll. */
-  async #next(transmitter: Transmitter, progress: Progress): Promise<number> {
+  async #next(transmitter: Transmitter, progress: Progress, signal: AbortSignal): Promise<number> {
     const { transmitterId } = transmitter;
-    const polled = await this.#asked(transmitter, progress);
+    const startedMs = performance.now();
+    const holds = progress.answers === nothing && startedMs >= progress.holdsFromMs;
+    const polled = await this.#asked(transmitter, progress, { holds, signal });
+    if (signal.aborted) return 0;
+    // It had nothing to say for as long as we listen at a time.
+    if (holds && polled.kind === 'failed' && polled.reason === 'timeout') return 0;
+    if (holds && polled.kind === 'failed') progress.holdsFromMs = performance.now() + pollHoldPauseMs;
     if (polled.kind === 'too_large' && progress.maxEvents > 1) {
       progress.maxEvents = Math.floor(progress.maxEvents / 2);
       return 0;
@@ -109,14 +135,22 @@ export class PollTransmitters implements OnServiceReady, OnApplicationShutdown {
     progress.failures = 0;
     progress.maxEvents = Math.min(pollEventsMax, progress.maxEvents * 2);
     const isMore = polled.reply.moreAvailable || answers !== nothing;
-    return isMore ? 0 : pollIntervalMs;
+    const nowMs = performance.now();
+    // One that is let wait next time needs no pause, unless it just did not use it.
+    if (isMore || (!holds && nowMs >= progress.holdsFromMs)) return 0;
+    return Math.max(0, pollIntervalMs - (nowMs - startedMs));
   }
 
   /** With each of the tokens in use, the newest first. */
-  async #asked({ delivery }: Transmitter, { answers, maxEvents }: Progress): Promise<Polled> {
+  async #asked(
+    { delivery }: Transmitter,
+    { answers, maxEvents }: Progress,
+    { holds, signal }: { holds: boolean; signal: AbortSignal },
+  ): Promise<Polled> {
     if (delivery.method !== 'poll') return { kind: 'failed', reason: 'not to be polled', retryAfterMs: null };
     const { endpoint, bearerOf } = delivery;
-    const poll = { endpoint, answers, maxEvents, fetch: this.#fetch };
+    const fetch = holds ? this.#fetchHeld : this.#fetch;
+    const poll = { endpoint, answers, maxEvents, holds, fetch, signal };
     for (const bearer of await this.bearers.of(bearerOf)) {
       const polled = await pollOnce({ ...poll, bearer });
       if (polled.kind !== 'not_let_in') return polled;
@@ -156,8 +190,8 @@ export class PollTransmitters implements OnServiceReady, OnApplicationShutdown {
     this.logger.warn('a transmitter could not be polled', { transmitterId, reason, waitMs });
     return waitMs;
   }
+}
 
-  async #pause(ms: number): Promise<void> {
-    await delay(ms, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
-  }
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal }).catch(() => undefined);
 }

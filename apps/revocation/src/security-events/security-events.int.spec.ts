@@ -716,6 +716,44 @@ await describeWithServer('nats-server', 'security events', () => {
       expect(answersTo('let-in')).toEqual(['ack']);
     });
 
+    describe('of one that keeps its answer back until it has something', () => {
+      const isHeld = async () =>
+        await waitFor(() => transmitter.held() === 1, { describe: 'a poll that is held', timeoutMs: patienceMs });
+      beforeEach(() => void (transmitter.holdsPolls = true));
+      afterEach(() => void (transmitter.holdsPolls = false));
+
+      test('takes what comes without asking again, and asks at once what else there is', async () => {
+        polled = await polledStream();
+        await isHeld();
+        const before = transmitter.polls.length;
+        await queued('held');
+        await emptied();
+        await isHeld();
+        const { returnImmediately, ack } = transmitter.polls[before] ?? {};
+        expect({ returnImmediately, ack }).toEqual({ returnImmediately: true, ack: ['held'] });
+        expect(transmitter.polls).toHaveLength(before + 2);
+      });
+
+      test('hangs up when the transmitter is disabled', async () => {
+        const disabled = await polledStream();
+        await isHeld();
+        const event = { type: 'TransmitterDisabled', version: 1, data: { reason: null } } as const;
+        await world.configured(event, { tenantId: party.tenantId, id: disabled });
+        await waitFor(() => transmitter.held() === 0, { describe: 'nobody to be held', timeoutMs: patienceMs });
+      });
+
+      test('does not let one wait that hung up, and goes on asking', async () => {
+        transmitter.pollFault = () => (transmitter.polls.length === 1 ? { status: 504, body: '' } : undefined);
+        await queued('meanwhile');
+        polled = await polledStream();
+        await emptied();
+        await waitFor(() => transmitter.polls.length > 3, { describe: 'another poll', timeoutMs: patienceMs });
+        const [first, ...later] = transmitter.polls.map(({ returnImmediately }) => returnImmediately);
+        expect(first).toBe(false);
+        expect(new Set(later)).toEqual(new Set([true]));
+      });
+    });
+
     test('ends with the transmitter', async () => {
       polled = await polledStream();
       await waitFor(() => transmitter.polls.length > 0, { describe: 'the first poll', timeoutMs: patienceMs });

@@ -1,4 +1,5 @@
 import { createServer } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { readText } from '../acme/http-body.ts';
 import { closeServer, listenOnLoopback } from '../loopback.ts';
@@ -16,6 +17,7 @@ type Answering = () => TestAnswer | undefined;
 /** @source RFC 8936 §2.2 */
 export interface TestPoll {
   readonly maxEvents?: number;
+  readonly returnImmediately?: boolean;
   readonly ack?: readonly string[];
   readonly setErrs?: Readonly<Record<string, { err: string }>>;
 }
@@ -37,6 +39,10 @@ export interface TestTransmitter {
   bearer: string | undefined;
   /** What a poll is answered instead. */
   pollFault: Answering | undefined;
+  /** Keeps its answer back until it has something, when the poll allows that. */
+  holdsPolls: boolean;
+  /** How many polls it keeps waiting. */
+  readonly held: () => number;
   readonly verificationUri: string;
   /** Every request for a verification as it came. */
   readonly verifications: { readonly state?: string; readonly stream_id?: string }[];
@@ -52,7 +58,8 @@ export async function startTransmitter(): Promise<TestTransmitter> {
   const signer = await SetSigner.make();
   let calls = 0;
   const keys = () => ((calls += 1), transmitter.jwksFault?.() ?? { status: 200, body: JSON.stringify(signer.jwks) });
-  const polled = (text: string, authorization: string | undefined): TestAnswer => {
+  let held = 0;
+  const polled = async (text: string, authorization: string | undefined, gone: AbortSignal): Promise<TestAnswer> => {
     const { bearer, waiting, polls, pollFault } = transmitter;
     if (bearer !== undefined && authorization !== `Bearer ${bearer}`) return { status: 401, body: '' };
     const poll = JSON.parse(text) as TestPoll;
@@ -60,6 +67,11 @@ export async function startTransmitter(): Promise<TestTransmitter> {
     const fault = pollFault?.();
     if (fault !== undefined) return fault;
     for (const jti of [...(poll.ack ?? []), ...Object.keys(poll.setErrs ?? {})]) waiting.delete(jti);
+    held += 1;
+    while (transmitter.holdsPolls && poll.returnImmediately === false && waiting.size === 0 && !gone.aborted) {
+      await delay(20);
+    }
+    held -= 1;
     const sets = Object.fromEntries([...waiting].slice(0, poll.maxEvents));
     const moreAvailable = waiting.size > Object.keys(sets).length;
     return { status: 200, body: JSON.stringify({ sets, ...(moreAvailable && { moreAvailable }) }) };
@@ -79,14 +91,16 @@ export async function startTransmitter(): Promise<TestTransmitter> {
     return { status: 200, body };
   };
   const server = createServer((request, response) => {
-    void readText(request).then((text) => {
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    void readText(request).then(async (text) => {
       const { authorization } = request.headers;
-      const answers: Record<string, () => TestAnswer> = {
-        'POST /poll': () => polled(text, authorization),
+      const answers: Record<string, () => TestAnswer | Promise<TestAnswer>> = {
+        'POST /poll': () => polled(text, authorization, gone.signal),
         'POST /verify': () => verifying(text, authorization),
         'GET /.well-known/ssf-configuration': metadata,
       };
-      const { status, body, headers } = (answers[`${request.method} ${request.url}`] ?? keys)();
+      const { status, body, headers } = await (answers[`${request.method} ${request.url}`] ?? keys)();
       response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(body);
     });
   });
@@ -102,6 +116,8 @@ export async function startTransmitter(): Promise<TestTransmitter> {
     polls: [],
     bearer: undefined,
     pollFault: undefined,
+    holdsPolls: false,
+    held: () => held,
     verificationUri: `${issuer}/verify`,
     verifications: [],
     verifies: undefined,
