@@ -356,12 +356,15 @@ test('killed between sending and writing it down, it sends the same message agai
   await service.stop();
   const child = spawn(process.execPath, [program, 'serve', 'notifier'], {
     env: { ...process.env, ...env },
-    stdio: 'ignore',
+    stdio: ['ignore', 'ignore', 'pipe'],
   });
+  let lastWords = '';
+  child.stderr.on('data', (chunk: Buffer) => (lastWords += chunk.toString('utf8')));
   // It has the message, and its sender dies before it hears so.
   one.answer = () => child.kill('SIGKILL');
   const id = await notify(hook.tenantId);
-  await once(child, 'exit');
+  // Not its death by itself, as when it cannot start.
+  expect([await once(child, 'exit'), lastWords]).toEqual([[null, 'SIGKILL'], '']);
   expect(one.ids).toEqual([id]);
   one.answer = answering(204);
   await start();

@@ -1,5 +1,13 @@
 import { PosternError, type AppName } from '@postern/contracts';
-import { opener, type Opener, type SealingPrivateJwk, type Secret, type SigningPrivateJwk } from '@postern/crypto';
+import {
+  CryptoError,
+  opener,
+  zero,
+  type Opener,
+  type SealingPrivateJwk,
+  type Secret,
+  type SigningPrivateJwk,
+} from '@postern/crypto';
 import { commitSigner, type CommitSigner } from '@postern/event-log';
 import type { ServiceConfig } from './service-config.ts';
 
@@ -28,6 +36,24 @@ export class ServiceKeys {
   /** Opens what was sealed to this app. @throws {PosternError} `config.invalid` when no sealing key was given. */
   get opener(): Opener {
     return given('POSTERN_SEALING_KEY_FILE', this.#opener);
+  }
+
+  /**
+   * A secret that was sealed to this app, in bytes of the caller's own; those that the seal gave are zeroed.
+   *
+   * @param what it is, for the error.
+   * @throws {PosternError} `service.internal` when it was sealed to somebody else; `config.invalid` as {@link opener}.
+   */
+  openSecret(sealed: string, what: string): Uint8Array {
+    try {
+      const { plaintext } = this.opener.open(sealed);
+      const secret = new Uint8Array(plaintext);
+      zero(plaintext);
+      return secret;
+    } catch (error) {
+      if (!(error instanceof CryptoError)) throw error;
+      throw new PosternError('service.internal', `The ${what} was not sealed to this service.`);
+    }
   }
 }
 

@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
 import { operations, PosternError } from '@postern/contracts';
-import { CryptoError, zero } from '@postern/crypto';
 import { webhookSecretsInUse, type Webhook } from '@postern/domain';
 import { Clock, OperationsClient, ServiceKeys } from '@postern/service';
 
@@ -52,24 +51,15 @@ export class SigningSecrets {
     const request = { tenant_id: tenantId, webhook_id: webhookId };
     const { secrets } = await this.#operations.call(operations.releaseEndpointSecrets, { app: 'notifier' }, request);
     const opened = new Map(
-      secrets.map(({ sealed_secret: sealed, secret_version: version }) => [version, this.#open(sealed)]),
+      secrets.map(({ sealed_secret: sealed, secret_version: version }) => [
+        version,
+        this.#keys.openSecret(sealed, 'signing secret'),
+      ]),
     );
     this.#cached.delete(webhookId);
     this.#cached.set(webhookId, { secrets: opened, fetchedAtMs });
     const [eldest] = this.#cached.keys();
     if (this.#cached.size > notifierLimits.secretsCachedMax && eldest !== undefined) this.#cached.delete(eldest);
     return opened;
-  }
-
-  #open(sealed: string): Uint8Array {
-    try {
-      const { plaintext } = this.#keys.opener.open(sealed);
-      const secret = new Uint8Array(plaintext);
-      zero(plaintext);
-      return secret;
-    } catch (error) {
-      if (!(error instanceof CryptoError)) throw error;
-      throw new PosternError('service.internal', 'The signing secret was not sealed to this service.');
-    }
   }
 }

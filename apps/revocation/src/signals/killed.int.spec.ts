@@ -73,7 +73,7 @@ await describeWithServer('nats-server', `revocation, killed again and again (see
 
   const start = () => {
     const env = { ...process.env, ...world.env, POSTERN_HTTP_PORT: String(port), POSTERN_LOG_LEVEL: 'silent' };
-    child = spawn(process.execPath, [program, 'serve', 'revocation'], { env, stdio: 'ignore' });
+    child = spawn(process.execPath, [program, 'serve', 'revocation'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
   };
   const kill = async () => {
     const dying = child;

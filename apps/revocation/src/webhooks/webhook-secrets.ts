@@ -1,6 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { operations, PosternError } from '@postern/contracts';
-import { CryptoError, zero } from '@postern/crypto';
+import { operations } from '@postern/contracts';
 import type { Registration } from '@postern/domain';
 import { Clock, OperationsClient, ServiceKeys } from '@postern/service';
 
@@ -69,20 +68,8 @@ export class WebhookSecrets {
     const as = { app: 'revocation' } as const;
     const { secrets } = await this.#operations.call(operations.releaseWebhookSecrets, as, request);
     return secrets.map(({ sealed_secret: sealed, secret_version: version }) => ({
-      secret: this.#open(sealed),
+      secret: this.#keys.openSecret(sealed, 'webhook secret'),
       version,
     }));
-  }
-
-  #open(sealed: string): Uint8Array {
-    try {
-      const { plaintext } = this.#keys.opener.open(sealed);
-      const secret = new Uint8Array(plaintext);
-      zero(plaintext);
-      return secret;
-    } catch (error) {
-      if (!(error instanceof CryptoError)) throw error;
-      throw new PosternError('service.internal', 'The webhook secret was not sealed to this service.');
-    }
   }
 }
