@@ -47,11 +47,13 @@ export {
   type SealingPublicJwk,
 } from './key-agreement.ts';
 export {
+  consistencyAlong,
   TreeProver,
   verifyConsistency,
   verifyInclusion,
   type ConsistencyClaim,
   type InclusionClaim,
+  type TreeStage,
 } from './merkle-proof.ts';
 export { emptyTreeHash, GrowingTree, treeLeafHash, treeNodeHash, type OnNode, type TreeHash } from './merkle-tree.ts';
 export { codeChallengeS256, pkcePair, randomToken, randomTokenBytesMin, type PkcePair } from './random.ts';

@@ -1,5 +1,5 @@
 import { InputInvalidError } from './errors.ts';
-import { joined, subtreeLevels, treeNodeHash, type OnNode, type TreeHash } from './merkle-tree.ts';
+import { emptyTreeHash, GrowingTree, joined, subtreeLevels, treeNodeHash, type OnNode, type TreeHash } from './merkle-tree.ts';
 
 /** Leaves `begin` to `end`, the last one not included: what one hash of a proof stands for. */
 interface Span {
@@ -60,6 +60,57 @@ export class TreeProver {
       ),
     );
   }
+}
+
+/** A tree at one of its sizes. */
+export interface TreeStage {
+  readonly size: number;
+  readonly subtrees: readonly TreeHash[];
+  /** That the stage before is its beginning. */
+  readonly consistency: readonly TreeHash[];
+}
+
+/**
+ * That the first tree is the beginning of the last, from the proofs of all steps between them: no leaf is needed.
+ *
+ * @param stages in order; what the first one says of the one before it is not looked at.
+ * @returns undefined for stages that are none of one tree. That they are is not checked: `verifyConsistency` does.
+ */
+export function consistencyAlong(stages: readonly TreeStage[]): TreeHash[] | undefined {
+  const [first, ...steps] = stages;
+  const last = stages.at(-1);
+  if (first === undefined || last === undefined || first.size < 1 || first.size > last.size) return undefined;
+  const prover = TreeProver.consistency(first.size, last.size);
+  const tree = GrowingTree.at(first.size, first.subtrees, prover.onNode);
+  if (tree === undefined) return undefined;
+  for (const step of steps) {
+    const grown = grownSubtrees(tree.size, step);
+    if (grown === undefined) return undefined;
+    for (const { level, hash } of grown) tree.append(hash, level);
+  }
+  return prover.proof();
+}
+
+/** The whole subtrees that come after `before` in the tree of a stage, from the left, as its proof and frontier have them. */
+function grownSubtrees(before: number, { size, subtrees, consistency }: TreeStage) {
+  const levels = subtreeLevels(size);
+  if (before > size || levels.length !== subtrees.length) return undefined;
+  if (before === size) return [];
+  const spans = consistencySpans(before, { begin: 0, end: size }, true);
+  if (spans.length !== consistency.length) return undefined;
+  const proven = spans.map((span, place) => ({ ...span, hash: consistency[place] ?? emptyTreeHash }));
+  let end = 0;
+  const frontier = levels.map((level, place) => {
+    end += 2 ** level;
+    return { begin: end - 2 ** level, level, hash: subtrees[place] ?? emptyTreeHash };
+  });
+  return proven
+    .filter(({ begin }) => begin >= before)
+    .flatMap(({ begin, end: spanEnd, hash }) => {
+      const [level = 0, ...more] = subtreeLevels(spanEnd - begin);
+      // What is no whole subtree reaches to the end, where the stage's own subtrees stand.
+      return more.length === 0 ? [{ level, hash }] : frontier.filter((one) => one.begin >= begin);
+    });
 }
 
 /** What a proof of inclusion speaks of. */

@@ -64,10 +64,11 @@ export class GrowingTree {
     return this.#subtrees.map((subtree) => subtree.hash);
   }
 
-  append(leafHash: TreeHash): void {
-    let node = { level: 0, hash: leafHash };
-    this.#onNode?.(0, this.#size, leafHash);
-    this.#size += 1;
+  /** @param level of a whole subtree that is appended instead of a leaf: where its own size divides the tree's. */
+  append(hash: TreeHash, level = 0): void {
+    let node = { level, hash };
+    this.#onNode?.(level, this.#size / 2 ** level, hash);
+    this.#size += 2 ** level;
     while (this.#subtrees.at(-1)?.level === node.level) {
       const left = this.#subtrees.pop()?.hash ?? emptyTreeHash;
       node = { level: node.level + 1, hash: treeNodeHash(left, node.hash) };

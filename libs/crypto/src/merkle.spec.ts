@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 
 import {
+  consistencyAlong,
   emptyTreeHash,
   GrowingTree,
   treeLeafHash,
@@ -170,4 +171,45 @@ test('what no tree has is refused', () => {
   expect(() => TreeProver.inclusion(0, 2).proof()).toThrow(refused);
   expect(GrowingTree.at(3, [emptyTreeHash])).toBeUndefined();
   expect(GrowingTree.at(1, [Buffer.alloc(31)])).toBeUndefined();
+});
+
+describe('a proof over several steps', () => {
+  const hashes = leaves(70);
+  const stagesOf = (sizes: readonly number[]) =>
+    sizes.map((size, place) => ({
+      size,
+      subtrees: grown(hashes.slice(0, size)).subtrees,
+      consistency: place === 0 ? [] : consistency(sizes[place - 1] ?? 1, hashes.slice(0, size)),
+    }));
+
+  test('is the one that the leaves would have given, whatever the steps', () => {
+    const sizes = fc.uniqueArray(fc.integer({ min: 1, max: hashes.length }), { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(sizes, (some) => {
+        const steps = some.toSorted((one, other) => one - other);
+        const [first = 1, last = 1] = [steps[0], steps.at(-1)];
+        expect(consistencyAlong(stagesOf(steps))).toEqual(consistency(first, hashes.slice(0, last)));
+      }),
+    );
+  });
+
+  test('is none of what is no row of stages', () => {
+    const [one, two, three] = stagesOf([3, 7, 11]);
+    if (one === undefined || two === undefined || three === undefined) throw new Error('the spec has three stages');
+    const wrong = [
+      [],
+      [two, one],
+      [one, { ...two, consistency: two.consistency.slice(1) }],
+      [one, { ...two, subtrees: [] }, three],
+      [{ ...one, subtrees: two.subtrees }, two],
+      [one, three, two],
+      [one, three],
+    ];
+    for (const stages of wrong.slice(0, -1)) expect(consistencyAlong(stages)).toBeUndefined();
+    // A step left out shows when the proof is verified, if its shape does not show it before.
+    const proof = consistencyAlong(wrong.at(-1) ?? []);
+    const claim = { firstSize: 3, firstRoot: grown(hashes.slice(0, 3)).root(), secondSize: 11 };
+    const secondRoot = grown(hashes.slice(0, 11)).root();
+    expect(proof !== undefined && verifyConsistency(proof, { ...claim, secondRoot })).toBe(false);
+  });
 });
