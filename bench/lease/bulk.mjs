@@ -145,6 +145,7 @@ async function publishAll(world, { bus, chunk }) {
       const encoded = await encodeCommit(commitOf(world, one.life, one.id), { signer, source: '/postern/bench' });
       const headers = natsHeaders();
       headers.set('Nats-Msg-Id', encoded.messageId);
+      headers.set('Nats-Expected-Last-Subject-Sequence', '0');
       for (const [name, value] of Object.entries(encoded.headers)) headers.set(name, value);
       const answer = await bus.connection.request(encoded.subject, encoded.payload, { headers, timeout: 60_000 });
       const { error } = answer.json();

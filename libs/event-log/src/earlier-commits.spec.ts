@@ -9,11 +9,19 @@ import { MemoryEventLog } from './memory-event-log.ts';
 /** Counts what it is asked. */
 class CountingLog extends MemoryEventLog {
   lookUps = 0;
+  /** Those among them for which a server has to search its log. */
+  searches = 0;
   batches = 0;
 
   override async last(subject: string, options?: LastOptions): Promise<StoredMessage | undefined> {
     this.lookUps += 1;
+    if (options?.untilPosition !== undefined) this.searches += 1;
     return await super.last(subject, options);
+  }
+
+  override async at(position: number): Promise<StoredMessage | undefined> {
+    this.lookUps += 1;
+    return await super.at(position);
   }
 
   override read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
@@ -38,23 +46,42 @@ async function world({ byRefresh, byRevocation }: { byRefresh: number; byRevocat
   for (let turn = 0; turn < byRevocation; turn += 1) await revocation.execute(ref, flip, executing());
   const { state, revision, hash } = await revocation.load(ref);
   const honest = { state, revision, hash };
-  const put = (signer: CommitSigner, more: object) => {
+  const put = (signer: CommitSigner, more: object, previousPosition?: number) => {
     const { payload, headers } = forge(ref, signer, more);
-    log.put({ subject: subjectOf({ ...ref, kind: 'connection' }), payload, headers });
+    log.put({ subject: subjectOf({ ...ref, kind: 'connection' }), payload, headers, previousPosition });
   };
   /** What a proven load gives, and what it asked the log. */
   const load = async () => {
-    [log.lookUps, log.batches] = [0, 0];
+    [log.lookUps, log.searches, log.batches] = [0, 0, 0];
     const { state, revision, hash } = await makeRepository(log, writers).load(ref, { fromLeader: true });
     return { loaded: { state, revision, hash }, lookUps: log.lookUps, batches: log.batches };
   };
-  return { writers, honest, put, load };
+  return { log, writers, honest, put, load };
 }
 
 test('a short row by one writer is looked up singly, up to what another left before it, however old that is', async () => {
   const { honest, load } = await world({ byRefresh: 40, byRevocation: 2 });
   // The last one, the other of the row, and the one before them.
   expect(await load()).toEqual({ loaded: honest, lookUps: 3, batches: 0 });
+});
+
+test('what says where the one before it stands is looked up there, and nothing is searched', async () => {
+  const { log, honest, load } = await world({ byRefresh: 2, byRevocation: 2 });
+  expect((await load()).loaded).toEqual(honest);
+  expect(log.searches).toBe(0);
+});
+
+test('what does not say it is searched for, and so is what does not stand there', async () => {
+  const { log, writers, honest, put, load } = await world({ byRefresh: 2, byRevocation: 2 });
+  const elsewhere = newRef();
+  await makeRepository(log, writers, { signer: writers.signers.refresh }).execute(elsewhere, rejected, executing());
+  put(writers.signers.stranger, {});
+  expect((await load()).loaded).toEqual(honest);
+  expect(log.searches).toBe(1);
+  // Of another aggregate: as after an import that has renumbered everything.
+  put(writers.signers.stranger, {}, 5);
+  expect((await load()).loaded).toEqual(honest);
+  expect(log.searches).toBe(2);
 });
 
 test('a long row is read in one batch', async () => {

@@ -14,8 +14,8 @@ export interface EarlierOptions {
   readonly subject: string;
   /** Where the first message stands that is not wanted any more. */
   readonly position: number;
-  /** Where the first message stands at all, if that is known: nothing is looked for before it. */
-  readonly firstPosition?: number | undefined;
+  /** Where that one says the message before it stands. */
+  readonly previousPosition?: number | undefined;
 }
 
 /**
@@ -27,14 +27,14 @@ export interface EarlierOptions {
  * @throws {PosternError} `log.version_unknown` at a commit from the future.
  */
 export async function* earlierCommits(options: EarlierOptions): AsyncGenerator<LogEntry, undefined> {
-  const { log, reader, subject, firstPosition } = options;
-  let { position } = options;
+  const { log, reader, subject } = options;
+  let { position, previousPosition } = options;
   // About as many messages stand before the one at hand.
   let revision = 0;
   for (let reads = 0; reads < Math.max(singleReadsMax, revision / batchedPerSingleRead); reads += 1) {
-    const message = await log.last(subject, { untilPosition: position - 1, firstPosition });
+    const message = await messageBefore(log, subject, { position, previousPosition });
     if (message === undefined) return;
-    position = message.position;
+    ({ position, previousPosition } = message);
     const entry = trueCommit(reader, message);
     if (entry === undefined) continue;
     ({ revision } = entry.commit);
@@ -46,6 +46,20 @@ export async function* earlierCommits(options: EarlierOptions): AsyncGenerator<L
     const entry = trueCommit(reader, message);
     if (entry !== undefined) yield entry;
   }
+}
+
+/**
+ * Most messages say where the one before them stands, and the server has looked when it stored them. To find it without that,
+ * a server goes backwards through its log, block by block: for an aggregate that rested an hour, through all of that hour.
+ */
+async function messageBefore(
+  log: EventLog,
+  subject: string,
+  { position, previousPosition }: Pick<StoredMessage, 'position' | 'previousPosition'>,
+): Promise<StoredMessage | undefined> {
+  if (previousPosition === 0) return undefined;
+  const told = previousPosition === undefined ? undefined : await log.at(previousPosition);
+  return told?.subject === subject ? told : await log.last(subject, { untilPosition: position - 1 });
 }
 
 /**

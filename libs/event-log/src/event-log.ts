@@ -8,6 +8,11 @@ export interface StoredMessage {
   readonly payload: Uint8Array;
   /** Without what the server adds to an answer; of a repeated header the last value. */
   readonly headers: Readonly<Record<string, string>>;
+  /**
+   * Where the last message on its subject stood when this one was stored, 0 for none: its writer expected that, and the
+   * server would have refused it otherwise. Undefined where nothing was expected, or where it cannot be told what was.
+   */
+  readonly previousPosition?: number | undefined;
 }
 
 export interface AppendRequest {
@@ -52,8 +57,6 @@ export interface SubscribeRequest extends ReadRequest {
 export interface LastOptions {
   readonly fromLeader?: boolean | undefined;
   readonly untilPosition?: number | undefined;
-  /** Where the first one stands, for whoever knows it already: it saves looking for it. */
-  readonly firstPosition?: number | undefined;
 }
 
 /** Where a log begins whose first messages were archived and dropped (docs/adr/0031). */
@@ -90,8 +93,6 @@ export interface EventLog {
    * @param options `untilPosition` asks for the last one at or before a position, which no later message changes.
    */
   last(subject: string, options?: LastOptions): Promise<StoredMessage | undefined>;
-  /** The position of the first message on a literal subject; 0 when there is none, or a replica that lags knows none. */
-  first(subject: string): Promise<number>;
   at(position: number): Promise<StoredMessage | undefined>;
   /** Messages in order, to the head as of the call. @throws {PosternError} `log.unavailable` */
   read(request: BoundedReadRequest): AsyncIterable<StoredMessage>;

@@ -72,7 +72,7 @@ export class MemoryEventLog implements EventLog {
   }
 
   /** Stores without any check, as somebody would who does not keep to the rules. */
-  put(message: Pick<StoredMessage, 'subject' | 'payload' | 'headers'>): number {
+  put(message: Pick<StoredMessage, 'subject' | 'payload' | 'headers' | 'previousPosition'>): number {
     const position = this.#messages.length + 1;
     const stored = { ...message, position, timeMs: this.#nowMs() };
     this.#messages.push(stored);
@@ -106,10 +106,6 @@ export class MemoryEventLog implements EventLog {
 
   last(subject: string, { untilPosition = Infinity }: LastOptions = {}): Promise<StoredMessage | undefined> {
     return this.#answer(() => this.#lastMatching(subject, untilPosition));
-  }
-
-  first(subject: string): Promise<number> {
-    return this.#answer(() => this.#bySubject.get(subject)?.[0]?.position ?? 0);
   }
 
   at(position: number): Promise<StoredMessage | undefined> {
@@ -155,6 +151,7 @@ export class MemoryEventLog implements EventLog {
       subject,
       payload: Uint8Array.from(payload),
       headers: { ...headers, [commitHeaders.messageId]: messageId },
+      previousPosition: expectedPosition,
     });
     return fault === 'lose_acknowledgement'
       ? { kind: 'silent', cause: new Error('the acknowledgement was lost') }

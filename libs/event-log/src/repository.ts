@@ -325,19 +325,16 @@ export class Repository<State, Event extends AnyEvent> {
 
   async #read(subject: string, { fromLeader, prove }: ReadOptions): Promise<Loaded<State>> {
     const { log, reader, evolver } = this.#options;
-    // Whether it is the first one as well is asked at the same time: mostly that is all that its proof has to know.
-    const asksFirst = prove && this.#cache?.get(subject) === undefined;
-    const [message, first] = await Promise.all([log.last(subject, { fromLeader }), asksFirst ? log.first(subject) : 0]);
+    const message = await log.last(subject, { fromLeader });
     if (message === undefined) return emptyLoaded(evolver);
-    const firstPosition = first === 0 ? undefined : first;
     const entry = trueCommit(reader, message);
     if (entry !== undefined) {
-      if (prove) return this.#fromMemory(entry) ?? (await this.#proven(entry, this.#earlier(entry, firstPosition)));
+      if (prove) return this.#fromMemory(entry) ?? (await this.#proven(entry, this.#earlier(message)));
       return entry.commit.stateVersion === evolver.stateVersion
         ? this.#carried(entry)
         : await this.#fold(subject, entry.position);
     }
-    const earlier = this.#earlier(message, firstPosition);
+    const earlier = this.#earlier(message);
     const { value: last } = await earlier.next();
     const loaded = last === undefined ? emptyLoaded<State>(evolver) : await this.#proven(last, earlier);
     // Somebody wrote last who may not: the state is that of the last true commit, the append goes after the intruder.
@@ -362,12 +359,9 @@ export class Repository<State, Event extends AnyEvent> {
     });
   }
 
-  #earlier(
-    { subject, position }: Pick<StoredMessage, 'subject' | 'position'>,
-    firstPosition: number | undefined,
-  ): AsyncGenerator<LogEntry, undefined> {
+  #earlier({ subject, position, previousPosition }: StoredMessage): AsyncGenerator<LogEntry, undefined> {
     const { log, reader } = this.#options;
-    return earlierCommits({ log, reader, subject, position, firstPosition });
+    return earlierCommits({ log, reader, subject, position, previousPosition });
   }
 
   async #fold(subject: string, untilPosition: number | undefined): Promise<Loaded<State>> {

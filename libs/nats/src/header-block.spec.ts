@@ -1,7 +1,7 @@
 import { MsgHdrsImpl } from '@nats-io/nats-core/internal';
 import * as fc from 'fast-check';
 
-import { readHeaderBlock, type HeaderRecord } from './header-block.ts';
+import { previousPositionIn, readHeaderBlock, type HeaderRecord } from './header-block.ts';
 import { headerRecord } from './stored-message.ts';
 
 /** As the client reads it; undefined where it throws. */
@@ -78,4 +78,28 @@ test.each([
 test('of a repeated header the last counts, and what the server added stands apart', () => {
   const block = 'NATS/1.0\r\nNats-Sequence: 1\r\nce-id: a\r\nce-id: b\r\nNats-Sequence: 7\r\n\r\n';
   expect(readHeaderBlock(block)).toEqual({ headers: { 'ce-id': 'b' }, server: { 'Nats-Sequence': '7' } });
+});
+
+describe('where the message before it stands', () => {
+  const name = 'Nats-Expected-Last-Subject-Sequence';
+  const told = (...lines: string[]) => previousPositionIn(['NATS/1.0', 'ce-id: x', ...lines, '', ''].join('\r\n'));
+
+  test('is what the server was told to expect', () => {
+    expect(told(`${name}: 41`)).toBe(41);
+    expect(told(`${name}:0`, 'Nats-Msg-Id: y')).toBe(0);
+  });
+
+  test.each([
+    ['nothing was expected', []],
+    ['it is told twice', [`${name}: 41`, `${name}: 7`]],
+    ['another subject was to be looked at', [`${name}: 41`, `${name}-Subject: connection.1.a.b`]],
+    ['another spelling stands beside it', [`${name}: 41`, `${name.toLowerCase()}: 7`]],
+    ['it is told in another spelling', [`${name.toUpperCase()}: 41`]],
+    ['it stands in a value', [`ce-source: ${name}: 41`]],
+    ['it stands in a value as well', [`ce-source: ${name}: 41`, `${name}: 7`]],
+    ['it is no number', [`${name}: 4x`]],
+    ['something comes after the number', [`${name}: 41 `]],
+  ])('cannot be told where %s', (_where, lines) => {
+    expect(told(...lines)).toBeUndefined();
+  });
 });

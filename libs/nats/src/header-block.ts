@@ -10,6 +10,8 @@ export type HeaderRecord = Record<string, string>;
 export interface HeaderBlock {
   readonly headers: HeaderRecord;
   readonly server: HeaderRecord;
+  /** As it came; undefined where the client does not hold it. */
+  readonly text?: string;
 }
 
 /** What the server adds to the answer of a direct get; a writer's header of that name counts as nothing. */
@@ -23,14 +25,27 @@ const serverHeaders: ReadonlySet<string> = new Set([
   'Nats-UpTo-Sequence',
 ]);
 
+/** What was to stand last on the message's subject. */
+const expectation = 'Nats-Expected-Last-Subject-Sequence';
+
 /** The names that nearly every message bears: they need no look at their letters. */
-const knownNames: ReadonlySet<string> = new Set([
-  ...serverHeaders,
-  ...Object.values(commitHeaders),
-  'Nats-Expected-Last-Subject-Sequence',
-]);
+const knownNames: ReadonlySet<string> = new Set([...serverHeaders, ...Object.values(commitHeaders), expectation]);
 
 const utf8 = new TextDecoder();
+
+const expected = new RegExp(`\\r\\n${expectation}: *([0-9]{1,15})\\r\\n`);
+const anyExpectation = new RegExp(expectation, 'gi');
+
+/**
+ * The position that the server was told to expect last on the message's subject, and found there.
+ *
+ * A thief who writes may have told the server something else than it seems: by a second header of that name, by one that
+ * names another subject to look at, by another spelling. So it counts only where the block holds the name once.
+ */
+export function previousPositionIn(block: string | undefined): number | undefined {
+  const position = block === undefined ? undefined : expected.exec(block)?.[1];
+  return position === undefined || block?.match(anyExpectation)?.length !== 1 ? undefined : Number(position);
+}
 
 /**
  * Reads a header block as the client does, in a quarter of the time: the client searches all names again for every line.
@@ -117,5 +132,6 @@ export function headerBlock(message: Msg | JsMsg): HeaderBlock {
   const raw: unknown = 'msg' in message ? message.msg : message;
   if (!(raw instanceof MsgImpl)) return clientBlock(message.headers);
   const { buffer, byteOffset } = raw._rdata;
-  return readHeaderBlock(utf8.decode(new Uint8Array(buffer, byteOffset, Math.max(0, raw._msg.hdr))));
+  const text = utf8.decode(new Uint8Array(buffer, byteOffset, Math.max(0, raw._msg.hdr)));
+  return { ...readHeaderBlock(text), text };
 }

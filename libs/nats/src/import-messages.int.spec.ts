@@ -47,7 +47,7 @@ test('a stream is filled as it was, also with ids that stood in it twice', async
   const stored: StoredMessage[] = [];
   const log = new JetStreamEventLog({ bus: await nats.as('audit'), stream: 'access' });
   for await (const one of log.read({ filter: '>' }))
-    stored.push({ ...one, timeMs: 0, payload: Buffer.from(one.payload) });
+    stored.push({ ...one, timeMs: 0, payload: Buffer.from(one.payload), previousPosition: undefined });
   expect(stored).toEqual(messages);
   await expect(importMessages(each(message(4)), options)).rejects.toMatchObject({ code: 'log.conflict' });
 });

@@ -78,19 +78,14 @@ export class JetStreamEventLog implements EventLog {
 
   async last(
     subject: string,
-    { fromLeader = false, untilPosition, firstPosition }: LastOptions = {},
+    { fromLeader = false, untilPosition }: LastOptions = {},
   ): Promise<StoredMessage | undefined> {
     if (untilPosition !== undefined) {
-      return await lastUntil(this.#source(subject), { subject, untilPosition, firstPosition });
+      return await lastUntil(this.#source(subject), { subject, untilPosition });
     }
     return fromLeader
       ? await this.#fromLeader({ last_by_subj: subject })
       : await this.#direct(`${this.#directSubject}.${subject}`, '');
-  }
-
-  async first(subject: string): Promise<number> {
-    const message = await this.#direct(this.#directSubject, JSON.stringify({ seq: 1, next_by_subj: subject }));
-    return message?.position ?? 0;
   }
 
   async at(position: number): Promise<StoredMessage | undefined> {

@@ -39,8 +39,6 @@ export async function* readBySubject(source: SubjectSource, request: BoundedRead
 interface LastUntil {
   readonly subject: string;
   readonly untilPosition: number;
-  /** Where the first one stands, if that is known. */
-  readonly firstPosition: number | undefined;
 }
 
 /**
@@ -51,12 +49,12 @@ interface LastUntil {
  */
 export async function lastUntil(
   source: SubjectSource,
-  { subject, untilPosition, firstPosition }: LastUntil,
+  { subject, untilPosition }: LastUntil,
 ): Promise<StoredMessage | undefined> {
   if (untilPosition < 1) return undefined;
   // Most that are asked about have none before: searching for it, the server would walk through its whole log.
-  const first = firstPosition ?? (await source.next(1))?.position;
-  if (first === undefined || first > untilPosition) return undefined;
+  const first = await source.next(1);
+  if (first === undefined || first.position > untilPosition) return undefined;
   let found: StoredMessage | undefined;
   for await (const message of answersTo(source, { multi_last: [subject], up_to_seq: untilPosition })) found = message;
   for (;;) {

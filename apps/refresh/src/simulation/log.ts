@@ -93,10 +93,6 @@ export class ProcessLog implements EventLog {
     });
   }
 
-  async first(subject: string): Promise<number> {
-    return await this.#read(() => this.#server.first(subject));
-  }
-
   async beginning(): Promise<LogBeginning> {
     return await this.#read(() => this.#server.beginning());
   }

@@ -49,12 +49,8 @@ export function withArchive(live: EventLog, archive: Archive): EventLog {
     // Of the log as a whole nothing is missing.
     beginning: async () => ({ firstPosition: 1, verifiedUpTo: 0 }),
     last: async (subject: string, options?: LastOptions) => {
-      const message = await live.last(subject, { ...options, firstPosition: undefined });
+      const message = await live.last(subject, options);
       return message ?? (await lastArchived(subject, options?.untilPosition));
-    },
-    first: async (subject) => {
-      for await (const { position } of read({ filter: subject })) return position;
-      return 0;
     },
     at: async (position) => {
       if (position > (await archivedUpTo())) return await live.at(position);

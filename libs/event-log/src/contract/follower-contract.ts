@@ -309,7 +309,6 @@ function losesItsTail(log: EventLog): { readonly log: EventLog; readonly lose: (
   const lossy: EventLog = {
     append: (request) => log.append(request),
     last: (subject, options) => log.last(subject, options),
-    first: (subject) => log.first(subject),
     at: (position) => log.at(position),
     read: (request) => log.read(request),
     head: (filter) => log.head(filter),

@@ -67,7 +67,6 @@ export function readContract(sut: () => LogUnderTest): void {
     assert.deepEqual(await contents({ filter: `${subject.split('.').slice(0, 3).join('.')}.*` }), []);
     assert.equal(await sut().log.last(subject), undefined);
     assert.equal(await sut().log.last(subject, { fromLeader: true }), undefined);
-    assert.equal(await sut().log.first(subject), 0);
     assert.equal(await sut().log.head(subject), 0);
     assert.equal(await sut().log.at(1_000_000), undefined);
   });
@@ -79,10 +78,27 @@ export function readContract(sut: () => LogUnderTest): void {
     assert.equal(last.position, positions[5]);
     assert.deepEqual(await sut().log.last(b), last);
     assert.deepEqual(await sut().log.at(positions[5] ?? 0), last);
-    assert.equal(await sut().log.first(b), positions[1]);
     assert.equal(await sut().log.head(), positions[5]);
     assert.equal(await sut().log.head(filter), positions[5]);
     assert.deepEqual((await collect(sut().log.read({ filter: b }))).at(-1), last);
     assert.ok(Math.abs(last.timeMs - Date.now()) < 60_000);
+  });
+
+  test('a message tells where the one before it on its subject stands, however it is read', async () => {
+    const { filter, b, positions } = await sixMessages(sut());
+    const { log } = sut();
+    const ways = [
+      await log.last(b),
+      await log.last(b, { fromLeader: true }),
+      await log.last(b, { untilPosition: positions[5] ?? 0 }),
+      await log.at(positions[5] ?? 0),
+      (await collect(log.read({ filter }))).at(-1),
+      (await collect(log.read({ filter: b }))).at(-1),
+    ];
+    assert.deepEqual(
+      ways.map((message) => message?.previousPosition),
+      ways.map(() => positions[3]),
+    );
+    assert.equal((await log.at(positions[1] ?? 0))?.previousPosition, 0);
   });
 }

@@ -26,7 +26,6 @@ export function patientLog(log: EventLog): EventLog {
   return {
     append: (request) => log.append(request),
     last: (subject, options) => patiently(() => log.last(subject, options)),
-    first: (subject) => patiently(() => log.first(subject)),
     at: (position) => patiently(() => log.at(position)),
     beginning: () => log.beginning(),
     head: (filter) => patiently(() => log.head(filter)),
