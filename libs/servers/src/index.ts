@@ -7,6 +7,8 @@ export type { FileLock, LockOptions } from './file-lock.ts';
 export { findNatsServer, findProgram, findVault, toolCacheDir } from './find-program.ts';
 export type { FindOptions, FoundProgram, ProgramSource } from './find-program.ts';
 export { freePort } from './free-port.ts';
+export { ensureTls } from './local-tls.ts';
+export type { TlsFiles } from './local-tls.ts';
 export { natsServerConfig } from './nats-server-config.ts';
 export type { ClusterConfig, NatsServerConfigOptions, OperatorMode } from './nats-server-config.ts';
 export { startNatsServer } from './nats-server.ts';

@@ -15,8 +15,8 @@ import { prepareStorage, readKeys, vaultPlaces, writeKeys } from './vault-keys.t
 import type { StoredKeys } from './vault-keys.ts';
 import { initialise, isActive, sealVault, setUpTransit, unsealVault } from './vault-setup.ts';
 import type { AppRoles } from './vault-setup.ts';
-import { ensureTls } from './vault-tls.ts';
-import type { TlsFiles } from './vault-tls.ts';
+import { ensureTls } from './local-tls.ts';
+import type { TlsFiles } from './local-tls.ts';
 
 const name = 'vault';
 const activePollMs = 20;

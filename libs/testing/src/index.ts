@@ -20,6 +20,19 @@ export { startNatsCluster } from './nats-cluster/start-nats-cluster.ts';
 export type { NatsCluster, NatsClusterOptions } from './nats-cluster/start-nats-cluster.ts';
 export { startPlatformSite } from './platform-site.ts';
 export type { PlatformSite, PlatformVisit } from './platform-site.ts';
+export type { ProfileNotice, ProviderProfile } from './providers/profile.ts';
+export type { GrantReport } from './providers/profile-book.ts';
+export type { ProfileComplaint } from './providers/profile-server.ts';
+export { providerProfiles } from './providers/profiles/index.ts';
+export { reachingProviders, reachProviders } from './providers/reach-providers.ts';
+export { startProviderInternet } from './providers/start-provider-internet.ts';
+export type {
+  ProfileRegistration,
+  ProviderControl,
+  ProviderInternet,
+  ProviderInternetOptions,
+} from './providers/start-provider-internet.ts';
+export { startProviderInternetProcess } from './providers/start-provider-internet-process.ts';
 export { startTcpProxy } from './tcp-proxy.ts';
 export type { LossEffect, TcpProxy } from './tcp-proxy.ts';
 export { TestVault } from './test-vault.ts';

@@ -16,7 +16,10 @@ export interface TlsFiles {
   readonly keyPath: string;
 }
 
-const requestConfig = `[req]
+/** The machine itself, by address and by name. */
+const thisMachine = ['IP:127.0.0.1', 'DNS:localhost'];
+
+const requestConfig = (names: readonly string[]) => `[req]
 distinguished_name = name
 prompt = no
 [name]
@@ -29,7 +32,7 @@ subjectKeyIdentifier = hash
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
-subjectAltName = IP:127.0.0.1, DNS:localhost
+subjectAltName = ${names.join(', ')}
 `;
 
 async function openssl(args: readonly string[], cwd: string): Promise<void> {
@@ -38,7 +41,7 @@ async function openssl(args: readonly string[], cwd: string): Promise<void> {
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
     const text = missing
-      ? 'openssl was not found; it makes the TLS certificate of Vault. Debian: apt-get install openssl, macOS: brew install openssl'
+      ? 'openssl was not found; it makes the TLS certificates of this machine. Debian: apt-get install openssl, macOS: brew install openssl'
       : `openssl could not make a certificate: ${String((error as { stderr?: string }).stderr).trim()}`;
     throw new PosternError('servers.start_failed', text, { cause: error });
   }
@@ -48,8 +51,8 @@ function newKey(path: string): readonly string[] {
   return ['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256', '-out', path];
 }
 
-async function issue(folder: string): Promise<void> {
-  writeFileSync(join(folder, 'openssl.cnf'), requestConfig, { mode: 0o600 });
+async function issue(folder: string, names: readonly string[]): Promise<void> {
+  writeFileSync(join(folder, 'openssl.cnf'), requestConfig(names), { mode: 0o600 });
   const config = ['-config', 'openssl.cnf', '-sha256'];
   const days = ['-days', String(validDays)];
   await openssl(newKey('ca-key.pem'), folder);
@@ -74,13 +77,14 @@ function isFresh({ certPath }: TlsFiles): boolean {
 }
 
 /**
- * A certificate for 127.0.0.1 and localhost, signed by an authority of its own whose key is thrown away: nobody
- * can issue another. Made anew when it has less than thirty days to live.
+ * A certificate for 127.0.0.1 and localhost, or for other names, signed by an authority of its own whose key is thrown
+ * away: nobody can issue another. Made anew when it has less than thirty days to live.
  *
+ * @param names as `subjectAltName` has them, such as `DNS:localhost`; a folder's certificate keeps those it was made with.
  * @throws {PosternError} `servers.start_failed` when openssl is missing.
  * @effect files in `<dataDir>/tls`; may be repeated.
  */
-export async function ensureTls(dataDir: string): Promise<TlsFiles> {
+export async function ensureTls(dataDir: string, names: readonly string[] = thisMachine): Promise<TlsFiles> {
   const folder = join(dataDir, 'tls');
   const [caPath, certPath, keyPath] = ['ca.pem', 'cert.pem', 'key.pem'].map((name) => join(folder, name)) as [
     string,
@@ -91,7 +95,7 @@ export async function ensureTls(dataDir: string): Promise<TlsFiles> {
   if (isFresh(files)) return files;
   const fresh = mkdtempSync(`${folder}-`);
   try {
-    await issue(fresh);
+    await issue(fresh, names);
     rmSync(folder, { recursive: true, force: true });
     renameSync(fresh, folder);
     return files;
