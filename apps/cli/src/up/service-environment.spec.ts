@@ -8,6 +8,7 @@ const aKeyServer = 'https://127.0.0.1:8200';
 afterEach(() => {
   delete process.env['POSTERN_KEYRING_PASSPHRASE_FILE'];
   delete process.env['POSTERN_CHECKPOINT_DIR'];
+  delete process.env['NODE_USE_ENV_PROXY'];
 });
 
 const environments = async (keyServerUrl?: string) => {
@@ -22,6 +23,11 @@ test('the passphrase of the key file is named to the vault, and to nobody else',
   expect(await appsTold('POSTERN_KEYRING_PASSPHRASE_FILE')).toEqual([]);
   process.env['POSTERN_KEYRING_PASSPHRASE_FILE'] = '/etc/postern/passphrase';
   expect(await appsTold('POSTERN_KEYRING_PASSPHRASE_FILE')).toEqual(['vault']);
+});
+
+test('how to go through a proxy is told to every service', async () => {
+  process.env['NODE_USE_ENV_PROXY'] = '1';
+  expect(await appsTold('NODE_USE_ENV_PROXY')).toEqual([...appNames]);
 });
 
 test('where checkpoints are dropped is told to notifier alone', async () => {

@@ -68,7 +68,7 @@ const passedTo: Partial<Record<AppName, readonly string[]>> = {
 
 /** Variables that a person may set for `postern up` and that reach every service unchanged. */
 const passedOn =
-  /^(POSTERN_LOG_LEVEL|POSTERN_ALLOW_LOOPBACK_PROVIDERS|OTEL_.*|NO_COLOR|PATH|HOME|LANG|TZ|NODE_EXTRA_CA_CERTS|HTTPS?_PROXY|NO_PROXY)$/;
+  /^(POSTERN_LOG_LEVEL|POSTERN_ALLOW_LOOPBACK_PROVIDERS|OTEL_.*|NO_COLOR|PATH|HOME|LANG|TZ|NODE_EXTRA_CA_CERTS|NODE_USE_ENV_PROXY|HTTPS?_PROXY|NO_PROXY)$/;
 
 /**
  * The environment of one service: exactly its own secrets, as in production. The file of another app's key is not

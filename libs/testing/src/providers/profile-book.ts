@@ -37,7 +37,10 @@ export interface GrantReport {
   readonly number: number;
   readonly account: number;
   readonly scopes: readonly string[];
+  /** Nothing can be had by it any more: neither its refresh token nor its newest access token lives. */
   readonly ended: boolean;
+  /** Access tokens from before a refresh that still live. */
+  readonly oldTokens: number;
   readonly refreshes: number;
 }
 
@@ -151,6 +154,10 @@ export class ProfileBook implements ProfileDesk {
     return this.#tokens.get(token)?.grant;
   }
 
+  grantsOf(clientId: string): readonly KeptGrant[] {
+    return this.#grants.filter((grant) => grant.clientId === clientId && !grant.ended);
+  }
+
   isAlive(token: string): boolean {
     const kept = this.#tokens.get(token);
     return kept !== undefined && this.#lives(kept) && kept.spentAtMs === null;
@@ -179,10 +186,15 @@ export class ProfileBook implements ProfileDesk {
   report(number: number): GrantReport | undefined {
     const grant = this.#grants[number - 1];
     if (grant === undefined) return undefined;
-    const tokens = [...this.#tokens.values()].filter((one) => one.grant === grant);
-    const lives = tokens.some((token) => this.#lives(token) && token.spentAtMs === null);
-    const { account, scopes } = grant;
-    return { number, account, scopes, ended: grant.ended || !lives, refreshes: grant.refreshes };
+    const accessTokens = this.#tokensOf(grant, 'access');
+    const newest = accessTokens.at(-1);
+    const renewable = this.#tokensOf(grant, 'refresh').some((one) => this.#lives(one) && one.spentAtMs === null);
+    const { account, scopes, refreshes } = grant;
+    return {
+      ...{ number, account, scopes, refreshes },
+      ended: !renewable && (newest === undefined || !this.#lives(newest)),
+      oldTokens: accessTokens.slice(0, -1).filter((one) => this.#lives(one)).length,
+    };
   }
 
   #tokensOf(grant: KeptGrant, kind: KeptToken['kind']): KeptToken[] {

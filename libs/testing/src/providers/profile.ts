@@ -51,6 +51,8 @@ export interface ProfileDesk {
   clientWith(secret: string): { readonly clientId: string } | undefined;
   /** The grant to which a token belongs, whatever has become of either. */
   ownerOf(token: string): ProfileGrant | undefined;
+  /** All grants of a client that are not over. */
+  grantsOf(clientId: string): readonly ProfileGrant[];
   isAlive(token: string): boolean;
   endGrant(grant: ProfileGrant): void;
   endToken(token: string): void;
@@ -65,6 +67,7 @@ export interface ProfileRoute {
 
 /** A notice that somebody has taken an app's access away. */
 export interface ProfileNotice {
+  /** A text is sent as it is, anything else as JSON. */
   readonly body: unknown;
   /** @param text the body as it is sent */
   readonly headers: (text: string, secret: string) => Promise<Record<string, string>> | Record<string, string>;
@@ -93,7 +96,7 @@ export interface ProviderProfile {
     /** Parameters without which it answers with an error page. */
     readonly wants?: Readonly<Record<string, string>>;
     /** Null where scopes are chosen elsewhere. */
-    readonly scopes: { readonly parameter: string; readonly separator: ' ' | ',' } | null;
+    readonly scopes: { readonly parameter: string; readonly separator: string | RegExp } | null;
   };
   /** `checked`: a verifier that does not fit the challenge is refused; `ignored`: nobody looks. */
   readonly pkce: 'checked' | 'ignored';
@@ -127,5 +130,9 @@ export interface ProviderProfile {
   /** Can it be told that an authorization is over? */
   readonly revocable: boolean;
   /** What it sends when a person takes the app's access away; null where it sends nothing. */
-  readonly notice: null | ((grant: ProfileGrant) => ProfileNotice);
+  readonly notice: null | ((grant: ProfileGrant) => ProfileNotice | Promise<ProfileNotice>);
+  /** Its notices are security events: who signs them, and where the keys are. @source RFC 8417, RFC 8935 */
+  readonly transmitter?: { readonly issuer: string; readonly jwksUri: string };
+  /** Why nobody can be found by its notices, where that is so. */
+  readonly noticeFindsNobody?: string;
 }

@@ -48,7 +48,8 @@ export function revocationRoute({ at, authentication, format = 'form', ends, ...
       const { token } = request.members;
       if (token === undefined || request.format !== format) return { status: 400, body: { error: 'invalid_request' } };
       const grant = desk.isAlive(token) ? desk.ownerOf(token) : undefined;
-      if (grant === undefined) return says.unknown ?? { status: 200 };
+      const isTaken = says.takes === undefined || desk.grantOf(token) === undefined;
+      if (grant === undefined || !isTaken) return says.unknown ?? { status: 200 };
       if (ends === 'grant') desk.endGrant(grant);
       else desk.endToken(token);
       return says.done ?? { status: 200 };

@@ -25,8 +25,12 @@ export interface ProviderControl {
   /** Who authorized this client last. */
   latestGrant(clientId: string): Promise<GrantReport>;
   grant(number: number): Promise<GrantReport>;
-  /** A person takes the app's access away. @returns the status that the receiver of the notice answered with; null when none is sent. */
-  takeAway(number: number): Promise<number | null>;
+  /**
+   * A person takes the app's access away; `silently`, and no notice is sent.
+   *
+   * @returns the status that the receiver of the notice answered with; null when none was sent.
+   */
+  takeAway(number: number, how: { silently: boolean }): Promise<number | null>;
   /** Why requests were refused, oldest first. */
   complaints(): Promise<readonly ProfileComplaint[]>;
 }
@@ -129,14 +133,14 @@ function controlOf(server: ProfileServer, profiles: readonly ProviderProfile[]):
       return Promise.resolve(known(book.report(number), 'grant'));
     },
     grant: (number) => Promise.resolve(known(book.report(number), 'grant')),
-    takeAway: async (number) => {
+    takeAway: async (number, { silently }) => {
       const grant = known(book.grant(number), 'grant');
       const client = known(book.client(grant.clientId), 'client');
       book.endGrant(grant);
-      const notice = client.profile.notice?.(grant);
-      if (notice === undefined || client.webhook === null) return null;
+      const notice = await client.profile.notice?.(grant);
+      if (silently || notice === undefined || client.webhook === null) return null;
       const { url, secret } = client.webhook;
-      const body = JSON.stringify(notice.body);
+      const body = typeof notice.body === 'string' ? notice.body : JSON.stringify(notice.body);
       const headers = { 'content-type': 'application/json', ...(await notice.headers(body, secret)) };
       const answer = await fetch(url, { method: 'POST', headers, body });
       await answer.body?.cancel();

@@ -6,7 +6,10 @@ const dead = { errors: ['The access token is invalid or expired'] };
 /** A refresh token is used once, and once only: what was lost stays lost. */
 export const gong: ProviderProfile = {
   ...{ id: 'gong', name: 'Gong', provider: 'gong' },
-  documents: ['https://help.gong.io/docs/create-an-app-for-gong', 'https://nango.dev/blog/gong-oauth-refresh-token-invalid-grant'],
+  documents: [
+    'https://help.gong.io/docs/create-an-app-for-gong',
+    'https://nango.dev/blog/gong-oauth-refresh-token-invalid-grant',
+  ],
   client: { scopes: ['api:calls:read:basic', 'api:users:read'] },
   authorization: {
     at: 'https://app.gong.io/oauth2/authorize',

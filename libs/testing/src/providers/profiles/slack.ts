@@ -47,7 +47,9 @@ function userAnswer({ grant, accessToken, refreshToken, isRefresh }: ProfileToke
     ...(refreshToken !== null && { refresh_token: refreshToken, expires_in: 43_200 }),
   };
   // A refresh answers at the top level, the first time inside.
-  return isRefresh ? { ...frame(grant), ...tokens } : { ...frame(grant), authed_user: { id: person(grant), ...tokens } };
+  return isRefresh
+    ? { ...frame(grant), ...tokens }
+    : { ...frame(grant), authed_user: { id: person(grant), ...tokens } };
 }
 
 /** @source https://docs.slack.dev/authentication/verifying-requests-from-slack */
