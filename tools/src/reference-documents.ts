@@ -15,6 +15,8 @@ import {
 } from '@postern/contracts';
 import { generalAnswers, loadCatalog, providerJsonSchema, type AnswerRow } from '@postern/provider-catalog';
 
+import { conformanceDocument } from './conformance/conformance.ts';
+
 const version = '0.1.0';
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`;
 const cell = (text: string) => text.replaceAll('|', '\\|');
@@ -95,6 +97,7 @@ provider's own rows, then by the general rule; the first row that fits decides.
 export function referenceDocuments(): Readonly<Record<string, string>> {
   return {
     'openapi.json': json(openApiDocument(version)),
+    'conformance.md': conformanceDocument(),
     'asyncapi.json': json(asyncApiDocument(version)),
     'errors.md': errors(),
     'events.md': events(),

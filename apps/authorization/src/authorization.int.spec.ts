@@ -520,8 +520,6 @@ await describeWithServer('nats-server', 'authorization', () => {
 
   describe('bad input to the operations', () => {
     test.each([
-      ['session.return_url_unknown', { return_url: 'https://evil.example/' }],
-      ['session.return_url_unknown', { return_url: 'below' }],
       ['session.scope_unknown', { scopes: ['openid', 'admin:everything'] }],
       ['registration.not_found', { registration_id: newId('registration') }],
       ['registration.not_found', { registration_id: undefined, provider: 'nobody' }],
@@ -532,8 +530,15 @@ await describeWithServer('nats-server', 'authorization', () => {
     ] satisfies [string, Partial<RequestInput<typeof operations.startSession>>][])(
       '%s: %j',
       async (code, more: Partial<RequestInput<typeof operations.startSession>>) => {
-        const url = more.return_url === 'below' ? { return_url: `${site.returnUrl}/below` } : {};
-        expect(await refused(connect({ ...more, ...url }))).toBe(code);
+        expect(await refused(connect(more))).toBe(code);
+      },
+    );
+
+    test.each(['https://evil.example/', '//evil.example', 'RETURN_URL/below', 'RETURN_URL?next=https://evil.example'])(
+      'a browser is sent back to where its platform is registered, and not to %s',
+      async (url) => {
+        const answer = connect({ return_url: url.replace('RETURN_URL', site.returnUrl) });
+        expect(await refused(answer)).toMatch(/^(session\.return_url_unknown|request\.malformed)$/);
       },
     );
 
