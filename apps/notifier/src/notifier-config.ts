@@ -1,4 +1,4 @@
-import { AddressGuard } from '@postern/provider-client';
+import { brokenAddresses } from '@postern/provider-client';
 import { defineConfig, duration, secretFile, text } from '@postern/service';
 
 import { notifierLimits } from './notifier-limits.ts';
@@ -18,21 +18,7 @@ export class NotifierConfig extends defineConfig(
   [
     {
       variable: 'POSTERN_ALLOWED_WEBHOOK_ADDRESSES',
-      broken: ({ allowedWebhookAddresses }) => {
-        try {
-          return void new AddressGuard(addressesIn(allowedWebhookAddresses));
-        } catch (error) {
-          return `holds what is no address: ${(error as Error).message}`;
-        }
-      },
+      broken: ({ allowedWebhookAddresses }) => brokenAddresses(allowedWebhookAddresses),
     },
   ],
 ) {}
-
-/** The addresses of a list. */
-export function addressesIn(list: string | undefined): string[] {
-  return (list ?? '')
-    .split(',')
-    .map((one) => one.trim())
-    .filter((one) => one !== '');
-}

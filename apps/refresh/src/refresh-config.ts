@@ -1,5 +1,6 @@
 import { limits } from '@postern/contracts';
-import { assertLimits, defineConfig, duration, flag, integer } from '@postern/service';
+import { brokenAddresses } from '@postern/provider-client';
+import { assertLimits, defineConfig, duration, flag, integer, text } from '@postern/service';
 
 import { refreshLimits } from './refresh-limits.ts';
 
@@ -24,6 +25,8 @@ export class RefreshConfig extends defineConfig(
   {
     /** For the demo and for tests: a provider on this machine, also over plain http. */
     allowLoopbackProviders: flag().default(false),
+    /** Addresses and ranges that are no public ones, where a provider found by its metadata may be all the same. */
+    allowedProviderAddresses: text().optional(),
     /** How long a claim lives. */
     claimTimeoutMs: duration({ minMs: 1_000, maxMs: 600_000 }).default(limits.claimTimeoutMs),
     /** About how often the schedules are compared with the log. */
@@ -33,5 +36,11 @@ export class RefreshConfig extends defineConfig(
     /** At most so many token calls a second for one client registration, from this process. */
     providerCallsPerSecond: integer({ min: 1, max: 10_000 }).default(refreshLimits.providerCallsPerSecond),
   },
-  [{ variable: 'POSTERN_CLAIM_TIMEOUT', broken: brokenTimes }],
+  [
+    { variable: 'POSTERN_CLAIM_TIMEOUT', broken: brokenTimes },
+    {
+      variable: 'POSTERN_ALLOWED_PROVIDER_ADDRESSES',
+      broken: ({ allowedProviderAddresses }) => brokenAddresses(allowedProviderAddresses),
+    },
+  ],
 ) {}

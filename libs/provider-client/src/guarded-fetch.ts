@@ -43,8 +43,8 @@ export type GuardedFetch = (url: string, init: FetchInit) => Promise<Response>;
  * before anybody looks at it.
  *
  * A redirect would carry a code or a client secret to whoever the first server names; a slow or endless answer would
- * outlive the claim under which it was asked for. Where somebody else chose the URL, an {@link AddressGuard} keeps it out
- * of our own house; providers are the operator's choice, and may be there.
+ * outlive the claim under which it was asked for. Where somebody else chose the URL, be it in a setting or in the metadata of
+ * an issuer, an {@link AddressGuard} keeps it out of our own house.
  *
  * @throws {ProviderCallError} from the returned function; it never holds a URL's query, a body or a header.
  * @source RFC 9700 §4.12

@@ -1,5 +1,6 @@
 export { accountDigest, accountKeyDigest, issuerAndSubjectKey, type AccountScope } from './account-key-digest.ts';
 export { AddressGuard, type ResolveName } from './address-guard.ts';
+export { addressesIn, brokenAddresses, providerAddresses } from './allowed-addresses.ts';
 export { type AuthorizationRequest } from './authorization-url.ts';
 export { type Callback } from './callback.ts';
 export {

@@ -9,6 +9,7 @@ import {
 } from '@postern/provider-catalog';
 import * as oauth from 'oauth4webapi';
 
+import type { AddressGuard } from './address-guard.ts';
 import { accountKeysFrom } from './account-keys.ts';
 import { probeAccount } from './account-probe.ts';
 import { authorizationUrl, type AuthorizationRequest } from './authorization-url.ts';
@@ -21,7 +22,7 @@ import {
   type TokenEndpointAuthMethod,
 } from './client-authentication.ts';
 import { DiscoveryCache } from './discovery-cache.ts';
-import { guardedFetch } from './guarded-fetch.ts';
+import { guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
 import { callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './metadata.ts';
 import type { Exchanged, IntrospectOutcome, ProbeOutcome, Refreshed, Refusal, RevokeOutcome } from './outcomes.ts';
 import { ProviderCallError } from './provider-call-error.ts';
@@ -49,6 +50,8 @@ export interface ProviderClientOptions {
   readonly discoveryCache?: DiscoveryCache;
   /** For each call; an operation makes at most two, the discovery and its own. */
   readonly timeoutMs?: number;
+  /** Where a provider may be whose endpoints its own metadata names; anywhere when absent. */
+  readonly addresses?: AddressGuard | undefined;
   readonly nowMs?: () => number;
 }
 
@@ -81,6 +84,7 @@ export class ProviderClient {
   readonly #strategies: ProviderStrategies;
   readonly #allowLoopback: boolean;
   readonly #timeoutMs: number;
+  readonly #addresses: AddressGuard | undefined;
   readonly #cache: DiscoveryCache;
   readonly #nowMs: () => number;
 
@@ -94,6 +98,7 @@ export class ProviderClient {
     this.#strategies = new ProviderStrategies(provider);
     this.#allowLoopback = allowLoopback;
     this.#timeoutMs = rest.timeoutMs ?? limits.providerTimeoutMs;
+    this.#addresses = this.#resolved.kind === 'discover' ? rest.addresses : undefined;
     this.#cache = rest.discoveryCache ?? new DiscoveryCache();
     this.#nowMs = rest.nowMs ?? Date.now;
   }
@@ -177,7 +182,7 @@ export class ProviderClient {
     });
     const { accountProbe } = this.#provider;
     if (outcome.kind !== 'exchanged' || accountProbe === null) return outcome;
-    const fetch = guardedFetch({ allowLoopback: this.#allowLoopback, timeoutMs: this.#timeoutMs });
+    const fetch = this.#fetch(this.#timeoutMs);
     const accessToken = Secret.from(outcome.tokenSet.accessToken);
     return {
       ...outcome,
@@ -260,7 +265,7 @@ export class ProviderClient {
           clientId: this.#client.client_id,
           credential,
           accessToken,
-          fetch: guardedFetch({ allowLoopback: this.#allowLoopback, timeoutMs }),
+          fetch: this.#fetch(timeoutMs),
         });
         if (response === null) return { kind: 'revoked' };
         const { answers: rows } = this.#provider;
@@ -320,7 +325,7 @@ export class ProviderClient {
     try {
       const url = tokenProbe === null ? undefined : await this.#probeUrl(tokenProbe.url);
       if (tokenProbe === null || url === undefined) throw new ProviderCallError('metadata_incomplete');
-      const fetch = guardedFetch({ allowLoopback: this.#allowLoopback, timeoutMs: this.#timeoutMs });
+      const fetch = this.#fetch(this.#timeoutMs);
       return await probeToken(tokenProbe, { url, accessToken, fetch, nowMs: this.#nowMs() });
     } catch (error) {
       return withoutVerdict(failureOf(callErrorFrom(error)), 'probe_unsupported');
@@ -388,9 +393,13 @@ export class ProviderClient {
   #http(timeoutMs: number): GuardedHttp {
     // guardedFetch judges every URL, more strictly than oauth4webapi does without this switch.
     return {
-      [oauth.customFetch]: this.#strategies.fetch(guardedFetch({ allowLoopback: this.#allowLoopback, timeoutMs })),
+      [oauth.customFetch]: this.#strategies.fetch(this.#fetch(timeoutMs)),
       [oauth.allowInsecureRequests]: true,
     };
+  }
+
+  #fetch(timeoutMs: number): GuardedFetch {
+    return guardedFetch({ allowLoopback: this.#allowLoopback, timeoutMs, addresses: this.#addresses });
   }
 
   async #server(): Promise<oauth.AuthorizationServer> {
@@ -406,7 +415,8 @@ export class ProviderClient {
     } catch (error) {
       const { reason } = callErrorFrom(error);
       const message = `The provider's metadata could not be had: ${reason}.`;
-      if (reason === 'insecure_url') throw new PosternError('registration.insecure_endpoint', message);
+      if (reason === 'insecure_url' || reason === 'address_refused')
+        throw new PosternError('registration.insecure_endpoint', message);
       const unreachable = reason === 'unreachable' || reason === 'timeout' || reason === 'interrupted';
       throw new PosternError(unreachable ? 'provider.unreachable' : 'provider.answer_invalid', message);
     }

@@ -38,7 +38,7 @@ export async function refusalOf({ response, rows, secrets, nowMs }: RefusalInput
 }
 
 /** What no provider can mend: where it is sent to, by a registration or by metadata. */
-const misconfigured: ReadonlySet<string> = new Set(['insecure_url', 'metadata_incomplete']);
+const misconfigured: ReadonlySet<string> = new Set(['insecure_url', 'address_refused', 'metadata_incomplete']);
 
 /** A call that has no answer, as an outcome. */
 export function failureOf({

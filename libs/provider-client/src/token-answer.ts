@@ -7,6 +7,9 @@ import { ProviderCallError } from './provider-call-error.ts';
 /** Past this nobody can tell a lifetime from a mistake; longer ones are cut. */
 const expiresInSMax = 10 * 365 * 86_400;
 
+/** What no header can carry is no access token. @source RFC 6749 appendix A.12 */
+const headerSafe = /^[ -~]+$/;
+
 interface TokenAnswer {
   readonly answer: TokenEndpointResponse;
   readonly provider: Provider;
@@ -21,11 +24,13 @@ interface TokenAnswer {
 /**
  * What a token endpoint answered, as we keep it.
  *
- * @throws {ProviderCallError} `invalid_answer` when it cannot be kept: sender-constrained, or beyond the limits.
+ * @throws {ProviderCallError} `invalid_answer` when it cannot be kept: sender-constrained, in characters that no token has,
+ *   or beyond the limits.
  * @source RFC 6749 §5.1
  */
 export function tokenSetFrom({ answer, ...context }: TokenAnswer): TokenSet {
-  if (answer.token_type !== 'bearer') throw new ProviderCallError('invalid_answer', { httpStatus: 200 });
+  const usable = answer.token_type === 'bearer' && headerSafe.test(answer.access_token);
+  if (!usable) throw new ProviderCallError('invalid_answer', { httpStatus: 200 });
   const parsed = TokenSet.safeParse({
     accessToken: answer.access_token,
     tokenType: 'Bearer',

@@ -102,14 +102,16 @@ export function conformanceDocument(): string {
     return `| [${one.id}](${one.url}) ${cell(one.title)} | ${proved} | ${apart} | ${open} |`;
   });
   const sections = standards.map(({ id, title, requirements }) => {
-    const rows = requirements.map((one) => `| §${one.section} | ${cell(one.must)} | ${cell(standing(one))} |`);
+    const rows = requirements.map(
+      (one) => `| ${/^\d/.test(one.section) ? '§' : ''}${one.section} | ${cell(one.must)} | ${cell(standing(one))} |`,
+    );
     return `## ${id}: ${title}\n\n| at | a client | proved by |\n| --- | --- | --- |\n${rows.join('\n')}`;
   });
   const intro = `# Conformance
 
 Generated from \`tools/src/conformance/standards\` by \`npm run docs\`. Each MUST and MUST NOT that falls to a client stands here with
 the test that proves it, or with the reason why it does not apply; a test fails when a named test does not exist. What a server or a
-resource owner must do is not listed. **Open** is what belongs to a flow that is not built yet.
+resource owner must do is not listed. At the end stands what a hostile server may try. **Open** is what belongs to a flow that is not built yet.
 
 | standard | proved | does not apply | open |
 | --- | --- | --- | --- |

@@ -1,7 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import type { Registration } from '@postern/domain';
 import { loadCatalog, providerOf, type Provider } from '@postern/provider-catalog';
-import { DiscoveryCache, ProviderClient, type ClientCredentialSource } from '@postern/provider-client';
+import {
+  DiscoveryCache,
+  ProviderClient,
+  type ClientCredentialSource,
+  providerAddresses,
+  type AddressGuard,
+} from '@postern/provider-client';
 import { ClientCredentials, ServiceConfig } from '@postern/service';
 
 import { AuthorizationConfig } from '../authorization-config.ts';
@@ -11,12 +17,15 @@ import { AuthorizationConfig } from '../authorization-config.ts';
 export class ProviderClients {
   readonly #catalog = loadCatalog();
   readonly #discoveryCache = new DiscoveryCache();
+  readonly #addresses: AddressGuard | undefined;
   readonly #config: AuthorizationConfig;
   readonly #publicUrl: string;
   readonly #credentials: ClientCredentials;
 
   constructor(config: AuthorizationConfig, service: ServiceConfig, credentials: ClientCredentials) {
     this.#config = config;
+    const { allowedProviderAddresses: allowed, allowLoopbackProviders: allowLoopback } = config;
+    this.#addresses = providerAddresses({ allowed, allowLoopback });
     this.#publicUrl = service.publicUrl;
     this.#credentials = credentials;
   }
@@ -56,6 +65,7 @@ export class ProviderClients {
       registration,
       credentials,
       allowLoopback: this.#config.allowLoopbackProviders,
+      addresses: this.#addresses,
       discoveryCache: this.#discoveryCache,
     });
   }

@@ -64,6 +64,9 @@ function ownKeys(app: AppName, { folder, keyServerUrl }: ServiceEnvironmentOptio
 /** Variables that a person may set for `postern up` and that reach one service unchanged. */
 const passedTo: Partial<Record<AppName, readonly string[]>> = {
   notifier: ['POSTERN_CHECKPOINT_DIR', 'POSTERN_ALLOWED_WEBHOOK_ADDRESSES'],
+  authorization: ['POSTERN_ALLOWED_PROVIDER_ADDRESSES'],
+  refresh: ['POSTERN_ALLOWED_PROVIDER_ADDRESSES'],
+  revocation: ['POSTERN_ALLOWED_PROVIDER_ADDRESSES'],
 };
 
 /** Variables that a person may set for `postern up` and that reach every service unchanged. */

@@ -3,6 +3,7 @@ import { timestampOf, type WebhookAttempt } from '@postern/contracts';
 import type { Webhook } from '@postern/domain';
 import {
   AddressGuard,
+  addressesIn,
   callErrorReason,
   callErrorStatus,
   guardedFetch,
@@ -10,7 +11,7 @@ import {
 } from '@postern/provider-client';
 import { Clock, Metrics } from '@postern/service';
 
-import { addressesIn, NotifierConfig } from '../notifier-config.ts';
+import { NotifierConfig } from '../notifier-config.ts';
 import type { Message } from './messages.ts';
 import { signMessage } from './sign-message.ts';
 

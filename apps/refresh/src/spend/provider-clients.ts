@@ -3,7 +3,7 @@ import { PosternError } from '@postern/contracts';
 import { registrationEvolver, upcast, type Registration, type RegistrationEvent } from '@postern/domain';
 import { CommitReader, Repository } from '@postern/event-log';
 import { loadCatalog, providerOf } from '@postern/provider-catalog';
-import { DiscoveryCache, ProviderClient } from '@postern/provider-client';
+import { DiscoveryCache, ProviderClient, providerAddresses, type AddressGuard } from '@postern/provider-client';
 import { ClientCredentials, Clock, EventLogs } from '@postern/service';
 
 import { RefreshConfig } from '../refresh-config.ts';
@@ -27,6 +27,7 @@ export interface RefreshingClient {
 export class ProviderClients implements OnApplicationShutdown {
   readonly #catalog = loadCatalog();
   readonly #discoveryCache = new DiscoveryCache();
+  readonly #addresses: AddressGuard | undefined;
   readonly #registrations: Repository<Registration, RegistrationEvent>;
   readonly #known: Kept<Registration>;
   readonly #clients: Kept<RefreshingClient>;
@@ -41,6 +42,8 @@ export class ProviderClients implements OnApplicationShutdown {
     clock: Clock,
   ) {
     this.#config = config;
+    const { allowedProviderAddresses: allowed, allowLoopbackProviders: allowLoopback } = config;
+    this.#addresses = providerAddresses({ allowed, allowLoopback });
     this.#credentials = credentials;
     this.#known = new Kept(clock, refreshLimits.clientKeptMs);
     this.#clients = new Kept(clock, refreshLimits.clientKeptMs);
@@ -86,6 +89,7 @@ export class ProviderClients implements OnApplicationShutdown {
       registration,
       credentials: await this.#credentials.of(registration),
       allowLoopback: this.#config.allowLoopbackProviders,
+      addresses: this.#addresses,
       discoveryCache: this.#discoveryCache,
       timeoutMs: this.#config.providerTimeoutMs,
     });

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { loadCatalog, providerOf } from '@postern/provider-catalog';
-import { DiscoveryCache, ProviderClient } from '@postern/provider-client';
+import { DiscoveryCache, ProviderClient, providerAddresses, type AddressGuard } from '@postern/provider-client';
 import { ClientCredentials } from '@postern/service';
 
 import { Directory } from '../directory.ts';
@@ -17,12 +17,15 @@ export type InquiringClient = Pick<ProviderClient, 'discover' | 'introspect' | '
 export class ProviderClients {
   readonly #catalog = loadCatalog();
   readonly #discoveryCache = new DiscoveryCache();
+  readonly #addresses: AddressGuard | undefined;
   readonly #config: RevocationConfig;
   readonly #directory: Directory;
   readonly #credentials: ClientCredentials;
 
   constructor(config: RevocationConfig, directory: Directory, credentials: ClientCredentials) {
     this.#config = config;
+    const { allowedProviderAddresses: allowed, allowLoopbackProviders: allowLoopback } = config;
+    this.#addresses = providerAddresses({ allowed, allowLoopback });
     this.#directory = directory;
     this.#credentials = credentials;
   }
@@ -45,6 +48,7 @@ export class ProviderClients {
       registration,
       credentials: await this.#credentials.of(registration),
       allowLoopback: this.#config.allowLoopbackProviders,
+      addresses: this.#addresses,
       discoveryCache: this.#discoveryCache,
     });
   }
