@@ -1,5 +1,13 @@
 import { InputInvalidError } from './errors.ts';
-import { emptyTreeHash, GrowingTree, joined, subtreeLevels, treeNodeHash, type OnNode, type TreeHash } from './merkle-tree.ts';
+import {
+  emptyTreeHash,
+  GrowingTree,
+  joined,
+  subtreeLevels,
+  treeNodeHash,
+  type OnNode,
+  type TreeHash,
+} from './merkle-tree.ts';
 
 /** Leaves `begin` to `end`, the last one not included: what one hash of a proof stands for. */
 interface Span {
