@@ -195,7 +195,7 @@ class Simulation {
       workers: () =>
         this.#workers.map(({ process, scheduler }) => ({
           process,
-          handle: (message) => scheduler.commit(undefined, message),
+          handle: (message) => scheduler.commit(message.json(), message),
         })),
       stands: () => true,
       onDone: () => undefined,
