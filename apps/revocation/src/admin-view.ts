@@ -1,44 +1,18 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { isId } from '@postern/contracts';
 
-import { isId, PosternError, type AdminAggregate } from '@postern/contracts';
-import { upcast, type Evolver } from '@postern/domain';
-import { DirectoryFollower, StateView, type CommitReader } from '@postern/event-log';
-import type { EventLogs, Logger, ReadinessRegistry } from '@postern/service';
+import type { AdminFeed } from './admin-feed.ts';
 
-import { revocationLimits } from './revocation-limits.ts';
-
-const { catchUpIntervalMs, catchUpWaitMs } = revocationLimits;
-
-interface AdminViewOptions<State, Event> {
-  readonly logs: EventLogs;
-  readonly reader: CommitReader;
-  readonly logger: Logger;
-  readonly readiness: ReadinessRegistry;
-  readonly kind: AdminAggregate;
-  readonly evolver: Evolver<State, Event>;
-}
+type Kind = keyof AdminFeed['views'];
+type StateOf<K extends Kind> = NonNullable<ReturnType<AdminFeed['views'][K]['get']>>['state'];
 
 /** Every aggregate of one kind on ADMIN by its id alone: who calls from outside knows no tenant. */
-export class AdminView<State extends { readonly exists: boolean }, Event extends { readonly type: string }> {
-  readonly #kind: AdminAggregate;
-  readonly #view: StateView<State>;
-  readonly #directory: DirectoryFollower;
-  readonly #tenantOf = new Map<string, string>();
-  #nextLook: Promise<void> | undefined;
+export class AdminView<K extends Kind> {
+  readonly #feed: AdminFeed;
+  readonly #kind: K;
 
-  constructor({ logs, reader, logger, readiness, kind, evolver }: AdminViewOptions<State, Event>) {
+  constructor(feed: AdminFeed, kind: K) {
+    this.#feed = feed;
     this.#kind = kind;
-    this.#view = new StateView({ log: logs.admin, reader, upcast, evolver: evolver as never });
-    this.#directory = new DirectoryFollower({
-      log: logs.admin,
-      reader,
-      filter: `admin.*.${kind}.*`,
-      views: [this.#view],
-      onEntry: ({ commit }) => void this.#tenantOf.set(commit.aggregateId, commit.tenantId),
-      onProblem: (problem) => logger.error('a message on the admin log is not folded', { ...problem }),
-      onFailure: (error) => logger.error('the admin feed has failed', { err: error }),
-    });
-    readiness.addFeed(`${kind}s`, this.#directory);
   }
 
   /**
@@ -48,43 +22,25 @@ export class AdminView<State extends { readonly exists: boolean }, Event extends
    * @returns undefined when there is no such aggregate.
    * @throws {PosternError} `service.not_ready` while the feed is stale
    */
-  async find(id: string): Promise<State | undefined> {
+  async find(id: string): Promise<StateOf<K> | undefined> {
     if (!isId(this.#kind, id)) return undefined;
-    if (!this.#directory.isFresh()) {
-      throw new PosternError('service.not_ready', 'The admin log was not proved to be read to its end.');
-    }
+    this.#feed.requireFresh();
     const known = this.#known(id);
     if (known !== undefined) return known;
-    await this.#caughtUp();
+    await this.#feed.caughtUp();
     return this.#known(id);
   }
 
   /** All that are known now. */
-  all(): State[] {
-    return [...this.#tenantOf.keys()].map((id) => this.#known(id)).filter((state) => state !== undefined);
+  all(): StateOf<K>[] {
+    const ids = [...this.#feed.tenantsOf(this.#kind).keys()];
+    return ids.map((id) => this.#known(id)).filter((state) => state !== undefined);
   }
 
-  async onServiceReady(): Promise<void> {
-    await this.#directory.start();
-    await this.#directory.ready({ timeoutMs: revocationLimits.feedReadyWaitMs });
-  }
-
-  async onApplicationShutdown(): Promise<void> {
-    await this.#directory.stop();
-  }
-
-  #known(id: string): State | undefined {
-    const tenantId = this.#tenantOf.get(id);
-    const state = tenantId === undefined ? undefined : this.#view.get({ tenantId, id })?.state;
+  #known(id: string): StateOf<K> | undefined {
+    const tenantId = this.#feed.tenantsOf(this.#kind).get(id);
+    if (tenantId === undefined) return undefined;
+    const state = this.#feed.views[this.#kind].get({ tenantId, id })?.state as StateOf<K> | undefined;
     return state?.exists === true ? state : undefined;
-  }
-
-  /** All who ask within a moment share one look, which begins after each of them has asked. */
-  async #caughtUp(): Promise<void> {
-    this.#nextLook ??= delay(catchUpIntervalMs).then(async () => {
-      this.#nextLook = undefined;
-      await this.#directory.ready({ timeoutMs: catchUpWaitMs });
-    });
-    await this.#nextLook;
   }
 }

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 
+import { AdminFeed } from './admin-feed.ts';
 import { AccountIndex } from './accounts/account-index.ts';
 import { AccountRows } from './accounts/account-rows.ts';
 import { RevocationDatabase } from './accounts/revocation-database.ts';
@@ -59,6 +60,7 @@ import { WebhookSecrets } from './webhooks/webhook-secrets.ts';
     VaultSecrets,
     ProviderClients,
     UpstreamDebt,
+    AdminFeed,
     Registrations,
     WebhookSecrets,
     SignalStore,

@@ -1,16 +1,14 @@
-import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { isId, PosternError, type Signal } from '@postern/contracts';
-import { bridgeEvolver, type Bridge, type BridgeEvent } from '@postern/domain';
-import { CommitReader } from '@postern/event-log';
-import { EventLogs, Logger, ReadinessRegistry, type OnServiceReady } from '@postern/service';
 
+import { AdminFeed } from '../admin-feed.ts';
 import { AdminView } from '../admin-view.ts';
 
 /** Every bridge, and what it may say. */
 @Injectable()
-export class Bridges extends AdminView<Bridge, BridgeEvent> implements OnServiceReady, OnApplicationShutdown {
-  constructor(logs: EventLogs, reader: CommitReader, logger: Logger, readiness: ReadinessRegistry) {
-    super({ logs, reader, logger, readiness, kind: 'bridge', evolver: bridgeEvolver });
+export class Bridges extends AdminView<'bridge'> {
+  constructor(feed: AdminFeed) {
+    super(feed, 'bridge');
   }
 
   /**
