@@ -196,15 +196,16 @@ await describeWithServer('nats-server', 'authorization', () => {
 
   async function createRegistrationAt(
     id: string,
-    more: { providerId?: string; tenantId?: string; scopes?: string[] } = {},
+    more: { providerId?: string; tenantId?: string; scopes?: string[]; issuer?: string } = {},
   ) {
     const { providerId = 'openid-connect', tenantId: owner = tenantId, scopes: offered = scopes } = more;
+    const { issuer = acme.issuer } = more;
     const data = {
       providerId,
       displayName: 'Acme <CRM>',
       clientId: acmeClient.clientId,
       tokenEndpointAuthMethod: 'client_secret_basic' as const,
-      parameters: providerId === 'openid-connect' ? { issuer: acme.issuer } : {},
+      parameters: providerId === 'openid-connect' ? { issuer } : {},
       scopes: offered,
     };
     await administer(registrationEvolver, { tenantId: owner, id }, (state) => createRegistration(data, state));
@@ -642,6 +643,14 @@ await describeWithServer('nats-server', 'authorization', () => {
         expect(page.status).toBe(404);
         expect(page.text.replace(/cor_\w+/, '')).toBe(pages[0]?.text.replace(/cor_\w+/, ''));
       }
+    });
+
+    test('an issuer inside our own house is not asked where its endpoints are', async () => {
+      const id = newId('registration');
+      await createRegistrationAt(id, { issuer: 'https://10.0.0.1' });
+      const page = await browser.open((await connect({ registration_id: id })).connect_url);
+      const shown = page.forms.length === 0 ? page : await browser.submit(page);
+      expect(shown.text).toContain('Error code registration.insecure_endpoint');
     });
 
     test('the button works only on our own page, in the same browser', async () => {

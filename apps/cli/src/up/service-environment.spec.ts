@@ -9,6 +9,7 @@ afterEach(() => {
   delete process.env['POSTERN_KEYRING_PASSPHRASE_FILE'];
   delete process.env['POSTERN_CHECKPOINT_DIR'];
   delete process.env['NODE_USE_ENV_PROXY'];
+  delete process.env['POSTERN_ALLOWED_PROVIDER_ADDRESSES'];
 });
 
 const environments = async (keyServerUrl?: string) => {
@@ -28,6 +29,11 @@ test('the passphrase of the key file is named to the vault, and to nobody else',
 test('how to go through a proxy is told to every service', async () => {
   process.env['NODE_USE_ENV_PROXY'] = '1';
   expect(await appsTold('NODE_USE_ENV_PROXY')).toEqual([...appNames]);
+});
+
+test('where a provider may be all the same is told to those who call providers', async () => {
+  process.env['POSTERN_ALLOWED_PROVIDER_ADDRESSES'] = '10.1.0.0/16';
+  expect(await appsTold('POSTERN_ALLOWED_PROVIDER_ADDRESSES')).toEqual(['authorization', 'refresh', 'revocation']);
 });
 
 test('where checkpoints are dropped is told to notifier alone', async () => {
