@@ -13,6 +13,7 @@ import { Tenants } from './models/tenants.ts';
 import { TellOwner } from './notices/tell-owner.ts';
 import { Appearances } from './past/appearances.ts';
 import { Past } from './past/past.ts';
+import { PastLogs } from './past/past-logs.ts';
 import { Diff } from './questions/diff.ts';
 import { ListConnections } from './questions/list-connections.ts';
 import { ListEvents } from './questions/list-events.ts';
@@ -29,6 +30,7 @@ import { WatchLog } from './watch/watch-log.ts';
     ListConnections,
     ListEvents,
     Appearances,
+    PastLogs,
     Past,
     WhoDid,
     WhoCould,

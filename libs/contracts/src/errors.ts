@@ -300,6 +300,11 @@ export const errorTable = Object.freeze({
     'Read models catch up by themselves once their database answers; try again after Retry-After.',
     later,
   ),
+  'audit.past_not_here': row(
+    409,
+    'What stood then was dropped from the log, and no archive that this service knows holds it',
+    'Name the folder with the archives to audit (POSTERN_ARCHIVE_DIR), or ask about a later moment.',
+  ),
   'audit.log_replaced': row(
     409,
     'The log is not the one that the read model was made of',

@@ -17,6 +17,7 @@ export type {
   SubscribeRequest,
 } from './event-log.ts';
 export { StreamArchive, type Archive } from './archive/stream-archive.ts';
+export { ArchiveIndex } from './archive/archive-index.ts';
 export { withArchive } from './archive/with-archive.ts';
 export { exportMessage, importMessage } from './exported-message.ts';
 export type { AnyEvent, EventMeta, Evolver, Upcast } from './evolver.ts';

@@ -66,6 +66,19 @@ export class LogVerifier {
     return findings;
   }
 
+  /**
+   * Takes the first commit that still stands of an aggregate as it is, where the one before it was archived and dropped: up
+   * to `verifiedUpTo` everything was verified then (docs/adr/0031). Does nothing once the aggregate was met.
+   *
+   * @returns whether it was taken.
+   */
+  begin(entry: LogEntry, verifiedUpTo: number): boolean {
+    const { subject, position, commit } = entry;
+    if (position > verifiedUpTo || commit.revision === 1 || this.#standings.has(subject)) return false;
+    this.#standings.set(subject, [standingAfter(entry, commit.state)]);
+    return true;
+  }
+
   #nothing(kind: AggregateKind): Standing {
     return { revision: 0, hash: null, at: '', state: this.#options.evolverOf(kind).initialState as unknown };
   }

@@ -16,15 +16,26 @@ export class Appearances {
   readonly #byTenant = new Map<string, Appearance[]>();
   readonly #known = new Set<string>();
 
-  /** Takes note of a commit that stands in the log; one that goes on with what is known changes nothing. */
+  /** Takes note of the first commit of a connection that stands; one that goes on with what is known changes nothing. */
   note({ position, commit }: Pick<LogEntry, 'position' | 'commit'>): void {
-    const { aggregate, aggregateId: connectionId, tenantId, revision } = commit;
-    // In a later epoch a connection begins anew, and is no new one.
-    if (aggregate !== 'connection' || revision !== 1 || this.#known.has(connectionId)) return;
+    const { aggregate, aggregateId: connectionId, tenantId } = commit;
+    if (aggregate !== 'connection' || this.#known.has(connectionId)) return;
     this.#known.add(connectionId);
     const ofTenant = this.#byTenant.get(tenantId);
     if (ofTenant === undefined) this.#byTenant.set(tenantId, [{ connectionId, position }]);
     else ofTenant.push({ connectionId, position });
+  }
+
+  /** Puts before all what appeared in a part of the log that was dropped: each stands where it first did. */
+  precede(earlier: Appearances): void {
+    for (const [tenantId, before] of earlier.#byTenant) {
+      const later = this.#byTenant.get(tenantId) ?? [];
+      this.#byTenant.set(tenantId, [
+        ...before,
+        ...later.filter(({ connectionId }) => !earlier.#known.has(connectionId)),
+      ]);
+    }
+    for (const connectionId of earlier.#known) this.#known.add(connectionId);
   }
 
   /** Those that appeared after the one position and up to the other. */

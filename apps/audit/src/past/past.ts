@@ -23,9 +23,10 @@ import {
   type LogEntry,
   type StoredMessage,
 } from '@postern/event-log';
-import { Clock, EventLogs, Trust } from '@postern/service';
+import { Clock, Trust } from '@postern/service';
 
 import { Directory } from './directory.ts';
+import { PastLogs, requireRead, requireTold, type Floors } from './past-logs.ts';
 import { positionAt, type TimedLog } from './position-at.ts';
 
 /** Positions between which messages are read, both included. */
@@ -50,9 +51,11 @@ export class Past {
   readonly accessReader: AccessReader;
   readonly #connections: Repository<Connection, AnyEvent>;
   readonly #directories = new Map<string, Directory>();
+  /** As they were when the newest question began. */
+  #floors: Floors = { connections: 1, access: 1 };
 
   constructor(
-    private readonly logs: EventLogs,
+    private readonly logs: PastLogs,
     private readonly reader: CommitReader,
     private readonly clock: Clock,
     { verifier }: Trust,
@@ -70,9 +73,17 @@ export class Past {
   /**
    * Where the streams stood at a moment; now when none is named.
    *
-   * @throws {PosternError} `request.malformed` for a moment that has not come, or a position at which nothing stands.
+   * @throws {PosternError} `request.malformed` for a moment that has not come, or a position at which nothing stands;
+   *   `audit.past_not_here` for one of which too much was dropped.
    */
   async moment(asked: string | undefined): Promise<Moment> {
+    this.#floors = await this.logs.floors();
+    const moment = await this.#moment(asked);
+    requireTold(moment, this.#floors);
+    return moment;
+  }
+
+  async #moment(asked: string | undefined): Promise<Moment> {
     if (asked === undefined) return momentOf(await this.#heads(), this.clock.nowMs());
     const parts = momentParts(asked);
     if (parts === undefined) throw malformed(`${asked} names no moment.`);
@@ -88,6 +99,7 @@ export class Past {
 
   /** A connection as it stood; revision 0 where there was none. */
   async connection(ref: { tenantId: string; id: string }, position: number): Promise<Loaded<Connection>> {
+    requireTold({ connections: position }, this.#floors);
     return await this.#connections.at(ref, position);
   }
 
@@ -116,6 +128,7 @@ export class Past {
 
   /** Groups of access records as they stand; `accessReader` says which are true. */
   access(range: Range): AsyncIterable<StoredMessage> {
+    requireRead(range.fromPosition, this.#floors);
     return this.logs.access.read({ filter: subjects.allAccess, ...range });
   }
 

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 
 import {
   administratorToken,
+  consumers,
   newId,
+  streams,
   timestampOf,
   type AccessRecord,
   type AggregateKind,
@@ -12,6 +14,7 @@ import {
   type ReplyOf,
   type TrustBundle,
 } from '@postern/contracts';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { generateSigningKey } from '@postern/crypto';
 import * as domain from '@postern/domain';
 import {
@@ -19,7 +22,9 @@ import {
   commitSigner,
   commitVerifier,
   Repository,
+  StreamArchive,
   type AnyEvent,
+  type DecideContext,
   type Evolver,
 } from '@postern/event-log';
 import {
@@ -32,6 +37,7 @@ import {
   provision,
   serverOperatorConfig,
   type Bus,
+  dropBeginning,
   type RequestInput,
 } from '@postern/nats';
 import { startNatsServer, temporaryDataDir, type NatsServer } from '@postern/servers';
@@ -39,13 +45,14 @@ import { startService, type RunningService } from '@postern/service';
 
 import { auditService } from '../index.ts';
 
-const writers = ['administrator', 'authorization', 'revocation', 'vault'] as const;
+const writers = ['administrator', 'authorization', 'refresh', 'revocation', 'vault'] as const;
 type Writer = (typeof writers)[number];
 
 interface Parts {
   readonly folder: string;
   readonly server: NatsServer;
-  readonly buses: Readonly<Record<Writer | 'gateway' | 'audit', Bus>>;
+  readonly buses: Readonly<Record<Writer | 'refresh' | 'gateway' | 'audit' | 'provisioner', Bus>>;
+  readonly auditCreds: string;
   readonly keys: Readonly<Record<Writer, ReturnType<typeof generateSigningKey>>>;
 }
 
@@ -54,6 +61,7 @@ export class SpecPast {
   readonly tenantId = newId('tenant');
   readonly #folder: string;
   readonly #server: NatsServer;
+  readonly #auditCreds: string;
   readonly #buses: Parts['buses'];
   readonly #keys: Parts['keys'];
   readonly #trust: TrustBundle;
@@ -63,6 +71,7 @@ export class SpecPast {
   private constructor(parts: Parts) {
     this.#folder = parts.folder;
     this.#server = parts.server;
+    this.#auditCreds = parts.auditCreds;
     this.#buses = parts.buses;
     this.#keys = parts.keys;
     const trusted = writers.map((name) => [name, [this.#keys[name].publicJwk]] as const);
@@ -80,18 +89,27 @@ export class SpecPast {
       const creds = await identityCreds(bundle, identity);
       return await connectBus({ servers: server.url, creds, identity, name: identity, connectTimeoutMs: 60_000 });
     };
-    const provisioner = await as('provisioner');
-    await provision(provisioner);
-    await provisioner.close();
-    const names = [...writers, 'gateway', 'audit'] as const;
+    const names = [...writers, 'gateway', 'audit', 'provisioner'] as const;
     const buses = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await as(name)])));
     const keys = Object.fromEntries(writers.map((name) => [name, generateSigningKey()]));
-    const past = new SpecPast({ folder, server, buses, keys } as Parts);
-    await past.#startAudit(await identityCreds(bundle, 'audit'));
+    const auditCreds = await identityCreds(bundle, 'audit');
+    const past = new SpecPast({ folder, server, buses, keys, auditCreds } as Parts);
+    await provision(past.#buses.provisioner);
+    await past.startAudit();
     return past;
   }
 
-  async #startAudit(creds: string): Promise<void> {
+  get archiveDir(): string {
+    return join(this.#folder, 'archive');
+  }
+
+  /** @param archiveDir where it is told that archives are; null for an audit that is told of none. */
+  async restartAudit(archiveDir: string | null = this.archiveDir): Promise<void> {
+    await this.#audit?.stop();
+    await this.startAudit(archiveDir);
+  }
+
+  async startAudit(archiveDir: string | null = this.archiveDir): Promise<void> {
     const file = (name: string, content: string) => {
       const path = join(this.#folder, name);
       writeFileSync(path, content, { mode: 0o600 });
@@ -99,7 +117,8 @@ export class SpecPast {
     };
     this.#audit = await startService(auditService, {
       POSTERN_NATS_URL: this.#server.url,
-      POSTERN_NATS_CREDS_FILE: file('audit.creds', creds),
+      POSTERN_NATS_CREDS_FILE: file('audit.creds', this.#auditCreds),
+      ...(archiveDir !== null && { POSTERN_ARCHIVE_DIR: archiveDir }),
       POSTERN_TRUST_FILE: file('trust.json', JSON.stringify(this.#trust)),
       POSTERN_LOG_LEVEL: 'fatal',
     });
@@ -177,7 +196,43 @@ export class SpecPast {
 
   /** Where CONNECTIONS ends. */
   async head(): Promise<number> {
-    return await new JetStreamEventLog({ bus: this.#buses.audit, stream: 'connections' }).head();
+    return await this.#log('connections').head();
+  }
+
+  /** Moves connections to a second epoch, archives what stands before it, and drops it, as `postern epochs` does. */
+  async cut(connections: readonly string[]): Promise<void> {
+    const upTo = { connections: await this.head(), access: await this.#log('access').head() };
+    for (const id of connections) {
+      await this.#decide(
+        'refresh',
+        { evolver: domain.connectionEvolver, ref: { tenantId: this.tenantId, id } },
+        (state, { loaded: { revision, hash } }) =>
+          domain.moveToEpoch({ epoch: 1, nextEpoch: 2, revision, hash: hash ?? '' }, state),
+      );
+    }
+    await this.#workOff();
+    for (const stream of ['connections', 'access'] as const) {
+      const [log, to] = [this.#log(stream), upTo[stream]];
+      const messages = log.read({ filter: '>', untilPosition: to });
+      await new StreamArchive(this.archiveDir, stream).write(messages, { to, checkpoint: 'spec' });
+      await dropBeginning(this.#buses.provisioner, stream, { upTo: to, verifiedUpTo: await log.head() });
+    }
+  }
+
+  /** As if the other services had worked off what stands in CONNECTIONS. */
+  async #workOff(): Promise<void> {
+    const { connection } = this.#buses.provisioner;
+    const manager = await jetstreamManager(connection, { checkAPI: false });
+    const behind = (await this.head()) + 1;
+    const durable = Object.values(consumers).filter(({ stream }) => stream === streams.connections.name);
+    for (const { stream, name, deliverPolicy } of durable) {
+      if (deliverPolicy === 'all') await manager.consumers.reset(stream, name, behind);
+      else await acknowledgeAll(this.#buses.refresh, stream, name);
+    }
+  }
+
+  #log(stream: 'connections' | 'access'): JetStreamEventLog {
+    return new JetStreamEventLog({ bus: this.#buses.audit, stream });
   }
 
   /** Records uses as the vault does: in one group, where they are several. */
@@ -202,7 +257,7 @@ export class SpecPast {
   async #decide<State, Event extends AnyEvent>(
     writer: Writer,
     { evolver, ref }: { evolver: Evolver<State, Event>; ref: { tenantId: string; id: string } },
-    decide: (state: State) => readonly Event[],
+    decide: (state: State, context: DecideContext<State>) => readonly Event[],
   ): Promise<void> {
     const stream = (evolver.kind satisfies AggregateKind) === 'connection' ? 'connections' : 'admin';
     const repository = new Repository({
@@ -217,6 +272,13 @@ export class SpecPast {
       actor: { type: 'service', id: 'spec' },
       correlationId: newId('correlation'),
     });
+  }
+}
+
+async function acknowledgeAll({ connection }: Bus, stream: string, name: string): Promise<void> {
+  const consumer = await jetstream(connection).consumers.get(stream, name);
+  while ((await consumer.info()).num_pending > 0) {
+    for await (const message of await consumer.fetch({ max_messages: 100, expires: 1_000 })) await message.ackAck();
   }
 }
 

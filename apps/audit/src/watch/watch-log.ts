@@ -5,23 +5,29 @@ import { CommitReader, Follower, LogVerifier, type LogFinding, type WaitOptions 
 import { EventLogs, Logger, Metrics, ReadinessRegistry, type OnServiceReady } from '@postern/service';
 
 import { Appearances } from '../past/appearances.ts';
+import { PastLogs } from '../past/past-logs.ts';
 
 /**
  * Verifies both logs as they grow, from their first message on: signatures, writers, revisions, hash chain, carried
- * states. What does not hold is alarmed at once, long before somebody asks `postern audit verify`.
+ * states. What does not hold is alarmed at once, long before somebody asks `postern audit verify`. Where the beginning was
+ * dropped it begins with what still stands, and reads in the archive which connections there were.
  */
 @Injectable()
 export class WatchLog implements OnServiceReady, OnApplicationShutdown {
   readonly #connections: Follower;
   readonly #followers: Follower[];
+  #verifiedUpTo = 0;
+  /** Resolves once the connections of the archive are known. */
+  #archived: Promise<void> = Promise.resolve();
 
   constructor(
-    logs: EventLogs,
-    reader: CommitReader,
+    private readonly logs: EventLogs,
+    private readonly reader: CommitReader,
     metrics: Metrics,
     readiness: ReadinessRegistry,
     private readonly logger: Logger,
     private readonly appearances: Appearances,
+    private readonly pastLogs: PastLogs,
   ) {
     const findings = metrics.counter('postern.audit.findings');
     const report = (stream: string) => (finding: LogFinding) => {
@@ -37,6 +43,11 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
   }
 
   async onServiceReady(): Promise<void> {
+    const { firstPosition, verifiedUpTo } = await this.logs.connections.beginning();
+    if (firstPosition > 1) this.#verifiedUpTo = verifiedUpTo;
+    this.#archived = this.#noteArchived();
+    // Whoever asks hears of it, too.
+    this.#archived.catch((error: unknown) => this.logger.error('the archive cannot be read', { err: error }));
     for (const follower of this.#followers) await follower.start();
   }
 
@@ -47,9 +58,11 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
   /**
    * Resolves once the connections that appeared up to a position are known.
    *
-   * @throws {PosternError} `service.not_ready` when that takes longer.
+   * @throws {PosternError} `service.not_ready` when that takes longer; `log.message_damaged` for an archive that is not what
+   *   was archived.
    */
   async untilConnections(position: number, options: WaitOptions): Promise<void> {
+    await this.#untilArchived(options);
     try {
       await this.#connections.waitForPosition(position, options);
     } catch (error) {
@@ -57,6 +70,31 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
       const far = `CONNECTIONS was read up to position ${this.#connections.position} of ${position} so far.`;
       throw new PosternError('service.not_ready', far, { cause: error });
     }
+  }
+
+  async #untilArchived({ timeoutMs }: WaitOptions): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      const error = new PosternError('service.not_ready', 'The archive of CONNECTIONS is being read.');
+      timer = setTimeout(() => reject(error), timeoutMs);
+    });
+    await Promise.race([this.#archived, late]).finally(() => clearTimeout(timer));
+  }
+
+  async #noteArchived(): Promise<void> {
+    const archive = await this.pastLogs.archivedConnections();
+    if (archive === undefined) return;
+    const earlier = new Appearances();
+    const met = new Set<string>();
+    for await (const message of archive.read({ filter: subjects.allConnections })) {
+      // Of each only the first is looked at more closely.
+      if (met.has(message.subject)) continue;
+      const read = this.reader.read(message);
+      if (read.kind !== 'commit' || read.entry.commit.revision !== 1) continue;
+      met.add(message.subject);
+      earlier.note(read.entry);
+    }
+    this.appearances.precede(earlier);
   }
 
   #follow(
@@ -70,8 +108,9 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
       filter,
       from: 'start' as const,
       onEntry: (entry) => {
-        verifier.entry(entry).forEach(report);
-        this.appearances.note(entry);
+        const begins = verifier.begin(entry, this.#verifiedUpTo);
+        if (!begins) verifier.entry(entry).forEach(report);
+        if (begins || entry.commit.revision === 1) this.appearances.note(entry);
       },
       onProblem: report,
       onFailure: (error) => this.logger.error('the watch over the log ended', { err: error }),

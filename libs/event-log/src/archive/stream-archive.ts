@@ -26,6 +26,8 @@ export interface Archive {
   /** Up to where it holds every message from position 1 on; 0 when it holds none. */
   lastPosition(): number;
   read(request: BoundedReadRequest): AsyncIterable<StoredMessage>;
+  /** The last message on a literal subject, at or before a position. */
+  last(subject: string, untilPosition: number): Promise<StoredMessage | undefined>;
 }
 
 const suffix = { messages: '.ndjson.gz', manifest: '.json' } as const;
@@ -80,6 +82,12 @@ export class StreamArchive implements Archive {
         if (position >= fromPosition && timeMs >= sinceMs && subjectMatches(filter, subject)) yield message;
       }
     }
+  }
+
+  async last(subject: string, untilPosition: number): Promise<StoredMessage | undefined> {
+    let last: StoredMessage | undefined;
+    for await (const message of this.read({ filter: subject, untilPosition })) last = message;
+    return last;
   }
 
   /**

@@ -10,8 +10,8 @@ import type { Archive } from './stream-archive.ts';
 export function withArchive(live: EventLog, archive: Archive): EventLog {
   /** The last position that only the archive holds. */
   const archivedUpTo = async () => {
-    const last = archive.lastPosition();
-    return last === 0 ? 0 : Math.min(last, (await live.beginning()).firstPosition - 1);
+    const gone = (await live.beginning()).firstPosition - 1;
+    return gone === 0 ? 0 : Math.min(gone, archive.lastPosition());
   };
 
   async function* read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
@@ -33,10 +33,7 @@ export function withArchive(live: EventLog, archive: Archive): EventLog {
 
   async function lastArchived(subject: string, untilPosition?: number): Promise<StoredMessage | undefined> {
     const until = Math.min(await archivedUpTo(), untilPosition ?? Infinity);
-    if (until < 1) return undefined;
-    let last: StoredMessage | undefined;
-    for await (const message of archive.read({ filter: subject, untilPosition: until })) last = message;
-    return last;
+    return until < 1 ? undefined : await archive.last(subject, until);
   }
 
   return {
