@@ -98,6 +98,11 @@ test('what an operator must see has an alert and a panel', () => {
     'postern.audit.lag',
     'postern.signals',
     'postern.refresh.breakers',
+    'postern.webhook.dead',
+    'postern.checkpoint.drop.problems',
+    'postern.witness.behind',
+    'postern.audit.projection.behind',
+    'postern.audit.projection.set_aside',
   ];
   for (const asked of [alerts.map(({ expr }) => expr), queries.map(([, expr]) => expr)]) {
     for (const name of watched) expect(asked.join('\n')).toContain(prometheusName(name));

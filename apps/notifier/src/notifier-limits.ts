@@ -34,4 +34,11 @@ export const notifierLimits = Object.freeze({
   feedReadyWaitMs: 30 * secondMs,
   /** Checkpoints by size that are kept of each stream, beside the newest. */
   checkpointFilesMax: 1_024,
+  witness: {
+    /** How long a witness may take to answer. */
+    timeoutMs: 15 * secondMs,
+    /** When it is shown a checkpoint again that it did not cosign: doubled each time, up to the other. */
+    retryDelayMs: 2 * secondMs,
+    retryDelayMsMax: 5 * minuteMs,
+  },
 });

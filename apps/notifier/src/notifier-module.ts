@@ -15,6 +15,7 @@ import { NotifierConfig } from './notifier-config.ts';
 import { Redeliver } from './redeliver/redeliver.ts';
 import { TestWebhook } from './test-webhook/test-webhook.ts';
 import { Webhooks } from './webhooks.ts';
+import { FeedWitnesses } from './witnesses/feed-witnesses.ts';
 
 @Module({
   controllers: [FanOut],
@@ -31,6 +32,7 @@ import { Webhooks } from './webhooks.ts';
     ListDeliveries,
     Redeliver,
     DropCheckpoints,
+    FeedWitnesses,
   ],
 })
 export class NotifierModule {}

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -15,13 +15,14 @@ import {
   type Notification,
   type WebhookDelivery,
 } from '@postern/contracts';
-import { emptyTreeHash, generateSigningKey, signCheckpoint, treeLeafHash } from '@postern/crypto';
+import { emptyTreeHash, generateSigningKey, signCheckpoint, treeLeafHash, witnessVerifierKey } from '@postern/crypto';
 import { createTenant, createWebhook, storeWebhookSecret, tenantEvolver, webhookEvolver } from '@postern/domain';
-import { createOperator, identityCreds, publishMessage, serverOperatorConfig } from '@postern/nats';
+import { CheckpointKeeper, exportMessage } from '@postern/event-log';
+import { createOperator, identityCreds, JetStreamEventLog, publishMessage, serverOperatorConfig } from '@postern/nats';
 import { migrateDatabase, tenantSetting } from '@postern/persistence';
 import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
-import { Clock, startService, type RunningService } from '@postern/service';
-import { waitFor } from '@postern/testing';
+import { Clock, Metrics, startService, type RunningService } from '@postern/service';
+import { startWitness, waitFor, type TestWitness } from '@postern/testing';
 import { Webhook as StandardWebhook } from 'standardwebhooks';
 
 import { codeOf, specNats, VaultWorld } from '../../vault/src/spec-world.ts';
@@ -55,6 +56,7 @@ let service: RunningService;
 let env: Record<string, string>;
 const clock = new LaterClock();
 const receivers: Receiver[] = [];
+let witnesses: TestWitness[];
 const logged: string[] = [];
 const secrets: Buffer[] = [];
 
@@ -79,6 +81,8 @@ beforeAll(async () => {
     return join(folder, 'files', name);
   };
   const url = Object.assign(new URL(ownerUrl), { username: login.serviceRole, password: servicePassword }).href;
+  const logs = ['ADMIN', 'ACCESS'].map((stream) => ({ origin: `${log.name}/${stream}`, keys: log.keys }));
+  witnesses = await Promise.all(['one', 'two'].map((name) => startWitness(`witness.example/${name}`, logs)));
   const { signing, sealing } = world.keys.notifier;
   env = {
     POSTERN_NATS_URL: nats.url,
@@ -90,6 +94,7 @@ beforeAll(async () => {
     POSTERN_ALLOWED_WEBHOOK_ADDRESSES: '127.0.0.1',
     POSTERN_WEBHOOK_TIMEOUT: '2s',
     POSTERN_CHECKPOINT_DIR: dropped,
+    POSTERN_WITNESSES: witnesses.map((one) => `${witnessVerifierKey(one)} ${one.url}`).join(),
     POSTERN_LOG_LEVEL: 'trace',
   };
   await start();
@@ -97,6 +102,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await service?.stop();
   for (const receiver of receivers) await receiver.stop();
+  for (const witness of witnesses) await witness.close();
   await owner?.close(true);
   await world?.close();
   await Promise.all([nats?.stop(), postgres?.stop()]);
@@ -259,6 +265,7 @@ test('what nobody took for a day is dead, is kept, and is sent again by hand', a
     service.get(DeliverMessages).wake(hook);
   }
   const [dead] = await becomes(hook, 'dead');
+  expect(service.get(Metrics).counter('postern.webhook.dead').value()).toBe(1);
   expect(dead).toMatchObject({ message_id: id, next_attempt_at: null });
   one.answer = answering(200);
   expect(await redeliver(hook)).toBe(1);
@@ -343,6 +350,7 @@ test('410 Gone disables it, and the tenant hears of that', async () => {
     data: { webhook_id: gone.webhookId, cause: 'http_410' },
   });
   await becomes(gone, 'dead');
+  expect(service.get(Metrics).counter('postern.webhook.dead').value()).toBe(1);
   expect(await codeOf(redeliver(gone))).toBe('webhook.disabled');
   await notify(tenantId);
   expect(await codeOf(world.call('notifier', operations.releaseEndpointSecrets, asked(gone)))).toBe('webhook.disabled');
@@ -375,14 +383,14 @@ test('killed between sending and writing it down, it sends the same message agai
 test('what is signed by the log’s key is dropped as a file, by size and as the newest, and nothing smaller after it', async () => {
   const leaf = treeLeafHash(Buffer.from('leaf'));
   const note = (size: number, root = leaf) =>
-    signCheckpoint({ origin: `${log.name}/ADMIN`, size, root }, [logKey.privateJwk]);
+    signCheckpoint({ origin: `${log.name}/ACCESS`, size, root }, [logKey.privateJwk]);
   const put = async (text: string) =>
     await publishMessage(world.buses.audit, {
       stream: streams.checkpoints.name,
-      subject: subjects.checkpoint('ADMIN'),
+      subject: subjects.checkpoint('ACCESS'),
       payload: { note: text, subtrees: [], lastLeaf: leaf.toString('base64'), consistency: [] },
     });
-  const newest = join(dropped, 'ADMIN.checkpoint');
+  const newest = join(dropped, 'ACCESS.checkpoint');
   const holds = (text: string) =>
     waitFor(() => existsSync(newest) && readFileSync(newest, 'utf8') === text, { timeoutMs, describe: 'the file' });
   await put(note(1));
@@ -391,8 +399,44 @@ test('what is signed by the log’s key is dropped as a file, by size and as the
   await put(note(3).replace('\n3\n', '\n4\n'));
   await put(note(2));
   await holds(note(2));
-  expect(readdirSync(join(dropped, 'ADMIN')).toSorted()).toEqual(['1.checkpoint', '2.checkpoint']);
-  expect(readFileSync(join(dropped, 'ADMIN', '1.checkpoint'), 'utf8')).toBe(note(1));
+  // Another tree of one message, and what the log's key did not sign.
+  expect(service.get(Metrics).counter('postern.checkpoint.drop.problems').value()).toBe(2);
+  expect(readdirSync(join(dropped, 'ACCESS')).toSorted()).toEqual(['1.checkpoint', '2.checkpoint']);
+  expect(readFileSync(join(dropped, 'ACCESS', '1.checkpoint'), 'utf8')).toBe(note(1));
+}, 120_000);
+
+test('what each witness has cosigned is dropped too, and is what audit verify wants offline', async () => {
+  const bus = world.buses.audit;
+  const [admin, checkpoints] = (['admin', 'checkpoints'] as const).map(
+    (stream) => new JetStreamEventLog({ bus, stream }),
+  ) as [JetStreamEventLog, JetStreamEventLog];
+  const keys = [logKey.privateJwk];
+  const { newest } = await new CheckpointKeeper({ stream: 'admin', log: admin, checkpoints, trust: log, keys }).round();
+  const cosigned = join(dropped, 'ADMIN.cosigned');
+  await waitFor(() => existsSync(cosigned), { timeoutMs, describe: 'the file' });
+  const [exported, bare] = [join(folder, 'admin.ndjson'), join(dropped, 'ADMIN.checkpoint')];
+  const lines: string[] = [];
+  for await (const message of admin.read({ filter: subjects.allAdmin, untilPosition: newest?.size })) {
+    lines.push(`${JSON.stringify(exportMessage(message))}\n`);
+  }
+  writeFileSync(exported, lines.join(''));
+  const named = witnesses.flatMap((one) => ['--witness', witnessVerifierKey(one)]);
+  const verify = (checkpoint: string, ...more: string[]) => {
+    const trust = ['--trust', env['POSTERN_TRUST_FILE'] ?? ''];
+    const args = ['audit', 'verify', '--file', exported, '--checkpoint', checkpoint, ...trust, ...named, ...more];
+    return spawnSync(process.execPath, [program, ...args, '--quorum', '2'], { encoding: 'utf8' });
+  };
+  const { status, stdout, stderr } = verify(cosigned);
+  expect([status, stderr, stdout]).toEqual([0, '', expect.stringContaining('proved to its end')]);
+  // What only the log's own key has signed is not enough.
+  expect(verify(bare).stderr).toContain('is not cosigned by 2 of the witnesses named');
+  const told = service
+    .get(Metrics)
+    .text()
+    .match(/postern_witness_behind_seconds\{stream="ADMIN".*/g);
+  expect(told).toEqual(
+    witnesses.map(({ name }) => `postern_witness_behind_seconds{stream="ADMIN",witness="${name}"} 0`),
+  );
 }, 120_000);
 
 test('every table stands behind the tenants’ wall', async () => {

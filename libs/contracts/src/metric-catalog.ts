@@ -234,6 +234,23 @@ const rows = {
     unit: '1',
     help: 'Checkpoints that were not dropped, since they contradict what was dropped before, or the files cannot be written',
   },
+  'postern.witness.answers': {
+    type: 'counter',
+    unit: '1',
+    help: 'Checkpoints shown to a witness, by what it made of them',
+    attributes: ['witness', 'outcome'],
+  },
+  'postern.witness.behind': {
+    type: 'gauge',
+    unit: 's',
+    help: 'For how long the newest checkpoint of a stream has waited for a witness; 0 when it has cosigned it',
+    attributes: ['witness', 'stream'],
+  },
+  'postern.webhook.dead': {
+    type: 'counter',
+    unit: '1',
+    help: 'Messages for webhooks that were given up after a day, or could not be sent in time; not those of one that left',
+  },
   'postern.webhook.attempts': {
     type: 'counter',
     unit: '1',

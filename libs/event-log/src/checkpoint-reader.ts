@@ -75,6 +75,29 @@ export class CheckpointReader {
     throw new PosternError('log.message_damaged', `No checkpoint of ${this.#stream} is signed by a trusted key.`);
   }
 
+  /**
+   * The checkpoints from the one of this size to the newest, in order: what a proof that the one continues the other is
+   * made of. It goes back from the newest one, so it costs what lies between.
+   *
+   * @returns none where no checkpoint of this size stands: it was never made, or is older than what is kept.
+   * @throws {PosternError} `log.unavailable`
+   */
+  async since(size: number, { checkpoint: newest, position }: NewestCheckpoint, checkpoints: EventLog) {
+    const subject = subjects.checkpoint(this.#stream);
+    const found: StoredCheckpoint[] = [];
+    let message: StoredMessage | undefined;
+    let eldest = newest;
+    for (let before = position + 1; eldest !== undefined && eldest.size > size; before = message.position) {
+      message = await checkpoints.last(subject, { untilPosition: before - 1 });
+      if (message === undefined) return [];
+      const checkpoint = this.stored(message.payload);
+      if (checkpoint === undefined) continue;
+      eldest = checkpoint;
+      found.unshift(checkpoint);
+    }
+    return eldest?.size === size ? (found.length === 0 ? [eldest] : found) : [];
+  }
+
   /** The checkpoints of the stream as they were stored, in order; what no trusted key signed is told as foreign. */
   async *all(checkpoints: EventLog, untilPosition: number): AsyncIterable<CheckpointRead> {
     const filter = subjects.checkpoint(this.#stream);

@@ -57,7 +57,13 @@ export type { WaitOptions } from './waiters.ts';
 export { LogVerifier, type LogFinding, type LogVerifierOptions } from './log-verifier.ts';
 export { AccessReader, type AccessEntry, type AccessReadResult } from './access-reader.ts';
 export { CheckpointKeeper, type CheckpointKeeperOptions, type CheckpointRound } from './checkpoint-keeper.ts';
-export { CheckpointReader, checkpointOrigin, type CheckpointRead, type StoredCheckpoint } from './checkpoint-reader.ts';
+export {
+  CheckpointReader,
+  checkpointOrigin,
+  type CheckpointRead,
+  type NewestCheckpoint,
+  type StoredCheckpoint,
+} from './checkpoint-reader.ts';
 export { keepsPromise, openReceipt, ReceiptVerifier, signReceipt, type RecordPlace } from './receipt.ts';
 export { logLeaf, missingLeaf } from './log-leaf.ts';
 export { LogTree, logLeafHash, type TreeStanding } from './log-tree.ts';

@@ -5,11 +5,13 @@ import { serviceEnvironment } from './service-environment.ts';
 
 const aKeyServer = 'https://127.0.0.1:8200';
 
+const toldToNotifier = ['POSTERN_CHECKPOINT_DIR', 'POSTERN_WITNESSES', 'POSTERN_WITNESS_QUORUM'];
+
 afterEach(() => {
   delete process.env['POSTERN_KEYRING_PASSPHRASE_FILE'];
-  delete process.env['POSTERN_CHECKPOINT_DIR'];
   delete process.env['NODE_USE_ENV_PROXY'];
   delete process.env['POSTERN_ALLOWED_PROVIDER_ADDRESSES'];
+  for (const variable of toldToNotifier) delete process.env[variable];
 });
 
 const environments = async (keyServerUrl?: string) => {
@@ -36,9 +38,11 @@ test('where a provider may be all the same is told to those who call providers',
   expect(await appsTold('POSTERN_ALLOWED_PROVIDER_ADDRESSES')).toEqual(['authorization', 'refresh', 'revocation']);
 });
 
-test('where checkpoints are dropped is told to notifier alone', async () => {
-  process.env['POSTERN_CHECKPOINT_DIR'] = '/var/lib/checkpoints';
-  expect(await appsTold('POSTERN_CHECKPOINT_DIR')).toEqual(['notifier']);
+test('where checkpoints are dropped, and who cosigns them, is told to notifier alone', async () => {
+  for (const variable of toldToNotifier) {
+    process.env[variable] = 'something';
+    expect(await appsTold(variable)).toEqual(['notifier']);
+  }
 });
 
 test('a key is named to the one app that holds it', async () => {

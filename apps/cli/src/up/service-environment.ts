@@ -64,7 +64,12 @@ function ownKeys(app: AppName, { folder, keyServerUrl }: ServiceEnvironmentOptio
 
 /** Variables that a person may set for `postern up` and that reach one service unchanged. */
 const passedTo: Partial<Record<AppName, readonly string[]>> = {
-  notifier: ['POSTERN_CHECKPOINT_DIR', 'POSTERN_ALLOWED_WEBHOOK_ADDRESSES'],
+  notifier: [
+    'POSTERN_CHECKPOINT_DIR',
+    'POSTERN_WITNESSES',
+    'POSTERN_WITNESS_QUORUM',
+    'POSTERN_ALLOWED_WEBHOOK_ADDRESSES',
+  ],
   authorization: ['POSTERN_ALLOWED_PROVIDER_ADDRESSES'],
   refresh: ['POSTERN_ALLOWED_PROVIDER_ADDRESSES'],
   revocation: ['POSTERN_ALLOWED_PROVIDER_ADDRESSES'],

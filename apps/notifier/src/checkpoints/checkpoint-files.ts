@@ -29,10 +29,13 @@ interface FilesOptions {
   /** Reads a note that a trusted key signed. */
   readonly open: (note: string) => OpenedCheckpoint | undefined;
   readonly filesMax: number;
+  /** What their names end in. */
+  readonly extension: 'checkpoint' | 'cosigned';
 }
 
 /**
- * The checkpoints of one stream as files: `<stream>.checkpoint` is the newest, `<stream>/<size>.checkpoint` those before.
+ * The checkpoints of one stream as files: `<stream>.checkpoint` is the newest, `<stream>/<size>.checkpoint` those before;
+ * those that witnesses have cosigned end in `.cosigned`.
  *
  * Each appears whole or not at all. What a file holds is never taken back: whoever has it outside compares.
  */
@@ -43,7 +46,7 @@ export class CheckpointFiles {
 
   constructor(options: FilesOptions) {
     this.#options = options;
-    this.#newest = join(options.dir, `${options.name}.checkpoint`);
+    this.#newest = join(options.dir, `${options.name}.${options.extension}`);
     this.#bySize = join(options.dir, options.name);
   }
 
@@ -55,11 +58,35 @@ export class CheckpointFiles {
     if (before !== undefined && before.size >= next.size) {
       return before.size === next.size && before.root.equals(next.root) ? 'known' : 'contradicts';
     }
-    mkdirSync(this.#bySize, { recursive: true });
-    writeWhole(join(this.#bySize, `${next.size}.checkpoint`), note);
+    this.#write(next.size, note);
     writeWhole(this.#newest, note);
     this.#prune();
     return 'dropped';
+  }
+
+  /**
+   * Keeps a note under which more signatures stand than under the one before it, or which comes late.
+   *
+   * @effect As {@link CheckpointFiles.drop}; the newest stays the newest.
+   */
+  keep(note: string): Dropped {
+    const next = this.#options.open(note);
+    const before = this.#standing();
+    if (next === undefined) return 'contradicts';
+    if (before?.size === next.size && !before.root.equals(next.root)) return 'contradicts';
+    this.#write(next.size, note);
+    if (before === undefined || before.size <= next.size) writeWhole(this.#newest, note);
+    this.#prune();
+    return 'dropped';
+  }
+
+  #write(size: number, note: string): void {
+    mkdirSync(this.#bySize, { recursive: true });
+    writeWhole(this.#pathOf(size), note);
+  }
+
+  #pathOf(size: number | string): string {
+    return join(this.#bySize, `${size}.${this.#options.extension}`);
   }
 
   #standing(): OpenedCheckpoint | undefined {
@@ -73,10 +100,11 @@ export class CheckpointFiles {
 
   #prune(): void {
     const sizes = readdirSync(this.#bySize)
-      .map((name) => /^(\d+)\.checkpoint$/.exec(name)?.[1])
-      .filter((size) => size !== undefined)
+      .map((name) => /^(\d+)\.([a-z]+)$/.exec(name) ?? [])
+      .filter(([, , extension]) => extension === this.#options.extension)
+      .map(([, size = '']) => size)
       .toSorted((one, other) => Number(other) - Number(one));
-    for (const size of sizes.slice(this.#options.filesMax)) rmSync(join(this.#bySize, `${size}.checkpoint`));
+    for (const size of sizes.slice(this.#options.filesMax)) rmSync(this.#pathOf(size));
   }
 }
 

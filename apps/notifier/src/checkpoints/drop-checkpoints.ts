@@ -23,6 +23,7 @@ export class DropCheckpoints implements OnServiceReady, OnApplicationShutdown {
     this.#logs = logs;
     this.#metrics = metrics;
     this.#logger = logger;
+    metrics.counter('postern.checkpoint.drop.problems').add(0);
     const { log } = trust;
     if (dir === undefined || log === undefined) return;
     for (const stream of provenStreams) {
@@ -31,7 +32,7 @@ export class DropCheckpoints implements OnServiceReady, OnApplicationShutdown {
       const { checkpointFilesMax: filesMax } = notifierLimits;
       this.#files.set(
         subjects.checkpoint(name),
-        new CheckpointFiles({ dir, name, open: (note) => reader.note(note), filesMax }),
+        new CheckpointFiles({ dir, name, open: (note) => reader.note(note), filesMax, extension: 'checkpoint' }),
       );
     }
   }

@@ -1,6 +1,6 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { isPosternError, timestampOf, type WebhookAttempt } from '@postern/contracts';
-import { Clock, Logger, type OnServiceReady } from '@postern/service';
+import { Clock, Logger, Metrics, type Counter, type OnServiceReady } from '@postern/service';
 
 import { Deliveries, type ClaimedDelivery, type Fate } from '../delivery-log/deliveries.ts';
 import { NotifierConfig } from '../notifier-config.ts';
@@ -28,6 +28,7 @@ export class DeliverMessages implements OnServiceReady, OnApplicationShutdown {
   readonly #lanes = new Map<string, Lane>();
   readonly #seats = { answering: new Seats(inFlightMax), failing: new Seats(inFlightFailingMax) };
   readonly #claimMs: number;
+  readonly #dead: Counter;
   #sweep: NodeJS.Timeout | undefined;
   #sweeping: Promise<void> | undefined;
   #cleanedAtMs = -Infinity;
@@ -43,7 +44,11 @@ export class DeliverMessages implements OnServiceReady, OnApplicationShutdown {
     private readonly leave: TakeLeave,
     private readonly clock: Clock,
     private readonly logger: Logger,
+    metrics: Metrics,
   ) {
+    this.#dead = metrics.counter('postern.webhook.dead');
+    // Told from the first moment on, or the first one would be no increase.
+    this.#dead.add(0);
     this.#claimMs = config.webhookTimeoutMs * notifierLimits.claimTimeouts;
   }
 
@@ -134,8 +139,11 @@ export class DeliverMessages implements OnServiceReady, OnApplicationShutdown {
     await this.deliveries.settle(claimed, attempt, fate);
     const { tenantId, webhookId, messageId, type } = claimed;
     const said = { tenantId, webhookId, messageId, type, outcome: attempt.outcome, attempt: claimed.attempt };
-    if (fate.status === 'dead') this.logger.error('a message for a webhook was given up', said);
-    else
+    if (fate.status === 'dead') {
+      this.logger.error('a message for a webhook was given up', said);
+      // One that left, or was disabled, wants nothing any more.
+      if (attempt.http_status !== gone && attempt.outcome !== 'disabled') this.#dead.add(1);
+    } else
       this.logger.info(
         fate.status === 'pending' ? 'a webhook did not take a message' : 'a webhook took a message',
         said,

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const buildTimeoutMs = 15 * 60_000;
@@ -13,21 +13,28 @@ export type Ask = (questions: readonly object[]) => string[];
 
 /** Tests against a program of another language, from the folder of fixtures; without Go they are skipped, and say so. */
 export function describeWithGo(title: string, fixture: string, tests: (ask: Ask) => void): void {
+  describeWithGoBinary(title, new URL(`../../fixtures/${fixture}/`, import.meta.url), (binary) =>
+    tests((questions) => {
+      const input = questions.map((question) => `${JSON.stringify(question)}\n`).join('');
+      return execFileSync(binary, { input, encoding: 'utf8' }).trim().split('\n');
+    }),
+  );
+}
+
+/** The same with the program's path, for one that goes on running. */
+export function describeWithGoBinary(title: string, source: URL, tests: (binary: string) => void): void {
   const runs = hasGo || required;
   const suite = runs ? describe : describe.skip;
   suite(runs ? title : `${title} (skipped: go was not found)`, () => {
-    const folder = mkdtempSync(join(tmpdir(), `postern-${fixture}-`));
-    const binary = join(folder, fixture);
+    const cwd = fileURLToPath(source);
+    const folder = mkdtempSync(join(tmpdir(), `postern-${basename(cwd)}-`));
+    const binary = join(folder, basename(cwd));
     beforeAll(() => {
       const args = ['build', '-mod=readonly', '-trimpath', '-buildvcs=false', '-o', binary, '.'];
-      const cwd = fileURLToPath(new URL(`../../fixtures/${fixture}/`, import.meta.url));
       execFileSync('go', args, { cwd, env: { ...process.env, GOWORK: 'off', CGO_ENABLED: '0' } });
     }, buildTimeoutMs);
     afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-    tests((questions) => {
-      const input = questions.map((question) => `${JSON.stringify(question)}\n`).join('');
-      return execFileSync(binary, { input, encoding: 'utf8' }).trim().split('\n');
-    });
+    tests(binary);
   });
 }
