@@ -5,6 +5,8 @@
  *                provider's answer they have theirs, against as many held requests that are answered with nothing to decide
  * throughput     connections that are all due, refreshed by one process, against a bare loop that makes one token call,
  *                one PostgreSQL commit and three JetStream appends with fsync, with as many in flight
+ * recovery       a process that is killed while it refreshes: how long until another one has ended its claims
+ * fairness       many overdue connections of one tenant and, behind them, one of another: how long that one waits
  * lag            connections that are due within minutes, at a provider that takes its time: how late each was refreshed
  * pending        schedules that wait: the server's memory and restart, and the comparison of the log with them
  */
@@ -22,6 +24,7 @@ import {
   busOf,
   closeWorld,
   linkOf,
+  makeCustomer,
   openWorld,
   registerClient,
   restartNats,
@@ -37,12 +40,15 @@ const askers = { processes: 4, each: Number(process.env.POSTERN_BENCH_ASKERS ?? 
 const throughputConnections = Number(process.env.POSTERN_BENCH_THROUGHPUT_CONNECTIONS ?? 6_000);
 /** What one tenant gets of a process's 32 seats while nobody else wants any. */
 const seatsOfOneTenant = 24;
+const fairnessConnections = Number(process.env.POSTERN_BENCH_FAIRNESS_CONNECTIONS ?? 100_000);
 const lagConnections = Number(process.env.POSTERN_BENCH_LAG_CONNECTIONS ?? 200_000);
+/** Nobody keeps up with more than it can do: where `throughput` was measured, no more than this share of it is due. */
+const lagShareOfThroughput = 0.6;
 const lagWindowMs = Number(process.env.POSTERN_BENCH_LAG_WINDOW_MS ?? 600_000);
 const pendingConnections = Number(process.env.POSTERN_BENCH_CONNECTIONS ?? 1_000_000);
 const minuteMs = 60_000;
 /** Some of them alone: `POSTERN_BENCH_PARTS=throughput,lag`. */
-const wanted = (process.env.POSTERN_BENCH_PARTS ?? 'single_flight,throughput,lag,pending').split(',');
+const wanted = (process.env.POSTERN_BENCH_PARTS ?? 'single_flight,throughput,recovery,fairness,lag,pending').split(',');
 
 const familyOf = (connectionId) => connectionId;
 const refreshTokenOf = (connectionId) => `${familyOf(connectionId)}/0`;
@@ -54,19 +60,20 @@ export async function run(tell) {
   try {
     const { issuer } = await parts.provider.ask({ kind: 'listen' });
     const vault = await startApp(world, 'vault', { execArgv: profiling('vault') });
-    await registerClient(world, {
-      kind: 'client_secret',
-      secretText: 'the secret of the client',
-      ...{ providerId: 'openid-connect', clientId: 'bench', tokenEndpointAuthMethod: 'client_secret_basic' },
-      ...{ parameters: { issuer }, scopes: ['contacts.read'] },
-    });
+    await registerClient(world, clientAt(issuer));
     const measured = {
       single_flight: () => benchSingleFlight(world, parts, tell),
       throughput: () => benchThroughput(world, { ...parts, issuer, vault }, tell),
-      lag: () => benchLag(world, parts, tell),
+      recovery: () => benchRecovery(world, parts, tell),
+      fairness: () => benchFairness({ ...parts, issuer }, tell),
+      lag: ({ throughput }) => benchLag(world, parts, { tell, throughput }),
     };
     const figures = {};
-    for (const [name, measure] of Object.entries(measured)) if (wanted.includes(name)) figures[name] = await measure();
+    for (const [name, measure] of Object.entries(measured)) {
+      if (!wanted.includes(name)) continue;
+      figures[name] = await measure(figures);
+      tell(`${name}: ${JSON.stringify(figures[name])}`);
+    }
     await stopApp(world, vault);
     if (wanted.includes('pending')) figures.pending = await benchPending(world, tell);
     return reportOf(figures);
@@ -74,6 +81,16 @@ export async function run(tell) {
     for (const part of Object.values(parts)) part.end();
     await closeWorld(world);
   }
+}
+
+/** Our client at the token endpoint. */
+function clientAt(issuer) {
+  return {
+    kind: 'client_secret',
+    secretText: 'the secret of the client',
+    ...{ providerId: 'openid-connect', clientId: 'bench', tokenEndpointAuthMethod: 'client_secret_basic' },
+    ...{ parameters: { issuer }, scopes: ['contacts.read'] },
+  };
 }
 
 async function benchSingleFlight(world, { provider }, tell) {
@@ -185,19 +202,79 @@ async function benchThroughput(world, { provider, bare, issuer, vault }, tell) {
   }
 }
 
-async function benchLag(world, { provider }, tell) {
-  tell(`lag: ${lagConnections} connections due within ${lagWindowMs / 1_000} s`);
+/** A process is killed while its calls are under way, and the provider, which notices that, spends nothing. */
+async function benchRecovery(world, { provider }, tell) {
+  tell('recovery: one of two processes is killed while it refreshes');
+  await provider.ask({ kind: 'set', delayMs: 5_000 });
+  const services = [await startApp(world, 'refresh'), await startApp(world, 'refresh')];
+  const ids = new Set(await makeConnections(world, seatsOfOneTenant, { ...refreshable, livesMs: () => minuteMs }));
+  await until(async () => (await provider.ask({ kind: 'count' })).calls >= seatsOfOneTenant / 2);
+  services[0].process.kill('SIGKILL');
+  const killedAtMs = Date.now();
+  world.services.splice(world.services.indexOf(services[0]), 1);
+  const bus = await busOf(world, 'audit');
+  const log = new JetStreamEventLog({ bus, stream: 'connections' });
+  const interrupted = new Map();
+  const refreshed = new Map();
+  await until(async () => {
+    for await (const { payload } of log.read({ filter: subjects.allConnections, sinceMs: killedAtMs })) {
+      const { aggregateId: id, at, events } = commitIn(payload);
+      const said = (type) => ids.has(id) && events.some((event) => event.type === type);
+      if (said('RefreshInterrupted')) interrupted.set(id, Date.parse(at) - killedAtMs);
+      if (said('AccessTokenRefreshed')) refreshed.set(id, Date.parse(at) - killedAtMs);
+    }
+    return refreshed.size === ids.size;
+  });
+  await bus.close();
+  await stopApp(world, services[1]);
+  const last = (times) => Math.max(0, ...times) / 1_000;
+  const again = [...refreshed].filter(([id]) => interrupted.has(id)).map(([, ms]) => ms);
+  return { claims: interrupted.size, endedS: last(interrupted.values()), refreshedS: last(again) };
+}
+
+/** In a world of its own: what is overdue here would be in everybody's way. */
+async function benchFairness({ provider, issuer }, tell) {
+  tell(`fairness: ${fairnessConnections} overdue connections of one tenant, then one of another`);
   await provider.ask({ kind: 'set', delayMs: 50 });
-  // Half a minute for the first of them to be made and scheduled.
-  const livesMs = (index) => lagWindowMs / 2 + Math.floor((index / lagConnections) * (lagWindowMs / 1_000)) * 1_000;
+  const world = await openWorld();
+  try {
+    await startApp(world, 'vault');
+    const other = { ...world, customer: await makeCustomer(world) };
+    await world.keyring.ensureTenantKey(other.customer.tenantId);
+    for (const one of [world, other]) await registerClient(one, clientAt(issuer));
+    // Authorized an hour ago, and ended in a minute: due since minutes.
+    const overdue = { ...refreshable, agoMs: 60 * minuteMs, livesMs: () => 61 * minuteMs, tell };
+    await makeConnections(world, fairnessConnections, overdue);
+    await scheduleAll(world, tell);
+    const [lonely] = await makeConnections(other, 1, overdue);
+    await scheduleAll(other, tell);
+    await drainScheduler(world, tell);
+    await startApp(world, 'refresh', { execArgv: profiling('fairness') });
+    await until(async () => (await provider.ask({ kind: 'count' })).calls > 0);
+    const sinceMs = performance.now();
+    let told;
+    await until(async () => (told = await provider.ask({ kind: 'seen', family: familyOf(lonely) })).seen);
+    return { waitedS: (performance.now() - sinceMs) / 1_000, callsBefore: told.calls - 1 };
+  } finally {
+    await closeWorld(world);
+  }
+}
+
+async function benchLag(world, { provider }, { tell, throughput }) {
+  const mostPerS = throughput === undefined ? Infinity : median(throughput.ours) * lagShareOfThroughput;
+  const count = Math.min(lagConnections, Math.floor((mostPerS * lagWindowMs) / 1_000));
+  tell(`lag: ${count} connections due within ${lagWindowMs / 1_000} s`);
+  await provider.ask({ kind: 'set', delayMs: 50 });
+  // Time for the first of them to be made and scheduled.
+  const livesMs = (index) => lagWindowMs / 2 + Math.floor((index / count) * (lagWindowMs / 1_000)) * 1_000;
   const refresh = await startApp(world, 'refresh');
   try {
-    const ids = new Set(await makeConnections(world, lagConnections, { ...refreshable, livesMs, tell }));
+    const ids = new Set(await makeConnections(world, count, { ...refreshable, livesMs, tell }));
     let told = 0;
     await until(async () => {
       const { calls } = await provider.ask({ kind: 'count' });
-      if (calls - told >= 20_000) tell(`${(told = calls)} of ${lagConnections} are refreshed`);
-      return calls >= lagConnections;
+      if (calls - told >= 20_000) tell(`${(told = calls)} of ${count} are refreshed`);
+      return calls >= count;
     });
     await delay(5_000);
     return await lagOf(world, ids);
@@ -268,13 +345,29 @@ function rssMiB(pid) {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024;
 }
 
-function reportOf({ single_flight: flight, throughput, lag, pending }) {
+function reportOf({ single_flight: flight, throughput, recovery, fairness, lag, pending }) {
   const report = { baseline: {}, result: {}, ratios: {} };
   if (flight !== undefined) addFlight(report, flight);
   if (throughput !== undefined) addThroughput(report, throughput);
+  if (recovery !== undefined) {
+    report.result.recovery = {
+      claims_of_the_killed_process: recovery.claims,
+      last_ended_after_s: round(recovery.endedS, 1),
+      last_refreshed_after_s: round(recovery.refreshedS, 1),
+    };
+  }
+  if (fairness !== undefined) {
+    report.result.fairness = {
+      overdue_of_one_tenant: fairnessConnections,
+      other_tenants_one_waited_s: round(fairness.waitedS, 1),
+      calls_before_it: fairness.callsBefore,
+    };
+  }
   if (lag !== undefined) {
     report.result.lag = {
+      connections_asked: lagConnections,
       connections: lag.connections,
+      due_per_s: round((lag.connections * 1_000) / lagWindowMs, 1),
       window_s: lagWindowMs / 1_000,
       never_refreshed: lag.neverRefreshed,
       refreshed_after_their_end: lag.expiredUnseen,

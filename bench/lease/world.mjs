@@ -118,7 +118,8 @@ export async function linkOf({ nats, operator, customer }, identity) {
   return { servers: nats.url, creds, identity: customer.platformId };
 }
 
-async function makeCustomer(world) {
+/** A tenant with a platform and an agent, and the id of its client registration to be. */
+export async function makeCustomer(world) {
   const ids = { tenantId: newId('tenant'), platformId: newId('platform'), agentId: newId('agent') };
   const { tenantId, platformId, agentId } = ids;
   const bus = await busOf(world, 'administrator');

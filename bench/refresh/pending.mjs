@@ -16,20 +16,21 @@ export const planOf = ({ state }) => plans.of(state);
 /** What was written a moment ago needs no check. */
 export const commitIn = (payload) => JSON.parse(Buffer.from(payload).toString('utf8'));
 
-/** Every connection of the log, as its last commit has it. */
-async function* lastCommits(log) {
-  for await (const { payload } of log.read({ filter: subjects.allConnections, lastPerSubject: true })) {
+/** Every connection of the world's customer, as its last commit has it. */
+async function* lastCommits(log, { customer }) {
+  const filter = subjects.connectionsOfTenant(customer.tenantId);
+  for await (const { payload } of log.read({ filter, lastPerSubject: true })) {
     yield commitIn(payload);
   }
 }
 
-/** One schedule for each connection that has none, as `refresh` sets them. */
+/** A schedule for each connection of the world's customer, as `refresh` sets them. */
 export async function scheduleAll(world, tell) {
   const bus = await busOf(world, 'refresh');
   const log = new JetStreamEventLog({ bus, stream: 'connections' });
   const inFlight = new Set();
   let count = 0;
-  for await (const commit of lastCommits(log)) {
+  for await (const commit of lastCommits(log, world)) {
     const plan = planOf(commit);
     if (plan === undefined) continue;
     const stored = publishSchedule(bus, commit, plan).finally(() => inFlight.delete(stored));

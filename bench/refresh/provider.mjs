@@ -27,6 +27,8 @@ serveJobs(async (job) => {
     }
     case 'count':
       return { calls: arrivals.length, refused, answeredAtMs };
+    case 'seen':
+      return { seen: families.has(job.family), calls: arrivals.length };
     case 'rate':
       return { calls: arrivals.length, refused, perSecond: middleRate() };
     default:
@@ -45,7 +47,8 @@ async function listen() {
       arrivals.push(performance.now());
       const given = new URLSearchParams(body).get('refresh_token') ?? '';
       if (delayMs === 0) return refresh(response, given);
-      setTimeout(() => refresh(response, given), delayMs);
+      // Whoever is gone by then has spent nothing.
+      setTimeout(() => response.destroyed || refresh(response, given), delayMs);
     });
   });
   server.keepAliveTimeout = 60_000;

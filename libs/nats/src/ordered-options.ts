@@ -9,6 +9,8 @@ export const pullOptions = Object.freeze({ max_messages: 500, expires: 10_000, i
 export const readOptions = Object.freeze({ ...pullOptions, max_messages: 1_000, threshold_messages: 500 });
 
 const createTimeoutMs = 3_000;
+/** The server first looks up the last message of every subject: with a million of them, on a busy machine, for longer. */
+const createPerSubjectTimeoutMs = 30_000;
 
 /** An ordered consumer of our own for one reading; its name is unique, as the server wants it. */
 export async function orderedConsumer(
@@ -21,7 +23,8 @@ export async function orderedConsumer(
     filter_subjects: request.filter,
     ...startOf(request),
   };
-  return await jetstream(connection, { timeout: createTimeoutMs }).consumers.get(stream, options);
+  const timeout = request.lastPerSubject === true ? createPerSubjectTimeoutMs : createTimeoutMs;
+  return await jetstream(connection, { timeout }).consumers.get(stream, options);
 }
 
 function startOf({ fromPosition, sinceMs, lastPerSubject }: ReadRequest): Partial<OrderedConsumerOptions> {
