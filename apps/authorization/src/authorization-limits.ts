@@ -13,4 +13,6 @@ export const authorizationLimits = Object.freeze({
   promoteAttemptsMax: 3,
   /** How long a page that was shown may be acted upon. */
   pageTtlMs: limits.sessionTtlMs,
+  /** How long an authorization server may keep the document of a client of ours: a new key waits no longer. */
+  clientDocumentMaxAgeS: 300,
 });

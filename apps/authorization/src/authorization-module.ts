@@ -3,12 +3,15 @@ import { Module } from '@nestjs/common';
 import { Arrival } from './callback/arrival.ts';
 import { CallbackController } from './callback/callback-controller.ts';
 import { PendingTokens } from './callback/pending-tokens.ts';
+import { ClientDocumentController } from './client-document/client-document-controller.ts';
+import { ClientDocuments } from './client-document/client-documents.ts';
 import { CompleteSession } from './complete-session/complete-session.ts';
 import { ConnectController } from './connect-page/connect-controller.ts';
 import { Departure } from './connect-page/departure.ts';
 import { PageSubjects } from './connect-page/page-subjects.ts';
 import { Digests } from './digests.ts';
 import { Directory } from './directory/directory.ts';
+import { MeetResource } from './meet-resource/meet-resource.ts';
 import { ProviderClients } from './providers/provider-clients.ts';
 import { Connections } from './sessions/connections.ts';
 import { SessionIndex } from './sessions/session-index.ts';
@@ -17,14 +20,16 @@ import { SessionStarter } from './start-session/session-starter.ts';
 import { StartSession } from './start-session/start-session.ts';
 
 @Module({
-  controllers: [ConnectController, CallbackController],
+  controllers: [ConnectController, CallbackController, ClientDocumentController],
   providers: [
     Arrival,
+    ClientDocuments,
     CompleteSession,
     Connections,
     Departure,
     Digests,
     Directory,
+    MeetResource,
     PageSubjects,
     PendingTokens,
     ProviderClients,

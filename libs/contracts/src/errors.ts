@@ -111,6 +111,16 @@ export const errorTable = Object.freeze({
     'The secret is the one in use',
     'Store another one first, or disable the registration.',
   ),
+  'registration.issuer_changed': row(
+    409,
+    'The server takes the tokens of another authorization server',
+    'Make a new registration of the server and disable this one; its users connect again.',
+  ),
+  'registration.client_id_needed': row(
+    400,
+    'The authorization server takes new clients by hand alone',
+    'Register Postern there with the redirect URI of: postern registrations reserve; then give --id and --client-id.',
+  ),
   'registration.insecure_endpoint': row(
     400,
     'The provider would be reached without TLS',

@@ -1,7 +1,7 @@
 // Long, because it is one table: what can be asked on the bus, from which permissions, endpoints and documents follow.
 import { z } from 'zod';
 
-import { FetchedUrl } from './admin-events.ts';
+import { FetchedUrl, TokenEndpointAuthMethod } from './admin-events.ts';
 import type { AppName, IdentityName } from './apps.ts';
 import {
   AgentId,
@@ -259,6 +259,34 @@ export const operations = Object.freeze({
       capabilities: Capabilities.optional(),
     }),
     reply: SessionReply,
+  }),
+  meetResource: operation('authorization.resource.meet', {
+    owner: 'authorization',
+    callers: ['administrator'],
+    scope: 'service',
+    summary:
+      'Finds out what an MCP server is, who issues its tokens, and becomes a client there where that can be done.',
+    request: z.strictObject({
+      ...RegistrationKey,
+      resource: z.url().max(2048),
+      issuer: z.url().max(2048).optional().describe('Of those that the server names: this one'),
+      token_endpoint_auth_method: z.enum(['none', 'private_key_jwt']),
+      has_client: z.boolean().describe('Somebody registered us there already: no client is made'),
+    }),
+    reply: z.object({
+      resource: z.string(),
+      issuer: z.string(),
+      scope: Scopes,
+      client: z
+        .object({
+          client_id: z.string(),
+          token_endpoint_auth_method: TokenEndpointAuthMethod,
+          sealed_secret: CompactJwe.nullable().describe('To the vault, which alone can open it'),
+          secret_expires_at: Timestamp.nullable(),
+        })
+        .nullable()
+        .describe('Null where the authorization server takes new clients by hand alone'),
+    }),
   }),
   refreshConnection: operation('connections.refresh', {
     owner: 'refresh',

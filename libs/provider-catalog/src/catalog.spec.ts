@@ -186,10 +186,36 @@ describe('what is known', () => {
   });
 });
 
+describe('the resource that a tenant chose', () => {
+  const mcp = providerOf(catalog, 'mcp');
+  const resolved = (resource: string) => resolveProvider(mcp, { resource, issuer: 'https://as.example' });
+
+  test.each(['https://mcp.example', 'https://mcp.example/', 'https://mcp.example/a/mcp?b=c', 'http://127.0.0.1:1/mcp'])(
+    'is kept as it is written: %s',
+    (resource) => {
+      expect(resolved(resource)).toMatchObject({ kind: 'discover', issuer: 'https://as.example', resource });
+    },
+  );
+
+  test.each([
+    ['mcp.example', 'request.malformed'],
+    ['file:///etc/passwd', 'request.malformed'],
+    ['https://mcp.example/#part', 'request.malformed'],
+    ['https://somebody@mcp.example/', 'request.malformed'],
+    ['https://MCP.example/', 'request.malformed'],
+    ['https://mcp.example/a/../b', 'request.malformed'],
+    [`https://mcp.example/${'a'.repeat(2_048)}`, 'request.malformed'],
+    ['http://mcp.example/', 'registration.insecure_endpoint'],
+  ])('is a URL that says one thing only, over TLS, or is refused: %s', (resource, code) => {
+    expect(() => resolved(resource)).toThrow(expect.objectContaining({ code }) as Error);
+  });
+});
+
 describe('no parameter moves a host', () => {
   const templated = [...catalog.values()].filter(
     ({ parameters, grantTypes }) =>
-      grantTypes.includes('authorization_code') && Object.values(parameters).some(({ kind }) => kind !== 'issuer'),
+      grantTypes.includes('authorization_code') &&
+      Object.values(parameters).some(({ kind }) => kind === 'host_label' || kind === 'path_segment'),
   );
 
   /** Every URL of a provider, with something harmless for each parameter. */

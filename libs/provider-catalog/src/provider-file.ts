@@ -54,7 +54,7 @@ const Discovery = z.strictObject({
   /** The issuer identifier, or `{issuer}`. */
   issuer: z.union([UrlTemplate, z.literal('{issuer}')]),
   /** Where its metadata stands. @source OpenID Connect Discovery 1.0 §4, RFC 8414 §3 */
-  metadata: z.enum(['openid-configuration', 'oauth-authorization-server']).default('openid-configuration'),
+  metadata: z.enum(['openid-configuration', 'oauth-authorization-server', 'either']).default('openid-configuration'),
 });
 
 const Endpoints = z.strictObject({
@@ -104,6 +104,11 @@ export const ProviderFile = z
     deadlines: z.array(factOf(Deadline)).max(8).default([]),
     discovery: factOf(Discovery).optional(),
     endpoints: factOf(Endpoints).optional(),
+    /**
+     * What every token is for, as a parameter that names it; its metadata names the issuer. Whoever registers chooses
+     * both. @source RFC 8707 §2, RFC 9728
+     */
+    resource: factOf(z.literal('{resource}')).optional(),
     /** By which tokens are had here; only `authorization_code` can be connected to today. */
     grant_types: factOf(z.array(GrantType).min(1)).default(cautious(['authorization_code'])),
     /** What no value can describe: code of ours, by its name. */
@@ -196,6 +201,9 @@ export const ProviderFile = z
         'a template names a parameter that is not declared: list it under parameters with its kind and a description',
     },
   )
+  .refine((file) => (file.resource !== undefined) === (file.parameters['resource']?.kind === 'resource'), {
+    message: 'a resource goes with a parameter resource of that kind, and such a parameter with it',
+  })
   .refine((file) => callsKeepTheirHost(file.revocation), { message: 'what is put into a call stands in its path' })
   .refine((file) => templatesOf(file).every((template) => keepsItsHost(template, file.parameters)), {
     message:

@@ -21,7 +21,9 @@ export interface Provider {
   /** Null where the endpoints are known. */
   readonly discoveryIssuer: string | null;
   /** Where the issuer's metadata stands. @source OpenID Connect Discovery 1.0 §4, RFC 8414 §3 */
-  readonly discoveryMetadata: 'openid-configuration' | 'oauth-authorization-server';
+  readonly discoveryMetadata: 'openid-configuration' | 'oauth-authorization-server' | 'either';
+  /** Is every token asked for with the resource that it is for, and is that resource what names the issuer? */
+  readonly namesResource: boolean;
   /** As which a provider with known endpoints names itself; null: the origin of its authorization endpoint. */
   readonly issuer: string | null;
   readonly endpoints: ProviderEndpoints | null;
@@ -105,6 +107,7 @@ export function providerFrom(file: ProviderFile): Provider {
     parameters: file.parameters,
     discoveryIssuer: file.discovery?.value.issuer ?? null,
     discoveryMetadata: file.discovery?.value.metadata ?? 'openid-configuration',
+    namesResource: file.resource !== undefined,
     issuer: file.endpoints?.value.issuer ?? null,
     endpoints: endpointsFrom(file),
     tokenEndpointAuthMethods: file.token_endpoint_auth_methods.value,

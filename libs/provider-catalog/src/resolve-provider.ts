@@ -7,7 +7,11 @@ import type { Provider, ProviderEndpoints, ProviderParameter } from './provider.
 export type ResolvedProvider = (
   | { readonly kind: 'discover'; readonly issuer: string; readonly metadata: Provider['discoveryMetadata'] }
   | { readonly kind: 'known'; readonly issuer: string; readonly endpoints: ProviderEndpoints }
-) & { readonly revocationCall: RevocationCall | null };
+) & {
+  readonly revocationCall: RevocationCall | null;
+  /** What tokens are asked for with; null where they are for whatever the server likes. @source RFC 8707 §2 */
+  readonly resource: string | null;
+};
 
 const parameterCharsMax = 2048;
 
@@ -38,11 +42,12 @@ export function resolveProvider(provider: Provider, parameters: Readonly<Record<
   const fill = (template: string) =>
     template.replace(/\{([a-z0-9_]+)\}/g, (_all, name: string) => parameters[name] ?? '');
   const revocationCall = filledCall(provider.revocation.call, parameters);
+  const resource = provider.namesResource ? (parameters['resource'] ?? null) : null;
   if (provider.discoveryIssuer !== null) {
     const { discoveryIssuer, discoveryMetadata: metadata } = provider;
-    return { kind: 'discover', issuer: fill(discoveryIssuer), metadata, revocationCall };
+    return { kind: 'discover', issuer: fill(discoveryIssuer), metadata, revocationCall, resource };
   }
-  return { ...known(provider, fill), revocationCall };
+  return { ...known(provider, fill), revocationCall, resource };
 }
 
 /** With the registration's parameters; what is put in with each call still stands there. */
@@ -78,6 +83,20 @@ function assertIssuer(name: string, value: string): void {
   }
 }
 
+/** The slash at the end of a path belongs to its name, that of an empty path does not. @source RFC 8707 §2 */
+function assertResource(name: string, value: string): void {
+  if (value.length > parameterCharsMax || !URL.canParse(value)) throw unfit(name, 'must be the URL of a server');
+  const url = new URL(value);
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw unfit(name, 'must be an https URL');
+  if (value.includes('#') || url.username !== '' || url.password !== '') {
+    throw unfit(name, 'must have neither fragment nor user');
+  }
+  if (value !== url.href && `${value}/` !== url.href) throw unfit(name, 'must be spelled in its canonical form');
+  if (!isHttpsOrLoopback(value)) {
+    throw new PosternError('registration.insecure_endpoint', `The parameter ${name} is not https.`);
+  }
+}
+
 /** @source RFC 1035 §2.3.1, RFC 5891 §4.2.3.1 (no `--` in third and fourth place, which would be an A-label) */
 function assertHostLabel(name: string, value: string): void {
   if (!/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(value) || value.slice(2, 4) === '--') {
@@ -96,6 +115,7 @@ const parameterChecks: Record<ProviderParameter['kind'], (name: string, value: s
   issuer: assertIssuer,
   host_label: assertHostLabel,
   path_segment: assertPathSegment,
+  resource: assertResource,
 };
 
 function unfit(path: string, reason: string): PosternError {

@@ -10,10 +10,10 @@ export const UrlTemplate = z
  * What a client registration must bring for a provider that is not the same for everybody.
  *
  * `issuer` is a whole issuer identifier; `host_label` is one DNS label put into a template's host; `path_segment` is one
- * segment of its path, such as a tenant.
+ * segment of its path, such as a tenant; `resource` is the whole URL of what the tokens are for, which a tenant chose.
  */
 export const Parameter = z.strictObject({
-  kind: z.enum(['issuer', 'host_label', 'path_segment']),
+  kind: z.enum(['issuer', 'host_label', 'path_segment', 'resource']),
   description: z.string().min(1).max(200),
 });
 export type Parameter = z.infer<typeof Parameter>;

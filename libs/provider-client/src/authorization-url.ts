@@ -11,6 +11,8 @@ export interface AuthorizationRequest {
   readonly nonce?: string | undefined;
   /** Only where the provider wanted them. @source OpenID Connect Core 1.0 §5.5 */
   readonly claims?: string | undefined;
+  /** What the token is for. @source RFC 8707 §2.1 */
+  readonly resource?: string | undefined;
 }
 
 /**
@@ -38,6 +40,7 @@ export function authorizationUrl(input: {
     ...(request.scopes.length > 0 && { [provider.scopeParameter]: request.scopes.join(provider.scopeSeparator) }),
     ...(request.nonce !== undefined && { nonce: request.nonce }),
     ...(request.claims !== undefined && { claims: request.claims }),
+    ...(request.resource !== undefined && { resource: request.resource }),
   };
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   return url;

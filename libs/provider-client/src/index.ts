@@ -32,6 +32,7 @@ export {
   type Rejected,
   type RevokeOutcome,
 } from './outcomes.ts';
+export { meetResource, type ClientDocument, type MetResource, type NewClient } from './meet-resource.ts';
 export {
   type ClientRegistration,
   type CodeExchange,

@@ -1,3 +1,4 @@
+import { PosternError } from '@postern/contracts';
 import type { Provider, ResolvedProvider } from '@postern/provider-catalog';
 import * as oauth from 'oauth4webapi';
 
@@ -24,15 +25,47 @@ export async function fetchMetadata(input: {
   readonly allowLoopback: boolean;
 }): Promise<oauth.AuthorizationServer> {
   const issuer = new URL(input.issuer);
-  const algorithm = input.metadata === 'openid-configuration' ? 'oidc' : 'oauth2';
-  const response = await oauth.discoveryRequest(issuer, { ...input.http, algorithm });
+  const response = await (input.metadata === 'either'
+    ? firstMetadata(issuer, input.http)
+    : oauth.discoveryRequest(issuer, { ...input.http, algorithm: algorithms[input.metadata] }));
   if (response.status !== 200) throw new ProviderCallError('invalid_answer', { httpStatus: response.status });
   const server = await oauth.processDiscoveryResponse(issuer, response);
+  if (input.metadata === 'either') assertOfMcp(server, input.issuer);
   for (const endpoint of [server.authorization_endpoint, server.token_endpoint]) {
     if (endpoint === undefined) throw new ProviderCallError('metadata_incomplete');
     assertReachable(endpoint, input.allowLoopback);
   }
   return server;
+}
+
+const algorithms = { 'openid-configuration': 'oidc', 'oauth-authorization-server': 'oauth2' } as const;
+
+/** The well-known places in the order of the specification of MCP; a place without metadata leads to the next. */
+async function firstMetadata({ origin, pathname }: URL, http: GuardedHttp): Promise<Response> {
+  const path = pathname.replace(/\/$/, '');
+  const places = [
+    `${origin}/.well-known/oauth-authorization-server${path}`,
+    `${origin}/.well-known/openid-configuration${path}`,
+    ...(path === '' ? [] : [`${origin}${path}/.well-known/openid-configuration`]),
+  ];
+  for (const place of places) {
+    const headers = { accept: 'application/json' };
+    const response = await http[oauth.customFetch](place, { method: 'GET', headers });
+    if (response.status === 200 || response.status >= 500) return response;
+  }
+  throw new ProviderCallError('metadata_incomplete');
+}
+
+/**
+ * The issuer letter for letter, and PKCE by word and not by hope.
+ *
+ * @source MCP 2026-07-28, authorization server discovery and security considerations
+ */
+function assertOfMcp(server: oauth.AuthorizationServer, issuer: string): void {
+  if (server.issuer !== issuer) throw new ProviderCallError('invalid_answer', { httpStatus: 200 });
+  if (server.code_challenge_methods_supported?.includes('S256') !== true) {
+    throw new ProviderCallError('metadata_incomplete');
+  }
 }
 
 /** The metadata of a provider whose endpoints its file knows. @internal */
@@ -48,6 +81,25 @@ export function metadataOf(
     ...(endpoints.revocationEndpoint !== null && { revocation_endpoint: endpoints.revocationEndpoint }),
     ...(endpoints.introspectionEndpoint !== null && { introspection_endpoint: endpoints.introspectionEndpoint }),
   };
+}
+
+/**
+ * Does what asks for metadata, and says in our words why there is none.
+ *
+ * @throws {PosternError} `provider.unreachable`, `provider.answer_invalid`, `registration.insecure_endpoint`
+ * @internal
+ */
+export async function codedDiscovery<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    const { reason } = callErrorFrom(error);
+    const message = `The provider's metadata could not be had: ${reason}.`;
+    if (reason === 'insecure_url' || reason === 'address_refused')
+      throw new PosternError('registration.insecure_endpoint', message);
+    const unreachable = reason === 'unreachable' || reason === 'timeout' || reason === 'interrupted';
+    throw new PosternError(unreachable ? 'provider.unreachable' : 'provider.answer_invalid', message);
+  }
 }
 
 /** What `oauth4webapi` throws carries bodies and claims; only that the answer was wrong goes on. @internal */

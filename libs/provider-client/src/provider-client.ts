@@ -23,10 +23,11 @@ import {
 } from './client-authentication.ts';
 import { DiscoveryCache } from './discovery-cache.ts';
 import { guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
-import { callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './metadata.ts';
+import { codedDiscovery, callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './metadata.ts';
 import type { Exchanged, IntrospectOutcome, ProbeOutcome, Refreshed, Refusal, RevokeOutcome } from './outcomes.ts';
 import { ProviderCallError } from './provider-call-error.ts';
 import { failureOf, refusalOf, withoutVerdict } from './refusal.ts';
+import { discoverResource } from './protected-resource.ts';
 import { ProviderStrategies } from './strategies.ts';
 import { probeToken } from './token-probe.ts';
 import { callRevocation } from './revocation-call.ts';
@@ -110,7 +111,7 @@ export class ProviderClient {
    * @source RFC 8414 §3, OpenID Connect Discovery 1.0 §4
    */
   async discover(): Promise<{ issuer: string; endpoints: ProviderEndpoints }> {
-    const server = await this.#coded(() => this.#server());
+    const server = await codedDiscovery(() => this.#server());
     return {
       issuer: server.issuer,
       endpoints: {
@@ -134,13 +135,29 @@ export class ProviderClient {
       endpoint: endpoints.authorizationEndpoint,
       provider: this.#provider,
       clientId: this.#client.client_id,
-      request,
+      request: { ...request, ...(this.#resolved.resource !== null && { resource: this.#resolved.resource }) },
     });
+  }
+
+  /**
+   * Does the resource of this registration still name the issuer that the registration is bound to? Asked before a browser
+   * is sent away: what one authorization server issued is never shown to another.
+   *
+   * @throws {PosternError} `registration.issuer_changed`; as {@link discover} where the resource says nothing.
+   * @source MCP 2026-07-28, client registration, authorization server binding
+   */
+  async assertIssuerNamed(): Promise<void> {
+    const { resource, issuer } = this.#resolved;
+    if (resource === null) return;
+    const fetch = this.#fetch(this.#timeoutMs);
+    const { authorizationServers } = await codedDiscovery(() => discoverResource({ url: resource, fetch }));
+    if (authorizationServers.includes(issuer)) return;
+    throw new PosternError('registration.issuer_changed', 'The server names another authorization server now.');
   }
 
   /** Reads the answer that a browser brought to the redirect URI. @throws {PosternError} as {@link discover} too. */
   async readCallback(input: { parameters: URLSearchParams; expectedState: string }): Promise<Callback> {
-    const server = await this.#coded(() => this.#server());
+    const server = await codedDiscovery(() => this.#server());
     return readCallback({ ...input, server, client: this.#client });
   }
 
@@ -165,7 +182,7 @@ export class ProviderClient {
           callback.parameters,
           redirectUri,
           codeVerifier.reveal(),
-          http,
+          { ...http, ...this.#forResource },
         ),
       read: async (server, response) => {
         const options = nonce === null ? {} : { expectedNonce: nonce, requireIdToken: true };
@@ -201,7 +218,10 @@ export class ProviderClient {
     return this.#tokenCall({
       secrets: [refreshToken],
       request: ({ server, authentication, http }) =>
-        oauth.refreshTokenGrantRequest(server, this.#client, authentication, refreshToken.reveal(), http),
+        oauth.refreshTokenGrantRequest(server, this.#client, authentication, refreshToken.reveal(), {
+          ...http,
+          ...this.#forResource,
+        }),
       read: async (server, response) => {
         const answer = await oauth.processRefreshTokenResponse(server, this.#client, response);
         const tokenSet = tokenSetFrom({
@@ -390,6 +410,12 @@ export class ProviderClient {
     }
   }
 
+  /** Sent with every question for tokens, so that none is good for another server. @source RFC 8707 §2.2 */
+  get #forResource() {
+    const { resource } = this.#resolved;
+    return resource === null ? {} : { additionalParameters: { resource } };
+  }
+
   #http(timeoutMs: number): GuardedHttp {
     // guardedFetch judges every URL, more strictly than oauth4webapi does without this switch.
     return {
@@ -407,19 +433,6 @@ export class ProviderClient {
     const { issuer, metadata } = this.#resolved;
     const input = { issuer, metadata, http: this.#http(this.#timeoutMs), allowLoopback: this.#allowLoopback };
     return this.#cache.get(`${metadata} ${issuer}`, () => fetchMetadata(input));
-  }
-
-  async #coded<T>(act: () => Promise<T>): Promise<T> {
-    try {
-      return await act();
-    } catch (error) {
-      const { reason } = callErrorFrom(error);
-      const message = `The provider's metadata could not be had: ${reason}.`;
-      if (reason === 'insecure_url' || reason === 'address_refused')
-        throw new PosternError('registration.insecure_endpoint', message);
-      const unreachable = reason === 'unreachable' || reason === 'timeout' || reason === 'interrupted';
-      throw new PosternError(unreachable ? 'provider.unreachable' : 'provider.answer_invalid', message);
-    }
   }
 }
 

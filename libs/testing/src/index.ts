@@ -43,5 +43,6 @@ export { startTransmitter } from './transmitter/start-transmitter.ts';
 export type { TestPoll, TestTransmitter } from './transmitter/start-transmitter.ts';
 export { startWitness } from './witness/start-witness.ts';
 export type { TestWitness, WitnessedLog } from './witness/start-witness.ts';
+export { startMcpServer, type TestMcpServer } from './mcp/start-mcp-server.ts';
 export { waitFor } from './wait-for.ts';
 export type { WaitOptions } from './wait-for.ts';

@@ -45,7 +45,9 @@ export class Departure {
     const state = randomToken();
     const { codeVerifier, codeChallenge } = pkcePair();
     const nonce = scopes.includes('openid') ? randomToken() : null;
-    const url = await this.#providers.withoutCredentials(registration).authorizationUrl({
+    const client = this.#providers.withoutCredentials(registration);
+    await client.assertIssuerNamed();
+    const url = await client.authorizationUrl({
       redirectUri: this.#providers.redirectUri(registration),
       state,
       codeChallenge,

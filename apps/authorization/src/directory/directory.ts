@@ -52,9 +52,7 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
    */
   async activePlatform({ tenantId, platformId }: { tenantId: string; platformId: string }): Promise<Platform> {
     const platform = await this.#known(() => this.#platforms.get({ tenantId, id: platformId })?.state);
-    const tenant = await this.#known(() => this.#tenants.get({ tenantId, id: tenantId })?.state);
-    if (tenant === undefined) throw new PosternError('tenant.not_found', 'There is no such tenant.');
-    if (tenant.disabled) throw new PosternError('tenant.disabled', 'The tenant is disabled.');
+    await this.#activeTenant(tenantId);
     if (platform === undefined) throw new PosternError('platform.not_found', 'There is no such platform.');
     if (platform.disabled) throw new PosternError('platform.disabled', 'The platform is disabled.');
     return platform;
@@ -80,6 +78,24 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
     return registration;
   }
 
+  /** The name under which a tenant's clients present themselves. @throws {PosternError} `tenant.not_found`, `tenant.disabled` */
+  async tenantName(tenantId: string): Promise<string> {
+    return (await this.#activeTenant(tenantId)).name;
+  }
+
+  /** A registration that may be used, by its id alone; undefined where there is none, or where its tenant is disabled. */
+  async publicRegistration(
+    registrationId: string,
+  ): Promise<{ readonly registration: Registration; readonly tenantName: string } | undefined> {
+    const registration = await this.#known(
+      () => [...this.#registrations.values()].find(({ state }) => state.registrationId === registrationId)?.state,
+    );
+    if (registration === undefined || registration.disabled) return undefined;
+    const tenant = this.#tenants.get({ tenantId: registration.tenantId, id: registration.tenantId })?.state;
+    if (tenant === undefined || tenant.disabled) return undefined;
+    return { registration, tenantName: tenant.name };
+  }
+
   async onServiceReady(): Promise<void> {
     await this.#directory.start();
     await this.#directory.ready({ timeoutMs: authorizationLimits.feedReadyWaitMs });
@@ -87,6 +103,13 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     await this.#directory.stop();
+  }
+
+  async #activeTenant(tenantId: string): Promise<Tenant> {
+    const tenant = await this.#known(() => this.#tenants.get({ tenantId, id: tenantId })?.state);
+    if (tenant === undefined) throw new PosternError('tenant.not_found', 'There is no such tenant.');
+    if (tenant.disabled) throw new PosternError('tenant.disabled', 'The tenant is disabled.');
+    return tenant;
   }
 
   async #onlyRegistrationAt(tenantId: string, providerId: string | undefined): Promise<Registration> {

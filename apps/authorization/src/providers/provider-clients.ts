@@ -3,10 +3,13 @@ import type { Registration } from '@postern/domain';
 import { loadCatalog, providerOf, type Provider } from '@postern/provider-catalog';
 import {
   DiscoveryCache,
+  meetResource,
   ProviderClient,
   type ClientCredentialSource,
   providerAddresses,
   type AddressGuard,
+  type ClientDocument,
+  type MetResource,
 } from '@postern/provider-client';
 import { ClientCredentials, ServiceConfig } from '@postern/service';
 
@@ -38,6 +41,17 @@ export class ProviderClients {
   /** What is known of refreshing there, for the event that records an authorization. */
   refreshPolicyOf(providerId: string): Provider['refresh'] | undefined {
     return this.#catalog.get(providerId)?.refresh;
+  }
+
+  /** Meets an MCP server, at the addresses where providers may be. @throws {PosternError} as `meetResource` */
+  async meet(wanted: {
+    readonly url: string;
+    readonly issuer: string | undefined;
+    readonly document: ClientDocument;
+    readonly hasClient: boolean;
+  }): Promise<MetResource> {
+    const { allowLoopbackProviders: allowLoopback } = this.#config;
+    return await meetResource({ ...wanted, allowLoopback, addresses: this.#addresses });
   }
 
   /** The one redirect URI of a registration; exact, so that answers cannot be mixed up. @source RFC 9700 §2.1, §4.4 */

@@ -65,6 +65,7 @@ export class Reauthorization {
     const platform = await this.#directory.activePlatform({ tenantId, platformId });
     const registration = await this.#registrationOf(connection);
     const provider = () => this.#providers.provider(registration);
+    const offered = this.#offeredTo(connection, registration);
     return await this.#starter.start({
       tenantId,
       connectionId,
@@ -72,7 +73,8 @@ export class Reauthorization {
       platform,
       registration,
       endUserDigest,
-      scopes: askedScopes(wanted, { registration, provider }) ?? scopesOfBefore(connection, registration),
+      scopes: askedScopes(wanted, { registration, provider }) ?? scopesOfBefore(connection, offered),
+      offered,
       returnUrl: returnUrl ?? connection.returnUrl,
       actor,
     });
@@ -81,7 +83,10 @@ export class Reauthorization {
   /** What {@link begin} would ask for, to be shown before it does. */
   async intended(connection: Connection): Promise<{ registrationId: string; scopes: string[] }> {
     const registration = await this.#registrationOf(connection);
-    return { registrationId: registration.registrationId, scopes: scopesOfBefore(connection, registration) };
+    return {
+      registrationId: registration.registrationId,
+      scopes: scopesOfBefore(connection, this.#offeredTo(connection, registration)),
+    };
   }
 
   /**
@@ -100,6 +105,17 @@ export class Reauthorization {
     return state;
   }
 
+  /**
+   * Which scopes an MCP server has, only its challenges say: what one named is asked for though nobody knew of it when
+   * the server was registered.
+   *
+   * @source MCP 2026-07-28, scope selection strategy
+   */
+  #offeredTo({ credential }: Connection, registration: Registration): string[] {
+    const challenged = this.#providers.provider(registration).namesResource ? (credential?.missingScopes ?? []) : [];
+    return [...new Set([...registration.scopes, ...challenged])];
+  }
+
   async #registrationOf({ tenantId, registrationId }: Connection): Promise<Registration> {
     return await this.#directory.activeRegistration({ tenantId, registrationId });
   }
@@ -111,11 +127,12 @@ export function nothingHere(): PosternError {
 }
 
 /**
- * What was granted before, as far as it is still offered. Providers often leave these two out of what they grant, and
+ * What was granted before and what the provider's API wanted besides, as far as it is still offered. Providers often leave these two out of what they grant, and
  * without them there would be no account or no refresh token afterwards.
  */
-function scopesOfBefore({ credential }: Connection, { scopes }: Registration): string[] {
-  const before = new Set([...(credential?.grantedScopes ?? []), 'openid', 'offline_access']);
+function scopesOfBefore({ credential }: Connection, scopes: string[]): string[] {
+  const { grantedScopes = [], missingScopes = [] } = credential ?? {};
+  const before = new Set([...grantedScopes, ...missingScopes, 'openid', 'offline_access']);
   const again = credential === null ? [] : scopes.filter((scope) => before.has(scope));
   return again.length > 0 ? again : scopes;
 }

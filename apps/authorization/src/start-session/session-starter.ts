@@ -16,6 +16,8 @@ export interface NewSession {
   readonly registration: Registration;
   readonly endUserDigest: string;
   readonly scopes: readonly string[];
+  /** Of what may be asked for; of the registration's scopes when absent. */
+  readonly offered?: readonly string[];
   readonly returnUrl: string;
   readonly actor: Actor;
 }
@@ -43,7 +45,7 @@ export class SessionStarter {
     if (!platform.returnUrls.includes(returnUrl)) {
       throw new PosternError('session.return_url_unknown', 'The return_url is none of the registered ones.');
     }
-    assertScopes(session.scopes, registration.scopes);
+    assertScopes(session.scopes, session.offered ?? registration.scopes);
     this.#providers.withoutCredentials(registration);
     const sessionId = newId('session');
     const { state } = await this.#connections.execute(

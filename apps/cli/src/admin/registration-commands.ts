@@ -20,6 +20,7 @@ import {
   createClientRegistration,
   jwksOf,
   redirectUriOf,
+  registerResource,
   retireSecret,
   storePrivateKey,
   storeSecret,
@@ -44,7 +45,7 @@ export function registrationCommands(registrations: Command, run: RunCommand): v
     .description('our client at a provider; enter the redirect URI (and the keys) it prints at the provider')
     .requiredOption('--provider <id>', 'see: postern providers list')
     .requiredOption('--name <name>', 'what end users read')
-    .requiredOption('--client-id <id>')
+    .option('--client-id <id>', 'needed unless the provider is mcp')
     .option('--id <registration>', 'an id from: postern registrations reserve')
     .option('--auth-method <method>', `${TokenEndpointAuthMethod.options.join(', ')}; the provider’s first when absent`)
     .option('--audience <url>', 'for whom client assertions are; the provider’s issuer when absent')
@@ -90,7 +91,9 @@ function withSecretOptions(command: Command): Command {
     .option('--make-private-key [algorithm]', `the vault makes one: ${JwsAlgorithm.options.join(', ')} (ES256)`);
 }
 
-async function create({ session, tenantId, options, printer }: SessionRun): Promise<void> {
+async function create(run: SessionRun): Promise<void> {
+  const { session, tenantId, options, printer } = run;
+  if (text(options, 'provider') === 'mcp') return await createForResource(run);
   const method = authMethodOf(options);
   const given = secretsOf(options);
   const created = await createClientRegistration(session, {
@@ -108,6 +111,33 @@ async function create({ session, tenantId, options, printer }: SessionRun): Prom
   const key = given.key ?? (method === 'private_key_jwt' ? 'ES256' : undefined);
   const stored = await store({ session, tenantId }, { registrationId, given: { ...given, key } });
   const shown = { registration_id: registrationId, redirect_uri: redirectUri, ...stored };
+  printer.result(shown, () => factLines(shown));
+}
+
+/** An MCP server says itself what else there is to know. */
+async function createForResource({ session, tenantId, options, printer }: SessionRun): Promise<void> {
+  const given = secretsOf(options);
+  const { resource, issuer, ...others } = parametersOf(options['parameter'] as string[]);
+  const [unknown] = Object.keys(others);
+  if (resource === undefined || unknown !== undefined) {
+    const said = unknown === undefined ? 'is missing' : `is needed, and ${unknown} is no parameter of it`;
+    throw new PosternError('request.malformed', `The URL of the MCP server (--parameter resource=URL) ${said}.`);
+  }
+  const { registrationId, redirectUri, ...met } = await registerResource(session, {
+    tenantId,
+    registrationId: options['id'] === undefined ? undefined : assertId('registration', text(options, 'id')),
+    displayName: text(options, 'name'),
+    resource,
+    issuer,
+    clientId: options['clientId'] === undefined ? undefined : text(options, 'clientId'),
+    tokenEndpointAuthMethod: options['authMethod'] === undefined ? undefined : authMethodOf(options),
+    scopes: options['scope'] as string[],
+  });
+  const key = given.key ?? (options['authMethod'] === 'private_key_jwt' ? 'ES256' : undefined);
+  const stored = await store({ session, tenantId }, { registrationId, given: { ...given, key } });
+  const { issuer: found, clientId: client_id, secretVersion: secret_version } = met;
+  const made = { registration_id: registrationId, redirect_uri: redirectUri, issuer: found, client_id };
+  const shown = { ...made, ...(secret_version !== undefined && { secret_version }), ...stored };
   printer.result(shown, () => factLines(shown));
 }
 

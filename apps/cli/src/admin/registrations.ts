@@ -2,6 +2,7 @@ import {
   limits,
   newId,
   operations,
+  PosternError,
   type JwsAlgorithm,
   type RegistrationSecretKind,
   type SigningPublicJwk,
@@ -56,6 +57,75 @@ export async function createClientRegistration(
     createRegistration(data, state),
   );
   return { registrationId, redirectUri: redirectUriOf(session, registrationId) };
+}
+
+/** What is said of an MCP server that is to be registered; all else it says itself. */
+export interface NewResource {
+  readonly tenantId: string;
+  readonly registrationId?: string | undefined;
+  readonly displayName: string;
+  readonly resource: string;
+  readonly issuer?: string | undefined;
+  /** Where somebody registered us at its authorization server already. */
+  readonly clientId?: string | undefined;
+  readonly tokenEndpointAuthMethod?: z.infer<typeof TokenEndpointAuthMethod> | undefined;
+  /** Beside those that the server asks for. */
+  readonly scopes: readonly string[];
+}
+
+/**
+ * Creates our client at the authorization server of an MCP server: by the document at our own URL, or registered there
+ * on the way. The registration is bound to that authorization server for ever.
+ *
+ * @throws {PosternError} what `authorization` found out; `registration.client_id_needed` where only somebody's hand can
+ *   register us
+ */
+export async function registerResource(
+  session: Session,
+  input: NewResource,
+): Promise<{ registrationId: string; redirectUri: string; issuer: string; clientId: string; secretVersion?: number }> {
+  const { tenantId, registrationId = newId('registration'), displayName } = input;
+  const wanted = input.tokenEndpointAuthMethod ?? 'none';
+  const met = await session.call(operations.meetResource, tenantId, {
+    tenant_id: tenantId,
+    registration_id: registrationId,
+    resource: input.resource,
+    issuer: input.issuer,
+    token_endpoint_auth_method: wanted === 'private_key_jwt' ? wanted : 'none',
+    has_client: input.clientId !== undefined,
+  });
+  const clientId = input.clientId ?? met.client?.client_id;
+  if (clientId === undefined) {
+    throw new PosternError('registration.client_id_needed', `${met.issuer} registers nobody by itself.`);
+  }
+  const { redirectUri } = await createClientRegistration(session, {
+    tenantId,
+    registrationId,
+    providerId: 'mcp',
+    displayName,
+    clientId,
+    tokenEndpointAuthMethod: met.client?.token_endpoint_auth_method ?? wanted,
+    parameters: { resource: met.resource, issuer: met.issuer },
+    scopes: [...new Set([...met.scope, ...input.scopes])],
+  });
+  const made = { registrationId, redirectUri, issuer: met.issuer, clientId };
+  const sealedSecret = met.client?.sealed_secret ?? null;
+  if (sealedSecret === null) return made;
+  return { ...made, secretVersion: await storeSealedSecret(session, { tenantId, registrationId, sealedSecret }) };
+}
+
+async function storeSealedSecret(
+  session: Session,
+  { sealedSecret, ...registration }: Rotation & { readonly sealedSecret: string },
+): Promise<number> {
+  const { tenantId, registrationId } = registration;
+  const { secret_version: secretVersion } = await session.call(operations.storeClientSecret, tenantId, {
+    tenant_id: tenantId,
+    registration_id: registrationId,
+    sealed_secret: sealedSecret,
+  });
+  await putIntoUse(session, registration, { kind: 'client_secret', secretVersion, publicJwk: null });
+  return secretVersion;
 }
 
 /** Whose client it is, and for whom its assertions are made out. @source RFC 7523 §3 */

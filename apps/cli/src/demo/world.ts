@@ -53,7 +53,7 @@ export interface World {
 }
 
 /** What may differ from world to world. */
-export interface WorldOptions extends Pick<StackOptions, 'storeRoomBytesMin' | 'keyring'> {
+export interface WorldOptions extends Pick<StackOptions, 'storeRoomBytesMin' | 'keyring' | 'publicUrl'> {
   /** Changes the data folder before anything is in it. @returns takes that back, when nothing runs there any more. */
   readonly prepare?: (folder: DataFolder) => () => Promise<void>;
 }
@@ -97,7 +97,7 @@ export async function withWorld<T>(
       dataRoot,
       ...{
         browser: new ScriptedBrowser(),
-        http: new PlatformHttp(stack.url),
+        http: new PlatformHttp(stack.localUrl),
       },
       ...{
         platform: undefined,

@@ -8,6 +8,7 @@ const table: readonly (readonly [prefix: string, app: AppName])[] = [
   ['/asyncapi.json', 'gateway'],
   ['/connect/', 'authorization'],
   ['/oauth/callback/', 'authorization'],
+  ['/oauth/clients/', 'authorization'],
   ['/webhooks/', 'revocation'],
   ['/signals/', 'revocation'],
 ];

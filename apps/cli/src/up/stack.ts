@@ -34,6 +34,8 @@ export interface StackOptions {
 
 export interface Stack {
   readonly url: string;
+  /** The one port on this machine, whatever stands in front of it. */
+  readonly localUrl: string;
   readonly natsUrl: string;
   readonly tenantId: string;
   readonly processes: () => readonly { name: string; pid: number }[];
@@ -82,7 +84,8 @@ async function start(options: StackOptions, running: Running): Promise<Stack> {
   const { bus, keyServerUrl } = await startServers({ ...options, keyring }, running);
   const ports = await servicePorts();
   const port = options.port === 0 ? await freePort() : options.port;
-  const publicUrl = options.publicUrl ?? `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
+  const localUrl = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
+  const publicUrl = options.publicUrl ?? localUrl;
   const tenantId = await ensureFirstTenant(folder, { natsUrl: bus.url, publicUrl, keyServerUrl });
   onProgress(`starting ${appNames.join(', ')}`);
   await startServices({ folder, natsUrl: bus.url, publicUrl, keyServerUrl, ports, onProgress, running });
@@ -99,6 +102,7 @@ async function start(options: StackOptions, running: Running): Promise<Stack> {
   });
   return {
     url: publicUrl,
+    localUrl,
     natsUrl: bus.url,
     tenantId,
     processes: () => running.processes(),

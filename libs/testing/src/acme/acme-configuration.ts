@@ -15,7 +15,17 @@ interface Ingredients {
   readonly cookieKey: string;
   readonly refreshTokenTtlS: number;
   readonly accessTokenTtlS: () => number;
+  readonly meetsClients: MeetsClients | undefined;
+  readonly invalidTarget: new () => Error;
   readonly invalidRequest: new (description: string) => Error;
+}
+
+/** How an Acme takes clients that nobody registered, and issues tokens for other servers than its own. */
+export interface MeetsClients {
+  /** Reads the document that a client's id is the URL of; absent: it takes none. */
+  readonly fetchDocument?: (url: string) => Promise<Response>;
+  /** @source RFC 7591 */
+  readonly dynamicRegistration?: boolean;
 }
 
 interface Owner {
@@ -33,9 +43,12 @@ interface Owner {
  */
 export async function acmeConfiguration(ingredients: Ingredients): Promise<Record<string, unknown>> {
   const { store, accounts, cookieKey, refreshTokenTtlS, accessTokenTtlS, invalidRequest } = ingredients;
+  const { meetsClients, invalidTarget } = ingredients;
+  const { fetchDocument } = meetsClients ?? {};
   const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
 
   return {
+    ...(fetchDocument && { fetch: (url: URL | string) => fetchDocument(String(url)) }),
     adapter: (model: string) => store.adapter(model),
     clockTolerance: 0,
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: 'acme-1' }] },
@@ -52,6 +65,16 @@ export async function acmeConfiguration(ingredients: Ingredients): Promise<Recor
     features: {
       devInteractions: { enabled: false },
       rpInitiatedLogout: { enabled: false },
+      clientIdMetadataDocument: { enabled: fetchDocument !== undefined, ack: 'draft-02' },
+      registration: { enabled: meetsClients?.dynamicRegistration === true },
+      resourceIndicators: {
+        enabled: true,
+        useGrantedResource: async () => false,
+        getResourceServerInfo: async (_ctx: unknown, audience: string) => {
+          if (meetsClients === undefined) throw new invalidTarget();
+          return { scope: 'contacts:read contacts:write', audience, accessTokenTTL: accessTokenTtlS() };
+        },
+      },
       introspection: {
         enabled: true,
         allowedPolicy: async (_ctx: unknown, client: Owner, token: Owner) => client.clientId === token.clientId,

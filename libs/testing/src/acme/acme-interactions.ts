@@ -70,6 +70,9 @@ async function consent(step: Step): Promise<void> {
     new provider.Grant({ accountId: session?.accountId ?? '', clientId: params['client_id'] ?? '' });
   if (prompt.details.missingOIDCScope) grant.addOIDCScope(prompt.details.missingOIDCScope.join(' '));
   if (prompt.details.missingOIDCClaims) grant.addOIDCClaims(prompt.details.missingOIDCClaims);
+  for (const [resource, scopes] of Object.entries(prompt.details.missingResourceScopes ?? {})) {
+    grant.addResourceScope(resource, scopes.join(' '));
+  }
   return finish(step, { consent: { grantId: await grant.save() } });
 }
 

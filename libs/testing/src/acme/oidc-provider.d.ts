@@ -31,12 +31,17 @@ declare module 'oidc-provider' {
     readonly session?: { readonly accountId: string };
     readonly prompt: {
       readonly name: string;
-      readonly details: { readonly missingOIDCScope?: string[]; readonly missingOIDCClaims?: string[] };
+      readonly details: {
+        readonly missingOIDCScope?: string[];
+        readonly missingOIDCClaims?: string[];
+        readonly missingResourceScopes?: Readonly<Record<string, string[]>>;
+      };
     };
   }
 
   export interface Grant {
     addOIDCScope(scope: string): void;
+    addResourceScope(resource: string, scope: string): void;
     addOIDCClaims(claims: string[]): void;
     save(): Promise<string>;
   }
@@ -55,6 +60,8 @@ declare module 'oidc-provider' {
     readonly clientId: string;
     readonly grantId: string;
     readonly scopes: Set<string>;
+    readonly aud?: string | readonly string[];
+    readonly exp: number;
   }
 
   export interface Client {
@@ -87,6 +94,7 @@ declare module 'oidc-provider' {
 
   export const errors: {
     readonly InvalidRequest: new (description: string) => Error;
+    readonly InvalidTarget: new () => Error;
     readonly InvalidGrant: new (detail: string) => Error;
   };
 }

@@ -10,7 +10,7 @@ import type { AcmeAccount } from './acme-accounts.ts';
 import { acmeApi } from './acme-api.ts';
 import { addClient } from './acme-clients.ts';
 import type { AcmeClient, AcmeClientRegistration } from './acme-clients.ts';
-import { acmeConfiguration } from './acme-configuration.ts';
+import { acmeConfiguration, type MeetsClients } from './acme-configuration.ts';
 import { acmeConnectedApps } from './acme-connected-apps.ts';
 import { acmeControl } from './acme-control.ts';
 import { AcmeFaults } from './acme-faults.ts';
@@ -36,6 +36,8 @@ export interface AcmeOptions {
   readonly accounts?: readonly AcmeAccount[];
   /** Lets whoever knows it steer this Acme over `POST /_control`; without it there is no such endpoint. */
   readonly controlToken?: string;
+  /** It takes clients that it meets for the first time; absent: only those that a developer registered. */
+  readonly meetsClients?: MeetsClients;
 }
 
 /** A running Acme CRM: authorization server, contacts API and account pages behind one origin. */
@@ -55,7 +57,18 @@ export interface Acme {
   counts(): AcmeCounts;
   /** Every call at the token endpoint, oldest first, without secrets. */
   tokenCalls(): AcmeTokenCall[];
+  /** What another server of its own house may know of a token; undefined where it is not alive. */
+  tokenOf(value: string): Promise<AcmeToken | undefined>;
   close(): Promise<void>;
+}
+
+/** An access token that lives. */
+export interface AcmeToken {
+  readonly clientId: string;
+  readonly scopes: readonly string[];
+  /** Absent where it is for Acme itself. @source RFC 8707 §2 */
+  readonly audience: string | undefined;
+  readonly expiresAtS: number;
 }
 
 /** Where the parts of an Acme are found, for configuration that does not use discovery. */
@@ -111,6 +124,8 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
     cookieKey,
     refreshTokenTtlS: checkedTtl(options.refreshTokenTtlS ?? refreshTokenTtlSDefault),
     accessTokenTtlS: () => accessTokenTtlS,
+    meetsClients: options.meetsClients,
+    invalidTarget: errors.InvalidTarget,
     invalidRequest: errors.InvalidRequest,
   });
   const provider: Provider = new Provider(issuer, configuration);
@@ -126,6 +141,7 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
     setAccessTokenTtl: (seconds) => void (accessTokenTtlS = checkedTtl(seconds)),
     counts: () => meter.counts(),
     tokenCalls: () => meter.tokenCalls(),
+    tokenOf: (value) => tokenOf(provider, value),
     close: async () => {
       faults.clear();
       await closeServer(server);
@@ -140,6 +156,13 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
   provider.use(acmeApi(provider, book));
   provider.on('server_error', (ctx, error) => console.error(`Acme failed at ${ctx.method} ${ctx.path}:`, error));
   return { acme, provider };
+}
+
+async function tokenOf(provider: Provider, value: string): Promise<AcmeToken | undefined> {
+  const token = await provider.AccessToken.find(value);
+  if (token === undefined || (await provider.Grant.find(token.grantId)) === undefined) return undefined;
+  const { clientId, scopes, aud, exp } = token;
+  return { clientId, scopes: [...scopes], audience: typeof aud === 'string' ? aud : aud?.[0], expiresAtS: exp };
 }
 
 function notYet(_request: unknown, response: ServerResponse): void {
