@@ -3,12 +3,15 @@ import { administratorToken, PosternError } from '@postern/contracts';
 import {
   platformEvolver,
   registrationEvolver,
+  rolloutEvolver,
   tenantEvolver,
   upcast,
   type Platform,
   type PlatformEvent,
   type Registration,
   type RegistrationEvent,
+  type Rollout,
+  type RolloutEvent,
   type Tenant,
   type TenantEvent,
 } from '@postern/domain';
@@ -21,12 +24,14 @@ export class Directory {
   readonly #tenants: Repository<Tenant, TenantEvent>;
   readonly #platforms: Repository<Platform, PlatformEvent>;
   readonly #registrations: Repository<Registration, RegistrationEvent>;
+  readonly #rollouts: Repository<Rollout, RolloutEvent>;
 
   constructor(logs: EventLogs, reader: CommitReader) {
     const source = { log: logs.admin, reader, upcast, source: '/postern/revocation' };
     this.#tenants = new Repository({ ...source, evolver: tenantEvolver });
     this.#platforms = new Repository({ ...source, evolver: platformEvolver });
     this.#registrations = new Repository({ ...source, evolver: registrationEvolver });
+    this.#rollouts = new Repository({ ...source, evolver: rolloutEvolver });
   }
 
   /**
@@ -51,5 +56,9 @@ export class Directory {
     const { state } = await this.#registrations.load({ tenantId, id: registrationId }, { fromLeader: true });
     if (state.exists) return state;
     throw new PosternError('registration.not_found', 'There is no such client registration.');
+  }
+  /** What the tenant decided about the versions of a provider's file; nothing, where it never did. */
+  async rollout(tenantId: string, providerId: string): Promise<Rollout> {
+    return (await this.#rollouts.load({ tenantId, id: providerId }, { fromLeader: true })).state;
   }
 }

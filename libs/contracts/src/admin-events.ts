@@ -1,11 +1,11 @@
 import { z } from 'zod';
 
-import { PlatformId, RegistrationId, TenantId } from './ids.ts';
+import { ConnectionId, PlatformId, RegistrationId, TenantId } from './ids.ts';
 import { limits } from './limits.ts';
 import { DeliveredType } from './notifications.ts';
 import { RegistrationSecretKind } from './registration-secrets.ts';
 import type { AdminAggregate } from './subjects.ts';
-import { Scopes, SigningPublicJwk, TimeMs } from './wire.ts';
+import { ProviderVersion, Scopes, SigningPublicJwk, TimeMs } from './wire.ts';
 
 const Name = z.string().trim().min(1).max(120);
 const Reason = z.string().max(limits.reasonCharsMax).nullable();
@@ -197,6 +197,43 @@ export const adminEvents = Object.freeze({
     writer: 'notifier',
   },
   TransmitterDisabled: event('transmitter', 'Nothing it says is taken.', z.object({ reason: Reason })),
+  RolloutCreated: event(
+    'rollout',
+    'From now on the tenant decides which version of this provider’s file its connections use.',
+    z.object({ providerId: z.string().min(1).max(64) }),
+  ),
+  ProviderCanaryStarted: event(
+    'rollout',
+    'Some connections use another version of the provider’s file, to see how it does.',
+    z.object({
+      version: ProviderVersion,
+      /** What new connections outside of the canary are made with meanwhile. */
+      otherwise: ProviderVersion,
+      /** How many of the connections, beside the named ones; always the same ones for a version. */
+      sharePercent: z.number().min(0).max(100),
+      connectionIds: z.array(ConnectionId).max(256),
+      registrationIds: z.array(RegistrationId).max(64),
+    }),
+  ),
+  ProviderVersionPromoted: event(
+    'rollout',
+    'New connections are made with this version of the provider’s file; a canary is over.',
+    z.object({
+      version: ProviderVersion,
+      /** Whether connections that were made with another version use it too. */
+      carriesConnections: z.boolean(),
+    }),
+  ),
+  ProviderVersionRolledBack: event(
+    'rollout',
+    'This version of the provider’s file is used no more: each connection goes back to the one before.',
+    z.object({ version: ProviderVersion, reason: Reason }),
+  ),
+  PinPolicyChanged: event(
+    'rollout',
+    'Whether a re-authorization moves a connection to the version that new connections get.',
+    z.object({ reauthorizationMovesPin: z.boolean() }),
+  ),
 } as const);
 
 export type AdminEventType = keyof typeof adminEvents;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { ClaimId, ConnectionId, PlatformId, RegistrationId, SessionId, TenantId } from './ids.ts';
-import { TimeMs } from './wire.ts';
+import { ProviderVersion, TimeMs } from './wire.ts';
 
 const CredentialVersion = z.number().int().positive();
 
@@ -17,6 +17,7 @@ const Session = z.strictObject({
   endUserDigest: z.string(),
   expiresAtMs: TimeMs,
   stage: z.enum(['started', 'exchanging']),
+  providerVersion: ProviderVersion.optional(),
 });
 
 const PastSession = z.strictObject({
@@ -43,6 +44,7 @@ const Credential = z.strictObject({
   refreshedAtMs: TimeMs.nullable(),
   boughtBy: z.union([SessionId, ClaimId]),
   endedByRefresh: EndedByRefresh.optional(),
+  providerVersion: ProviderVersion.optional(),
   authorizationEndsAtMs: TimeMs.optional(),
   missingScopes: z.array(z.string()).optional(),
   requiredClaims: z.string().optional(),

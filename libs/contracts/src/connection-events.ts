@@ -5,7 +5,7 @@ import { ClaimId, PlatformId, RegistrationId, SessionId } from './ids.ts';
 import { limits } from './limits.ts';
 import { RequiredClaims } from './required-claims.ts';
 import { SignalEvidence } from './signal.ts';
-import { Scopes, TimeMs } from './wire.ts';
+import { ProviderVersion, Scopes, TimeMs } from './wire.ts';
 
 const ProviderWords = z.string().max(limits.providerWordsCharsMax);
 const Reason = z.string().max(limits.reasonCharsMax);
@@ -32,6 +32,8 @@ const Granted = z.object({
   accountKeys: AccountKeys.optional(),
   /** Only where a refresh ends the access token of before, or may. */
   endedByRefresh: EndedByRefresh.optional(),
+  /** Of the provider's file, which the connection is pinned to; absent in what was authorized before there were pins. */
+  providerVersion: ProviderVersion.optional(),
 });
 
 /** Why the end user must authorize again. */
@@ -69,6 +71,8 @@ export const connectionEvents = Object.freeze({
       requestedScopes: Scopes,
       returnUrl: z.string().max(limits.returnUrlCharsMax),
       expiresAtMs: TimeMs,
+      /** Of the provider's file, by which this session goes to its end. */
+      providerVersion: ProviderVersion.optional(),
     }),
   },
   CodeExchangeStarted: {

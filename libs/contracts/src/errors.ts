@@ -254,6 +254,21 @@ export const errorTable = Object.freeze({
     'No scope is known for this capability',
     'See what the scopes allow with: postern providers scopes ID.',
   ),
+  'provider.version_unknown': row(
+    404,
+    'The catalog has no such version of the provider',
+    'See which there are with: postern providers versions ID.',
+  ),
+  'rollout.version_in_use': row(
+    409,
+    'The version is the one in use',
+    'Name another version, or what the others are to use meanwhile with --otherwise.',
+  ),
+  'rollout.nothing_to_roll_back': row(
+    409,
+    'There is nothing to roll back',
+    'See what was decided with: postern providers versions ID.',
+  ),
   'provider.invalid': row(400, 'The provider file is not valid', 'Correct the fields named in the detail.'),
 
   'transmitter.not_found': row(404, 'There is no such transmitter', 'List them with: postern transmitters list.'),

@@ -190,6 +190,7 @@ export {
   CompactJws,
   Ed25519PublicJwk,
   JwsAlgorithm,
+  ProviderVersion,
   Scope,
   Scopes,
   SigningPublicJwk,

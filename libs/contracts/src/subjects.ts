@@ -13,6 +13,7 @@ export const adminAggregates = [
   'transmitter',
   'bridge',
   'webhook',
+  'rollout',
 ] as const;
 export type AdminAggregate = (typeof adminAggregates)[number];
 

@@ -16,6 +16,9 @@ export const Scope = z
   .regex(/^[\x21\x23-\x5B\x5D-\x7E]+$/, 'must be a scope token (RFC 6749 §3.3)');
 export const Scopes = z.array(Scope).max(limits.scopesMax);
 
+/** Of a provider's file: it rises with every change of what the file says. */
+export const ProviderVersion = z.number().int().positive();
+
 /**
  * What somebody who has an authorization can do with it: a thing and a verb of our own, the same at every provider, such
  * as `messages.write`.

@@ -42,7 +42,8 @@ export function adminEvolve<State extends AdminState, T extends AdminEventType>(
   };
 }
 
-type AdminArea = AdminAggregate;
+/** A rollout begins with its first decision and has no end. */
+type AdminArea = Exclude<AdminAggregate, 'rollout'>;
 
 /** @throws {PosternError} `<area>.not_found` when it never began */
 export function requireBegun(area: AdminArea, state: AdminState): void {

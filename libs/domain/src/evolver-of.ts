@@ -8,6 +8,7 @@ import type { Connection } from './connection/state.ts';
 import type { Evolver } from './evolver.ts';
 import { platformEvolver, type Platform, type PlatformEvent } from './platform/platform.ts';
 import { registrationEvolver, type Registration, type RegistrationEvent } from './registration/registration.ts';
+import { rolloutEvolver, type Rollout, type RolloutEvent } from './rollout/rollout.ts';
 import { tenantEvolver, type Tenant, type TenantEvent } from './tenant/tenant.ts';
 import { transmitterEvolver, type Transmitter, type TransmitterEvent } from './transmitter/transmitter.ts';
 import { webhookEvolver, type Webhook, type WebhookEvent } from './webhook/webhook.ts';
@@ -22,6 +23,7 @@ export interface Aggregates {
   registration: { state: Registration; event: RegistrationEvent };
   transmitter: { state: Transmitter; event: TransmitterEvent };
   bridge: { state: Bridge; event: BridgeEvent };
+  rollout: { state: Rollout; event: RolloutEvent };
   webhook: { state: Webhook; event: WebhookEvent };
 }
 
@@ -36,6 +38,7 @@ const evolvers: { readonly [K in AggregateKind]: EvolverFor<K> } = Object.freeze
   registration: registrationEvolver,
   transmitter: transmitterEvolver,
   bridge: bridgeEvolver,
+  rollout: rolloutEvolver,
   webhook: webhookEvolver,
 });
 

@@ -52,8 +52,10 @@ const adminBefore: Record<Exclude<AggregateKind, 'connection'>, unknown> = {
   transmitter: admin.transmitterCreated(),
   bridge: admin.bridgeCreated(),
   webhook: admin.webhookCreated(),
+  rollout: admin.rolloutCreated(),
 };
 const adminHistory: Record<string, unknown[]> = {
+  ProviderVersionRolledBack: [admin.rolloutCreated(), admin.canaryStarted()],
   RegistrationSecretRetired: [
     admin.registrationCreated(),
     admin.registrationSecretStored(),

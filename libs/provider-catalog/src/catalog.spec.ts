@@ -13,6 +13,8 @@ import {
   loadCatalog,
   loadKnownTransmitters,
   parseProviderFile,
+  parseProviderVersion,
+  providerAt,
   providerOf,
   providersDir,
   resolveProvider,
@@ -21,6 +23,10 @@ import {
 
 const catalog = loadCatalog();
 const fileNames = readdirSync(providersDir).filter((name) => name.endsWith('.yaml'));
+const versionsDir = new URL('versions/', providersDir);
+const versionFiles = readdirSync(versionsDir).flatMap((id) =>
+  readdirSync(new URL(`${id}/`, versionsDir)).map((name) => [id, Number(name.replace('.yaml', ''))] as const),
+);
 const textOf = (name: string) => readFileSync(new URL(name, providersDir), 'utf8');
 
 function codeOf(act: () => unknown): string {
@@ -39,6 +45,35 @@ describe('the catalog', () => {
     expect(`${provider.id}.yaml`).toBe(name);
     expect(provider.version).toBeGreaterThan(0);
     expect(catalog.get(provider.id)).toEqual(provider);
+  });
+
+  test.each(versionFiles)('versions/%s/%d.yaml is valid, and no other version than its name says', (id, version) => {
+    const file = new URL(`versions/${id}/${version}.yaml`, providersDir);
+    expect(parseProviderVersion(readFileSync(file, 'utf8'), { id, version })).toEqual(catalog.version(id, version));
+    expect(catalog.versionsOf(id).filter((other) => other === version)).toEqual([version]);
+  });
+
+  test('has a provider in the versions that connections may be pinned to', () => {
+    expect(catalog.versionsOf('hubspot')).toEqual([1, 6]);
+    const endpoint = (version: number | null) => providerAt(catalog, 'hubspot', version).endpoints?.tokenEndpoint;
+    expect([1, 6, null].map(endpoint)).toEqual([
+      'https://api.hubapi.com/oauth/v1/token',
+      'https://api.hubapi.com/oauth/v3/token',
+      'https://api.hubapi.com/oauth/v3/token',
+    ]);
+    expect(catalog.version('hubspot', 2)).toBeUndefined();
+    expect(catalog.version('nobody', 1)).toBeUndefined();
+    expect(catalog.versionsOf('nobody')).toEqual([]);
+  });
+
+  test('a pin to a version that is gone comes to the newest; a provider that is not there stays unknown', () => {
+    expect(providerAt(catalog, 'hubspot', 2).version).toBe(6);
+    expect(codeOf(() => providerAt(catalog, 'nobody', 2))).toBe('provider.not_found');
+  });
+
+  test('a file of versions that holds another version is refused', () => {
+    const yaml = textOf('linear.yaml');
+    expect(codeOf(() => parseProviderVersion(yaml, { id: 'linear', version: 999 }))).toBe('provider.invalid');
   });
 
   test('every judged statement keeps its evidence', () => {

@@ -17,7 +17,16 @@ export {
 } from './api.ts';
 export { bestEvidenceOf, evidenceOf, type EvidenceCounts } from './evidence.ts';
 export { Evidence, isAssumed, type Fact } from './fact.ts';
-export { loadCatalog, parseProviderFile, providerOf, providersDir, type Catalog } from './load-catalog.ts';
+export {
+  loadCatalog,
+  parseProviderFile,
+  parseProviderVersion,
+  providerAt,
+  providerOf,
+  providersDir,
+  type Catalog,
+  type VersionedCatalog,
+} from './load-catalog.ts';
 export { ProviderFile } from './provider-file.ts';
 export { providerJsonSchema } from './provider-schema.ts';
 export { type Provider, type ProviderEndpoints, type ProviderParameter, type RefreshPolicy } from './provider.ts';

@@ -7,6 +7,7 @@ import type {
   Connection,
   Platform,
   Registration,
+  Rollout,
   Tenant,
   Transmitter,
 } from '@postern/domain';
@@ -56,6 +57,13 @@ const factsByKind: { readonly [K in AggregateKind]?: (state: never) => FactsOf }
     name: displayName,
     issuer,
     speaks_for: speaksFor,
+  }),
+  rollout: (state: Rollout) => ({
+    provider: state.providerId,
+    current: state.current,
+    canary: state.canary,
+    withdrawn: state.withdrawn,
+    reauthorization_moves_pin: state.reauthorizationMovesPin,
   }),
   bridge: ({ displayName, speaksFor }: Bridge) => ({ name: displayName, speaks_for: speaksFor }),
 };

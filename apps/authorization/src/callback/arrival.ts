@@ -64,14 +64,14 @@ export class Arrival {
   async of(sent: SentState, parameters: URLSearchParams): Promise<URL> {
     const { session, connection } = await this.#openSession(sent);
     const registration = await this.#directory.activeRegistration(sent);
-    const reader = this.#providers.withoutCredentials(registration);
+    const reader = this.#providers.withoutCredentials(registration, session.providerVersion);
     const callback = await reader.readCallback({ parameters, expectedState: sent.state });
     if (callback.kind === 'denied') {
       const { error, errorDescription } = callback;
       await this.#deny(sent, { stage: 'authorization', error, errorDescription });
       return backTo(session.returnUrl, { session_id: sent.sessionId, error });
     }
-    const client = await this.#providers.withCredentials(registration);
+    const client = await this.#providers.withCredentials(registration, session.providerVersion);
     await this.#startExchange(sent);
     const redirectUri = this.#providers.redirectUri(registration);
     const outcome = await client.exchangeCode({ callback, ...exchangeOf(sent, session), redirectUri });

@@ -89,9 +89,9 @@ export class CompleteSession {
   }
 
   /** The vault, which knows no catalog, ends leases by what is recorded here. */
-  #endedByRefresh({ providerId }: Connection) {
-    const policy = this.#providers.refreshPolicyOf(providerId);
-    if (policy?.endsAccessToken !== true) return {};
+  #endedByRefresh({ providerId, session }: Connection) {
+    const policy = this.#providers.refreshPolicyOf(providerId, session?.providerVersion);
+    if (policy.endsAccessToken !== true) return {};
     return { endedByRefresh: { leadMs: policy.leadS * 1_000, graceMs: policy.endedAccessTokenGraceS * 1_000 } };
   }
 

@@ -40,12 +40,12 @@ export class Departure {
    */
   async from({ connection, session }: StartedSession): Promise<{ url: URL; setCookie: string }> {
     const { tenantId, connectionId } = connection;
-    const { sessionId, registrationId, requestedScopes: scopes, expiresAtMs } = session;
+    const { sessionId, registrationId, requestedScopes: scopes, expiresAtMs, providerVersion } = session;
     const registration = await this.#directory.activeRegistration({ tenantId, registrationId });
     const state = randomToken();
     const { codeVerifier, codeChallenge } = pkcePair();
     const nonce = scopes.includes('openid') ? randomToken() : null;
-    const client = this.#providers.withoutCredentials(registration);
+    const client = this.#providers.withoutCredentials(registration, providerVersion);
     await client.assertIssuerNamed();
     const url = await client.authorizationUrl({
       redirectUri: this.#providers.redirectUri(registration),

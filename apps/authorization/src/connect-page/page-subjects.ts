@@ -16,6 +16,8 @@ export interface StartedSession {
   readonly session: OpenSession;
 }
 
+type ShownSession = Pick<OpenSession, 'purpose' | 'registrationId' | 'requestedScopes' | 'providerVersion'>;
+
 /** What a page's id stands for: an open session, or a connection that only its end user can help. */
 @Injectable()
 export class PageSubjects {
@@ -46,8 +48,8 @@ export class PageSubjects {
   async viewOf(id: string): Promise<Omit<ConnectPage, 'formToken'>> {
     if (isId('connection', id)) {
       const connection = await this.#reauthorization.needed(id);
-      const { scopes, registrationId } = await this.#reauthorization.intended(connection);
-      return await this.#view(connection, { purpose: 'reauthorize', registrationId, requestedScopes: scopes });
+      const { scopes, ...intended } = await this.#reauthorization.intended(connection);
+      return await this.#view(connection, { purpose: 'reauthorize', requestedScopes: scopes, ...intended });
     }
     const { connection, session } = await this.#openSession(id);
     return await this.#view(connection, session);
@@ -86,11 +88,11 @@ export class PageSubjects {
 
   async #view(
     { tenantId, platformId }: Connection,
-    { purpose, registrationId, requestedScopes }: Pick<OpenSession, 'purpose' | 'registrationId' | 'requestedScopes'>,
+    { purpose, registrationId, requestedScopes, providerVersion }: ShownSession,
   ): Promise<Omit<ConnectPage, 'formToken'>> {
     const platform = await this.#directory.activePlatform({ tenantId, platformId });
     const registration = await this.#directory.activeRegistration({ tenantId, registrationId });
-    const { endpoints } = await this.#providers.withoutCredentials(registration).discover();
+    const { endpoints } = await this.#providers.withoutCredentials(registration, providerVersion).discover();
     return {
       purpose,
       platformName: platform.name,

@@ -3,10 +3,12 @@ import { isId, PosternError, subjects } from '@postern/contracts';
 import {
   platformEvolver,
   registrationEvolver,
+  rolloutEvolver,
   tenantEvolver,
   upcast,
   type Platform,
   type Registration,
+  type Rollout,
   type Tenant,
 } from '@postern/domain';
 import { CommitReader, DirectoryFollower, StateView } from '@postern/event-log';
@@ -27,6 +29,7 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
   readonly #tenants: StateView<Tenant>;
   readonly #platforms: StateView<Platform>;
   readonly #registrations: StateView<Registration>;
+  readonly #rollouts: StateView<Rollout>;
   readonly #directory: DirectoryFollower;
 
   constructor(logs: EventLogs, reader: CommitReader, logger: Logger, readiness: ReadinessRegistry) {
@@ -34,11 +37,12 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
     this.#tenants = new StateView({ ...source, evolver: tenantEvolver });
     this.#platforms = new StateView({ ...source, evolver: platformEvolver });
     this.#registrations = new StateView({ ...source, evolver: registrationEvolver });
+    this.#rollouts = new StateView({ ...source, evolver: rolloutEvolver });
     this.#directory = new DirectoryFollower({
       log: logs.admin,
       reader,
       filter: subjects.allAdmin,
-      views: [this.#tenants, this.#platforms, this.#registrations],
+      views: [this.#tenants, this.#platforms, this.#registrations, this.#rollouts],
       onProblem: (problem) => logger.error('a message on the admin log is not folded', { ...problem }),
       onFailure: (error) => logger.error('the admin feed has failed', { err: error }),
     });
@@ -94,6 +98,11 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
     const tenant = this.#tenants.get({ tenantId: registration.tenantId, id: registration.tenantId })?.state;
     if (tenant === undefined || tenant.disabled) return undefined;
     return { registration, tenantName: tenant.name };
+  }
+
+  /** What the tenant decided about the versions of a provider's file, as far as it was read; undefined: nothing. */
+  rollout(tenantId: string, providerId: string): Rollout | undefined {
+    return this.#rollouts.get({ tenantId, id: providerId })?.state;
   }
 
   async onServiceReady(): Promise<void> {

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import type { Registration } from '@postern/domain';
-import { loadCatalog, providerOf, type Provider } from '@postern/provider-catalog';
+import { versionForAuthorization, type Registration } from '@postern/domain';
+import { loadCatalog, providerAt, type Provider } from '@postern/provider-catalog';
 import {
   DiscoveryCache,
   meetResource,
@@ -14,8 +14,14 @@ import {
 import { ClientCredentials, ServiceConfig } from '@postern/service';
 
 import { AuthorizationConfig } from '../authorization-config.ts';
+import { Directory } from '../directory/directory.ts';
 
-/** Our clients at the providers, with a credential only where one is about to be used. */
+/**
+ * Our clients at the providers, with a credential only where one is about to be used.
+ *
+ * A session goes to its end with the version of the provider's file that it began with (`version`; undefined for those
+ * that began before there were versions): what was sent away is read by the same rules.
+ */
 @Injectable()
 export class ProviderClients {
   readonly #catalog = loadCatalog();
@@ -24,8 +30,15 @@ export class ProviderClients {
   readonly #config: AuthorizationConfig;
   readonly #publicUrl: string;
   readonly #credentials: ClientCredentials;
+  readonly #directory: Directory;
 
-  constructor(config: AuthorizationConfig, service: ServiceConfig, credentials: ClientCredentials) {
+  constructor(
+    config: AuthorizationConfig,
+    service: ServiceConfig,
+    credentials: ClientCredentials,
+    directory: Directory,
+  ) {
+    this.#directory = directory;
     this.#config = config;
     const { allowedProviderAddresses: allowed, allowLoopbackProviders: allowLoopback } = config;
     this.#addresses = providerAddresses({ allowed, allowLoopback });
@@ -33,14 +46,23 @@ export class ProviderClients {
     this.#credentials = credentials;
   }
 
-  /** @throws {PosternError} `provider.not_found` */
-  provider(registration: Registration): Provider {
-    return providerOf(this.#catalog, registration.providerId);
+  /**
+   * The provider as a new session of this connection finds it, in the version that the session is then pinned to.
+   *
+   * @param pinned the version of before; null for a new connection
+   * @throws {PosternError} `provider.not_found`
+   */
+  forSession(
+    { tenantId, registrationId, providerId }: Registration,
+    { connectionId, pinned }: { readonly connectionId: string; readonly pinned: number | null },
+  ): Provider {
+    const rollout = this.#directory.rollout(tenantId, providerId);
+    return this.#at(providerId, versionForAuthorization({ connectionId, registrationId, pinned }, rollout));
   }
 
   /** What is known of refreshing there, for the event that records an authorization. */
-  refreshPolicyOf(providerId: string): Provider['refresh'] | undefined {
-    return this.#catalog.get(providerId)?.refresh;
+  refreshPolicyOf(providerId: string, version: number | undefined): Provider['refresh'] {
+    return this.#at(providerId, version).refresh;
   }
 
   /** Meets an MCP server, at the addresses where providers may be. @throws {PosternError} as `meetResource` */
@@ -60,8 +82,8 @@ export class ProviderClients {
   }
 
   /** A client that can send a browser away and read what it brings back, and nothing more. */
-  withoutCredentials(registration: Registration): ProviderClient {
-    return this.#client(registration, null);
+  withoutCredentials(registration: Registration, version: number | undefined): ProviderClient {
+    return this.#client(registration, version, null);
   }
 
   /**
@@ -69,13 +91,21 @@ export class ProviderClients {
    *
    * @throws {PosternError} what the vault answers
    */
-  async withCredentials(registration: Registration): Promise<ProviderClient> {
-    return this.#client(registration, await this.#credentials.of(registration));
+  async withCredentials(registration: Registration, version: number | undefined): Promise<ProviderClient> {
+    return this.#client(registration, version, await this.#credentials.of(registration));
   }
 
-  #client(registration: Registration, credentials: ClientCredentialSource | null): ProviderClient {
+  #at(providerId: string, version: number | null | undefined): Provider {
+    return providerAt(this.#catalog, providerId, version ?? null);
+  }
+
+  #client(
+    registration: Registration,
+    version: number | undefined,
+    credentials: ClientCredentialSource | null,
+  ): ProviderClient {
     return new ProviderClient({
-      provider: this.provider(registration),
+      provider: this.#at(registration.providerId, version),
       registration,
       credentials,
       allowLoopback: this.#config.allowLoopbackProviders,

@@ -17,10 +17,10 @@ export interface WantedAccess {
  */
 export function askedScopes(
   { scopes, capabilities }: WantedAccess,
-  { registration, provider }: { readonly registration: Registration; readonly provider: () => Provider },
+  { registration, provider }: { readonly registration: Registration; readonly provider: Provider },
 ): readonly string[] | undefined {
   if (capabilities === undefined) return scopes;
-  if (scopes === undefined) return requestFor(provider(), capabilities, registration.scopes);
+  if (scopes === undefined) return requestFor(provider, capabilities, registration.scopes);
   const reason = 'stands beside scopes; name one of them';
   throw new PosternError('request.malformed', `The member capabilities ${reason}.`, {
     details: { fields: [{ path: 'capabilities', reason }] },

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { operations, PosternError, type Actor, type ReplyOf, type RequestOf } from '@postern/contracts';
-import { freshnessOf, requireOwnedBy, type Connection, type Registration } from '@postern/domain';
+import { freshnessOf, pinnedOf, requireOwnedBy, type Connection, type Registration } from '@postern/domain';
 import type { Call } from '@postern/nats';
 import { callingOwner, Clock, Serves } from '@postern/service';
 
@@ -64,7 +64,7 @@ export class Reauthorization {
     const { tenantId, connectionId, platformId, endUserDigest } = connection;
     const platform = await this.#directory.activePlatform({ tenantId, platformId });
     const registration = await this.#registrationOf(connection);
-    const provider = () => this.#providers.provider(registration);
+    const provider = this.#providers.forSession(registration, pinnedOf(connection));
     const offered = this.#offeredTo(connection, registration);
     return await this.#starter.start({
       tenantId,
@@ -72,6 +72,7 @@ export class Reauthorization {
       purpose: 'reauthorize',
       platform,
       registration,
+      provider,
       endUserDigest,
       scopes: askedScopes(wanted, { registration, provider }) ?? scopesOfBefore(connection, offered),
       offered,
@@ -81,12 +82,13 @@ export class Reauthorization {
   }
 
   /** What {@link begin} would ask for, to be shown before it does. */
-  async intended(connection: Connection): Promise<{ registrationId: string; scopes: string[] }> {
+  async intended(
+    connection: Connection,
+  ): Promise<{ registrationId: string; scopes: string[]; providerVersion: number }> {
     const registration = await this.#registrationOf(connection);
-    return {
-      registrationId: registration.registrationId,
-      scopes: scopesOfBefore(connection, this.#offeredTo(connection, registration)),
-    };
+    const { version: providerVersion } = this.#providers.forSession(registration, pinnedOf(connection));
+    const scopes = scopesOfBefore(connection, this.#offeredTo(connection, registration));
+    return { registrationId: registration.registrationId, scopes, providerVersion };
   }
 
   /**
@@ -111,8 +113,9 @@ export class Reauthorization {
    *
    * @source MCP 2026-07-28, scope selection strategy
    */
-  #offeredTo({ credential }: Connection, registration: Registration): string[] {
-    const challenged = this.#providers.provider(registration).namesResource ? (credential?.missingScopes ?? []) : [];
+  #offeredTo(connection: Connection, registration: Registration): string[] {
+    const { namesResource } = this.#providers.forSession(registration, pinnedOf(connection));
+    const challenged = namesResource ? (connection.credential?.missingScopes ?? []) : [];
     return [...new Set([...registration.scopes, ...challenged])];
   }
 

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { limits, newId, PosternError, timestampOf, type Actor, type SessionReply } from '@postern/contracts';
 import { startAuthorization, type Platform, type Registration } from '@postern/domain';
+import type { Provider } from '@postern/provider-catalog';
 import { commitOrigin, ServiceConfig } from '@postern/service';
 import type { z } from 'zod';
 
@@ -14,6 +15,8 @@ export interface NewSession {
   readonly purpose: 'connect' | 'reauthorize';
   readonly platform: Platform;
   readonly registration: Registration;
+  /** In the version that the session is pinned to. */
+  readonly provider: Provider;
   readonly endUserDigest: string;
   readonly scopes: readonly string[];
   /** Of what may be asked for; of the registration's scopes when absent. */
@@ -46,7 +49,8 @@ export class SessionStarter {
       throw new PosternError('session.return_url_unknown', 'The return_url is none of the registered ones.');
     }
     assertScopes(session.scopes, session.offered ?? registration.scopes);
-    this.#providers.withoutCredentials(registration);
+    const providerVersion = session.provider.version;
+    this.#providers.withoutCredentials(registration, providerVersion);
     const sessionId = newId('session');
     const { state } = await this.#connections.execute(
       { tenantId, id: connectionId },
@@ -62,6 +66,7 @@ export class SessionStarter {
             requestedScopes: [...session.scopes],
             returnUrl,
             expiresAtMs: nowMs + limits.sessionTtlMs,
+            providerVersion,
             nowMs,
           },
           connection,

@@ -36,13 +36,15 @@ export class StartSession {
       registrationId: request.registration_id,
       providerId: request.provider,
     });
-    const provider = () => this.#providers.provider(registration);
+    const connectionId = newId('connection');
+    const provider = this.#providers.forSession(registration, { connectionId, pinned: null });
     return await this.#starter.start({
       tenantId,
-      connectionId: newId('connection'),
+      connectionId,
       purpose: 'connect',
       platform,
       registration,
+      provider,
       endUserDigest: this.#digests.endUser({ tenantId, platformId, endUser: request.end_user }),
       scopes: askedScopes(request, { registration, provider }) ?? registration.scopes,
       returnUrl: request.return_url,

@@ -42,7 +42,8 @@ export function connectionCommands(program: Command, run: RunCommand): void {
     .action(
       run.withSession(async ({ session, tenantId, printer, args: [connectionId = ''] }) => {
         const shown = await readConnection(session, tenantId, connectionId);
-        printer.result({ ...shown.view, events: shown.events }, () => showLines(shown));
+        const pinned = shown.state.credential?.providerVersion ?? null;
+        printer.result({ ...shown.view, provider_file_version: pinned, events: shown.events }, () => showLines(shown));
       }),
     );
 

@@ -1,9 +1,11 @@
 import { PosternError, type EventView } from '@postern/contracts';
 import { connectionEvolver, upcast, viewOf, type Connection } from '@postern/domain';
 import type { LogEntry } from '@postern/event-log';
+import { loadCatalog } from '@postern/provider-catalog';
 
 import { eventViewsOf } from '../events/event-lines.ts';
 import { selectionOf } from '../events/selection.ts';
+import { rolloutOf } from '../providers/versions.ts';
 import type { Session } from '../session/session.ts';
 import type { Shown } from './show-lines.ts';
 
@@ -31,7 +33,15 @@ export async function readConnection(session: Session, tenantId: string, connect
   const nowMs = Date.now();
   const { revision } = last.commit;
   const reauthorizeUrl = `${session.publicUrl}/connect/${connectionId}`;
-  return { state, events, nowMs, view: viewOf(state, { revision, position: last.position, reauthorizeUrl, nowMs }) };
+  const isKnown = loadCatalog().has(state.providerId);
+  const rollout = isKnown ? await rolloutOf(session, tenantId, state.providerId) : null;
+  return {
+    state,
+    events,
+    rollout,
+    nowMs,
+    view: viewOf(state, { revision, position: last.position, reauthorizeUrl, nowMs }),
+  };
 }
 
 /** The state after a commit. */

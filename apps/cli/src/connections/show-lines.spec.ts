@@ -1,5 +1,5 @@
 import { newId, type EventView } from '@postern/contracts';
-import { connectionEvolver, viewOf, type Connection } from '@postern/domain';
+import { rolloutEvolver, type Rollout, connectionEvolver, viewOf, type Connection } from '@postern/domain';
 
 import { showLines } from './show-lines.ts';
 
@@ -25,10 +25,10 @@ const authorized: Connection = {
   },
 };
 
-function screenOf(state: Connection): string {
+function screenOf(state: Connection, rollout: Rollout | null = null): string {
   const reauthorizeUrl = `https://postern.example/connect/${connectionId}`;
   const view = viewOf(state, { revision: 9, position: 70, reauthorizeUrl, nowMs });
-  return showLines({ view, state, events: [], nowMs }).join('\n');
+  return showLines({ view, state, events: [], rollout, nowMs }).join('\n');
 }
 
 test('a connection that works says so, with its clocks', () => {
@@ -46,7 +46,7 @@ test('its last events stand there with their whole time', () => {
     ...{ at: '2026-11-28T19:50:00.000Z', actor: { type: 'end_user' }, type: 'ConnectionAuthorized', data: {} },
   };
   const view = viewOf(authorized, { revision: 9, position: 70, reauthorizeUrl: '', nowMs });
-  const lines = showLines({ view, state: authorized, events: [event], nowMs });
+  const lines = showLines({ view, state: authorized, events: [event], rollout: null, nowMs });
   expect(lines).toContain('  2026-11-28T19:50:00.000Z  ConnectionAuthorized          end_user');
 });
 
@@ -87,4 +87,17 @@ test.each<[string, Partial<Connection>, RegExp]>([
   ],
 ])('when %s, the screen says what to do', (_when, more, expected) => {
   expect(screenOf({ ...authorized, ...more })).toMatch(expected);
+});
+
+test('the version of the provider’s file is told: the pin, and what is used in its place', () => {
+  const pinned = (providerVersion: number) => ({
+    ...authorized,
+    providerId: 'hubspot',
+    credential: { ...credential, providerVersion },
+  });
+  const rollout = { ...rolloutEvolver.initialState, exists: true };
+  const canary = { version: 6, sharePercent: 100, connectionIds: [], registrationIds: [] };
+  expect(screenOf(pinned(1), rollout)).toMatch(/provider file +1$/m);
+  expect(screenOf(pinned(1), { ...rollout, canary })).toMatch(/provider file +made with 1, uses 6 \(canary\)$/m);
+  expect(screenOf(pinned(2), rollout)).toContain('made with 2, which this release has no more, uses 6');
 });

@@ -1,8 +1,9 @@
 import type { ConnectionView, EventView } from '@postern/contracts';
-import type { Connection } from '@postern/domain';
+import type { Connection, Rollout } from '@postern/domain';
 
 import { eventRow } from '../events/tail-lines.ts';
 import { paint, table } from '../output/printer.ts';
+import { versionLine } from '../providers/versions.ts';
 
 /** What one screen shows. */
 export interface Shown {
@@ -11,6 +12,8 @@ export interface Shown {
   readonly state: Connection;
   /** The last ones, oldest first. */
   readonly events: readonly EventView[];
+  /** What the tenant decided about the versions of the provider's file; null where the catalog does not know it. */
+  readonly rollout: Rollout | null;
   readonly nowMs: number;
 }
 
@@ -23,6 +26,9 @@ export function showLines(shown: Shown): string[] {
     `  ${stateOf(view)}`,
     ...indented([
       ['provider', `${view.provider} (${view.registration_id})`],
+      ...(shown.rollout === null || shown.state.credential === null
+        ? []
+        : ([['provider file', versionLine(shown.state, shown.rollout)]] as const)),
       ['platform', view.platform_id],
       ['scopes', view.scope.join(' ') || '-'],
       ['credential', view.credential_version === null ? 'none' : `version ${view.credential_version}`],

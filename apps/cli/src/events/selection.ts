@@ -33,19 +33,23 @@ export function selectionOf(
   };
 }
 
-function partOf(tenantId: string, kind: AggregateKind | undefined, id = ''): Pick<Selection, 'filter' | 'aggregate'> {
+function partOf(tenantId: string, kind: KindWithIds | undefined, id = ''): Pick<Selection, 'filter' | 'aggregate'> {
   if (kind === undefined) return { filter: subjects.connectionsOfTenant(tenantId), aggregate: undefined };
   assertId(kind, id);
   const filter = subjectOf({ tenantId: kind === 'tenant' ? id : tenantId, kind, id });
   return { filter, aggregate: { kind, id } };
 }
 
+/** All but rollouts, which have the ids of providers: `postern providers versions ID` tells of them. */
+const kindsWithIds = aggregateKinds.filter((kind) => kind !== 'rollout');
+type KindWithIds = (typeof kindsWithIds)[number];
+
 /** The kind of aggregate that an id names by its prefix. */
-function kindOf(id: string | undefined): AggregateKind | undefined {
+function kindOf(id: string | undefined): KindWithIds | undefined {
   if (id === undefined) return undefined;
-  const kind = aggregateKinds.find((one) => id.startsWith(`${idPrefixes[one]}_`));
+  const kind = kindsWithIds.find((one) => id.startsWith(`${idPrefixes[one]}_`));
   if (kind !== undefined) return kind;
-  const known = aggregateKinds.map((one) => `${idPrefixes[one]}_… (${one})`).join(', ');
+  const known = kindsWithIds.map((one) => `${idPrefixes[one]}_… (${one})`).join(', ');
   throw new PosternError('request.malformed', `${id} is the id of nothing that the log tells about: ${known}.`);
 }
 

@@ -1,11 +1,13 @@
 import { bestEvidenceOf, evidenceOf, loadCatalog, providerOf } from '@postern/provider-catalog';
 import type { Command } from 'commander';
 
+import { gather } from '../admin/shown.ts';
 import { table } from '../output/printer.ts';
 import type { RunCommand } from '../run-command.ts';
 import { explainScopes } from './scopes.ts';
 import { shownProvider } from './shown-provider.ts';
 import { validateFiles } from './validate.ts';
+import { canary, pins, promote, rollback, showVersions } from './versions.ts';
 
 /** `postern providers …`: the catalog. */
 export function providerCommands(program: Command, run: RunCommand): void {
@@ -51,4 +53,38 @@ export function providerCommands(program: Command, run: RunCommand): void {
     .option('--capabilities <list>', 'what must be possible, joined by commas, such as messages.read,messages.write')
     .option('--offered <list>', 'only these scopes, joined by commas or spaces, such as those of a registration')
     .action(run.plain(async (given) => explainScopes(given)));
+  versionCommands(providers, run);
+}
+
+/** Which version of a provider's file a tenant's connections use: decisions of administrators, on ADMIN. */
+function versionCommands(providers: Command, run: RunCommand): void {
+  providers
+    .command('versions <id>')
+    .description('the versions of a provider’s file, and how many connections use which')
+    .action(run.withSession(showVersions));
+  providers
+    .command('canary <id>')
+    .description('lets some connections use another version of the provider’s file')
+    .requiredOption('--file-version <version>', 'see: postern providers versions')
+    .option('--share <percent>', 'how many of the connections')
+    .option('--connection <connection>', 'this one (may be repeated)', gather, [])
+    .option('--registration <registration>', 'all of this registration (may be repeated)', gather, [])
+    .option('--otherwise <version>', 'what other new connections get; what they get now, unless said')
+    .action(run.withSession(canary));
+  providers
+    .command('promote <id>')
+    .description('makes a version that of all connections; nobody authorizes anew for it')
+    .requiredOption('--file-version <version>', 'see: postern providers versions')
+    .option('--new-only', 'of new connections alone; the others keep the version that they were made with')
+    .action(run.withSession(promote));
+  providers
+    .command('rollback <id>')
+    .description('takes back the canary that runs, or else the last promotion')
+    .option('--reason <text>', 'kept with the decision; no personal data')
+    .action(run.withSession(rollback));
+  providers
+    .command('pins <id>')
+    .description('whether a re-authorization moves a connection to the version that new ones get')
+    .requiredOption('--on-reauthorization <policy>', 'move or keep')
+    .action(run.withSession(pins));
 }

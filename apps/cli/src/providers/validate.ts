@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { PosternError, toPosternError } from '@postern/contracts';
-import { parseProviderFile, providersDir } from '@postern/provider-catalog';
+import { loadCatalog, parseProviderFile, providersDir } from '@postern/provider-catalog';
 
 import type { Printer } from '../output/printer.ts';
 
@@ -16,6 +16,7 @@ import type { Printer } from '../output/printer.ts';
 export function validateFiles(printer: Printer, files: readonly string[]): void {
   const paths = files.length > 0 ? files : catalogPaths();
   const checked = paths.map(check);
+  if (files.length === 0) for (const id of loadCatalog().keys()) checkVersions(id);
   const errors = checked.flatMap(({ error }) => error ?? []);
   if (errors.length > 0) throw together(errors);
   const valid = checked.flatMap(({ provider }) => provider ?? []);
@@ -58,4 +59,9 @@ function together(errors: readonly PosternError[]): PosternError {
 function catalogPaths(): string[] {
   const names = readdirSync(providersDir).filter((name) => name.endsWith('.yaml'));
   return names.map((name) => fileURLToPath(new URL(name, providersDir)));
+}
+
+/** The other versions of a file, which connections may be pinned to. @throws {PosternError} `provider.invalid` */
+function checkVersions(id: string): void {
+  for (const version of loadCatalog().versionsOf(id)) loadCatalog().version(id, version);
 }

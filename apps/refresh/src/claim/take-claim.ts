@@ -16,6 +16,8 @@ export interface HeldClaim {
   readonly claimId: string;
   readonly registrationId: string;
   readonly providerId: string;
+  /** Of the provider's file, to which the connection is pinned. */
+  readonly providerVersion: number | null;
   /** Monotonic, from before it was written. */
   readonly sinceMs: number;
 }
@@ -61,6 +63,7 @@ export class TakeClaim {
         held: {
           ...{ tenantId, connectionId, claimId, sinceMs },
           ...{ registrationId: state.registrationId, providerId: state.providerId },
+          providerVersion: state.credential?.providerVersion ?? null,
         },
       };
     } catch (error) {

@@ -11,7 +11,16 @@ import {
   TrustBundle,
 } from '@postern/contracts';
 import { generateSealingKey, generateSigningKey } from '@postern/crypto';
-import { connectionEvolver, registrationEvolver, upcast, type Connection, type Registration } from '@postern/domain';
+import {
+  connectionEvolver,
+  registrationEvolver,
+  rolloutEvolver,
+  upcast,
+  type Connection,
+  type Registration,
+  type Rollout,
+  type RolloutEvent,
+} from '@postern/domain';
 import { commitSigner, CommitReader, commitVerifier, Repository } from '@postern/event-log';
 import { connectBus, identityCreds, JetStreamEventLog, provision, type Bus, type OperatorBundle } from '@postern/nats';
 
@@ -136,6 +145,19 @@ export class World {
     const options = { actor: { type: 'administrator' as const }, correlationId: newId('correlation') };
     await repository.execute({ tenantId: this.tenantId, id: registrationId }, () => events, options);
     return registrationId;
+  }
+
+  /** What an administrator decides about the versions of a provider's file. */
+  async decide(providerId: string, decide: (state: Rollout) => RolloutEvent[]): Promise<void> {
+    const repository = new Repository<Rollout, RolloutEvent>({
+      log: new JetStreamEventLog({ bus: await this.bus('administrator'), stream: 'admin' }),
+      evolver: rolloutEvolver,
+      reader: this.reader,
+      signer: commitSigner('administrator', this.#keys.administrator.signing.privateJwk),
+      source: '/postern/cli',
+    });
+    const options = { actor: { type: 'administrator' as const }, correlationId: newId('correlation') };
+    await repository.execute({ tenantId: this.tenantId, id: providerId }, decide, options);
   }
 
   /** What JetStream says of a durable consumer. */

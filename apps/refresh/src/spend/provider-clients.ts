@@ -1,11 +1,21 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PosternError } from '@postern/contracts';
-import { registrationEvolver, upcast, type Registration, type RegistrationEvent } from '@postern/domain';
+import {
+  registrationEvolver,
+  rolloutEvolver,
+  upcast,
+  versionInUse,
+  type Registration,
+  type RegistrationEvent,
+  type Rollout,
+  type RolloutEvent,
+} from '@postern/domain';
 import { CommitReader, Repository } from '@postern/event-log';
-import { loadCatalog, providerOf } from '@postern/provider-catalog';
+import { loadCatalog, providerAt, type Provider } from '@postern/provider-catalog';
 import { DiscoveryCache, ProviderClient, providerAddresses, type AddressGuard } from '@postern/provider-client';
 import { ClientCredentials, Clock, EventLogs } from '@postern/service';
 
+import type { HeldClaim } from '../claim/take-claim.ts';
 import { RefreshConfig } from '../refresh-config.ts';
 import { refreshLimits } from '../refresh-limits.ts';
 import { Kept } from './kept.ts';
@@ -19,6 +29,9 @@ export interface RefreshingClient {
   readonly forget?: () => void;
 }
 
+/** For which connection a client is wanted: another version of the provider's file is another client. */
+type ClientFor = Pick<HeldClaim, 'tenantId' | 'connectionId' | 'registrationId' | 'providerVersion'>;
+
 /**
  * Our clients at the providers, each for the refreshes that begin within the same second: its secret is fetched once for
  * them and kept no longer, or until the provider refuses it. An assertion serves one call, so that such a client is made for one refresh.
@@ -29,7 +42,9 @@ export class ProviderClients implements OnApplicationShutdown {
   readonly #discoveryCache = new DiscoveryCache();
   readonly #addresses: AddressGuard | undefined;
   readonly #registrations: Repository<Registration, RegistrationEvent>;
+  readonly #rollouts: Repository<Rollout, RolloutEvent>;
   readonly #known: Kept<Registration>;
+  readonly #decided: Kept<Rollout>;
   readonly #clients: Kept<RefreshingClient>;
   readonly #config: RefreshConfig;
   readonly #credentials: ClientCredentials;
@@ -46,32 +61,44 @@ export class ProviderClients implements OnApplicationShutdown {
     this.#addresses = providerAddresses({ allowed, allowLoopback });
     this.#credentials = credentials;
     this.#known = new Kept(clock, refreshLimits.clientKeptMs);
+    this.#decided = new Kept(clock, refreshLimits.clientKeptMs);
     this.#clients = new Kept(clock, refreshLimits.clientKeptMs);
-    this.#registrations = new Repository({
-      log: logs.admin,
-      reader,
-      evolver: registrationEvolver,
-      upcast,
-      source: '/postern/refresh',
-    });
+    const source = { log: logs.admin, reader, upcast, source: '/postern/refresh' };
+    this.#registrations = new Repository({ ...source, evolver: registrationEvolver });
+    this.#rollouts = new Repository({ ...source, evolver: rolloutEvolver });
   }
 
   /** @throws {PosternError} `registration.not_found`, `registration.disabled`, `provider.not_found`, what the vault says */
-  async of({ tenantId, registrationId }: { tenantId: string; registrationId: string }): Promise<RefreshingClient> {
+  async of(held: ClientFor): Promise<RefreshingClient> {
+    const { tenantId, registrationId } = held;
     const name = `${tenantId}/${registrationId}`;
     const registration = await this.#known.of(name, () => this.#registration(tenantId, registrationId));
-    if (registration.tokenEndpointAuthMethod === 'private_key_jwt') return await this.#make(registration);
-    const made = await this.#clients.of(name, () => this.#make(registration));
-    return { ...made, forget: () => this.#forget(name) };
+    const provider = await this.#provider(held, registration.providerId);
+    if (registration.tokenEndpointAuthMethod === 'private_key_jwt') return await this.#make(registration, provider);
+    const versioned = `${name}/${provider.version}`;
+    const made = await this.#clients.of(versioned, () => this.#make(registration, provider));
+    return { ...made, forget: () => this.#forget(name, versioned) };
   }
 
-  #forget(name: string): void {
+  #forget(name: string, versioned: string): void {
     this.#known.forget(name);
-    this.#clients.forget(name);
+    this.#clients.forget(versioned);
+  }
+
+  /** The version of the provider's file that this connection uses now. */
+  async #provider({ tenantId, connectionId, registrationId, providerVersion }: ClientFor, id: string) {
+    const decided = () => this.#rollouts.load({ tenantId, id }).then(({ state }) => state);
+    const rollout = await this.#decided.of(`${tenantId}/${id}`, decided);
+    return providerAt(
+      this.#catalog,
+      id,
+      versionInUse({ connectionId, registrationId, pinned: providerVersion }, rollout),
+    );
   }
 
   onApplicationShutdown(): void {
     this.#known.clear();
+    this.#decided.clear();
     this.#clients.clear();
   }
 
@@ -82,8 +109,7 @@ export class ProviderClients implements OnApplicationShutdown {
     return state;
   }
 
-  async #make(registration: Registration): Promise<RefreshingClient> {
-    const provider = providerOf(this.#catalog, registration.providerId);
+  async #make(registration: Registration, provider: Provider): Promise<RefreshingClient> {
     const client = new ProviderClient({
       provider,
       registration,

@@ -87,9 +87,10 @@ export class AskProvider {
   }
 
   /** @returns undefined where the registration allows none: an operator must mend it, and `refresh` says so. */
-  async #client({ tenantId, registrationId, connectionId }: Connection): Promise<InquiringClient | undefined> {
+  async #client(connection: Connection): Promise<InquiringClient | undefined> {
+    const { tenantId, connectionId } = connection;
     try {
-      return await this.clients.inquiring(tenantId, registrationId);
+      return await this.clients.inquiring(connection);
     } catch (error) {
       if (!isPosternError(error) || error.row.delivery !== 'term') throw error;
       this.logger.warn('there is no client to ask a provider with', { tenantId, connectionId, code: error.code });

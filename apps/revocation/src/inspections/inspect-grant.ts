@@ -7,7 +7,7 @@ import {
   type InspectionOutcome,
   type Signal,
 } from '@postern/contracts';
-import { lastHeardAtMs } from '@postern/domain';
+import { lastHeardAtMs, type Connection } from '@postern/domain';
 import { Clock, Logger, Metrics, withCall } from '@postern/service';
 
 import { Connections } from '../connections.ts';
@@ -50,9 +50,15 @@ export class InspectGrant {
    *
    * @returns null where it is not to be asked now. @throws {PosternError} `log.*`
    */
-  async heardAtMs({ tenantId, connectionId, registrationId }: InspectedConnection): Promise<number | null> {
+  async heardAtMs(connection: InspectedConnection): Promise<number | null> {
+    const state = await this.stateOf(connection);
+    return state.registrationId === connection.registrationId ? lastHeardAtMs(state) : null;
+  }
+
+  /** As the log has it now. @throws {PosternError} `log.*` */
+  async stateOf({ tenantId, connectionId }: InspectedConnection): Promise<Connection> {
     const { state } = await this.connections.load({ tenantId, id: connectionId }, { fromLeader: true });
-    return state.registrationId === registrationId ? lastHeardAtMs(state) : null;
+    return state;
   }
 
   /**

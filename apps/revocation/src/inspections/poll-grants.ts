@@ -171,8 +171,9 @@ export class PollGrants implements OnServiceReady, OnApplicationShutdown {
   }
 
   /** @returns undefined where the provider cannot be asked */
-  async #client({ tenantId, registrationId }: InspectedConnection): Promise<InquiringClient | undefined> {
-    const client = await this.clients.inquiring(tenantId, registrationId);
+  async #client(connection: InspectedConnection): Promise<InquiringClient | undefined> {
+    const { tenantId, registrationId } = connection;
+    const client = await this.clients.inquiring(await this.grants.stateOf(connection));
     const { endpoints } = await client.discover();
     if (endpoints.introspectionEndpoint !== null) return client;
     this.logger.info('a provider cannot be asked about its grants', { tenantId, registrationId });

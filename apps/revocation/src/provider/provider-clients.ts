@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
-import { loadCatalog, providerOf } from '@postern/provider-catalog';
+import { pinnedOf, versionInUse, type Connection } from '@postern/domain';
+import { loadCatalog, providerAt } from '@postern/provider-catalog';
 import { DiscoveryCache, ProviderClient, providerAddresses, type AddressGuard } from '@postern/provider-client';
 import { ClientCredentials } from '@postern/service';
 
@@ -31,18 +32,21 @@ export class ProviderClients {
   }
 
   /** @throws {PosternError} `registration.*`, `provider.*`, `request.malformed`, what the vault answers */
-  async revoking(tenantId: string, registrationId: string): Promise<RevokingClient> {
-    return await this.#client(tenantId, registrationId);
+  async revoking(connection: Connection): Promise<RevokingClient> {
+    return await this.#client(connection);
   }
 
   /** @throws {PosternError} as {@link revoking} */
-  async inquiring(tenantId: string, registrationId: string): Promise<InquiringClient> {
-    return await this.#client(tenantId, registrationId);
+  async inquiring(connection: Connection): Promise<InquiringClient> {
+    return await this.#client(connection);
   }
 
-  async #client(tenantId: string, registrationId: string): Promise<ProviderClient> {
+  async #client(connection: Connection): Promise<ProviderClient> {
+    const { tenantId, registrationId } = connection;
     const registration = await this.#directory.registration(tenantId, registrationId);
-    const provider = providerOf(this.#catalog, registration.providerId);
+    const { providerId } = registration;
+    const rollout = await this.#directory.rollout(tenantId, providerId);
+    const provider = providerAt(this.#catalog, providerId, versionInUse(pinnedOf(connection), rollout));
     return new ProviderClient({
       provider,
       registration,

@@ -71,11 +71,11 @@ export class UpstreamDebt {
    * secrets left the end user time to begin a new one.
    */
   async #tell(ending: Ending, state: Connection, due: Due): Promise<Told | 'not_due'> {
-    const { tenantId, connectionId, registrationId } = state;
+    const { tenantId, connectionId } = state;
     try {
       const tokens = await this.secrets.tokens(tenantId, connectionId);
       if (tokens === null) return { kind: 'told', method: 'nothing_to_revoke' };
-      const client = await this.clients.revoking(tenantId, registrationId);
+      const client = await this.clients.revoking(state);
       const { owed } = await this.#owed(ending);
       if (owed.kind !== 'due' || owed.credentialVersion !== due.credentialVersion) return 'not_due';
       const spared = await this.#spared(ending, state);

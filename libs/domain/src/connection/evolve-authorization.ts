@@ -28,6 +28,7 @@ function sessionOf(data: DataOf<'AuthorizationStarted'>): OpenSession {
     endUserDigest: data.endUserDigest,
     expiresAtMs: data.expiresAtMs,
     stage: 'started',
+    ...(data.providerVersion === undefined ? {} : { providerVersion: data.providerVersion }),
   };
 }
 
@@ -66,6 +67,7 @@ function authorized(state: Connection, data: DataOf<'ConnectionAuthorized'>, { a
       refreshedAtMs: null,
       boughtBy: data.sessionId,
       ...(data.endedByRefresh === undefined ? {} : { endedByRefresh: data.endedByRefresh }),
+      ...(data.providerVersion === undefined ? {} : { providerVersion: data.providerVersion }),
     },
     claim: null,
     interrupted: null,

@@ -210,3 +210,28 @@ test('a claim id is never mistaken for a session', () => {
     .when(startCodeExchange, { ...exchange, sessionId: clm(1) })
     .thenRefused('session.not_found');
 });
+
+describe('the version of the provider’s file', () => {
+  const dataOf = ({ endUserDigest: _digest, nowMs: _nowMs, ...data }: CompleteAuthorization) => data;
+  const pinned = [the.sessionStarted({ providerVersion: 4 }), the.exchangeStarted()];
+
+  test('by which the session began is the one that the connection is pinned to', () => {
+    given(pinned)
+      .when(completeAuthorization, complete())
+      .then([the.authorized({ ...dataOf(complete()), providerVersion: 4 })]);
+    expect(stateOf([...pinned, the.authorized({ providerVersion: 4 })]).credential?.providerVersion).toBe(4);
+  });
+
+  test('moves with a re-authorization, and stays where it is while that is under way', () => {
+    const again = [
+      ...pinned,
+      the.authorized({ providerVersion: 4 }),
+      the.sessionStarted({ sessionId: ses(2), purpose: 'reauthorize', providerVersion: 5 }),
+      the.exchangeStarted(ses(2)),
+    ];
+    expect(stateOf(again).credential?.providerVersion).toBe(4);
+    given(again)
+      .when(completeAuthorization, secondCompletion)
+      .then([the.reauthorized({ ...dataOf(secondCompletion), providerVersion: 5 })]);
+  });
+});

@@ -123,7 +123,8 @@ export function completionOf(
  * The connection can be leased from here on, under the credential version that the vault gave the session's tokens.
  *
  * Ends a live claim (its worker's late answer belongs to the old authorization) and undoes a revocation; a suspension
- * stays, because another hand ordered it.
+ * stays, because another hand ordered it. The connection is pinned to the version of the provider's file by which the
+ * session began: what it was told may have been decided anew meanwhile.
  *
  * @returns no events when the session was completed already.
  * @throws {PosternError} as `completionOf`, and `vault.version_stale` when a newer credential is recorded
@@ -133,6 +134,8 @@ export function completeAuthorization(command: CompleteAuthorization, state: Con
   if (command.credentialVersion <= (state.credential?.version ?? 0)) {
     throw new PosternError('vault.version_stale', 'A newer credential is recorded.');
   }
-  const { endUserDigest: _digest, nowMs: _nowMs, ...data } = command;
+  const { endUserDigest: _digest, nowMs: _nowMs, ...told } = command;
+  const providerVersion = state.session?.providerVersion;
+  const data = providerVersion === undefined ? told : { ...told, providerVersion };
   return [connectionEvent(state.credential === null ? 'ConnectionAuthorized' : 'ConnectionReauthorized', data)];
 }

@@ -65,6 +65,8 @@ export interface OpenSession {
   readonly endUserDigest: string;
   readonly expiresAtMs: number;
   readonly stage: 'started' | 'exchanging';
+  /** Of the provider's file; absent in sessions of before there were pins. */
+  readonly providerVersion?: number | undefined;
 }
 
 /** How a session ended. `revoked` also stands for the end by a deletion. */
@@ -89,6 +91,8 @@ export interface Credential {
   readonly boughtBy: string;
   /** Only where a refresh ends the access token of before, or may: leases then end with the planned refresh. */
   readonly endedByRefresh?: DataOf<'ConnectionAuthorized'>['endedByRefresh'];
+  /** The pin: the version of the provider's file that the authorization was made with. */
+  readonly providerVersion?: number | undefined;
   /** Only once the owner was told that the provider ends the authorization then, whatever we do. */
   readonly authorizationEndsAtMs?: number | undefined;
   /** Only once the provider's API wanted more than was granted: what, as far as it said so. */

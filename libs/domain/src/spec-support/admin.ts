@@ -76,5 +76,15 @@ export const admin = {
     adminEvent('WebhookSecretStored', { secretVersion: 1, previousEndsAtMs: 1_893_542_400_000, ...data }),
   webhookDisabled: () => adminEvent('WebhookDisabled', { reason: null }),
   webhookGone: () => adminEvent('WebhookGone', { messageId: 'cmt_01jd0000000000000000000001-connection-revoked' }),
+  rolloutCreated: (providerId = 'hubspot') => adminEvent('RolloutCreated', { providerId }),
+  canaryStarted: (data: Partial<AdminDataOf<'ProviderCanaryStarted'>> = {}) =>
+    adminEvent('ProviderCanaryStarted', {
+      version: 3,
+      otherwise: 1,
+      sharePercent: 10,
+      connectionIds: [],
+      registrationIds: [],
+      ...data,
+    }),
   transmitterDisabled: () => adminEvent('TransmitterDisabled', { reason: null }),
 };
