@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { accountExports } from '@postern/contracts';
 import { encodeAccount, encodeOperator, type Account, type Export, type Import } from '@nats-io/jwt';
 import { Prefix } from '@nats-io/nkeys';
@@ -95,7 +97,8 @@ export async function revokePlatformUsers(
   { nowMs, userTtlMsMax }: RevokeOptions,
 ): Promise<OperatorBundle> {
   const { platforms } = bundle.accounts;
-  const { name, nats: claims } = accountOf(platforms);
+  const { name, nats: claims, iat } = accountOf(platforms);
+  await laterThan(iat);
   const oldest = Math.floor((nowMs - userTtlMsMax) / 1_000);
   const kept = Object.entries(claims.revocations ?? {}).filter(([, sinceS]) => sinceS >= oldest);
   const added = users.map((user) => [user, Math.ceil(nowMs / 1_000)] as const);
@@ -134,6 +137,12 @@ export async function withCurrentCrossings(bundle: OperatorBundle): Promise<Oper
 function subjectsOf({ exports = [], imports = [] }: Pick<Partial<Account>, 'exports' | 'imports'>): string {
   const named = [...exports, ...imports].map(({ type, subject }) => `${String(type)} ${subject}`);
   return named.toSorted().join('\n');
+}
+
+/** Of two JWTs of an account a server that starts keeps the one issued later, by the second. */
+async function laterThan(issuedAtS: number): Promise<void> {
+  const waitMs = (issuedAtS + 1) * 1_000 - Date.now();
+  if (waitMs > 0) await delay(Math.min(waitMs, 1_000));
 }
 
 const accountOf = ({ jwt }: AccountKeys) => claimsOf<{ name: string; nats: Account }>(jwt);
