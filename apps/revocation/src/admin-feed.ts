@@ -15,7 +15,11 @@ const { catchUpIntervalMs, catchUpWaitMs, feedReadyWaitMs } = revocationLimits;
 export class AdminFeed implements OnServiceReady, OnApplicationShutdown {
   readonly views;
   /** The tenant of each aggregate, by kind and id: who calls from outside knows none. */
-  readonly #tenants = new Map<string, Map<string, string>>();
+  readonly tenants = {
+    bridge: new Map<string, string>(),
+    registration: new Map<string, string>(),
+    transmitter: new Map<string, string>(),
+  };
   readonly #directory: DirectoryFollower;
   #nextLook: Promise<void> | undefined;
 
@@ -29,18 +33,13 @@ export class AdminFeed implements OnServiceReady, OnApplicationShutdown {
     this.#directory = new DirectoryFollower({
       ...{ log: logs.admin, reader, filter: subjects.allAdmin },
       views: Object.values(this.views),
-      onEntry: ({ commit }) => void this.tenantsOf(commit.aggregate).set(commit.aggregateId, commit.tenantId),
+      onEntry: ({ commit: { aggregate, aggregateId, tenantId } }) => {
+        if (aggregate in this.tenants) this.tenants[aggregate as keyof AdminFeed['tenants']].set(aggregateId, tenantId);
+      },
       onProblem: (problem) => logger.error('a message on the admin log is not folded', { ...problem }),
       onFailure: (error) => logger.error('the admin feed has failed', { err: error }),
     });
     readiness.addFeed('directory', this.#directory);
-  }
-
-  /** The tenant of every aggregate of a kind, by its id. */
-  tenantsOf(kind: string): Map<string, string> {
-    const known = this.#tenants.get(kind) ?? new Map<string, string>();
-    if (known.size === 0) this.#tenants.set(kind, known);
-    return known;
   }
 
   /** @throws {PosternError} `service.not_ready` while the feed is stale */

@@ -33,12 +33,12 @@ export class AdminView<K extends Kind> {
 
   /** All that are known now. */
   all(): StateOf<K>[] {
-    const ids = [...this.#feed.tenantsOf(this.#kind).keys()];
+    const ids = [...this.#feed.tenants[this.#kind].keys()];
     return ids.map((id) => this.#known(id)).filter((state) => state !== undefined);
   }
 
   #known(id: string): StateOf<K> | undefined {
-    const tenantId = this.#feed.tenantsOf(this.#kind).get(id);
+    const tenantId = this.#feed.tenants[this.#kind].get(id);
     if (tenantId === undefined) return undefined;
     const state = this.#feed.views[this.#kind].get({ tenantId, id })?.state as StateOf<K> | undefined;
     return state?.exists === true ? state : undefined;

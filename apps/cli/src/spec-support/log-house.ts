@@ -51,7 +51,7 @@ export interface LogHouse {
   /** Connections as an identity writes them. */
   connectionsOf(identity: IdentityName): Promise<Repository<Connection, AnyEvent>>;
   /** Makes a connection that is authorized; of the house's own tenant unless another is named. */
-  connect(tenantId?: string): Promise<AggregateRef>;
+  connect(tenantId?: string, at?: ProviderFile): Promise<AggregateRef>;
   /** Records a lease. */
   lease(connectionId: string): Promise<AccessRecord>;
   /** Signs the heads of all trees. @returns the notes. */
@@ -59,6 +59,12 @@ export interface LogHouse {
   /** As if the services had worked off what stands in CONNECTIONS. */
   workOff(): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** A provider, and the version of its file that the connection is pinned to. */
+interface ProviderFile {
+  readonly providerId: string;
+  readonly providerVersion?: number;
 }
 
 export const houseTtlMs = 3_600_000;
@@ -109,7 +115,7 @@ export async function openLogHouse(root: string, tenantId?: string): Promise<Log
     tenantId: own,
     busOf,
     connectionsOf,
-    connect: async (of = own) => await authorized(await connectionsOf('authorization'), of),
+    connect: async (of = own, at) => await authorized(await connectionsOf('authorization'), of, at),
     lease: async (connectionId) => {
       writer ??= new AccessGroupWriter({
         bus: await busOf('vault'),
@@ -165,7 +171,11 @@ async function acknowledgeAll(bus: Bus, stream: string, name: string): Promise<v
   }
 }
 
-async function authorized(connections: Repository<Connection, AnyEvent>, tenantId: string): Promise<AggregateRef> {
+async function authorized(
+  connections: Repository<Connection, AnyEvent>,
+  tenantId: string,
+  at: ProviderFile = { providerId: 'acme' },
+): Promise<AggregateRef> {
   const ref = { tenantId, id: newId('connection') };
   const sessionId = newId('session');
   const nowMs = Date.now();
@@ -173,7 +183,7 @@ async function authorized(connections: Repository<Connection, AnyEvent>, tenantI
     sessionId,
     purpose: 'connect' as const,
     platformId: newId('platform'),
-    providerId: 'acme',
+    ...at,
     registrationId: newId('registration'),
     endUserDigest: 'digest',
     requestedScopes: ['read'],
