@@ -12,21 +12,25 @@ class CountingLog extends MemoryEventLog {
   /** Those among them for which a server has to search its log. */
   searches = 0;
   batches = 0;
+  /** As one that is behind answers, or was cut off: it has nothing of what came from here on, but the very last. */
+  behindFrom = Infinity;
 
   override async last(subject: string, options?: LastOptions): Promise<StoredMessage | undefined> {
     this.lookUps += 1;
-    if (options?.untilPosition !== undefined) this.searches += 1;
-    return await super.last(subject, options);
+    if (options?.untilPosition === undefined) return await super.last(subject, options);
+    this.searches += 1;
+    return await super.last(subject, { untilPosition: Math.min(options.untilPosition, this.behindFrom - 1) });
   }
 
   override async at(position: number): Promise<StoredMessage | undefined> {
     this.lookUps += 1;
-    return await super.at(position);
+    return position < this.behindFrom ? await super.at(position) : undefined;
   }
 
   override read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
     this.batches += 1;
-    return super.read(request);
+    const untilPosition = Math.min(request.untilPosition ?? Infinity, this.behindFrom - 1);
+    return super.read({ ...request, ...(untilPosition !== Infinity && { untilPosition }) });
   }
 }
 
@@ -110,4 +114,18 @@ test('what is foreign is stepped over, singly and in the batch, and is not looke
   const { writers, honest, put, load } = await world({ byRefresh: 1, byRevocation: 3 });
   for (let turn = 0; turn < 40; turn += 1) put(writers.signers.stranger, {});
   expect(await load()).toEqual({ loaded: honest, lookUps: 1 + singleReadsMax, batches: 1 });
+});
+
+describe('where those who answer do not have what stood there', () => {
+  test.each([
+    ['nothing of it', { byRefresh: 2, byRevocation: 3 }, 1],
+    ['only the beginning', { byRefresh: 2, byRevocation: 3 }, 2],
+    ['only the beginning of a long row', { byRefresh: 1, byRevocation: 40 }, 30],
+  ])('%s: nothing is decided on that, and nothing begun anew', async (_name, row, behindFrom) => {
+    const { log, honest, load } = await world(row);
+    log.behindFrom = behindFrom;
+    await expect(load()).rejects.toMatchObject({ code: 'log.unavailable' });
+    log.behindFrom = Infinity;
+    expect((await load()).loaded).toEqual(honest);
+  });
 });

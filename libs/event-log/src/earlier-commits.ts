@@ -42,6 +42,10 @@ export async function* earlierCommits(options: EarlierOptions): AsyncGenerator<L
   }
   const rest: StoredMessage[] = [];
   for await (const message of log.read({ filter: subject, untilPosition: position - 1 })) rest.push(message);
+  const isShort = (previousPosition ?? 0) > 0 && rest.at(-1)?.position !== previousPosition;
+  if (isShort && (await messageBefore(log, subject, { position, previousPosition }))?.position === previousPosition) {
+    throw behind(position);
+  }
   for (const message of rest.toReversed()) {
     const entry = trueCommit(reader, message);
     if (entry !== undefined) yield entry;
@@ -51,6 +55,12 @@ export async function* earlierCommits(options: EarlierOptions): AsyncGenerator<L
 /**
  * Most messages say where the one before them stands, and the server has looked when it stored them. To find it without that,
  * a server goes backwards through its log, block by block: for an aggregate that rested an hour, through all of that hour.
+ *
+ * In a cluster a replica may be behind, and so may one that takes itself for the leader when it was cut off. What stood there
+ * and cannot be read is therefore not taken for nothing, unless the log was cut behind it: a true commit without those
+ * before it would count as foreign, and the next one would begin the aggregate anew.
+ *
+ * @throws {PosternError} `log.unavailable`
  */
 async function messageBefore(
   log: EventLog,
@@ -59,7 +69,18 @@ async function messageBefore(
 ): Promise<StoredMessage | undefined> {
   if (previousPosition === 0) return undefined;
   const told = previousPosition === undefined ? undefined : await log.at(previousPosition);
-  return told?.subject === subject ? told : await log.last(subject, { untilPosition: position - 1 });
+  if (told?.subject === subject) return told;
+  const found = await log.last(subject, { untilPosition: position - 1 });
+  if (previousPosition === undefined || told !== undefined || found?.position === previousPosition) return found;
+  if (previousPosition >= (await log.beginning()).firstPosition) throw behind(position);
+  return found;
+}
+
+function behind(position: number): PosternError {
+  return new PosternError(
+    'log.unavailable',
+    `Whoever answered does not have what stands before position ${position} yet.`,
+  );
 }
 
 /**
