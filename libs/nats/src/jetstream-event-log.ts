@@ -116,7 +116,8 @@ export class JetStreamEventLog implements EventLog {
 
   async subscribe(request: SubscribeRequest): Promise<LogSubscription> {
     const feed = new OrderedFeed(this.#bus, this.#stream, request);
-    const startPosition = await feed.start(() => this.head());
+    const last = () => this.#fromLeader({ last_by_subj: request.filter });
+    const startPosition = await feed.start({ head: () => this.head(), last });
     return { startPosition, stop: () => feed.stop() };
   }
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import type { SubscribeRequest } from '@postern/event-log';
+import type { StoredMessage, SubscribeRequest } from '@postern/event-log';
 import type { Consumer, ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 
 import { logError } from './bus-errors.ts';
@@ -33,9 +33,15 @@ export class OrderedFeed {
     this.#request = request;
   }
 
-  /** @returns the position up to which nothing will be delivered. */
-  async start(head: () => Promise<number>): Promise<number> {
-    const headPosition = await head();
+  /**
+   * A consumer says how much it will deliver as the replica knows it that it runs on. One that is behind says nothing, and
+   * delivers it later: so the leader is asked whether that can be.
+   *
+   * @param ask for the leader's words: where the log ends, and the last message that the feed is about
+   * @returns the position up to which nothing will be delivered.
+   */
+  async start(ask: { head(): Promise<number>; last(): Promise<StoredMessage | undefined> }): Promise<number> {
+    const headPosition = await ask.head();
     const pending = await this.#open(this.#request);
     this.#stopListening = this.#bus.onStatus(({ type }) => {
       if (type === 'reconnected') this.#reopen(this.#generation);
@@ -43,7 +49,8 @@ export class OrderedFeed {
     });
     const { fromPosition = 1, sinceMs, lastPerSubject } = this.#request;
     const skipped = sinceMs === undefined && lastPerSubject !== true ? Math.min(fromPosition - 1, headPosition) : 0;
-    const startPosition = pending === 0 ? headPosition : skipped;
+    const isAtHead = pending === 0 && !this.#wants(await ask.last());
+    const startPosition = isAtHead ? headPosition : skipped;
     this.#cursor = Math.max(this.#cursor, startPosition);
     return startPosition;
   }
@@ -53,6 +60,11 @@ export class OrderedFeed {
     this.#generation += 1;
     this.#stopListening();
     await this.#close();
+  }
+
+  #wants(message: StoredMessage | undefined): boolean {
+    const { fromPosition = 1, sinceMs } = this.#request;
+    return message !== undefined && message.position >= fromPosition && message.timeMs >= (sinceMs ?? 0);
   }
 
   async #open(
