@@ -5,6 +5,7 @@ import { CallbackController } from './callback/callback-controller.ts';
 import { PendingTokens } from './callback/pending-tokens.ts';
 import { ClientDocumentController } from './client-document/client-document-controller.ts';
 import { ClientDocuments } from './client-document/client-documents.ts';
+import { Completion } from './complete-session/completion.ts';
 import { CompleteSession } from './complete-session/complete-session.ts';
 import { ConnectController } from './connect-page/connect-controller.ts';
 import { Departure } from './connect-page/departure.ts';
@@ -12,6 +13,7 @@ import { PageSubjects } from './connect-page/page-subjects.ts';
 import { Digests } from './digests.ts';
 import { Directory } from './directory/directory.ts';
 import { MeetResource } from './meet-resource/meet-resource.ts';
+import { Establish } from './establish/establish.ts';
 import { ProviderClients } from './providers/provider-clients.ts';
 import { Connections } from './sessions/connections.ts';
 import { SessionIndex } from './sessions/session-index.ts';
@@ -25,11 +27,13 @@ import { StartSession } from './start-session/start-session.ts';
     Arrival,
     ClientDocuments,
     CompleteSession,
+    Completion,
     Connections,
     Departure,
     Digests,
     Directory,
     MeetResource,
+    Establish,
     PageSubjects,
     PendingTokens,
     ProviderClients,

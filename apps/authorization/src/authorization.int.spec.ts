@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import {
+  administratorToken,
   errorTable,
   isPosternError,
   newId,
@@ -219,7 +220,10 @@ await describeWithServer('nats-server', 'authorization', () => {
     publicUrl = `http://127.0.0.1:${await freePort()}`;
     site = await startPlatformSite();
     acme = await startAcme();
-    acmeClient = await acme.registerClient({ redirectUris: [`${publicUrl}/oauth/callback/${registrationId}`] });
+    acmeClient = await acme.registerClient({
+      redirectUris: [`${publicUrl}/oauth/callback/${registrationId}`],
+      clientCredentials: true,
+    });
     vault.clientSecret = acmeClient.clientSecret ?? '';
     vaultService = await serveOperations(await asIdentity('vault'), {
       name: 'vault',
@@ -324,6 +328,105 @@ await describeWithServer('nats-server', 'authorization', () => {
   const typesOf = async (connectionId: string) => (await eventsOf(connectionId)).map(({ type }) => type);
   const connectionOf = async (sessionId: string) =>
     (await service.get(SessionIndex).find(sessionId))?.connectionId ?? fail('the session is not known');
+
+  const establish = (
+    more: Partial<RequestInput<typeof operations.establish>> = {},
+    { bus = platform, as = platformId } = {},
+  ) =>
+    callOperation(
+      bus,
+      operations.establish,
+      { tenantId, platformId: as },
+      { registration_id: registrationId, grant: { type: 'client_credentials' }, ...more },
+      { timeoutMs: 30_000 },
+    );
+
+  describe('establishing without a browser', () => {
+    test('client credentials bring a token that is stored, promoted and recorded, and no refresh token', async () => {
+      const reply = await establish({ scopes: ['contacts:read'] });
+      expect(reply).toMatchObject({ scope: ['contacts:read'], freshness: { health: 'ok' } });
+      const events = await eventsOf(reply.connection_id);
+      expect(events.map(({ type }) => type)).toEqual(['EstablishmentStarted', 'ConnectionAuthorized']);
+      expect(events[0]?.data).toMatchObject({ grant: 'client_credentials', endUserDigest: null });
+      const { providerVersion } = events[0]?.data ?? {};
+      expect(providerVersion).toBeGreaterThan(0);
+      expect(events[1]?.data['providerVersion']).toBe(providerVersion);
+      expect(events[1]?.data).toMatchObject({
+        grant: 'client_credentials',
+        hasRefreshToken: false,
+        credentialVersion: 1,
+      });
+      const tokenSet = vault.pending.get(String(events[0]?.data['sessionId']));
+      expect(tokenSet).toMatchObject({ renewal: { grant: 'client_credentials', scopes: ['contacts:read'] } });
+      expect(logLines.join('')).not.toContain(tokenSet?.accessToken ?? fail('nothing was stored'));
+    });
+
+    test('the same key again asks nobody, and answers with the same connection', async () => {
+      const first = await establish({ idempotency_key: 'crm-1', end_user: 'user-1' });
+      const calls = acme.tokenCalls().length;
+      const again = await establish({ idempotency_key: 'crm-1', end_user: 'user-1' });
+      expect(again).toMatchObject({ connection_id: first.connection_id, position: first.position });
+      expect(acme.tokenCalls()).toHaveLength(calls);
+      expect(await refused(establish({ idempotency_key: 'crm-1', end_user: 'user-2' }))).toBe(
+        'connection.establish_key_used',
+      );
+      const theirs = await establish({ idempotency_key: 'crm-1' }, { bus: otherPlatform, as: otherPlatformId });
+      expect(theirs.connection_id).not.toBe(first.connection_id);
+    });
+
+    test('is made anew in place, and by no other platform', async () => {
+      const { connection_id: id } = await establish();
+      await revoke(id);
+      expect(await refused(establish({ connection_id: id }, { bus: otherPlatform, as: otherPlatformId }))).toBe(
+        'connection.not_found',
+      );
+      expect(await refused(callOperation(platform, operations.reauthorize, ours, { connection_id: id }))).toBe(
+        'connection.unattended',
+      );
+      await refusedPage(`${publicUrl}/connect/${id}`, 'session.not_found');
+      expect(await establish({ connection_id: id })).toMatchObject({ connection_id: id, freshness: { health: 'ok' } });
+      expect((await typesOf(id)).at(-1)).toBe('ConnectionReauthorized');
+    });
+
+    test('what the provider refuses is told in its words, leaves nothing to lease, and may be tried again', async () => {
+      const secret = vault.clientSecret;
+      vault.clientSecret = 'not-the-secret';
+      expect(await refused(establish({ idempotency_key: 'crm-2' }))).toBe('provider.client_rejected');
+      vault.clientSecret = secret;
+      const { connection_id: id } = await establish({ idempotency_key: 'crm-2' });
+      expect(await typesOf(id)).toEqual([
+        ...['EstablishmentStarted', 'AuthorizationDenied', 'EstablishmentStarted', 'ConnectionAuthorized'],
+      ]);
+    });
+
+    test('what is not offered, reserved, or no platform’s is refused before anything is written or asked', async () => {
+      const calls = acme.tokenCalls().length;
+      expect(await refused(establish({ scopes: ['contacts:write'] }))).toBe('session.scope_unknown');
+      const parameters = { client_secret: 'x' };
+      expect(await refused(establish({ grant: { type: 'client_credentials', parameters } }))).toBe('request.malformed');
+      await createRegistrationAt(newId('registration'), { providerId: 'linear', scopes: ['read'] });
+      expect(await refused(establish({ registration_id: undefined, provider: 'linear' }))).toBe(
+        'provider.flow_unsupported',
+      );
+      const asked = { registration_id: registrationId, grant: { type: 'client_credentials' as const } };
+      const asAdministrator = callOperation(
+        administrator,
+        operations.establish,
+        { tenantId, platformId: administratorToken },
+        asked,
+      );
+      expect(await refused(asAdministrator)).toBe('request.malformed');
+      expect(acme.tokenCalls()).toHaveLength(calls);
+    });
+  });
+
+  async function revoke(id: string): Promise<void> {
+    await repositoryOf(await asIdentity('revocation'), 'revocation', connectionEvolver).execute(
+      { tenantId, id },
+      (state) => revokeConnection({ cause: 'requested_by_platform', reason: null }, state),
+      { actor: { type: 'platform', id: platformId }, ...origin },
+    );
+  }
 
   async function refusedPage(url: string | URL, code: keyof typeof errorTable, who = browser): Promise<void> {
     const page = await who.open(url);
@@ -765,7 +868,7 @@ await describeWithServer('nats-server', 'authorization', () => {
     const arrival = await browser.open(callback, { until: stopAtSite });
     const tokens = [...vault.pending.values()].flatMap(({ accessToken, refreshToken }) => [
       accessToken,
-      refreshToken ?? '-',
+      ...(refreshToken === null ? [] : [refreshToken]),
     ]);
     const { code = '-', state = '-' } = Object.fromEntries(callback.searchParams);
     const completion = new URL(arrival.url).searchParams.get('code') ?? '-';

@@ -19,6 +19,14 @@ export class Digests {
     return keyedDigest(this.#config.digestKey.reveal(), 'end user', tenantId, platformId, endUser);
   }
 
+  /** What an idempotency key of a platform stands for; nobody can tell from it what the key was. */
+  establishment({ tenantId, platformId }: { tenantId: string; platformId: string }, key: string): Uint8Array {
+    return Buffer.from(
+      keyedDigest(this.#config.digestKey.reveal(), 'establish', tenantId, platformId, key),
+      'base64url',
+    );
+  }
+
   /** A provider's account; what a revocation signal about it will be looked up by. */
   account(tenantId: string, account: ProviderAccount | null): string | null {
     if (account === null) return null;

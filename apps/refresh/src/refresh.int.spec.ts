@@ -35,6 +35,7 @@ const claimTimeoutMs = 6_000;
 /** Claims that a test can wait for; the other tests run with the times of production. */
 const shortClaims = { POSTERN_CLAIM_TIMEOUT: `${claimTimeoutMs}ms`, POSTERN_PROVIDER_TIMEOUT: '2s' };
 const hourMs = 3_600_000;
+const patiently = { describe: 'a refresh with nobody asking', timeoutMs: 60_000 };
 
 await describeWithServer('nats-server', 'refreshing against a real authorization server', () => {
   const folder = mkdtempSync(join(tmpdir(), 'postern-refresh-'));
@@ -162,6 +163,24 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     expect(calls[0]?.issuedRefreshToken).toBe(tokenFingerprint(second?.tokenSet.refreshToken ?? ''));
     const events = ['RefreshStarted', 'RefreshTokenReleased', 'AccessTokenRefreshed', 'RefreshTokenRotated'];
     expect(await afterAuthorization(connectionId)).toEqual(events);
+  });
+
+  test('client credentials are asked again before their token ends, with nobody asking, and no refresh token', async () => {
+    const connectionId = await connections.establish({ livesMs: 8_000 });
+    await waitFor(async () => (await world.history(connectionId)).includes('AccessTokenRefreshed'), patiently);
+    const [first, second] = vault.rowsOf(connectionId).map(({ tokenSet }) => tokenSet);
+    expect(second).toMatchObject({ refreshToken: null, renewal: first?.renewal, grantedScopes: ['contacts:read'] });
+    expect(second?.accessToken).not.toBe(first?.accessToken);
+    const types = await world.history(connectionId);
+    expect(types.slice(2)).toEqual(['RefreshStarted', 'RefreshTokenReleased', 'AccessTokenRefreshed']);
+  });
+
+  test('an answer to client credentials that is lost costs nothing: they are asked again while the token lives', async () => {
+    const connectionId = await connections.establish({ livesMs: hourMs });
+    acme.faults.set({ tokenEndpoint: { dropAfterProcessing: true, times: 1 } });
+    await ask(connectionId).catch(() => undefined);
+    await waitFor(async () => (await world.history(connectionId)).includes('AccessTokenRefreshed'), patiently);
+    expect(await world.history(connectionId)).toEqual(expect.not.arrayContaining(['RefreshInterrupted']));
   });
 
   test('who names a version that was replaced is answered at once, and who names none gets a refresh', async () => {
@@ -486,7 +505,10 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     const sets = [...vault.rows.values()].flat().map(({ tokenSet }) => tokenSet);
     const secrets = [
       vault.clientSecret,
-      ...sets.flatMap(({ accessToken, refreshToken }) => [accessToken, refreshToken ?? '']),
+      ...sets.flatMap(({ accessToken, refreshToken }) => [
+        accessToken,
+        ...(refreshToken === null ? [] : [refreshToken]),
+      ]),
     ];
     expect(secrets.length).toBeGreaterThan(20);
     const all = lines.join('');

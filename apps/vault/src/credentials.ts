@@ -38,7 +38,7 @@ export interface NextCredential {
 type Made = Pick<StoredVersion, 'version' | 'boughtBy' | 'credentialId'>;
 
 /** A stored version, without its secrets. */
-export interface StoredCredential extends Omit<AccessPart, 'accessToken' | 'tokenType'> {
+export interface StoredCredential extends Omit<AccessPart, 'accessToken' | 'tokenType' | 'renewable'> {
   readonly credentialId: string;
   readonly version: number;
   readonly hasRefreshToken: boolean;
@@ -86,9 +86,10 @@ export class Credentials implements OnApplicationShutdown {
   async boughtBy(owner: CredentialOwner, boughtBy: string): Promise<StoredCredential | undefined> {
     const row = (await this.versions(owner)).find((one) => one.boughtBy === boughtBy);
     if (row === undefined) return undefined;
-    const { accessToken: _token, tokenType: _type, ...rest } = await this.#openAccess(owner, row.version);
+    const opened = await this.#openAccess(owner, row.version);
+    const { accessToken: _token, tokenType: _type, renewable, ...rest } = opened;
     const { credentialId, version, refreshCiphertext } = row;
-    return { credentialId, version, hasRefreshToken: refreshCiphertext !== null, ...rest };
+    return { credentialId, version, hasRefreshToken: refreshCiphertext !== null && renewable !== true, ...rest };
   }
 
   /**
@@ -168,7 +169,7 @@ export class Credentials implements OnApplicationShutdown {
   }
 
   /**
-   * The refresh token of a version, or undefined when it has none; throws as `openAccess`.
+   * The refresh token of a version, or what stands in its place, or undefined when it has neither; throws as `openAccess`.
    *
    * @param known what {@link versions} gave a moment ago; read anew where it does not do.
    */
@@ -281,15 +282,19 @@ export class Credentials implements OnApplicationShutdown {
 }
 
 function sealedParts(dataKey: Uint8Array, { owner, tokenSet, refreshTokenRotated }: NextCredential, version: number) {
-  const { refreshToken, ...access } = tokenSet;
-  const { grantedScopes } = access;
+  const { refreshToken: _refreshToken, renewal, ...access } = tokenSet;
+  const accessPart: AccessPart = { ...access, refreshTokenRotated, ...(renewal !== undefined && { renewable: true }) };
+  const refreshPart = refreshPartOf(tokenSet);
   return {
-    accessCiphertext: sealJson(dataKey, bindingOf(owner, version, 'access_token'), { ...access, refreshTokenRotated }),
+    accessCiphertext: sealJson(dataKey, bindingOf(owner, version, 'access_token'), accessPart),
     refreshCiphertext:
-      refreshToken === null
-        ? null
-        : sealJson(dataKey, bindingOf(owner, version, 'refresh_token'), { refreshToken, grantedScopes }),
+      refreshPart === null ? null : sealJson(dataKey, bindingOf(owner, version, 'refresh_token'), refreshPart),
   };
+}
+
+function refreshPartOf({ refreshToken, renewal, grantedScopes }: TokenSet): RefreshPart | null {
+  if (renewal !== undefined) return { renewal, grantedScopes };
+  return refreshToken === null ? null : { refreshToken, grantedScopes };
 }
 
 function missing(version: number): PosternError {

@@ -1,17 +1,23 @@
-import { parseJson, PosternError, TokenSet } from '@postern/contracts';
+import { parseJson, PosternError, Renewal, TokenSet } from '@postern/contracts';
 import { CryptoError, zero, type Opener } from '@postern/crypto';
 import { openCredential, sealCredential, type CredentialBinding } from '@postern/keyring';
 import { z } from 'zod';
 
 /** What a lease needs of a credential; a lease decrypts this and never the refresh token. */
-export const AccessPart = TokenSet.omit({ refreshToken: true }).extend({
+export const AccessPart = TokenSet.omit({ refreshToken: true, renewal: true }).extend({
   /** Did the provider replace the refresh token with this set? */
   refreshTokenRotated: z.boolean(),
+  /** Only where something else stands in the place of a refresh token. */
+  renewable: z.literal(true).optional(),
 });
 export type AccessPart = z.infer<typeof AccessPart>;
 
-/** The refresh token with the scopes it stands for. */
-export const RefreshPart = z.object({ refreshToken: z.string().min(1), grantedScopes: z.array(z.string()) });
+/** By what the next access token is had, with the scopes it stands for: a refresh token, or what is asked with instead. */
+export const RefreshPart = z.object({
+  refreshToken: z.string().min(1).optional(),
+  renewal: Renewal.optional(),
+  grantedScopes: z.array(z.string()),
+});
 export type RefreshPart = z.infer<typeof RefreshPart>;
 
 /** Whose credential. */

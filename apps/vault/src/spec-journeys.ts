@@ -1,4 +1,4 @@
-import { limits, newId, operations, type TokenSet } from '@postern/contracts';
+import { limits, newId, operations, type Grant, type TokenSet } from '@postern/contracts';
 import * as domain from '@postern/domain';
 
 import { tokenSetOf, type Customer, type VaultWorld } from './spec-world.ts';
@@ -59,6 +59,7 @@ export async function complete(
   world: VaultWorld,
   session: ConnectionRef & { sessionId: string },
   promoted: Awaited<ReturnType<typeof promote>>,
+  grant?: Grant,
 ) {
   return await world.decide('authorization', session, (state, nowMs) =>
     domain.completeAuthorization(
@@ -70,6 +71,7 @@ export async function complete(
         accessTokenExpiresAtMs: promoted.access_token_expires_at_ms,
         hasRefreshToken: promoted.has_refresh_token,
         accountDigest: null,
+        ...(grant !== undefined && { grant }),
         nowMs,
       },
       state,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { Grant } from './grants.ts';
 import { ClaimId, ConnectionId, PlatformId, RegistrationId, SessionId, TenantId } from './ids.ts';
 import { ProviderVersion, TimeMs } from './wire.ts';
 
@@ -18,6 +19,7 @@ const Session = z.strictObject({
   expiresAtMs: TimeMs,
   stage: z.enum(['started', 'exchanging']),
   providerVersion: ProviderVersion.optional(),
+  grant: Grant.optional(),
 });
 
 const PastSession = z.strictObject({
@@ -45,6 +47,7 @@ const Credential = z.strictObject({
   boughtBy: z.union([SessionId, ClaimId]),
   endedByRefresh: EndedByRefresh.optional(),
   providerVersion: ProviderVersion.optional(),
+  grant: Grant.optional(),
   authorizationEndsAtMs: TimeMs.optional(),
   missingScopes: z.array(z.string()).optional(),
   requiredClaims: z.string().optional(),

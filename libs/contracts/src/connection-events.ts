@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { CarriedAuthorization, CarriedConnection, EndedByRefresh } from './carried-connection.ts';
+import { Grant } from './grants.ts';
 import { ClaimId, PlatformId, RegistrationId, SessionId } from './ids.ts';
 import { limits } from './limits.ts';
 import { RequiredClaims } from './required-claims.ts';
@@ -34,6 +35,8 @@ const Granted = z.object({
   endedByRefresh: EndedByRefresh.optional(),
   /** Of the provider's file, which the connection is pinned to; absent in what was authorized before there were pins. */
   providerVersion: ProviderVersion.optional(),
+  /** Only where it was had otherwise than by an authorization code. */
+  grant: Grant.optional(),
 });
 
 /** Why the end user must authorize again. */
@@ -73,6 +76,25 @@ export const connectionEvents = Object.freeze({
       expiresAtMs: TimeMs,
       /** Of the provider's file, by which this session goes to its end. */
       providerVersion: ProviderVersion.optional(),
+    }),
+  },
+  EstablishmentStarted: {
+    version: 1,
+    writer: 'authorization',
+    summary: 'The provider is about to be asked for a connection that needs no browser.',
+    data: z.object({
+      sessionId: SessionId,
+      purpose: z.enum(['connect', 'reauthorize']),
+      grant: Grant,
+      platformId: PlatformId,
+      providerId: z.string().max(64),
+      registrationId: RegistrationId,
+      /** Null where it is the platform's own, and no user's. */
+      endUserDigest: Digest.nullable(),
+      requestedScopes: Scopes,
+      expiresAtMs: TimeMs,
+      /** Of the provider's file, by which this goes to its end. */
+      providerVersion: ProviderVersion,
     }),
   },
   CodeExchangeStarted: {

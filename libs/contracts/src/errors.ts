@@ -179,6 +179,16 @@ export const errorTable = Object.freeze({
     'Send the end user to reauthorize_url.',
   ),
   'connection.revoked': row(409, 'The connection was revoked', 'Ask the end user to authorize again.'),
+  'connection.unattended': row(
+    409,
+    'No end user stands behind the connection',
+    'Establish it anew, in place: POST /v1/connections with its connection_id.',
+  ),
+  'connection.establish_key_used': row(
+    409,
+    'The idempotency key stands for another connection',
+    'Use a key of its own for each connection.',
+  ),
   'connection.siblings_would_end': row(
     409,
     'The provider would end other connections, too',

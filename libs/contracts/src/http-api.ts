@@ -110,6 +110,14 @@ export const httpRoutes = Object.freeze({
     reply: operations.completeSession.reply,
     status: 200,
   }),
+  establish: platformRoute({
+    method: 'POST',
+    path: '/v1/connections',
+    summary: operations.establish.summary,
+    body: operations.establish.request.omit({ platform_id: true }),
+    reply: operations.establish.reply,
+    status: 201,
+  }),
   listConnections: platformRoute({
     method: 'GET',
     path: '/v1/connections',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { TypeID } from 'typeid-js';
 
-import { assertId, ConnectionId, idPrefixes, isId, newId, type IdKind } from './index.ts';
+import { assertId, ConnectionId, derivedId, idPrefixes, isId, newId, type IdKind } from './index.ts';
 
 const kinds = Object.keys(idPrefixes) as IdKind[];
 
@@ -41,4 +41,17 @@ test('nothing that holds a subject wildcard or separator is an id', () => {
 
 test('an id of another kind is refused with a code', () => {
   expect(() => assertId('connection', newId('tenant'))).toThrow(expect.objectContaining({ code: 'request.malformed' }));
+});
+
+test('an id made of given bytes is always the same one, of its own kind, and a UUIDv8', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ minLength: 16, maxLength: 32 }), (bytes) => {
+      const id = derivedId('connection', bytes);
+      expect(isId('connection', id)).toBe(true);
+      expect(derivedId('connection', bytes.slice(0, 16))).toBe(id);
+      expect(TypeID.fromString(id).toUUID()).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-/);
+    }),
+  );
+  const [one, other] = [new Uint8Array(16), new Uint8Array(16).fill(1)];
+  expect(derivedId('connection', one)).not.toBe(derivedId('connection', other));
 });

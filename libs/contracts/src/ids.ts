@@ -62,6 +62,19 @@ export function newId(kind: IdKind): string {
   return `${idPrefixes[kind]}_${base32(uuidV7(Date.now()))}`;
 }
 
+/**
+ * The id of a kind that stands for these bytes, always the same one; it tells nothing of a time.
+ *
+ * @param bytes 16 of them, such as the beginning of a keyed digest
+ * @source RFC 9562 §5.8 (UUIDv8)
+ */
+export function derivedId(kind: IdKind, bytes: Uint8Array): string {
+  const own = Uint8Array.from(bytes.subarray(0, uuidBytes));
+  own[6] = 0x80 | ((own[6] ?? 0) & 0x0f);
+  own[8] = 0x80 | ((own[8] ?? 0) & 0x3f);
+  return `${idPrefixes[kind]}_${base32(own)}`;
+}
+
 /** Is this text a well-formed id of that kind? Ids never hold a subject wildcard or separator. */
 export function isId(kind: IdKind, text: string): boolean {
   return patterns[kind].test(text);

@@ -88,6 +88,7 @@ export {
   ConnectionId,
   CorrelationId,
   CredentialId,
+  derivedId,
   idPrefixes,
   isId,
   LeaseId,
@@ -102,6 +103,7 @@ export {
   type IdKind,
 } from './ids.ts';
 export { limits } from './limits.ts';
+export { EstablishedGrant, Grant, Renewal, renewableGrants, unattendedGrants } from './grants.ts';
 export {
   metricCatalog,
   prometheusLabel,

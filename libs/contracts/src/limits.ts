@@ -9,6 +9,10 @@ export const limits = Object.freeze({
   tokenSetBytesMax: 32 * 1024,
   scopesMax: 100,
   capabilitiesMax: 50,
+  /** What is said at a token endpoint beside the standard's own. */
+  grantParametersMax: 16,
+  grantParameterCharsMax: 2_048,
+  idempotencyKeyCharsMax: 128,
   scopeCharsMax: 256,
   purposeCharsMax: 256,
   endUserCharsMax: 256,

@@ -16,6 +16,7 @@ import {
   TransmitterId,
   WebhookId,
 } from './ids.ts';
+import { EstablishedGrant } from './grants.ts';
 import { Freshness } from './freshness.ts';
 import { Inspection } from './inspection.ts';
 import { limits } from './limits.ts';
@@ -288,6 +289,35 @@ export const operations = Object.freeze({
         .describe('Null where the authorization server takes new clients by hand alone'),
     }),
   }),
+  establish: operation('connections.establish', {
+    owner: 'authorization',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Makes a connection that needs no browser, or makes one anew in place; answers when it can be leased.',
+    request: z.strictObject({
+      registration_id: RegistrationId.optional(),
+      provider: z.string().max(64).optional(),
+      /** Whose connection it becomes; where an administrator asks, this must be said. */
+      platform_id: PlatformId.optional(),
+      end_user: EndUser.optional().describe("Absent: the connection is the platform's own, and no user's"),
+      grant: EstablishedGrant,
+      scopes: Scopes.optional(),
+      capabilities: Capabilities.optional(),
+      connection_id: ConnectionId.optional().describe('One that exists and is made anew in place'),
+      idempotency_key: z
+        .string()
+        .min(1)
+        .max(limits.idempotencyKeyCharsMax)
+        .optional()
+        .describe('The same key again answers with the same connection'),
+    }),
+    reply: z.object({
+      connection_id: ConnectionId,
+      position: Position,
+      scope: Scopes,
+      freshness: Freshness,
+    }),
+  }),
   refreshConnection: operation('connections.refresh', {
     owner: 'refresh',
     callers: [...platformCallers, 'vault', 'revocation'],
@@ -553,7 +583,7 @@ export const operations = Object.freeze({
     summary: 'Releases the refresh token for a live claim, after appending RefreshTokenReleased.',
     request: z.strictObject({ ...ConnectionKey, claim_id: ClaimId }),
     reply: z.object({
-      /** JSON `{refreshToken, grantedScopes}`, sealed to refresh’s pinned key. */
+      /** JSON `{refreshToken, grantedScopes}`, or `renewal` in place of the token; sealed to refresh’s pinned key. */
       sealed_refresh_token: CompactJwe,
       credential_version: z.number().int().positive(),
       position: Position,

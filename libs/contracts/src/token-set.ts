@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { Renewal } from './grants.ts';
 import { limits } from './limits.ts';
 import { Scopes, TimeMs } from './wire.ts';
 
@@ -15,5 +16,7 @@ export const TokenSet = z.object({
   /** Null where the provider says nothing of an end. */
   accessTokenExpiresAtMs: TimeMs.nullable(),
   grantedScopes: Scopes,
+  /** Only where another is had by something else than a refresh token, of which there is none then. */
+  renewal: Renewal.optional(),
 });
 export type TokenSet = z.infer<typeof TokenSet>;

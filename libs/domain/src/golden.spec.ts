@@ -19,6 +19,7 @@ const stored = (file: string): unknown => JSON.parse(readFileSync(new URL(file, 
 /** A history after which the event has something to change. */
 const historyBefore: Record<string, ReturnType<typeof the.claimed>[]> = {
   AuthorizationStarted: [],
+  EstablishmentStarted: [],
   CodeExchangeStarted: [the.sessionStarted()],
   AuthorizationDenied: [the.sessionStarted()],
   ConnectionAuthorized: exchanging,

@@ -105,6 +105,8 @@ export {
   type ResumeConnection,
   type SuspendConnection,
 } from './connection/suspend.ts';
+export { startEstablishment, type StartEstablishment } from './connection/establish.ts';
+export { canRefresh, isRenewable, isUnattended } from './connection/grants.ts';
 export { viewOf, type ViewContext } from './connection/view.ts';
 export { evolverOf, type Aggregates } from './evolver-of.ts';
 export { fold, type EventMeta, type Evolver, type MetaEvent } from './evolver.ts';

@@ -17,6 +17,8 @@ import {
   providerAt,
   providerOf,
   providersDir,
+  requireGrantType,
+  requireSomeGrantType,
   resolveProvider,
   type Provider,
 } from './index.ts';
@@ -215,9 +217,13 @@ describe('what is known', () => {
   });
 
   test('a provider whose tokens are had in another way is refused', () => {
-    const parameters = { app_slug: 'app', installation_id: '1' };
     const installation = providerOf(catalog, 'github-app-installation');
-    expect(codeOf(() => resolveProvider(installation, parameters))).toBe('provider.flow_unsupported');
+    expect(codeOf(() => requireGrantType(installation, 'authorization_code'))).toBe('provider.flow_unsupported');
+    expect(codeOf(() => requireSomeGrantType(installation))).toBe('provider.flow_unsupported');
+    const linear = providerOf(catalog, 'linear');
+    expect(() => requireSomeGrantType(linear)).not.toThrow();
+    expect(codeOf(() => requireGrantType(linear, 'client_credentials'))).toBe('provider.flow_unsupported');
+    expect(() => requireGrantType(providerOf(catalog, 'openid-connect'), 'client_credentials')).not.toThrow();
   });
 });
 

@@ -33,7 +33,7 @@ export { type Provider, type ProviderEndpoints, type ProviderParameter, type Ref
 export { saysDone, saysGone, type ProviderRevocation, type RevocationCall, type RevocationEnds } from './revocation.ts';
 export { requestFor, scopesFor, type ChosenScope, type Risk, type ScopeMatrix, type ScopeRow } from './scope-matrix.ts';
 export { strategyNames, type StrategyName } from './strategies.ts';
-export { resolveProvider, type ResolvedProvider } from './resolve-provider.ts';
+export { requireGrantType, requireSomeGrantType, resolveProvider, type ResolvedProvider } from './resolve-provider.ts';
 export {
   loadKnownTransmitters,
   loadSecurityEvents,

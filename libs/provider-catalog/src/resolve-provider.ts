@@ -23,14 +23,9 @@ const parameterCharsMax = 2048;
  * query, fragment and user.
  *
  * @throws {PosternError} `request.malformed` with the fields named, for a missing, unknown or unfit parameter;
- *   `registration.insecure_endpoint` for an issuer that is neither https nor on the loopback;
- *   `provider.flow_unsupported` where tokens are had in a way that Postern does not know yet.
+ *   `registration.insecure_endpoint` for an issuer that is neither https nor on the loopback.
  */
 export function resolveProvider(provider: Provider, parameters: Readonly<Record<string, string>>): ResolvedProvider {
-  if (!provider.grantTypes.includes('authorization_code')) {
-    const ways = provider.grantTypes.join(', ');
-    throw new PosternError('provider.flow_unsupported', `Tokens of ${provider.name} are had by ${ways} alone.`);
-  }
   for (const name of Object.keys(parameters)) {
     if (!Object.hasOwn(provider.parameters, name)) throw unfit(name, 'is no parameter of this provider');
   }
@@ -48,6 +43,33 @@ export function resolveProvider(provider: Provider, parameters: Readonly<Record<
     return { kind: 'discover', issuer: fill(discoveryIssuer), metadata, revocationCall, resource };
   }
   return { ...known(provider, fill), revocationCall, resource };
+}
+
+/** The way in which a credential is had, as `grant_type` names it. @source RFC 7591 §2 */
+const grantTypeOf = Object.freeze({
+  authorization_code: 'authorization_code',
+  client_credentials: 'client_credentials',
+} as const);
+
+/**
+ * Refuses a way in which this provider gives no tokens, as far as its file says.
+ *
+ * @throws {PosternError} `provider.flow_unsupported`
+ */
+export function requireGrantType(provider: Provider, grant: keyof typeof grantTypeOf): void {
+  if (provider.grantTypes.includes(grantTypeOf[grant])) return;
+  const ways = provider.grantTypes.join(', ');
+  throw new PosternError('provider.flow_unsupported', `Tokens of ${provider.name} are had by ${ways} alone.`);
+}
+
+/**
+ * Refuses a provider at which Postern has no way at all to get tokens yet.
+ *
+ * @throws {PosternError} `provider.flow_unsupported`
+ */
+export function requireSomeGrantType(provider: Provider): void {
+  if (Object.values(grantTypeOf).some((type) => provider.grantTypes.includes(type))) return;
+  requireGrantType(provider, 'authorization_code');
 }
 
 /** With the registration's parameters; what is put in with each call still stands there. */

@@ -1,6 +1,7 @@
-import { limits, PosternError } from '@postern/contracts';
+import { limits, PosternError, type Renewal } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import {
+  requireGrantType,
   resolveProvider,
   saysGone,
   type Provider,
@@ -232,6 +233,50 @@ export class ProviderClient {
           sentAtMs,
         });
         return { kind: 'refreshed' as const, tokenSet, rotated: tokenSet.refreshToken !== refreshToken.reveal() };
+      },
+    });
+  }
+
+  /**
+   * Can tokens be had so, as far as is known here? To be asked before anything is written down.
+   *
+   * @throws {PosternError} `provider.flow_unsupported` where the provider's file does not say that it gives tokens so, and
+   *   for a client without a credential of its own.
+   * @source RFC 6749 §4.4
+   */
+  requireRenewal({ grant }: Renewal): void {
+    requireGrantType(this.#provider, grant);
+    if (this.#method !== 'none') return;
+    throw new PosternError('provider.flow_unsupported', 'The client registration has no credential to ask with.');
+  }
+
+  /**
+   * Asks for an access token with what we hold ourselves, the first one as every later one; no user is asked and nothing
+   * is spent, so that an answer which is lost may be asked for again. A refresh token is not kept.
+   *
+   * @throws {PosternError} as {@link requireRenewal}.
+   * @source RFC 6749 §4.4.2, §4.4.3
+   */
+  async renew(renewal: Renewal): Promise<Refreshed | Refusal> {
+    this.requireRenewal(renewal);
+    const sentAtMs = this.#nowMs();
+    const { scopes } = renewal;
+    const scope = scopes.length === 0 ? {} : { scope: scopes.join(this.#provider.scopeSeparator) };
+    return this.#tokenCall({
+      secrets: [],
+      request: ({ server, authentication, http }) =>
+        oauth.clientCredentialsGrantRequest(
+          server,
+          this.#client,
+          authentication,
+          { ...renewal.parameters, ...scope },
+          http,
+        ),
+      read: async (server, response) => {
+        const answer = await oauth.processClientCredentialsResponse(server, this.#client, response);
+        const context = { provider: this.#provider, scopesOtherwise: scopes, refreshTokenOtherwise: null };
+        const tokenSet = tokenSetFrom({ answer, ...context, sentAtMs });
+        return { kind: 'refreshed' as const, tokenSet: { ...tokenSet, refreshToken: null, renewal }, rotated: false };
       },
     });
   }

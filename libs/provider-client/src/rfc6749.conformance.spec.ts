@@ -151,6 +151,43 @@ test('§6 a refresh asks for no scope that was not granted: it names none', asyn
   expect(formOf(server.only().form)).toEqual({ grant_type: 'refresh_token', refresh_token: 'the refresh token' });
 });
 
+describe('client credentials', () => {
+  const renewal = { grant: 'client_credentials' as const, scopes: ['contacts:read'], parameters: { audience: 'crm' } };
+
+  test('§4.4 are for a confidential client alone', async () => {
+    await expect(server.client({ method: 'none' }).renew(renewal)).rejects.toMatchObject({
+      code: 'provider.flow_unsupported',
+    });
+    const provider = { grantTypes: ['authorization_code'] };
+    await expect(server.client({ provider }).renew(renewal)).rejects.toMatchObject({
+      code: 'provider.flow_unsupported',
+    });
+    expect(server.seen).toEqual([]);
+  });
+
+  test('§4.4.2 go with their grant type, and the client authenticates', async () => {
+    const outcome = await server.client().renew(renewal);
+    expect(outcome).toMatchObject({
+      kind: 'refreshed',
+      rotated: false,
+      tokenSet: { grantedScopes: ['contacts:read'] },
+    });
+    expect(server.only().headers.authorization).toMatch(/^Basic /);
+    expect(formOf(server.only().form)).toEqual({
+      ...{ grant_type: 'client_credentials', scope: 'contacts:read', audience: 'crm' },
+    });
+    server.reset();
+    await server.client().renew({ ...renewal, scopes: [] });
+    expect(formOf(server.only().form)).not.toHaveProperty('scope');
+  });
+
+  test('§4.4.3 a refresh token that comes all the same is not kept', async () => {
+    server.answer.body = { access_token: 'a', token_type: 'Bearer', refresh_token: 'r' };
+    const outcome = await server.client().renew(renewal);
+    expect(outcome).toMatchObject({ tokenSet: { refreshToken: null, renewal } });
+  });
+});
+
 test('§6 a new refresh token takes the place of the old one', async () => {
   server.answer.body = { access_token: 'a', token_type: 'Bearer', refresh_token: 'the next' };
   const outcome = await server.client().refresh({ refreshToken, grantedScopes: scopes });

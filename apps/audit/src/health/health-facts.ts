@@ -1,4 +1,4 @@
-import type { HealthFailureKind } from '@postern/contracts';
+import { Grant, type HealthFailureKind } from '@postern/contracts';
 
 import { attemptsIn, type AttemptFailure, type AttemptsOfHour } from '../models/attempts.ts';
 import type { ModelRow } from '../models/tables.ts';
@@ -25,6 +25,8 @@ export interface HealthFacts {
   readonly accessEndsAtMs: number | null;
   readonly authorizationEndsAtMs: number | null;
   readonly hasRefreshToken: boolean;
+  /** How it was had, where that was not by an authorization code. */
+  readonly grant: Grant | undefined;
   readonly driftedAtMs: number | null;
   readonly lostScopes: readonly string[];
   readonly missingScopes: readonly string[];
@@ -73,6 +75,7 @@ export function factsOf(row: ModelRow): HealthFacts {
     accessEndsAtMs: numberOrNull('access_ends_at_ms'),
     authorizationEndsAtMs: numberOrNull('authorization_ends_at_ms'),
     hasRefreshToken: row['has_refresh_token'] === true,
+    grant: Grant.safeParse(row['had_by']).data,
     driftedAtMs: numberOrNull('drifted_at_ms'),
     lostScopes: words('lost_scopes'),
     missingScopes: words('missing_scopes'),

@@ -10,6 +10,14 @@ const forEver = { idleTtlS: null, absoluteTtlS: null };
 const health = (some: Partial<HealthFacts>, rules: Parameters<typeof healthOf>[1]['rules'] = forEver) =>
   healthOf(facts(some), { use: never, rules, nowMs });
 
+test('of a connection without a user the words say how it is made anew, and send no user anywhere', () => {
+  for (const authorization of ['reauthorization_required', 'revoked', 'pending']) {
+    const { reason } = health({ authorization, grant: 'client_credentials' });
+    expect(reason).toContain('establish it anew (POST /v1/connections)');
+    expect(reason).not.toContain('user');
+  }
+});
+
 describe('the state of a connection, and who can mend it', () => {
   const failing = { failingSinceMs: nowMs - hourMs, failingKind: 'provider_error', failingError: 'http_503' } as const;
 
@@ -26,6 +34,18 @@ describe('the state of a connection, and who can mend it', () => {
       { accessEndsAtMs: nowMs - 1, hasRefreshToken: false },
       'reauthorization_required',
       'end_user',
+    ],
+    [
+      'its token ended, and it is renewed without a refresh token',
+      { accessEndsAtMs: nowMs - 90_000, hasRefreshToken: false, grant: 'client_credentials' },
+      'late',
+      'administrator',
+    ],
+    [
+      'the provider refuses it, and no user stands behind it',
+      { authorization: 'reauthorization_required', cause: 'invalid_scope', grant: 'client_credentials' },
+      'reauthorization_required',
+      'platform',
     ],
     [
       'its grant died',

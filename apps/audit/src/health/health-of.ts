@@ -1,4 +1,5 @@
-import { timestampOf, type ConnectionHealth } from '@postern/contracts';
+import { timestampOf, unattendedGrants, type ConnectionHealth } from '@postern/contracts';
+import { canRefresh } from '@postern/domain';
 
 import { hourMs } from '../models/access-model.ts';
 import type { AttemptFailure } from '../models/attempts.ts';
@@ -49,7 +50,18 @@ function verdictOf(
   facts: HealthFacts,
   now: { readonly clocks: readonly RunningClock[]; readonly nowMs: number },
 ): Verdict {
-  return endedVerdict(facts) ?? refreshVerdict(facts, now.nowMs) ?? livingVerdict(facts, now);
+  const verdict = endedVerdict(facts) ?? refreshVerdict(facts, now.nowMs) ?? livingVerdict(facts, now);
+  return isUnattended(facts) && verdict.remedy === 'end_user' ? { ...verdict, remedy: 'platform' } : verdict;
+}
+
+/** Is there nobody who could authorize it, and is it established anew instead? */
+function isUnattended({ grant }: HealthFacts): boolean {
+  return grant !== undefined && unattendedGrants.includes(grant);
+}
+
+/** What must be done, in words, where only a new authorization helps. */
+function authorizedAnew(facts: HealthFacts): string {
+  return isUnattended(facts) ? 'establish it anew (POST /v1/connections)' : 'its user must authorize again';
 }
 
 function endedVerdict(facts: HealthFacts): Verdict | undefined {
@@ -59,24 +71,32 @@ function endedVerdict(facts: HealthFacts): Verdict | undefined {
     case 'deleted':
       return { state: 'deleted', reason: 'It was deleted.', remedy: 'nobody', sinceMs };
     case 'revoked':
-      return { state: 'revoked', reason: `It was revoked${because}.`, remedy: 'end_user', sinceMs };
+      return {
+        state: 'revoked',
+        reason: `It was revoked${because}${isUnattended(facts) ? `: ${authorizedAnew(facts)}` : ''}.`,
+        remedy: 'end_user',
+        sinceMs,
+      };
     default:
       break;
   }
   if (suspended) return { state: 'suspended', reason: 'It is suspended.', remedy: 'platform', sinceMs };
   if (authorization === 'reauthorization_required') {
-    const reason = `Its grant is over${because}: its user must authorize again.`;
+    const reason = `Its grant is over${because}: ${authorizedAnew(facts)}.`;
     return { state: authorization, reason, remedy: 'end_user', sinceMs };
   }
   if (authorization === 'authorized') return undefined;
-  return { state: 'pending', reason: 'Its user has not authorized it yet.', remedy: 'end_user', sinceMs };
+  const reason = isUnattended(facts)
+    ? `Its provider has given no token for it yet: ${authorizedAnew(facts)}.`
+    : 'Its user has not authorized it yet.';
+  return { state: 'pending', reason, remedy: 'end_user', sinceMs };
 }
 
 function refreshVerdict(facts: HealthFacts, nowMs: number): Verdict | undefined {
   const { accessEndsAtMs: endsAtMs, failingSinceMs } = facts;
   const hasEnded = endsAtMs !== null && endsAtMs <= nowMs;
-  if (hasEnded && !facts.hasRefreshToken) {
-    const reason = `Its token ended at ${told(endsAtMs)} and nothing can renew it: its user must authorize again.`;
+  if (hasEnded && !canRefresh(facts)) {
+    const reason = `Its token ended at ${told(endsAtMs)} and nothing can renew it: ${authorizedAnew(facts)}.`;
     return { state: 'reauthorization_required', reason, remedy: 'end_user', sinceMs: endsAtMs };
   }
   if (failingSinceMs !== null) {
@@ -164,7 +184,7 @@ function dataAgeS(facts: HealthFacts, nowMs: number): number | null {
 
 /** Since its next attempt was due, or else its token has ended, and it was not refreshed. */
 function lagMs(facts: HealthFacts, nowMs: number): number {
-  if (facts.authorization !== 'authorized' || facts.suspended || !facts.hasRefreshToken) return 0;
+  if (facts.authorization !== 'authorized' || facts.suspended || !canRefresh(facts)) return 0;
   const dueAtMs = facts.nextAttemptAtMs ?? facts.accessEndsAtMs;
   return dueAtMs === null ? 0 : Math.max(0, nowMs - dueAtMs);
 }

@@ -40,7 +40,7 @@ const nothing: ModelRow = Object.freeze({
 
 /** What the state says for itself. */
 function whatStands({ commit }: LogEntry, state: Connection): ModelRow {
-  const { credential, health } = state;
+  const { credential, health, session } = state;
   return {
     connection_id: commit.aggregateId,
     platform_id: state.platformId,
@@ -57,6 +57,7 @@ function whatStands({ commit }: LogEntry, state: Connection): ModelRow {
     access_ends_at_ms: credential?.accessTokenExpiresAtMs ?? null,
     authorization_ends_at_ms: credential?.authorizationEndsAtMs ?? null,
     has_refresh_token: credential?.hasRefreshToken ?? null,
+    had_by: credential?.grant ?? session?.grant ?? null,
     missing_scopes: credential?.missingScopes?.join(' ') ?? '',
   };
 }

@@ -66,6 +66,7 @@ export const connectionHealthTable: ModelTable = {
     access_ends_at_ms: 'bigint',
     authorization_ends_at_ms: 'bigint',
     has_refresh_token: 'boolean',
+    had_by: 'text',
     drifted_at_ms: 'bigint',
     lost_scopes: 'text',
     missing_scopes: 'text',
@@ -184,6 +185,11 @@ export const auditMigrations: readonly DatabaseMigration[] = Object.freeze([
         sequence bigint not null,
         primary key (generation, writer))`,
     ],
+  },
+  {
+    // For tables made before it: the one above names every column of today. Null is what a fold of those rows gives.
+    name: '0002_had_by',
+    sql: [`alter table ${place('connection_health')} add column if not exists had_by text`],
   },
 ]);
 

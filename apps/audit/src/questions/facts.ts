@@ -1,5 +1,6 @@
 import type { AggregateKind } from '@postern/contracts';
 import { sha256Hex } from '@postern/crypto';
+import { canRefresh } from '@postern/domain';
 import type {
   AdminState,
   Agent,
@@ -24,7 +25,7 @@ export function connectionFacts(state: Connection): FactsOf {
     suspended: state.suspended,
     scope: state.credential?.grantedScopes ?? [],
     credential_version: state.credential?.version ?? null,
-    refreshable: state.credential?.hasRefreshToken ?? false,
+    refreshable: state.credential !== null && canRefresh(state.credential),
     refreshing: state.health.status,
     reason: state.reauthorizationCause ?? state.revocationCause,
     key_shredded: state.keyShredded,

@@ -28,6 +28,7 @@ export function facts(some: Partial<HealthFacts>): HealthFacts {
     accessEndsAtMs: nowMs + hourMs,
     authorizationEndsAtMs: null,
     hasRefreshToken: true,
+    grant: undefined,
     driftedAtMs: null,
     lostScopes: [],
     missingScopes: [],

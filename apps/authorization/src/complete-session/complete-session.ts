@@ -1,17 +1,16 @@
 import { Injectable } from '@nestjs/common';
-import { isPosternError, operations, PosternError, type ReplyOf, type RequestOf } from '@postern/contracts';
-import { completeAuthorization, completionOf, freshnessOf, type Connection } from '@postern/domain';
+import { operations, PosternError, type ReplyOf, type RequestOf } from '@postern/contracts';
+import { completionOf, freshnessOf, type Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { callingPlatform, Clock, commitOrigin, OperationsClient, Serves } from '@postern/service';
+import { callingPlatform, Clock, Serves } from '@postern/service';
 
 import { AuthorizationConfig } from '../authorization-config.ts';
-import { authorizationLimits } from '../authorization-limits.ts';
 import { openCompletionCode, type CompletionCode } from '../browser/completion-code.ts';
 import { Digests } from '../digests.ts';
 import { Directory } from '../directory/directory.ts';
-import { ProviderClients } from '../providers/provider-clients.ts';
 import { Connections } from '../sessions/connections.ts';
 import { SessionIndex } from '../sessions/session-index.ts';
+import { Completion } from './completion.ts';
 
 type Reply = ReplyOf<typeof operations.completeSession>;
 
@@ -23,9 +22,8 @@ export class CompleteSession {
   readonly #index: SessionIndex;
   readonly #connections: Connections;
   readonly #digests: Digests;
-  readonly #operations: OperationsClient;
+  readonly #completion: Completion;
   readonly #clock: Clock;
-  readonly #providers: ProviderClients;
 
   constructor(
     config: AuthorizationConfig,
@@ -33,18 +31,16 @@ export class CompleteSession {
     index: SessionIndex,
     connections: Connections,
     digests: Digests,
-    operationsClient: OperationsClient,
+    completion: Completion,
     clock: Clock,
-    providers: ProviderClients,
   ) {
     this.#config = config;
     this.#directory = directory;
     this.#index = index;
     this.#connections = connections;
     this.#digests = digests;
-    this.#operations = operationsClient;
+    this.#completion = completion;
     this.#clock = clock;
-    this.#providers = providers;
   }
 
   @Serves(operations.completeSession)
@@ -59,40 +55,13 @@ export class CompleteSession {
     if (completionOf(state, { ...completion, nowMs: this.#clock.nowMs() }) === 'completed') {
       return this.#reply(state, position);
     }
-    const executed = await this.#record(code, { ...completion, platformId: caller.platformId });
+    const { tenantId, connectionId, accountDigest, accountKeys } = code;
+    const account = accountKeys === undefined ? { accountDigest } : { accountDigest, accountKeys };
+    const executed = await this.#completion.record(
+      { tenantId, connectionId, ...completion, ...account },
+      { type: 'platform', id: caller.platformId },
+    );
     return this.#reply(executed.state, executed.position);
-  }
-
-  /** A refresh may be recorded between promotion and completion: the vault then gives the set a number after it. */
-  async #record(
-    code: CompletionCode,
-    { platformId, ...completion }: { sessionId: string; endUserDigest: string; platformId: string },
-  ) {
-    for (let attempt = 1; ; attempt += 1) {
-      const promoted = await this.#promote(code);
-      try {
-        return await this.#connections.execute(
-          { tenantId: code.tenantId, id: code.connectionId },
-          (connection, { nowMs }) => {
-            const known = { ...completion, ...promoted, ...this.#endedByRefresh(connection) };
-            const { accountDigest, accountKeys } = code;
-            const account = accountKeys === undefined ? { accountDigest } : { accountDigest, accountKeys };
-            return completeAuthorization({ ...known, ...account, nowMs }, connection);
-          },
-          { actor: { type: 'platform', id: platformId }, fromLeader: true, ...commitOrigin() },
-        );
-      } catch (error) {
-        const stale = isPosternError(error) && error.code === 'vault.version_stale';
-        if (!stale || attempt >= authorizationLimits.promoteAttemptsMax) throw error;
-      }
-    }
-  }
-
-  /** The vault, which knows no catalog, ends leases by what is recorded here. */
-  #endedByRefresh({ providerId, session }: Connection) {
-    const policy = this.#providers.refreshPolicyOf(providerId, session?.providerVersion);
-    if (policy.endsAccessToken !== true) return {};
-    return { endedByRefresh: { leadMs: policy.leadS * 1_000, graceMs: policy.endedAccessTokenGraceS * 1_000 } };
   }
 
   /**
@@ -112,20 +81,6 @@ export class CompleteSession {
     const { state } = await this.#connections.load({ tenantId, id: place.connectionId });
     if (state.platformId !== platformId) throw notFound;
     throw new PosternError('session.code_invalid', 'The code is not one of this session.');
-  }
-
-  async #promote({ tenantId, connectionId, sessionId }: CompletionCode) {
-    const reply = await this.#operations.call(
-      operations.promoteCredential,
-      { app: 'authorization' },
-      { tenant_id: tenantId, connection_id: connectionId, session_id: sessionId },
-    );
-    return {
-      credentialVersion: reply.credential_version,
-      accessTokenExpiresAtMs: reply.access_token_expires_at_ms,
-      grantedScopes: reply.granted_scopes,
-      hasRefreshToken: reply.has_refresh_token,
-    };
   }
 
   #reply(state: Connection, position: number): Reply {

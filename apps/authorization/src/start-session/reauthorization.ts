@@ -1,6 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { operations, PosternError, type Actor, type ReplyOf, type RequestOf } from '@postern/contracts';
-import { freshnessOf, pinnedOf, requireOwnedBy, type Connection, type Registration } from '@postern/domain';
+import {
+  freshnessOf,
+  isUnattended,
+  pinnedOf,
+  requireOwnedBy,
+  type Connection,
+  type Registration,
+} from '@postern/domain';
 import type { Call } from '@postern/nats';
 import { callingOwner, Clock, Serves } from '@postern/service';
 
@@ -55,13 +62,16 @@ export class Reauthorization {
    * Begins one for a connection that was found to be the caller's.
    *
    * @effect appends `AuthorizationStarted`.
-   * @throws {PosternError} `connection.deleted`, `registration.disabled`, `session.return_url_unknown`, …
+   * @throws {PosternError} `connection.deleted`, `connection.unattended`, `registration.disabled`, `session.return_url_unknown`, …
    */
   async begin(
     connection: Connection,
     { actor, returnUrl, ...wanted }: Again,
   ): Promise<ReplyOf<typeof operations.reauthorize>> {
     const { tenantId, connectionId, platformId, endUserDigest } = connection;
+    if (isUnattended(connection)) {
+      throw new PosternError('connection.unattended', 'No end user authorized the connection; establish it anew.');
+    }
     const platform = await this.#directory.activePlatform({ tenantId, platformId });
     const registration = await this.#registrationOf(connection);
     const provider = this.#providers.forSession(registration, pinnedOf(connection));
@@ -103,7 +113,7 @@ export class Reauthorization {
     const { authorization } = state;
     const { health } = freshnessOf(state, { nowMs: this.#clock.nowMs() });
     const needed = [authorization, health].some((word) => word === 'revoked' || word === 'reauthorization_required');
-    if (!needed || authorization === 'deleted') throw nothingHere();
+    if (!needed || authorization === 'deleted' || isUnattended(state)) throw nothingHere();
     return state;
   }
 

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { limits, newId, PosternError, timestampOf, type Actor, type SessionReply } from '@postern/contracts';
 import { startAuthorization, type Platform, type Registration } from '@postern/domain';
-import type { Provider } from '@postern/provider-catalog';
+import { requireGrantType, type Provider } from '@postern/provider-catalog';
 import { commitOrigin, ServiceConfig } from '@postern/service';
 import type { z } from 'zod';
 
@@ -51,6 +51,7 @@ export class SessionStarter {
     assertScopes(session.scopes, session.offered ?? registration.scopes);
     const providerVersion = session.provider.version;
     this.#providers.withoutCredentials(registration, providerVersion);
+    requireGrantType(session.provider, 'authorization_code');
     const sessionId = newId('session');
     const { state } = await this.#connections.execute(
       { tenantId, id: connectionId },
@@ -81,7 +82,8 @@ export class SessionStarter {
   }
 }
 
-function assertScopes(asked: readonly string[], offered: readonly string[]): void {
+/** @throws {PosternError} `session.scope_unknown` for one that the registration does not offer */
+export function assertScopes(asked: readonly string[], offered: readonly string[]): void {
   const unknown = asked.filter((scope) => !offered.includes(scope));
   if (unknown.length === 0) return;
   const fields = unknown.map((scope) => ({ path: 'scopes', reason: `${scope} is not offered` }));

@@ -17,7 +17,7 @@ import {
   storeRegistrationSecret,
   type Registration,
 } from '@postern/domain';
-import { loadCatalog, providerOf, resolveProvider } from '@postern/provider-catalog';
+import { loadCatalog, providerOf, requireSomeGrantType, resolveProvider } from '@postern/provider-catalog';
 import type { z } from 'zod';
 
 import type { Session } from '../session/session.ts';
@@ -130,7 +130,9 @@ async function storeSealedSecret(
 
 /** Whose client it is, and for whom its assertions are made out. @source RFC 7523 §3 */
 function issuerOf({ providerId, parameters }: NewRegistration): string {
-  return resolveProvider(providerOf(loadCatalog(), providerId), parameters).issuer;
+  const provider = providerOf(loadCatalog(), providerId);
+  requireSomeGrantType(provider);
+  return resolveProvider(provider, parameters).issuer;
 }
 
 /** The one redirect URI of a registration, to be entered at the provider exactly so. @source RFC 9700 §2.1 */

@@ -6,6 +6,7 @@ import { table } from '../output/printer.ts';
 import { printEvents } from '../events/event-lines.ts';
 import type { RunCommand } from '../run-command.ts';
 import type { Session } from '../session/session.ts';
+import { establishCommand } from './establish-command.ts';
 import { readConnection } from './read-connection.ts';
 import { showLines } from './show-lines.ts';
 
@@ -56,6 +57,8 @@ export function connectionCommands(program: Command, run: RunCommand): void {
         printEvents(events, printer);
       }),
     );
+
+  establishCommand(connections, run);
 
   const change = <O extends Operation>(name: string, operation: O, words: string, { cascades = false } = {}) => {
     const command = connections

@@ -81,6 +81,19 @@ test.each<[string, Partial<Connection>, RegExp]>([
     /Next: send the end user to https:[^]*postern connections reauthorize con_/,
   ],
   [
+    'it is renewed without a refresh token',
+    { credential: { ...credential, hasRefreshToken: false, grant: 'client_credentials' } },
+    /refresh token +none needed: renewed by client_credentials[^]*Next: nothing: it works$/,
+  ],
+  [
+    'it was revoked and no end user stands behind it',
+    {
+      authorization: 'revoked',
+      credential: { ...credential, hasRefreshToken: false, grant: 'client_credentials' },
+    },
+    /Next: no end user can help: postern connections establish --connection con_\S+ --grant client_credentials$/,
+  ],
+  [
     'a worker holds its claim',
     { claim: { claimId: 'clm_1', credentialVersion: 3, expiresAtMs: nowMs + 10_000, released: true } },
     /claim until +\S+ \(in 10 s\), refresh token released/,

@@ -1,5 +1,5 @@
 import type { ConnectionView, EventView } from '@postern/contracts';
-import type { Connection, Rollout } from '@postern/domain';
+import { isRenewable, isUnattended, type Connection, type Credential, type Rollout } from '@postern/domain';
 
 import { eventRow } from '../events/tail-lines.ts';
 import { paint, table } from '../output/printer.ts';
@@ -69,10 +69,7 @@ function clocksOf({ view: { created_at: createdAt }, state, nowMs }: Shown): [st
     ],
     ['authorized', at(credential?.authorizedAtMs, 'not yet')],
     ['last refreshed', at(credential?.refreshedAtMs, 'never')],
-    [
-      'refresh token',
-      credential === null ? undefined : credential.hasRefreshToken ? 'held' : 'none: it ends with the access token',
-    ],
+    ['refresh token', credential === null ? undefined : refreshTokenWords(credential)],
     ['provider ends it', when(credential?.authorizationEndsAtMs, nowMs)],
     ['failing since', when(health.failingSinceMs, nowMs)],
     ['next attempt', when(health.nextAttemptAtMs ?? interrupted?.retryAtMs, nowMs)],
@@ -87,6 +84,13 @@ function clocksOf({ view: { created_at: createdAt }, state, nowMs }: Shown): [st
     ['created', timeIn(Date.parse(createdAt), nowMs)],
   ];
   return rows.filter((row): row is [string, string] => row[1] !== undefined);
+}
+
+function refreshTokenWords(credential: Credential): string {
+  if (credential.hasRefreshToken) return 'held';
+  return isRenewable(credential)
+    ? `none needed: renewed by ${credential.grant}`
+    : 'none: it ends with the access token';
 }
 
 function when(ms: number | null | undefined, nowMs: number): string | undefined {
@@ -111,6 +115,10 @@ function nextStep({ view, state, nowMs }: Shown): string {
   const { authorization, suspended, reauthorize_url: url, connection_id: id, freshness } = view;
   if (authorization === 'deleted') return 'nothing: connect the account anew if it is needed again';
   if (suspended) return `postern connections resume ${id}`;
+  if (isUnattended(state) && (authorization !== 'authorized' || freshness.health === 'reauthorization_required')) {
+    const grant = state.credential?.grant ?? state.session?.grant ?? '';
+    return `no end user can help: postern connections establish --connection ${id} --grant ${grant}`;
+  }
   if (authorization === 'pending') return 'the end user finishes the connect session';
   if (authorization !== 'authorized' || freshness.health === 'reauthorization_required') {
     return `send the end user to ${url ?? 'a new connect session'}, or begin one: postern connections reauthorize ${id}`;

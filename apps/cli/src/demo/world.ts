@@ -123,6 +123,7 @@ async function registerAtAcme(session: Session, tenantId: string, acme: AcmeProc
     redirectUris: [redirectUriOf(session, registrationId)],
     clientName: 'Postern demo',
     tokenEndpointAuthMethod: 'client_secret_basic',
+    clientCredentials: true,
   });
   await createClientRegistration(session, {
     tenantId,

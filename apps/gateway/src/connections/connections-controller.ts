@@ -23,6 +23,15 @@ export class ConnectionsController {
     return this.bus.call(operations.listConnections, caller, parseRequest(httpRoutes.listConnections.query, query));
   }
 
+  @Post()
+  async establish(
+    @Caller() caller: PlatformCaller,
+    @Body() body: unknown,
+  ): Promise<ReplyOf<typeof operations.establish>> {
+    const request = parseRequest(httpRoutes.establish.body, body ?? {});
+    return this.bus.call(operations.establish, caller, request, { timeoutMs: changeTimeoutMs });
+  }
+
   @Get(':id')
   async show(
     @Caller() caller: PlatformCaller,

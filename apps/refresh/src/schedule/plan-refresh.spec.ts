@@ -57,6 +57,14 @@ describe('the access token', () => {
     );
   });
 
+  test('is renewed ahead of its end without a refresh token, where none is needed, and has no other clock', () => {
+    const renewable = { hasRefreshToken: false, grant: 'client_credentials' as const };
+    const clocks = { idleTtlS: dayS, absoluteTtlS: 2 * dayS };
+    expect(planned(renewable, clocks)).toMatchObject({ clock: 'access_token' });
+    expect(planned(renewable)?.atMs).toBeLessThan(boughtMs + hourMs);
+    expect(planned({ ...renewable, accessTokenExpiresAtMs: null }, clocks)).toBeUndefined();
+  });
+
   test('has the same time whoever plans and however often, and another one for its next version', () => {
     expect(planned({})).toEqual(planned({}));
     const refreshed = (version: number) => planned({ version, refreshedAtMs: boughtMs });

@@ -1,7 +1,15 @@
 import { hash } from 'node:crypto';
 
 import { limits } from '@postern/contracts';
-import { boughtAtMs, earliestRefreshAtMs, nextAttemptAtMs, type Connection, type Credential } from '@postern/domain';
+import {
+  boughtAtMs,
+  canRefresh,
+  earliestRefreshAtMs,
+  isRenewable,
+  nextAttemptAtMs,
+  type Connection,
+  type Credential,
+} from '@postern/domain';
 import type { Provider } from '@postern/provider-catalog';
 
 import { scheduleLimits } from './schedule-limits.ts';
@@ -39,7 +47,7 @@ export function planRefresh(state: Connection, policy: ClockPolicy): PlannedDue 
   if (authorization !== 'authorized' || suspended || credential === null) return undefined;
   const { version: credentialVersion } = credential;
   if (claim !== null) return { clock: 'claim', atMs: claim.expiresAtMs, credentialVersion };
-  const rings = credential.hasRefreshToken
+  const rings = canRefresh(credential)
     ? [refreshing(state, credential, policy), authorizationEnd(credential, policy)]
     : [tokenEnd(credential), authorizationEnd(credential, policy)];
   const first = earliest(rings);
@@ -80,7 +88,7 @@ function accessToken(credential: Credential, { leadS }: ClockPolicy, chance: num
 }
 
 function idle(credential: Credential, { idleTtlS }: ClockPolicy, chance: number): Ring | undefined {
-  if (idleTtlS === null) return undefined;
+  if (idleTtlS === null || !credential.hasRefreshToken) return undefined;
   const idleMs = idleTtlS * 1_000;
   const leadMs = Math.min(idleMs * scheduleLimits.idleLeadShareMax, scheduleLimits.idleLeadMsMax);
   const jitterMs = leadMs * scheduleLimits.jitterShareMax * chance;
@@ -93,6 +101,8 @@ function tokenEnd({ accessTokenExpiresAtMs: atMs }: Credential): Ring | undefine
 
 function authorizationEnd(credential: Credential, policy: ClockPolicy): Ring | undefined {
   const endsAtMs = authorizationEndsAtMs(credential, policy);
+  // Those are the clocks of an end user's authorization.
+  if (isRenewable(credential)) return undefined;
   if (endsAtMs === null || credential.authorizationEndsAtMs !== undefined) return undefined;
   const lifeMs = endsAtMs - credential.authorizedAtMs;
   const leadMs = Math.min(lifeMs * scheduleLimits.idleLeadShareMax, scheduleLimits.authorizationNoticeMs);

@@ -26,7 +26,10 @@ export class AcmeConnections {
   }
 
   static async register(world: World, vault: VaultDouble, acme: Acme): Promise<AcmeConnections> {
-    const { clientId, clientSecret = '' } = await acme.registerClient({ redirectUris: [redirectUri] });
+    const { clientId, clientSecret = '' } = await acme.registerClient({
+      redirectUris: [redirectUri],
+      clientCredentials: true,
+    });
     const client = {
       clientId,
       tokenEndpointAuthMethod: 'client_secret_basic',
@@ -96,6 +99,33 @@ export class AcmeConnections {
       { type: 'AuthorizationStarted', version: 1, data: started },
       { type: 'CodeExchangeStarted', version: 1, data: { sessionId } },
       { type: 'ConnectionAuthorized', version: 1, data: grant },
+    );
+    return connectionId;
+  }
+
+  /** A connection of our own, had by client credentials, whose access token ends after so long. */
+  async establish({ livesMs }: { livesMs: number }): Promise<string> {
+    const renewal = { grant: 'client_credentials' as const, scopes: ['contacts:read'], parameters: {} };
+    const outcome = await this.provider.renew(renewal);
+    if (outcome.kind !== 'refreshed') throw new Error(`no token: ${outcome.error}`);
+    const connectionId = newId('connection');
+    const sessionId = newId('session');
+    const started = {
+      ...{ sessionId, purpose: 'connect' as const, grant: renewal.grant, platformId: this.#world.platformId },
+      ...{ providerId: 'openid-connect', registrationId: this.registrationId, endUserDigest: null },
+      ...{ requestedScopes: renewal.scopes, expiresAtMs: Date.now() + hourMs, providerVersion: 5 },
+    };
+    const granted = {
+      ...{ sessionId, grant: renewal.grant, hasRefreshToken: false, accountDigest: null },
+      credentialVersion: this.#vault.insert(connectionId, sessionId, outcome.tokenSet).version,
+      grantedScopes: outcome.tokenSet.grantedScopes,
+      accessTokenExpiresAtMs: Date.now() + livesMs,
+    };
+    await this.#world.append(
+      'authorization',
+      connectionId,
+      { type: 'EstablishmentStarted', version: 1, data: started },
+      { type: 'ConnectionAuthorized', version: 1, data: granted },
     );
     return connectionId;
   }

@@ -111,8 +111,8 @@ export class VaultDouble {
     const version = state.credential?.version ?? 0;
     const row = this.rowsOf(id).find((one) => one.version === version);
     if (row === undefined) throw new PosternError('vault.credential_missing', 'No such version.');
-    const { refreshToken, grantedScopes } = row.tokenSet;
-    const sealed = this.#sealed(JSON.stringify({ refreshToken, grantedScopes }));
+    const { refreshToken, renewal, grantedScopes } = row.tokenSet;
+    const sealed = this.#sealed(JSON.stringify({ ...(renewal ? { renewal } : { refreshToken }), grantedScopes }));
     return { sealed_refresh_token: sealed, credential_version: version, position };
   }
 

@@ -1,15 +1,14 @@
 import { Injectable } from '@nestjs/common';
-import { operations, PosternError } from '@postern/contracts';
+import { operations, PosternError, Renewal } from '@postern/contracts';
 import { CryptoError, Secret, zero } from '@postern/crypto';
 import { OperationsClient, ServiceKeys } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
 
-/** A refresh token with the scopes it stands for, opened. */
-export interface ReleasedToken {
-  readonly refreshToken: Secret;
-  readonly grantedScopes: readonly string[];
-}
+/** A refresh token with the scopes it stands for, opened; or what is asked with where there is none. */
+export type ReleasedToken =
+  | { readonly refreshToken: Secret; readonly grantedScopes: readonly string[] }
+  | { readonly renewal: Renewal };
 
 /** Gets refresh tokens from the vault, which says in the log that it gave one away before it does. */
 @Injectable()
@@ -37,10 +36,13 @@ export class ReleasedTokens {
   #open(sealed: string): ReleasedToken {
     const { plaintext } = this.keys.opener.open(sealed);
     try {
-      const part = JSON.parse(plaintext.toString('utf8')) as { refreshToken: string; grantedScopes: string[] };
+      const part = JSON.parse(plaintext.toString('utf8')) as Released;
+      if ('renewal' in part) return { renewal: Renewal.parse(part.renewal) };
       return { refreshToken: Secret.from(part.refreshToken), grantedScopes: part.grantedScopes };
     } finally {
       zero(plaintext);
     }
   }
 }
+
+type Released = { readonly renewal: unknown } | { readonly refreshToken: string; readonly grantedScopes: string[] };

@@ -18,7 +18,13 @@ type Message = Pick<WorkMessage, 'working'>;
 
 /** What the token endpoint said, or why it was not asked. */
 type Attempt =
-  | { readonly kind: 'answered'; readonly client: RefreshingClient; readonly answer: Refreshed | Refusal }
+  | {
+      readonly kind: 'answered';
+      readonly client: RefreshingClient;
+      readonly answer: Refreshed | Refusal;
+      /** Was a refresh token spent for it? Otherwise a lost answer costs nothing. */
+      readonly spent: boolean;
+    }
   | { readonly kind: 'not_spent'; readonly error: PosternError };
 
 /**
@@ -72,14 +78,20 @@ export class SpendClaim {
       this.#requireTimeLeft(held);
       const startedMs = this.clock.monotonicMs();
       const attributes = { 'postern.provider.id': held.providerId };
-      const refresh = () => client.client.refresh(released);
+      const refresh = () =>
+        'renewal' in released ? client.client.renew(released.renewal) : client.client.refresh(released);
       const answer = await withCall('postern.provider.refresh', refresh, { attributes });
       crashPoint('after the provider answered', held.connectionId);
       this.#providerSeconds.observe((this.clock.monotonicMs() - startedMs) / 1000, {
         provider: held.providerId,
         outcome: answer.kind,
       });
-      return { kind: 'answered', client, answer: this.pace.heard(held.registrationId, answer) };
+      return {
+        kind: 'answered',
+        client,
+        answer: this.pace.heard(held.registrationId, answer),
+        spent: 'refreshToken' in released,
+      };
     } catch (error) {
       if (!isPosternError(error)) throw error;
       return { kind: 'not_spent', error };
@@ -95,7 +107,7 @@ export class SpendClaim {
 
   async #settle(held: HeldClaim, attempt: Attempt, stillWorking: () => void): Promise<void> {
     if (attempt.kind === 'not_spent') return await this.#notSpent(held, attempt.error, stillWorking);
-    const { answer, client } = attempt;
+    const { answer, client, spent } = attempt;
     this.#outcomes.add(1, { provider: held.providerId, outcome: answer.kind });
     annotate(() => ({ 'postern.refresh.outcome': answer.kind }));
     switch (answer.kind) {
@@ -117,7 +129,7 @@ export class SpendClaim {
         return await this.outcomes.failed(held, { ...nothingSpent, error, errorDescription, httpStatus }, stillWorking);
       }
       case 'failed': {
-        const mayHaveBeenProcessed = answer.mayHaveBeenProcessed && client.mayRotate;
+        const mayHaveBeenProcessed = answer.mayHaveBeenProcessed && client.mayRotate && spent;
         this.logger.warn('a refresh failed', { ...idsOf(held), error: answer.error, httpStatus: answer.httpStatus });
         return await this.outcomes.failed(held, { ...answer, mayHaveBeenProcessed }, stillWorking);
       }

@@ -72,9 +72,17 @@ export class PromoteCredential {
   /** A refresh was recorded between promotion and completion: the set needs a number of its own after it. */
   async #reopen(state: Connection, { version }: StoredCredential): Promise<TokenSet> {
     const owner = ownerOf(state);
-    const { refreshTokenRotated: _rotated, ...access } = await this.credentials.openAccess(owner, version);
+    const {
+      refreshTokenRotated: _rotated,
+      renewable: _renewable,
+      ...access
+    } = await this.credentials.openAccess(owner, version);
     const refresh = await this.credentials.openRefresh(owner, version);
-    return { ...access, refreshToken: refresh?.refreshToken ?? null };
+    return {
+      ...access,
+      refreshToken: refresh?.refreshToken ?? null,
+      ...(refresh?.renewal && { renewal: refresh.renewal }),
+    };
   }
 
   #requireExchanging({ authorization, session }: Connection, sessionId: string): void {

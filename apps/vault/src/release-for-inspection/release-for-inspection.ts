@@ -46,7 +46,7 @@ export class ReleaseForInspection {
       throw new PosternError('auth.forbidden', 'No inspection of this credential is due.');
     }
     const part = await this.credentials.openRefresh(ownerOf(state), version);
-    if (part === undefined) return { sealed_token: null, credential_version: version };
+    if (part?.refreshToken === undefined) return { sealed_token: null, credential_version: version };
     const sealed = sealJwe({
       recipient,
       plaintext: Buffer.from(part.refreshToken, 'utf8'),

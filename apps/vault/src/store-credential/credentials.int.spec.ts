@@ -106,6 +106,32 @@ describe('a session', () => {
     expect((await openAccess(session, 1)).accessToken).toBe('access-a');
   });
 
+  test('whose tokens are renewed without a refresh token keeps what they are asked with, and spends nothing', async () => {
+    const renewal = {
+      grant: 'client_credentials' as const,
+      scopes: ['read'],
+      parameters: { audience: 'https://a.example' },
+    };
+    const set = { ...tokenSetOf('a'), refreshToken: null, renewal };
+    const session = await exchangingSession(world, customer);
+    await storePending(world, session, set);
+    const promoted = await promote(world, session);
+    expect(promoted).toMatchObject({ has_refresh_token: false });
+    expect(await promote(world, session)).toEqual(promoted);
+    await complete(world, session, promoted, 'client_credentials');
+    const claimId = await claimed(world, session);
+    const release = await released(world, session, claimId);
+    const part: unknown = JSON.parse(world.openAs('refresh', release.sealed_refresh_token));
+    expect(part).toEqual({ renewal, grantedScopes: ['read'] });
+    const bought = await stored(world, session, { claimId, set: { ...tokenSetOf('b'), refreshToken: null, renewal } });
+    expect(bought.credential_version).toBe(2);
+    const found = await world.call('refresh', operations.findCredential, { ...refOf(session), bought_by: claimId });
+    expect(found).toMatchObject({ found: true, refresh_token_rotated: false });
+    const access = JSON.stringify(await openAccess(session, 2));
+    expect(access).toContain('access-b');
+    expect(access).not.toContain('audience');
+  });
+
   test('that is not exchanging its code stores nothing', async () => {
     const session = await exchangingSession(world, customer);
     expect(await codeOf(storePending(world, { ...session, sessionId: newId('session') }, tokenSetOf('x')))).toBe(

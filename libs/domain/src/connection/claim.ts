@@ -1,6 +1,7 @@
 import { PosternError, type ConnectionEvent } from '@postern/contracts';
 
 import { connectionEvent } from './events.ts';
+import { isRenewable } from './grants.ts';
 import { requireHere } from './guards.ts';
 import { servedUntilMs } from './refresh-plan.ts';
 import type { Claim, Connection } from './state.ts';
@@ -57,7 +58,8 @@ export function releaseRefreshToken(command: ReleaseRefreshToken, state: Connect
  * provider processed it is undecidable. The living access token is then served to its end, because a second use of
  * the refresh token may make a provider with reuse detection revoke everything; after that, one retry, which comes earlier
  * where the refresh token would end unused before. When the retry
- * is interrupted too, only the end user can help. Ask the vault first whether it holds what the claim bought.
+ * is interrupted too, only the end user can help. Where no refresh token is spent, a lost answer costs nothing: it may be
+ * asked again at once. Ask the vault first whether it holds what the claim bought.
  *
  * @returns no events while the claim is live, or when it has ended already.
  * @source RFC 9700 §4.14.2
@@ -70,6 +72,10 @@ export function interruptRefresh(command: InterruptRefresh, state: Connection): 
   const { claimId, credentialVersion, released } = claim;
   if (!released) {
     const data = { claimId, error: 'claim_expired_unreleased', httpStatus: null, nextAttemptAtMs: command.nowMs };
+    return [connectionEvent('RefreshFailed', data)];
+  }
+  if (state.credential !== null && isRenewable(state.credential)) {
+    const data = { claimId, error: 'claim_expired_unanswered', httpStatus: null, nextAttemptAtMs: command.nowMs };
     return [connectionEvent('RefreshFailed', data)];
   }
   const events = [connectionEvent('RefreshInterrupted', { claimId, credentialVersion, ...earlyRetry(command, state) })];

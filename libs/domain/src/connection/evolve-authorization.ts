@@ -5,6 +5,7 @@ import { healthy, pastSessionsMax, type Connection, type OpenSession, type PastS
 
 type AuthorizationEventType =
   | 'AuthorizationStarted'
+  | 'EstablishmentStarted'
   | 'CodeExchangeStarted'
   | 'AuthorizationDenied'
   | 'ConnectionAuthorized'
@@ -32,7 +33,26 @@ function sessionOf(data: DataOf<'AuthorizationStarted'>): OpenSession {
   };
 }
 
-function begin(state: Connection, data: DataOf<'AuthorizationStarted'>, meta: EventMeta): Connection {
+/** There is nothing to go to and nothing to come back from: the provider is being asked. */
+function establishmentOf(data: DataOf<'EstablishmentStarted'>, { returnUrl }: Connection): OpenSession {
+  return {
+    sessionId: data.sessionId,
+    purpose: data.purpose,
+    registrationId: data.registrationId,
+    requestedScopes: data.requestedScopes,
+    returnUrl,
+    endUserDigest: data.endUserDigest ?? '',
+    expiresAtMs: data.expiresAtMs,
+    stage: 'exchanging',
+    providerVersion: data.providerVersion,
+    grant: data.grant,
+  };
+}
+
+type Beginning = Pick<OpenSession, 'registrationId' | 'endUserDigest' | 'returnUrl'> &
+  Pick<DataOf<'AuthorizationStarted'>, 'platformId' | 'providerId'>;
+
+function begin(state: Connection, data: Beginning, meta: EventMeta): Connection {
   if (state.authorization !== 'none') return state;
   return {
     ...state,
@@ -68,6 +88,7 @@ function authorized(state: Connection, data: DataOf<'ConnectionAuthorized'>, { a
       boughtBy: data.sessionId,
       ...(data.endedByRefresh === undefined ? {} : { endedByRefresh: data.endedByRefresh }),
       ...(data.providerVersion === undefined ? {} : { providerVersion: data.providerVersion }),
+      ...(data.grant === undefined ? {} : { grant: data.grant }),
     },
     claim: null,
     interrupted: null,
@@ -85,6 +106,11 @@ export const authorizationEvolvers: Evolvers<AuthorizationEventType> = {
     ...begin(endSession(state, 'superseded'), data, meta),
     session: sessionOf(data),
   }),
+  EstablishmentStarted: (state, data, meta) => {
+    const session = establishmentOf(data, state);
+    const { platformId, providerId } = data;
+    return { ...begin(endSession(state, 'superseded'), { ...session, platformId, providerId }, meta), session };
+  },
   CodeExchangeStarted: (state, { sessionId }) =>
     state.session?.sessionId === sessionId ? { ...state, session: { ...state.session, stage: 'exchanging' } } : state,
   AuthorizationDenied: (state, { sessionId }) => endSession(state, 'denied', sessionId),

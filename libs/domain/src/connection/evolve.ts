@@ -24,7 +24,11 @@ const afterDeletion: ReadonlySet<string> = new Set<ConnectionEventType>([
 ]);
 
 /** How a connection can begin: anew, or with the opening of an epoch where what stood before was dropped. */
-const beginnings: ReadonlySet<string> = new Set<ConnectionEventType>(['AuthorizationStarted', 'EpochOpened']);
+const beginnings: ReadonlySet<string> = new Set<ConnectionEventType>([
+  'AuthorizationStarted',
+  'EstablishmentStarted',
+  'EpochOpened',
+]);
 
 function concerns(state: Connection, type: string): boolean {
   if (state.authorization === 'none') return beginnings.has(type);

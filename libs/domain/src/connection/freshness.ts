@@ -1,5 +1,6 @@
 import { timestampOf, type Freshness } from '@postern/contracts';
 
+import { canRefresh } from './grants.ts';
 import { hasEnded } from './refresh.ts';
 import type { Connection } from './state.ts';
 
@@ -15,7 +16,7 @@ export function labelOf(state: Connection): Freshness['health'] {
 
 function isSpent({ authorization, credential, suspended }: Connection, nowMs: number): boolean {
   if (authorization !== 'authorized' || suspended || credential === null) return false;
-  return !credential.hasRefreshToken && hasEnded(credential, nowMs);
+  return !canRefresh(credential) && hasEnded(credential, nowMs);
 }
 
 function reasonOf(state: Connection, health: Freshness['health']): string | null {

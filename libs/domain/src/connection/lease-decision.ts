@@ -1,6 +1,7 @@
 import { limits, PosternError, type ErrorDetails } from '@postern/contracts';
 
 import { freshnessOf } from './freshness.ts';
+import { canRefresh, isUnattended } from './grants.ts';
 import { requireExisting, requireUsable } from './guards.ts';
 import { reliableUntilMs } from './refresh-plan.ts';
 import { hasEnded, nextAttemptAtMs, requireAttemptAllowed } from './refresh.ts';
@@ -96,7 +97,7 @@ function leaseEndsAtMs({ health, claim }: Connection, credential: Credential, no
 }
 
 function mayRefresh(state: Connection, credential: Credential, nowMs: number): boolean {
-  return credential.hasRefreshToken && nowMs >= nextAttemptAtMs(state, 'expired');
+  return canRefresh(credential) && nowMs >= nextAttemptAtMs(state, 'expired');
 }
 
 /** A refreshed token that lived shorter than this from its beginning will not live longer next time. */
@@ -122,7 +123,7 @@ function requireScopes({ grantedScopes }: Credential, wanted: readonly string[])
 function withFreshness(error: unknown, state: Connection, question: LeaseQuestion): unknown {
   if (!(error instanceof PosternError)) return error;
   const helpedByEndUser = ['connection.reauthorization_required', 'connection.revoked'].includes(error.code);
-  const url = helpedByEndUser ? question.reauthorizeUrl : undefined;
+  const url = helpedByEndUser && !isUnattended(state) ? question.reauthorizeUrl : undefined;
   const details: ErrorDetails = {
     ...error.details,
     ...(url === undefined ? {} : { reauthorize_url: url }),

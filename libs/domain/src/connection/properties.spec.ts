@@ -228,7 +228,9 @@ describe('the fold', () => {
         expect(Object.keys(state)).toEqual(Object.keys(noConnection));
         expect(() => freshnessOf(state, { nowMs: startMs })).not.toThrow();
         const deletedAt = events.findIndex(({ type }) => type === 'DeletionRequested');
-        const begunAt = events.findIndex(({ type }) => type === 'AuthorizationStarted');
+        const begunAt = events.findIndex(
+          ({ type }) => type === 'AuthorizationStarted' || type === 'EstablishmentStarted',
+        );
         if (begunAt === -1 || deletedAt < begunAt) return;
         expect(codeOf(() => leaseDecision(state, { ...owner, nowMs: startMs }))).toMatch(
           /^connection\.(deleted|moved|not_found)$/,

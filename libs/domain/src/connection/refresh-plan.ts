@@ -1,6 +1,7 @@
 import type { ConnectionEvent } from '@postern/contracts';
 
 import { connectionEvent } from './events.ts';
+import { canRefresh } from './grants.ts';
 import { requireUsable } from './guards.ts';
 import type { Connection, Credential } from './state.ts';
 
@@ -30,8 +31,8 @@ export function earliestRefreshAtMs(credential: Credential, leadMs: number): num
  * leaves of it.
  */
 export function reliableUntilMs(credential: Credential): number | null {
-  const { accessTokenExpiresAtMs: endsAtMs, endedByRefresh, hasRefreshToken } = credential;
-  if (endsAtMs === null || endedByRefresh === undefined || !hasRefreshToken) return endsAtMs;
+  const { accessTokenExpiresAtMs: endsAtMs, endedByRefresh } = credential;
+  if (endsAtMs === null || endedByRefresh === undefined || !canRefresh(credential)) return endsAtMs;
   const plannedAtMs = earliestRefreshAtMs(credential, endedByRefresh.leadMs) ?? endsAtMs;
   return Math.min(endsAtMs, plannedAtMs + endedByRefresh.graceMs);
 }

@@ -1,6 +1,7 @@
 import { limits, PosternError, type ConnectionEvent } from '@postern/contracts';
 
 import { connectionEvent, providerWords, type DataOf } from './events.ts';
+import { canRefresh } from './grants.ts';
 import { requireExisting, requireUsable } from './guards.ts';
 import type { Connection, Credential } from './state.ts';
 
@@ -74,7 +75,7 @@ function isSettled(command: StartRefresh, credential: Credential): boolean {
 export function startRefresh(command: StartRefresh, state: Connection): ConnectionEvent[] {
   const credential = requireUsable(state);
   if (state.claim !== null || isSettled(command, credential)) return [];
-  if (!credential.hasRefreshToken) {
+  if (!canRefresh(credential)) {
     if (hasEnded(credential, command.nowMs)) return [missingRefreshToken()];
     throw new PosternError('refresh.not_possible', 'The provider gave no refresh token.');
   }
@@ -106,7 +107,7 @@ export function requireReauthorization(command: RequireReauthorization, state: C
   const { authorization, credential, claim } = state;
   if (authorization !== 'authorized' || claim !== null || credential?.version !== command.credentialVersion) return [];
   if (command.cause === 'refresh_token_missing') {
-    return !credential.hasRefreshToken && hasEnded(credential, command.nowMs) ? [missingRefreshToken()] : [];
+    return !canRefresh(credential) && hasEnded(credential, command.nowMs) ? [missingRefreshToken()] : [];
   }
   const evidence = command.evidence === null ? null : providerWords(command.evidence);
   return [connectionEvent('ReauthorizationRequired', { cause: command.cause, evidence })];

@@ -1,3 +1,5 @@
+import type { Grant } from '@postern/contracts';
+
 import type { DataOf } from './events.ts';
 
 /**
@@ -22,7 +24,7 @@ export interface Connection {
   readonly providerId: string;
   /** The client registration to which the credential was issued. */
   readonly registrationId: string;
-  /** Keyed digest of the platform's own user, for whom alone a session may be completed. */
+  /** Keyed digest of the platform's own user, for whom alone a session may be completed; empty where there is none. */
   readonly endUserDigest: string;
   readonly returnUrl: string;
   readonly createdAtMs: number;
@@ -67,6 +69,8 @@ export interface OpenSession {
   readonly stage: 'started' | 'exchanging';
   /** Of the provider's file; absent in sessions of before there were pins. */
   readonly providerVersion?: number | undefined;
+  /** Only where no browser is part of it. */
+  readonly grant?: Grant | undefined;
 }
 
 /** How a session ended. `revoked` also stands for the end by a deletion. */
@@ -93,6 +97,8 @@ export interface Credential {
   readonly endedByRefresh?: DataOf<'ConnectionAuthorized'>['endedByRefresh'];
   /** The pin: the version of the provider's file that the authorization was made with. */
   readonly providerVersion?: number | undefined;
+  /** How it was had, where that was not by an authorization code. */
+  readonly grant?: Grant | undefined;
   /** Only once the owner was told that the provider ends the authorization then, whatever we do. */
   readonly authorizationEndsAtMs?: number | undefined;
   /** Only once the provider's API wanted more than was granted: what, as far as it said so. */

@@ -1,6 +1,7 @@
 import { limits, type ConnectionEvent, type SignalEvidence } from '@postern/contracts';
 
 import { connectionEvent, providerWords, type DataOf } from './events.ts';
+import { canRefresh } from './grants.ts';
 import { requireHere } from './guards.ts';
 import { hasEnded } from './refresh.ts';
 import type { Connection, Credential } from './state.ts';
@@ -95,7 +96,7 @@ export function inquiryOf(
 ): Inquiry {
   const { credential } = state;
   if (!isSuspected(state) || credential === null) return 'nothing';
-  if (!credential.hasRefreshToken) return hasEnded(credential, nowMs) ? 'nothing' : 'access_token';
+  if (!canRefresh(credential)) return hasEnded(credential, nowMs) ? 'nothing' : 'access_token';
   return introspects && isUnspent(state) ? 'refresh_token' : 'refresh';
 }
 

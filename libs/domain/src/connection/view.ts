@@ -1,6 +1,7 @@
 import { PosternError, timestampOf, type ConnectionView } from '@postern/contracts';
 
 import { freshnessOf } from './freshness.ts';
+import { isUnattended } from './grants.ts';
 import type { Connection } from './state.ts';
 
 export interface ViewContext {
@@ -37,7 +38,7 @@ export function viewOf(state: Connection, context: ViewContext): ConnectionView 
     revision: context.revision,
     position: context.position,
     created_at: timestampOf(state.createdAtMs),
-    reauthorize_url: endUserHelps ? context.reauthorizeUrl : null,
+    reauthorize_url: endUserHelps && !isUnattended(state) ? context.reauthorizeUrl : null,
     freshness,
   };
 }

@@ -40,6 +40,20 @@ export const the = {
       expiresAtMs: sessionEndsMs,
       ...data,
     }),
+  establishmentStarted: (data: Partial<DataOf<'EstablishmentStarted'>> = {}) =>
+    connectionEvent('EstablishmentStarted', {
+      sessionId: ses(1),
+      purpose: 'connect',
+      grant: 'client_credentials',
+      platformId,
+      providerId,
+      registrationId,
+      endUserDigest: null,
+      requestedScopes: ['contacts.read'],
+      expiresAtMs: sessionEndsMs,
+      providerVersion: 3,
+      ...data,
+    }),
   exchangeStarted: (sessionId = ses(1)) => connectionEvent('CodeExchangeStarted', { sessionId }),
   denied: (data: Partial<DataOf<'AuthorizationDenied'>> = {}) =>
     connectionEvent('AuthorizationDenied', {
@@ -157,6 +171,11 @@ const granted: DataOf<'ConnectionAuthorized'> = {
 export const exchanging = [the.sessionStarted(), the.exchangeStarted()];
 export const connected = [...exchanging, the.authorized()];
 export const withoutRefreshToken = [...exchanging, the.authorized({ hasRefreshToken: false })];
+/** A connection in which no browser had a part. */
+export const established = [
+  the.establishmentStarted(),
+  the.authorized({ grant: 'client_credentials', hasRefreshToken: false, accountDigest: null }),
+];
 export const claimed = [...connected, the.claimed()];
 export const released = [...claimed, the.released()];
 export const interrupted = [...released, the.interrupted()];

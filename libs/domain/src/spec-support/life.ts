@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { startAuthorization } from '../connection/authorize.ts';
 import { interruptRefresh, releaseRefreshToken } from '../connection/claim.ts';
 import { requestDeletion, shredKey } from '../connection/delete.ts';
+import { startEstablishment } from '../connection/establish.ts';
 import { connectionEvolver } from '../connection/evolve.ts';
 import { startInspection } from '../connection/inspection.ts';
 import { leaseDecision, type LeaseDecision } from '../connection/lease-decision.ts';
@@ -83,6 +84,23 @@ const acts = {
       },
       s,
     ),
+  establish: (s: Connection, { n, nowMs, flag }: Act) =>
+    startEstablishment(
+      {
+        sessionId: ses(n),
+        purpose: s.authorization === 'none' || flag ? 'connect' : 'reauthorize',
+        grant: n === 3 ? 'device_code' : 'client_credentials',
+        platformId,
+        providerId,
+        registrationId,
+        endUserDigest,
+        requestedScopes: granted.grantedScopes,
+        expiresAtMs: nowMs + 100_000,
+        providerVersion: 3,
+        nowMs,
+      },
+      s,
+    ),
   exchange: (s: Connection, { n, nowMs }: Act) => startCodeExchange({ sessionId: ses(n), nowMs }, s),
   deny: (s: Connection, { n, nowMs, flag }: Act) =>
     denyAuthorization(
@@ -102,7 +120,8 @@ const acts = {
         endUserDigest,
         credentialVersion: (s.credential?.version ?? 0) + version,
         accessTokenExpiresAtMs: flag ? nowMs + tokenLifeMs : null,
-        hasRefreshToken: n !== 3,
+        hasRefreshToken: n !== 3 && s.session?.grant === undefined,
+        ...(s.session?.grant !== undefined && { grant: s.session.grant }),
         ...(n === 2 && { endedByRefresh: { leadMs: 20_000, graceMs: 0 } }),
         nowMs,
         ...granted,

@@ -21,6 +21,8 @@ export interface AcmeClientRegistration {
   readonly clientSecret?: string;
   /** With `private_key_jwt`: the public keys of the app. @source RFC 7591 §2 */
   readonly jwks?: { readonly keys: readonly object[] };
+  /** Beside an authorization code and refresh tokens, its own client credentials bring it tokens. */
+  readonly clientCredentials?: boolean;
   /** `family` when absent; the grace of `grace` is an hour, longer than any test. */
   readonly reuseRule?: ReuseRule;
 }
@@ -50,7 +52,11 @@ export async function addClient(
     ...(clientSecret && { client_secret: clientSecret }),
     client_name: registration.clientName ?? clientId,
     redirect_uris: [...registration.redirectUris],
-    grant_types: ['authorization_code', 'refresh_token'],
+    grant_types: [
+      'authorization_code',
+      'refresh_token',
+      ...(registration.clientCredentials === true ? ['client_credentials'] : []),
+    ],
     response_types: ['code'],
     token_endpoint_auth_method: method,
     ...(registration.jwks && { jwks: registration.jwks }),

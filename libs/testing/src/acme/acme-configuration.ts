@@ -75,6 +75,7 @@ export async function acmeConfiguration(ingredients: Ingredients): Promise<Recor
           return { scope: 'contacts:read contacts:write', audience, accessTokenTTL: accessTokenTtlS() };
         },
       },
+      clientCredentials: { enabled: true },
       introspection: {
         enabled: true,
         allowedPolicy: async (_ctx: unknown, client: Owner, token: Owner) => client.clientId === token.clientId,
@@ -90,6 +91,7 @@ export async function acmeConfiguration(ingredients: Ingredients): Promise<Recor
     ttl: {
       AccessToken: accessTokenTtlS,
       AuthorizationCode: 60,
+      ClientCredentials: accessTokenTtlS,
       RefreshToken: refreshTokenTtlS,
       Grant: sessionTtlS,
       IdToken: 3600,

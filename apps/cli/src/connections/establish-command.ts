@@ -1,0 +1,61 @@
+import { operations, parseRequest, PosternError } from '@postern/contracts';
+import type { Command } from 'commander';
+
+import { table } from '../output/printer.ts';
+import type { RunCommand } from '../run-command.ts';
+
+const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
+
+/** `postern connections establish`: a connection that needs no browser. */
+export function establishCommand(connections: Command, run: RunCommand): void {
+  connections
+    .command('establish')
+    .description('makes a connection that needs no browser, or makes one anew in place')
+    .requiredOption('--grant <type>', 'how it is had: client_credentials')
+    .option('--platform <id>', 'whose connection it becomes; not needed with --connection')
+    .option('--provider <id>', 'at which provider; or the registration')
+    .option('--registration <id>', 'of which client registration')
+    .option('--end-user <id>', "for which of the platform's users; without it the platform's own")
+    .option('--scope <scope>', 'once for each; none where the provider decides', collect)
+    .option('--parameter <name=value>', 'said to the provider beside the standard’s own; no secret', collect)
+    .option('--connection <id>', 'one that exists, made anew in place')
+    .option('--key <text>', 'the same again answers with the same connection')
+    .action(
+      run.withSession(async ({ session, tenantId, printer, options }) => {
+        const parameters = parametersOf((options['parameter'] as string[] | undefined) ?? []);
+        const request = parseRequest(operations.establish.request, {
+          grant: { type: options['grant'], ...(parameters && { parameters }) },
+          platform_id: options['platform'],
+          provider: options['provider'],
+          registration_id: options['registration'],
+          end_user: options['endUser'],
+          scopes: options['scope'],
+          connection_id: options['connection'],
+          idempotency_key: options['key'],
+        });
+        const reply = await session.call(operations.establish, tenantId, request);
+        printer.result(reply, () =>
+          table([
+            ['CONNECTION', 'HEALTH', 'SCOPES', 'EXPIRES'],
+            [
+              reply.connection_id,
+              reply.freshness.health,
+              reply.scope.join(' ') || '-',
+              reply.freshness.credential_expires_at ?? '-',
+            ],
+          ]),
+        );
+      }),
+    );
+}
+
+function parametersOf(pairs: readonly string[]): Record<string, string> | undefined {
+  if (pairs.length === 0) return undefined;
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=');
+      if (at < 1) throw new PosternError('request.malformed', `--parameter must be name=value: ${pair.slice(0, 64)}`);
+      return [pair.slice(0, at), pair.slice(at + 1)];
+    }),
+  );
+}
