@@ -551,8 +551,9 @@ await describeWithServer('nats-server', 'authorization', () => {
           headers: { cookie: cookie.join('; ') },
           body: new URLSearchParams({ form_token: token }),
         });
-        const { searchParams } = new URL(left.headers.get('location') ?? '');
-        return { url, claims: searchParams.get('claims'), challenge: searchParams.get('code_challenge_method') };
+        expect(left.status).toBe(302);
+        const { claims = null, code_challenge_method: challenge } = acme.pushedRequests().at(-1) ?? {};
+        return { url, claims, challenge };
       };
       const first = await asked();
       expect(first).toMatchObject({ claims, challenge: 'S256' });
@@ -774,11 +775,12 @@ await describeWithServer('nats-server', 'authorization', () => {
       expect((await post(form, { cookie })).status).toBe(302);
     });
 
-    test('PKCE, state, nonce and the exact redirect URI go with the browser; the cookie goes to the callback only', async () => {
+    test('PKCE, state, nonce and the exact redirect URI are pushed, and the browser carries their name; the cookie goes to the callback only', async () => {
       const { connect_url: url } = await connect();
       const page = await browser.open(url);
       const leaving = await browser.submit(page, { until: ({ origin }) => origin === acme.issuer });
-      const query = Object.fromEntries(new URL(leaving.url).searchParams);
+      expect([...new URL(leaving.url).searchParams.keys()]).toEqual(['client_id', 'request_uri']);
+      const query = acme.pushedRequests().at(-1) ?? {};
       expect(query).toMatchObject({
         code_challenge_method: 'S256',
         redirect_uri: `${publicUrl}/oauth/callback/${registrationId}`,

@@ -33,6 +33,10 @@ export interface Provider {
   readonly strategies: readonly StrategyName[];
   /** Does each authorization response carry `iss`? @source RFC 9207 §3 */
   readonly authorizationResponseIss: boolean;
+  /** Are authorization requests sent to the provider itself before the browser goes there? @source RFC 9126 */
+  readonly pushedAuthorizationRequests: Support;
+  /** Are its tokens bound to a key of ours? @source RFC 9449 */
+  readonly dpop: Support;
   readonly scopeSeparator: ' ' | ',';
   readonly scopeParameter: 'scope' | 'user_scope';
   /** Null where nobody has written down what the scopes allow. */
@@ -66,6 +70,9 @@ export interface Provider {
   readonly facts: Readonly<Record<string, Fact<unknown>>>;
 }
 
+/** What is known of something that a provider may have; `unknown` leaves it to the provider's metadata. */
+export type Support = 'unsupported' | 'supported' | 'required' | 'unknown';
+
 export type ProviderParameter = Readonly<Parameter>;
 
 /** Endpoints as URL templates, or as URLs once resolved. */
@@ -74,6 +81,8 @@ export interface ProviderEndpoints {
   readonly tokenEndpoint: string;
   readonly revocationEndpoint: string | null;
   readonly introspectionEndpoint: string | null;
+  /** Absent where no authorization request is pushed. @source RFC 9126 §5 */
+  readonly pushedAuthorizationRequestEndpoint?: string | undefined;
 }
 
 /** What is known of refreshing here, with cautious values for what is not. */
@@ -114,6 +123,8 @@ export function providerFrom(file: ProviderFile): Provider {
     grantTypes: file.grant_types.value,
     strategies: file.strategies.map(({ value }) => value),
     authorizationResponseIss: file.authorization_response_iss_parameter_supported.value,
+    pushedAuthorizationRequests: file.pushed_authorization_requests.value,
+    dpop: file.dpop.value,
     scopeSeparator: file.scope_separator.value,
     scopeParameter: file.scope_parameter.value,
     scopeMatrix: scopeMatrixFrom(file.scope_matrix),
@@ -164,6 +175,7 @@ function endpointsFrom({ endpoints }: ProviderFile): ProviderEndpoints | null {
     tokenEndpoint: endpoints.value.token_endpoint,
     revocationEndpoint: endpoints.value.revocation_endpoint ?? null,
     introspectionEndpoint: endpoints.value.introspection_endpoint ?? null,
+    pushedAuthorizationRequestEndpoint: endpoints.value.pushed_authorization_request_endpoint,
   };
 }
 

@@ -82,11 +82,13 @@ function filledCall(call: RevocationCall | null, parameters: Readonly<Record<str
 
 function known({ id, endpoints, issuer }: Provider, fill: (template: string) => string) {
   if (endpoints === null) throw new PosternError('provider.invalid', `${id} has neither discovery nor endpoints.`);
+  const { pushedAuthorizationRequestEndpoint: pushed } = endpoints;
   const filled = {
     authorizationEndpoint: fill(endpoints.authorizationEndpoint),
     tokenEndpoint: fill(endpoints.tokenEndpoint),
     revocationEndpoint: endpoints.revocationEndpoint === null ? null : fill(endpoints.revocationEndpoint),
     introspectionEndpoint: endpoints.introspectionEndpoint === null ? null : fill(endpoints.introspectionEndpoint),
+    ...(pushed !== undefined && { pushedAuthorizationRequestEndpoint: fill(pushed) }),
   };
   const named = issuer === null ? new URL(filled.authorizationEndpoint).origin : fill(issuer);
   return { kind: 'known' as const, issuer: named, endpoints: filled };

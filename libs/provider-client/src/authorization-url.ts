@@ -1,4 +1,7 @@
 import type { Provider } from '@postern/provider-catalog';
+import type { AuthorizationServer } from 'oauth4webapi';
+
+import { ProviderCallError } from './provider-call-error.ts';
 
 /** One authorization request, as the browser carries it. */
 export interface AuthorizationRequest {
@@ -16,20 +19,19 @@ export interface AuthorizationRequest {
 }
 
 /**
- * The authorization endpoint with its query. What the provider's file adds never replaces what OAuth asks for.
+ * The authorization request, as a browser or a push carries it. What the provider's file adds never replaces what OAuth
+ * asks for.
  *
  * @source RFC 6749 §4.1.1, RFC 7636 §4.3
  * @internal
  */
-export function authorizationUrl(input: {
-  readonly endpoint: string;
+export function authorizationParameters(input: {
   readonly provider: Provider;
   readonly clientId: string;
   readonly request: AuthorizationRequest;
-}): URL {
-  const { endpoint, provider, clientId, request } = input;
-  const url = new URL(endpoint);
-  const parameters = {
+}): Record<string, string> {
+  const { provider, clientId, request } = input;
+  return {
     ...provider.authorizationParameters,
     response_type: 'code',
     client_id: clientId,
@@ -42,6 +44,26 @@ export function authorizationUrl(input: {
     ...(request.claims !== undefined && { claims: request.claims }),
     ...(request.resource !== undefined && { resource: request.resource }),
   };
+}
+
+/** The authorization endpoint with a query. @internal */
+export function authorizationUrl(endpoint: string, parameters: Readonly<Record<string, string>>): URL {
+  const url = new URL(endpoint);
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   return url;
+}
+
+/**
+ * Is the authorization request pushed, so that the browser carries no more of it than a name for it? Wherever the server
+ * takes it: what a browser does not carry, nobody reads or changes on the way.
+ *
+ * @throws {ProviderCallError} `metadata_incomplete` where it must be, and there is no endpoint for it.
+ * @source RFC 9126 §5
+ * @internal
+ */
+export function isPushed(server: AuthorizationServer, { pushedAuthorizationRequests: support }: Provider): boolean {
+  const required = support === 'required' || server.require_pushed_authorization_requests === true;
+  const exists = server.pushed_authorization_request_endpoint !== undefined;
+  if (required && !exists) throw new ProviderCallError('metadata_incomplete');
+  return required || (exists && support !== 'unsupported');
 }

@@ -80,6 +80,9 @@ export function metadataOf(
     token_endpoint: endpoints.tokenEndpoint,
     ...(endpoints.revocationEndpoint !== null && { revocation_endpoint: endpoints.revocationEndpoint }),
     ...(endpoints.introspectionEndpoint !== null && { introspection_endpoint: endpoints.introspectionEndpoint }),
+    ...(endpoints.pushedAuthorizationRequestEndpoint !== undefined && {
+      pushed_authorization_request_endpoint: endpoints.pushedAuthorizationRequestEndpoint,
+    }),
   };
 }
 

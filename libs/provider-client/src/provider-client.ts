@@ -13,7 +13,7 @@ import * as oauth from 'oauth4webapi';
 import type { AddressGuard } from './address-guard.ts';
 import { accountKeysFrom } from './account-keys.ts';
 import { probeAccount } from './account-probe.ts';
-import { authorizationUrl, type AuthorizationRequest } from './authorization-url.ts';
+import { authorizationParameters, authorizationUrl, isPushed, type AuthorizationRequest } from './authorization-url.ts';
 import { readCallback, type Callback } from './callback.ts';
 import {
   clientAuthentication,
@@ -125,19 +125,45 @@ export class ProviderClient {
   }
 
   /**
-   * Where the browser goes to authorize. PKCE S256 is always part of it.
+   * Where the browser goes to authorize. PKCE S256 is always part of it. Where the server takes pushed requests, it has
+   * been told all of it before, by ourselves and authenticated, and the URL says no more than which request is meant.
    *
-   * @throws {PosternError} as {@link discover}.
-   * @source RFC 6749 §4.1.1, RFC 7636 §4.3
+   * @effect where it is pushed, the server keeps it for about a minute.
+   * @throws {PosternError} as {@link discover}; `provider.client_rejected` when a pushed request is refused.
+   * @source RFC 6749 §4.1.1, RFC 7636 §4.3, RFC 9126 §2.1, §4
    */
   async authorizationUrl(request: AuthorizationRequest): Promise<URL> {
-    const { endpoints } = await this.discover();
-    return authorizationUrl({
-      endpoint: endpoints.authorizationEndpoint,
-      provider: this.#provider,
-      clientId: this.#client.client_id,
-      request: { ...request, ...(this.#resolved.resource !== null && { resource: this.#resolved.resource }) },
+    const { server, pushed } = await codedDiscovery(async () => {
+      const found = await this.#server();
+      return { server: found, pushed: isPushed(found, this.#provider) };
     });
+    const { client_id: clientId } = this.#client;
+    const endpoint = server.authorization_endpoint ?? '';
+    const { resource } = this.#resolved;
+    const asked = resource === null ? request : { ...request, resource };
+    const parameters = authorizationParameters({ provider: this.#provider, clientId, request: asked });
+    if (!pushed) return authorizationUrl(endpoint, parameters);
+    return authorizationUrl(endpoint, { client_id: clientId, request_uri: await this.#push(parameters) });
+  }
+
+  async #push(parameters: Record<string, string>): Promise<string> {
+    const outcome = await this.#call({
+      secrets: [],
+      successStatus: 201,
+      request: ({ server, authentication, http }) =>
+        oauth.pushedAuthorizationRequest(server, this.#client, authentication, parameters, http),
+      read: async (server, response) => {
+        const { request_uri: requestUri } = await oauth.processPushedAuthorizationResponse(
+          server,
+          this.#client,
+          response,
+        );
+        return { kind: 'pushed' as const, requestUri };
+      },
+    });
+    if (outcome.kind === 'pushed') return outcome.requestUri;
+    const why = `The provider did not take the authorization request: ${outcome.error}.`;
+    throw new PosternError(outcome.kind === 'failed' ? 'provider.unreachable' : 'provider.client_rejected', why);
   }
 
   /**
@@ -437,7 +463,7 @@ export class ProviderClient {
   }
 
   async #attempt<T extends Answer>(
-    { request, read, readRefusal, secrets }: AuthenticatedCall<T>,
+    { request, read, readRefusal, secrets, successStatus = 200 }: AuthenticatedCall<T>,
     { credential, timeoutMs }: { credential: ClientCredential | null; timeoutMs: number },
   ): Promise<T | Refusal> {
     const authentication = clientAuthentication(this.#method, credential, this.#strategies.basicAuthentication);
@@ -446,7 +472,9 @@ export class ProviderClient {
       const server = await this.#server();
       const response = await request({ server, authentication, http: this.#http(timeoutMs) });
       const answer =
-        response.status === 200 ? await read(server, response.clone()) : await readRefusal?.(response.clone());
+        response.status === successStatus
+          ? await read(server, response.clone())
+          : await readRefusal?.(response.clone());
       if (answer !== undefined) return answer;
       const { answers: rows } = this.#provider;
       return await refusalOf({ response, rows, secrets: [...secrets, ...hidden], nowMs: this.#nowMs() });
@@ -502,7 +530,9 @@ interface AuthenticatedCall<T extends Answer> {
   }) => Promise<Response>;
   /** Nothing when the answer is none: it is weighed as a refusal then. */
   readonly read: (server: oauth.AuthorizationServer, response: Response) => Promise<T | undefined>;
-  /** The same, of an answer with another status than 200. */
+  /** Of an answer that brings what was asked for; 200 when absent. */
+  readonly successStatus?: 200 | 201;
+  /** The same, of an answer with another status. */
   readonly readRefusal?: (response: Response) => Promise<T | undefined>;
 }
 

@@ -45,7 +45,7 @@ export class Departure {
     const state = randomToken();
     const { codeVerifier, codeChallenge } = pkcePair();
     const nonce = scopes.includes('openid') ? randomToken() : null;
-    const client = this.#providers.withoutCredentials(registration, providerVersion);
+    const client = this.#providers.departing(registration, providerVersion);
     await client.assertIssuerNamed();
     const url = await client.authorizationUrl({
       redirectUri: this.#providers.redirectUri(registration),

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { PosternError } from '@postern/contracts';
 import { versionForAuthorization, type Registration } from '@postern/domain';
 import { loadCatalog, providerAt, type Provider } from '@postern/provider-catalog';
 import {
@@ -81,9 +82,23 @@ export class ProviderClients {
     return `${this.#publicUrl}/oauth/callback/${registrationId}`;
   }
 
-  /** A client that can send a browser away and read what it brings back, and nothing more. */
+  /** A client that can say where a provider is and read what a browser brings back, and nothing more. */
   withoutCredentials(registration: Registration, version: number | undefined): ProviderClient {
     return this.#client(registration, version, null);
+  }
+
+  /**
+   * A client that can send a browser away. Only where the request is pushed must it prove itself, so that only then the
+   * vault is asked.
+   */
+  departing(registration: Registration, version: number | undefined): ProviderClient {
+    let source: Promise<ClientCredentialSource | null> | undefined;
+    return this.#client(registration, version, async (refusedVersion) => {
+      source ??= this.#credentials.of(registration);
+      const credentials = await source;
+      if (credentials === null) throw new PosternError('provider.client_rejected', 'A public client has no secret.');
+      return await credentials(refusedVersion);
+    });
   }
 
   /**

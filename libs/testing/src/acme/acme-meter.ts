@@ -34,11 +34,16 @@ export interface AcmeTokenCall {
 export class AcmeMeter {
   readonly #tokenCalls: AcmeTokenCall[] = [];
   readonly #apiCalls: Record<string, number> = {};
+  readonly #pushedRequests: Record<string, string | undefined>[] = [];
   #revocations = 0;
   #introspections = 0;
 
   recordTokenCall(call: AcmeTokenCall): void {
     this.#tokenCalls.push(call);
+  }
+
+  recordPushedRequest(parameters: Readonly<Record<string, string | undefined>>): void {
+    this.#pushedRequests.push({ ...parameters });
   }
 
   recordApiCall(status: number): void {
@@ -51,6 +56,11 @@ export class AcmeMeter {
 
   recordIntrospection(): void {
     this.#introspections += 1;
+  }
+
+  /** What authorization requests said that were pushed and taken, oldest first. @source RFC 9126 */
+  pushedRequests(): Readonly<Record<string, string | undefined>>[] {
+    return [...this.#pushedRequests];
   }
 
   tokenCalls(): AcmeTokenCall[] {

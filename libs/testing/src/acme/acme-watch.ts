@@ -18,6 +18,7 @@ const endpoints: Readonly<Record<string, AcmeEndpoint>> = {
 /** Stands before everything else: applies the faults, and counts what was really answered. */
 export function acmeWatch(meter: AcmeMeter, faults: AcmeFaults, store: AcmeStore): Middleware {
   return async (ctx, next) => {
+    if (ctx.method === 'POST' && ctx.path === '/request') return await watchPush(ctx, meter, next);
     const endpoint = endpoints[`${ctx.method} ${ctx.path}`];
     if (!endpoint) return next();
 
@@ -36,6 +37,13 @@ export function acmeWatch(meter: AcmeMeter, faults: AcmeFaults, store: AcmeStore
       ctx.req.socket.destroy();
     }
   };
+}
+
+async function watchPush(ctx: KoaContext, meter: AcmeMeter, next: () => Promise<void>): Promise<void> {
+  await next();
+  if (ctx.status !== 201) return;
+  const { client_secret: _secret, client_assertion: _assertion, ...parameters } = ctx.oidc?.body ?? {};
+  meter.recordPushedRequest(parameters);
 }
 
 async function answerFault(ctx: KoaContext, fault: AcmeFault): Promise<string | undefined> {

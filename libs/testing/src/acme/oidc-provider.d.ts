@@ -11,6 +11,8 @@ declare module 'oidc-provider' {
     readonly oidc?: {
       readonly client?: { readonly clientId: string };
       readonly entities?: { readonly RefreshToken?: { readonly grantId: string } };
+      /** The form as it came. */
+      readonly body?: Readonly<Record<string, string | undefined>>;
       readonly params?: Readonly<Record<string, string | undefined>>;
     };
     status: number;

@@ -57,6 +57,8 @@ export interface Acme {
   counts(): AcmeCounts;
   /** Every call at the token endpoint, oldest first, without secrets. */
   tokenCalls(): AcmeTokenCall[];
+  /** What authorization requests said that were pushed and taken, oldest first. */
+  pushedRequests(): Readonly<Record<string, string | undefined>>[];
   /** What another server of its own house may know of a token; undefined where it is not alive. */
   tokenOf(value: string): Promise<AcmeToken | undefined>;
   close(): Promise<void>;
@@ -141,6 +143,7 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
     setAccessTokenTtl: (seconds) => void (accessTokenTtlS = checkedTtl(seconds)),
     counts: () => meter.counts(),
     tokenCalls: () => meter.tokenCalls(),
+    pushedRequests: () => meter.pushedRequests(),
     tokenOf: (value) => tokenOf(provider, value),
     close: async () => {
       faults.clear();
