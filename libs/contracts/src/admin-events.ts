@@ -114,6 +114,8 @@ export const adminEvents = Object.freeze({
       scopes: Scopes,
       /** The `aud` of what the vault signs to authenticate this client; with `private_key_jwt` alone. */
       assertionAudience: z.url().max(2048).optional(),
+      /** Only where its tokens are bound to a key of each connection. @source RFC 9449 §5.2 */
+      dpopBoundAccessTokens: z.literal(true).optional(),
     }),
   ),
   RegistrationSecretStored: {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { Grant } from './grants.ts';
+import { Grant, SenderConstraint } from './grants.ts';
 import { ClaimId, ConnectionId, PlatformId, RegistrationId, SessionId, TenantId } from './ids.ts';
 import { ProviderVersion, TimeMs } from './wire.ts';
 
@@ -48,6 +48,7 @@ const Credential = z.strictObject({
   endedByRefresh: EndedByRefresh.optional(),
   providerVersion: ProviderVersion.optional(),
   grant: Grant.optional(),
+  senderConstrained: SenderConstraint.optional(),
   authorizationEndsAtMs: TimeMs.optional(),
   missingScopes: z.array(z.string()).optional(),
   requiredClaims: z.string().optional(),

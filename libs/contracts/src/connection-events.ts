@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { CarriedAuthorization, CarriedConnection, EndedByRefresh } from './carried-connection.ts';
-import { Grant } from './grants.ts';
+import { Grant, SenderConstraint } from './grants.ts';
 import { ClaimId, PlatformId, RegistrationId, SessionId } from './ids.ts';
 import { limits } from './limits.ts';
 import { RequiredClaims } from './required-claims.ts';
@@ -37,6 +37,8 @@ const Granted = z.object({
   providerVersion: ProviderVersion.optional(),
   /** Only where it was had otherwise than by an authorization code. */
   grant: Grant.optional(),
+  /** Only where its tokens are bound to a key: who has one without the key has nothing. */
+  senderConstrained: SenderConstraint.optional(),
 });
 
 /** Why the end user must authorize again. */

@@ -212,6 +212,11 @@ export const errorTable = Object.freeze({
     'A scope is missing',
     'Re-authorize the connection with the scopes in missing_scopes.',
   ),
+  'lease.sender_constrained': row(
+    409,
+    'The token is bound to a key that only Postern has',
+    'Without the key it is of no use: connect through a client registration whose tokens are not bound (DPoP).',
+  ),
   'lease.ttl_unavailable': row(503, 'No token lives that long', 'Ask for a smaller min_ttl_s.', later),
   'lease.recipient_key_invalid': row(
     400,

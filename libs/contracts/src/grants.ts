@@ -19,6 +19,10 @@ export const Grant = z.enum([
 ]);
 export type Grant = z.infer<typeof Grant>;
 
+/** By what a token is bound to a key of ours: RFC 9449. */
+export const SenderConstraint = z.enum(['dpop']);
+export type SenderConstraint = z.infer<typeof SenderConstraint>;
+
 /** Had anew with what we hold ourselves: there is no refresh token, and an answer that is lost costs nothing. */
 export const renewableGrants: readonly Grant[] = Object.freeze([
   'client_credentials',

@@ -103,7 +103,7 @@ export {
   type IdKind,
 } from './ids.ts';
 export { limits } from './limits.ts';
-export { EstablishedGrant, Grant, Renewal, renewableGrants, unattendedGrants } from './grants.ts';
+export { EstablishedGrant, Grant, Renewal, renewableGrants, SenderConstraint, unattendedGrants } from './grants.ts';
 export {
   metricCatalog,
   prometheusLabel,

@@ -169,6 +169,15 @@ describe('a client registration', () => {
       .thenRefused('registration.exists');
   });
 
+  test('that its tokens are bound is said when it begins, and stays so', () => {
+    const bound = { ...create, dpopBoundAccessTokens: true as const };
+    const began = [admin.registrationCreated({ dpopBoundAccessTokens: true })];
+    given([]).when(createRegistration, bound).then(began);
+    given(began).when(createRegistration, bound).thenNothing();
+    given(began).when(createRegistration, create).thenRefused('registration.exists');
+    given(created).when(createRegistration, bound).thenRefused('registration.exists');
+  });
+
   test('its parameters have no order but that of their names', () => {
     const shuffled = { ...create, parameters: { region: 'eu', issuer: 'https://acme.example' } };
     given(created).when(createRegistration, shuffled).thenNothing();

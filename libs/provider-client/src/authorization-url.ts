@@ -14,6 +14,8 @@ export interface AuthorizationRequest {
   readonly nonce?: string | undefined;
   /** Only where the provider wanted them. @source OpenID Connect Core 1.0 §5.5 */
   readonly claims?: string | undefined;
+  /** The key to which the tokens will be bound, so that a stolen code is of no use to another. @source RFC 9449 §10 */
+  readonly dpopJkt?: string | undefined;
   /** What the token is for. @source RFC 8707 §2.1 */
   readonly resource?: string | undefined;
 }
@@ -42,6 +44,7 @@ export function authorizationParameters(input: {
     ...(request.scopes.length > 0 && { [provider.scopeParameter]: request.scopes.join(provider.scopeSeparator) }),
     ...(request.nonce !== undefined && { nonce: request.nonce }),
     ...(request.claims !== undefined && { claims: request.claims }),
+    ...(request.dpopJkt !== undefined && { dpop_jkt: request.dpopJkt }),
     ...(request.resource !== undefined && { resource: request.resource }),
   };
 }

@@ -126,7 +126,7 @@ async function discard(response: Response): Promise<void> {
 /** What the body said of its own transport no longer holds, since it was decoded. */
 function keptHeaders(headers: Headers): Headers {
   const kept = new Headers();
-  for (const name of ['content-type', 'retry-after', 'www-authenticate']) {
+  for (const name of ['content-type', 'retry-after', 'www-authenticate', 'dpop-nonce']) {
     const value = headers.get(name);
     if (value !== null) kept.set(name, value);
   }

@@ -10,6 +10,7 @@ export {
   type TokenEndpointAuthMethod,
 } from './client-authentication.ts';
 export { challengeParameters, claimsIn } from './challenge.ts';
+export { DpopNonces, type DpopProofRequest, type DpopProver } from './dpop.ts';
 export { DiscoveryCache, type DiscoveryCacheOptions } from './discovery-cache.ts';
 export {
   answerBytesMax,
@@ -34,6 +35,7 @@ export {
 } from './outcomes.ts';
 export { meetResource, type ClientDocument, type MetResource, type NewClient } from './meet-resource.ts';
 export {
+  bindsTokens,
   type ClientRegistration,
   type CodeExchange,
   ProviderClient,

@@ -23,6 +23,7 @@ import {
   type TokenEndpointAuthMethod,
 } from './client-authentication.ts';
 import { DiscoveryCache } from './discovery-cache.ts';
+import { DpopNonces, withDpop, type DpopProver } from './dpop.ts';
 import { guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
 import { codedDiscovery, callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './metadata.ts';
 import type { Exchanged, IntrospectOutcome, ProbeOutcome, Refreshed, Refusal, RevokeOutcome } from './outcomes.ts';
@@ -39,6 +40,16 @@ export interface ClientRegistration {
   readonly clientId: string;
   readonly tokenEndpointAuthMethod: TokenEndpointAuthMethod;
   readonly parameters: Readonly<Record<string, string>>;
+  /** Its tokens are bound to a key, though the provider gives others as well. @source RFC 9449 §5.2 */
+  readonly dpopBoundAccessTokens?: boolean | undefined;
+}
+
+/** Are the tokens of a new authorization bound to a key of the connection? @source RFC 9449 §5 */
+export function bindsTokens(
+  { dpop }: Provider,
+  { dpopBoundAccessTokens }: Pick<ClientRegistration, 'dpopBoundAccessTokens'>,
+): boolean {
+  return dpop === 'required' || dpopBoundAccessTokens === true;
 }
 
 export interface ProviderClientOptions {
@@ -50,6 +61,10 @@ export interface ProviderClientOptions {
   readonly allowLoopback: boolean;
   /** Shared by the clients of a process; one of its own when absent. */
   readonly discoveryCache?: DiscoveryCache;
+  /** With the key of the connection that the client is for: then no token is taken that is not bound to it. */
+  readonly prove?: DpopProver | undefined;
+  /** What servers wanted in proofs; shared by the clients of a process. */
+  readonly dpopNonces?: DpopNonces;
   /** For each call; an operation makes at most two, the discovery and its own. */
   readonly timeoutMs?: number;
   /** Where a provider may be whose endpoints its own metadata names; anywhere when absent. */
@@ -88,6 +103,8 @@ export class ProviderClient {
   readonly #timeoutMs: number;
   readonly #addresses: AddressGuard | undefined;
   readonly #cache: DiscoveryCache;
+  readonly #prove: DpopProver | undefined;
+  readonly #nonces: DpopNonces;
   readonly #nowMs: () => number;
 
   /** @throws {PosternError} `request.malformed`, `registration.insecure_endpoint` on unfit parameters. */
@@ -102,6 +119,8 @@ export class ProviderClient {
     this.#timeoutMs = rest.timeoutMs ?? limits.providerTimeoutMs;
     this.#addresses = this.#resolved.kind === 'discover' ? rest.addresses : undefined;
     this.#cache = rest.discoveryCache ?? new DiscoveryCache();
+    this.#prove = rest.prove;
+    this.#nonces = rest.dpopNonces ?? new DpopNonces();
     this.#nowMs = rest.nowMs ?? Date.now;
   }
 
@@ -215,7 +234,7 @@ export class ProviderClient {
         const options = nonce === null ? {} : { expectedNonce: nonce, requireIdToken: true };
         const answer = await oauth.processAuthorizationCodeResponse(server, this.#client, response, options);
         const context = { provider: this.#provider, scopesOtherwise: requestedScopes, refreshTokenOtherwise: null };
-        const tokenSet = tokenSetFrom({ answer, ...context, sentAtMs });
+        const tokenSet = tokenSetFrom({ answer, ...context, sentAtMs, bound: this.#prove !== undefined });
         return {
           kind: 'exchanged' as const,
           tokenSet,
@@ -226,8 +245,8 @@ export class ProviderClient {
     });
     const { accountProbe } = this.#provider;
     if (outcome.kind !== 'exchanged' || accountProbe === null) return outcome;
-    const fetch = this.#fetch(this.#timeoutMs);
     const accessToken = Secret.from(outcome.tokenSet.accessToken);
+    const fetch = this.#fetchWith(accessToken);
     return {
       ...outcome,
       accountKeys: [...outcome.accountKeys, ...(await probeAccount(accountProbe, { accessToken, fetch }))],
@@ -256,6 +275,7 @@ export class ProviderClient {
           provider: this.#provider,
           scopesOtherwise: grantedScopes,
           refreshTokenOtherwise: refreshToken.reveal(),
+          bound: this.#prove !== undefined,
           sentAtMs,
         });
         return { kind: 'refreshed' as const, tokenSet, rotated: tokenSet.refreshToken !== refreshToken.reveal() };
@@ -301,7 +321,7 @@ export class ProviderClient {
       read: async (server, response) => {
         const answer = await oauth.processClientCredentialsResponse(server, this.#client, response);
         const context = { provider: this.#provider, scopesOtherwise: scopes, refreshTokenOtherwise: null };
-        const tokenSet = tokenSetFrom({ answer, ...context, sentAtMs });
+        const tokenSet = tokenSetFrom({ answer, ...context, sentAtMs, bound: this.#prove !== undefined });
         return { kind: 'refreshed' as const, tokenSet: { ...tokenSet, refreshToken: null, renewal }, rotated: false };
       },
     });
@@ -356,7 +376,7 @@ export class ProviderClient {
           clientId: this.#client.client_id,
           credential,
           accessToken,
-          fetch: this.#fetch(timeoutMs),
+          fetch: call.authentication === 'access_token' ? this.#fetchWith(accessToken) : this.#fetch(timeoutMs),
         });
         if (response === null) return { kind: 'revoked' };
         const { answers: rows } = this.#provider;
@@ -416,7 +436,7 @@ export class ProviderClient {
     try {
       const url = tokenProbe === null ? undefined : await this.#probeUrl(tokenProbe.url);
       if (tokenProbe === null || url === undefined) throw new ProviderCallError('metadata_incomplete');
-      const fetch = this.#fetch(this.#timeoutMs);
+      const fetch = this.#fetchWith(accessToken);
       return await probeToken(tokenProbe, { url, accessToken, fetch, nowMs: this.#nowMs() });
     } catch (error) {
       return withoutVerdict(failureOf(callErrorFrom(error)), 'probe_unsupported');
@@ -431,6 +451,7 @@ export class ProviderClient {
   #tokenCall<T extends Answer>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
     return this.#call({
       ...call,
+      isTokenCall: true,
       read: async (server, response) => {
         const { status, headers } = response;
         const lift = (body: object) => this.#strategies.answer(body);
@@ -463,14 +484,14 @@ export class ProviderClient {
   }
 
   async #attempt<T extends Answer>(
-    { request, read, readRefusal, secrets, successStatus = 200 }: AuthenticatedCall<T>,
+    { request, read, readRefusal, secrets, isTokenCall = false, successStatus = 200 }: AuthenticatedCall<T>,
     { credential, timeoutMs }: { credential: ClientCredential | null; timeoutMs: number },
   ): Promise<T | Refusal> {
     const authentication = clientAuthentication(this.#method, credential, this.#strategies.basicAuthentication);
     const hidden = credential === null ? [] : formsOf(this.#client.client_id, credential);
     try {
       const server = await this.#server();
-      const response = await request({ server, authentication, http: this.#http(timeoutMs) });
+      const response = await request({ server, authentication, http: this.#http(timeoutMs, isTokenCall) });
       const answer =
         response.status === successStatus
           ? await read(server, response.clone())
@@ -489,12 +510,24 @@ export class ProviderClient {
     return resource === null ? {} : { additionalParameters: { resource } };
   }
 
-  #http(timeoutMs: number): GuardedHttp {
+  #http(timeoutMs: number, isTokenCall = false): GuardedHttp {
     // guardedFetch judges every URL, more strictly than oauth4webapi does without this switch.
     return {
-      [oauth.customFetch]: this.#strategies.fetch(this.#fetch(timeoutMs)),
+      [oauth.customFetch]: this.#strategies.fetch(isTokenCall ? this.#proving({ timeoutMs }) : this.#fetch(timeoutMs)),
       [oauth.allowInsecureRequests]: true,
     };
+  }
+
+  /** How the provider's API is called with an access token. */
+  #fetchWith(accessToken: Secret): GuardedFetch {
+    return this.#proving({ timeoutMs: this.#timeoutMs, accessToken });
+  }
+
+  /** With proofs, where the tokens are bound to a key. */
+  #proving(call: { readonly timeoutMs: number; readonly accessToken?: Secret }): GuardedFetch {
+    const prove = this.#prove;
+    if (prove === undefined) return this.#fetch(call.timeoutMs);
+    return withDpop({ ...call, prove, nonces: this.#nonces, fetch: (timeoutMs) => this.#fetch(timeoutMs) });
   }
 
   #fetch(timeoutMs: number): GuardedFetch {
@@ -530,6 +563,8 @@ interface AuthenticatedCall<T extends Answer> {
   }) => Promise<Response>;
   /** Nothing when the answer is none: it is weighed as a refusal then. */
   readonly read: (server: oauth.AuthorizationServer, response: Response) => Promise<T | undefined>;
+  /** Goes with a proof where tokens are bound. @source RFC 9449 §5 */
+  readonly isTokenCall?: boolean;
   /** Of an answer that brings what was asked for; 200 when absent. */
   readonly successStatus?: 200 | 201;
   /** The same, of an answer with another status. */

@@ -17,6 +17,8 @@ interface TokenAnswer {
   readonly scopesOtherwise: readonly string[];
   /** What stays when the answer has none. @source RFC 6749 §6 */
   readonly refreshTokenOtherwise: string | null;
+  /** Was it asked for with a proof? Then no other token is taken. @source RFC 9449 §5 */
+  readonly bound?: boolean | undefined;
   /** When the call was made; a lifetime counted from there never ends too late. */
   readonly sentAtMs: number;
 }
@@ -24,16 +26,17 @@ interface TokenAnswer {
 /**
  * What a token endpoint answered, as we keep it.
  *
- * @throws {ProviderCallError} `invalid_answer` when it cannot be kept: sender-constrained, in characters that no token has,
+ * @throws {ProviderCallError} `invalid_answer` when it cannot be kept: bound to a key though nobody asked for that, or not
+ *   bound though we did; in characters that no token has,
  *   or beyond the limits.
  * @source RFC 6749 §5.1
  */
-export function tokenSetFrom({ answer, ...context }: TokenAnswer): TokenSet {
-  const usable = answer.token_type === 'bearer' && headerSafe.test(answer.access_token);
+export function tokenSetFrom({ answer, bound = false, ...context }: TokenAnswer): TokenSet {
+  const usable = answer.token_type === (bound ? 'dpop' : 'bearer') && headerSafe.test(answer.access_token);
   if (!usable) throw new ProviderCallError('invalid_answer', { httpStatus: 200 });
   const parsed = TokenSet.safeParse({
     accessToken: answer.access_token,
-    tokenType: 'Bearer',
+    tokenType: bound ? 'DPoP' : 'Bearer',
     refreshToken: answer.refresh_token ?? context.refreshTokenOtherwise,
     accessTokenExpiresAtMs: expiresAtMs(answer.expires_in ?? context.provider.accessTokenDefaultTtlS, context.sentAtMs),
     grantedScopes: scopesFrom(answer.scope, context),

@@ -1,5 +1,6 @@
 export { callingApp, callingOwner, callingPlatform, type CallingOwner } from './callers.ts';
 export { ClientCredentials, type ClientCredential, type ClientCredentialSource } from './client-credentials.ts';
+export { DpopProofs, type Prove } from './dpop-proofs.ts';
 export { Clock } from './clock.ts';
 export { configClass, describeConfig, readConfig } from './config.ts';
 export type { ConfigClass, ConfigEntry, ConfigRule, Environment } from './config.ts';

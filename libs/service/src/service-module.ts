@@ -6,6 +6,7 @@ import { Bus } from '@postern/nats';
 import { ClientCredentials } from './client-credentials.ts';
 import { Clock } from './clock.ts';
 import type { ConfigClass } from './config.ts';
+import { DpopProofs } from './dpop-proofs.ts';
 import { DiscoveredEndpoints } from './discovered-endpoints.ts';
 import { EventLogs } from './event-logs.ts';
 import { HealthController } from './health-controller.ts';
@@ -34,7 +35,7 @@ export interface ServiceParts {
 
 /**
  * Gives every provider of an app, by class: its configuration (by its own class and by `ServiceConfig`), `Logger`,
- * `Bus`, `EventLogs`, `Trust`, `CommitReader`, `ServiceKeys`, `OperationsClient`, `ClientCredentials`,
+ * `Bus`, `EventLogs`, `Trust`, `CommitReader`, `ServiceKeys`, `OperationsClient`, `ClientCredentials`, `DpopProofs`,
  * `Clock`, `Metrics`, `ReadinessRegistry`, `ServiceIdentity`, `RawRoutes`.
  *
  * It is global: `startService` puts it beside the app's module, which imports nothing of it.
@@ -48,8 +49,16 @@ export class ServiceModule {
       global: true,
       imports: [DiscoveryModule],
       controllers: [HealthController],
-      providers: [...providers, OperationsClient, ClientCredentials, DiscoveredEndpoints, ProblemFilter, RawRoutes],
-      exports: [...providers.map(tokenOf), OperationsClient, ClientCredentials, RawRoutes],
+      providers: [
+        ...providers,
+        OperationsClient,
+        ClientCredentials,
+        DpopProofs,
+        DiscoveredEndpoints,
+        ProblemFilter,
+        RawRoutes,
+      ],
+      exports: [...providers.map(tokenOf), OperationsClient, ClientCredentials, DpopProofs, RawRoutes],
     };
   }
 }

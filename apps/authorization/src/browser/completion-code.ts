@@ -1,4 +1,4 @@
-import { ConnectionId, PlatformId, SessionId, TenantId, TimeMs } from '@postern/contracts';
+import { ConnectionId, PlatformId, SenderConstraint, SessionId, TenantId, TimeMs } from '@postern/contracts';
 import { sealCookie, type Secret } from '@postern/crypto';
 import { z } from 'zod';
 
@@ -14,6 +14,7 @@ const CompletionCode = z.object({
   connectionId: ConnectionId,
   accountDigest: z.string().nullable(),
   accountKeys: z.record(z.string(), z.string()).optional(),
+  senderConstrained: SenderConstraint.optional(),
   expiresAtMs: TimeMs,
 });
 export type CompletionCode = z.infer<typeof CompletionCode>;

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { PosternError } from '@postern/contracts';
+import { isPosternError, PosternError } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import { denyAuthorization, startCodeExchange, type Connection, type OpenSession } from '@postern/domain';
 import type { Exchanged, Refusal } from '@postern/provider-client';
@@ -8,6 +8,7 @@ import { commitOrigin, Logger } from '@postern/service';
 import { AuthorizationConfig } from '../authorization-config.ts';
 import type { SentState } from '../browser/browser-state.ts';
 import { sealCompletionCode } from '../browser/completion-code.ts';
+import { boundBy } from '../complete-session/completion.ts';
 import { Digests } from '../digests.ts';
 import { Directory } from '../directory/directory.ts';
 import { ProviderClients } from '../providers/provider-clients.ts';
@@ -71,10 +72,14 @@ export class Arrival {
       await this.#deny(sent, { stage: 'authorization', error, errorDescription });
       return backTo(session.returnUrl, { session_id: sent.sessionId, error });
     }
-    const client = await this.#providers.withCredentials(registration, session.providerVersion);
+    const client = await this.#providers.withCredentials(registration, {
+      version: session.providerVersion,
+      connectionId: sent.connectionId,
+    });
     await this.#startExchange(sent);
     const redirectUri = this.#providers.redirectUri(registration);
-    const outcome = await client.exchangeCode({ callback, ...exchangeOf(sent, session), redirectUri });
+    const spend = () => client.exchangeCode({ callback, ...exchangeOf(sent, session), redirectUri });
+    const outcome = await spend().catch(unproven);
     if (outcome.kind !== 'exchanged') return await this.#failed(sent, session, outcome);
     return await this.#keep(outcome, { sent, session, connection });
   }
@@ -128,6 +133,7 @@ export class Arrival {
       platformId,
       accountDigest: this.#digests.account(tenantId, account),
       accountKeys: this.#digests.accountKeys({ tenantId, providerId }, accountKeys),
+      ...boundBy(tokenSet),
       expiresAtMs: session.expiresAtMs,
     });
     return backTo(session.returnUrl, { session_id: sessionId, code });
@@ -156,4 +162,11 @@ function backTo(returnUrl: string, parameters: Readonly<Record<string, string>>)
   const url = new URL(returnUrl);
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
   return url;
+}
+
+/** Where nobody signs the proof that a bound token is asked for with, the code is not spent, and never will be. */
+function unproven(error: unknown): Refusal {
+  if (!isPosternError(error)) throw error;
+  const nothingSpent = { httpStatus: null, retryAfterMs: null, mayHaveBeenProcessed: false };
+  return { kind: 'failed', error: error.code, errorDescription: null, ...nothingSpent };
 }

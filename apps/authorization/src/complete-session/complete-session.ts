@@ -55,10 +55,14 @@ export class CompleteSession {
     if (completionOf(state, { ...completion, nowMs: this.#clock.nowMs() }) === 'completed') {
       return this.#reply(state, position);
     }
-    const { tenantId, connectionId, accountDigest, accountKeys } = code;
-    const account = accountKeys === undefined ? { accountDigest } : { accountDigest, accountKeys };
+    const { tenantId, connectionId, accountDigest, accountKeys, senderConstrained } = code;
+    const granted = {
+      accountDigest,
+      ...(accountKeys !== undefined && { accountKeys }),
+      ...(senderConstrained !== undefined && { senderConstrained }),
+    };
     const executed = await this.#completion.record(
-      { tenantId, connectionId, ...completion, ...account },
+      { tenantId, connectionId, ...completion, ...granted },
       { type: 'platform', id: caller.platformId },
     );
     return this.#reply(executed.state, executed.position);

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { isPosternError, operations, type Actor, type ConnectionEvent } from '@postern/contracts';
+import { isPosternError, operations, type Actor, type ConnectionEvent, type TokenSet } from '@postern/contracts';
 import { completeAuthorization, type CompleteAuthorization, type Connection } from '@postern/domain';
 import type { Executed } from '@postern/event-log';
 import { commitOrigin, OperationsClient } from '@postern/service';
@@ -8,12 +8,20 @@ import { authorizationLimits } from '../authorization-limits.ts';
 import { ProviderClients } from '../providers/provider-clients.ts';
 import { Connections } from '../sessions/connections.ts';
 
-type Known = Pick<CompleteAuthorization, 'sessionId' | 'endUserDigest' | 'accountDigest' | 'accountKeys' | 'grant'>;
+type Known = Pick<
+  CompleteAuthorization,
+  'sessionId' | 'endUserDigest' | 'accountDigest' | 'accountKeys' | 'grant' | 'senderConstrained'
+>;
 
 /** What is to be completed: its token set waits in the vault. */
 export interface Completed extends Known {
   readonly tenantId: string;
   readonly connectionId: string;
+}
+
+/** By what its tokens are bound to a key, as the events say it. */
+export function boundBy({ tokenType }: TokenSet): Pick<Known, 'senderConstrained'> {
+  return tokenType === 'DPoP' ? { senderConstrained: 'dpop' } : {};
 }
 
 /** Makes a pending token set the connection's credential: promoted by the vault first, then recorded. */

@@ -54,6 +54,7 @@ export class Departure {
       scopes,
       ...(nonce !== null && { nonce }),
       claims: claimsFor({ connection, session }),
+      dpopJkt: await this.#providers.dpopJkt(registration, { version: providerVersion, connectionId }),
     });
     const sent = { sessionId, tenantId, connectionId, registrationId, state, nonce, expiresAtMs };
     const setCookie = setCookieHeader({

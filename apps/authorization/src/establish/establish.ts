@@ -24,7 +24,7 @@ import type { Call } from '@postern/nats';
 import { callingOwner, Clock, commitOrigin, Logger, Serves, type CallingOwner } from '@postern/service';
 
 import { PendingTokens } from '../callback/pending-tokens.ts';
-import { Completion } from '../complete-session/completion.ts';
+import { boundBy, Completion } from '../complete-session/completion.ts';
 import { Digests } from '../digests.ts';
 import { Directory } from '../directory/directory.ts';
 import { ProviderClients } from '../providers/provider-clients.ts';
@@ -90,7 +90,10 @@ export class Establish {
   @Serves(operations.establish)
   async establish(request: Request, call: Call): Promise<Reply> {
     const wanted = await this.#wanted(request, callingOwner(call));
-    const client = await this.#providers.withCredentials(wanted.registration, wanted.providerVersion);
+    const client = await this.#providers.withCredentials(wanted.registration, {
+      version: wanted.providerVersion,
+      connectionId: wanted.connectionId,
+    });
     client.requireRenewal(wanted.renewal);
     const begun = await this.#begin(wanted);
     if (begun.state.session?.sessionId !== wanted.sessionId) return this.#reply(begun.state, begun.position);
@@ -98,7 +101,12 @@ export class Establish {
     if (answer.kind !== 'refreshed') throw await this.#refused(wanted, answer);
     const { tenantId, connectionId, sessionId, endUserDigest, actor, renewal } = wanted;
     await this.#pending.store({ tenantId, connectionId, sessionId }, answer.tokenSet);
-    const known = { endUserDigest: endUserDigest ?? '', accountDigest: null, grant: renewal.grant };
+    const known = {
+      endUserDigest: endUserDigest ?? '',
+      accountDigest: null,
+      grant: renewal.grant,
+      ...boundBy(answer.tokenSet),
+    };
     const done = await this.#completion.record({ tenantId, connectionId, sessionId, ...known }, actor);
     return this.#reply(done.state, done.position);
   }

@@ -3,16 +3,19 @@ import { PosternError } from '@postern/contracts';
 import { versionForAuthorization, type Registration } from '@postern/domain';
 import { loadCatalog, providerAt, type Provider } from '@postern/provider-catalog';
 import {
+  bindsTokens,
   DiscoveryCache,
+  DpopNonces,
   meetResource,
   ProviderClient,
   type ClientCredentialSource,
+  type DpopProver,
   providerAddresses,
   type AddressGuard,
   type ClientDocument,
   type MetResource,
 } from '@postern/provider-client';
-import { ClientCredentials, ServiceConfig } from '@postern/service';
+import { ClientCredentials, DpopProofs, ServiceConfig } from '@postern/service';
 
 import { AuthorizationConfig } from '../authorization-config.ts';
 import { Directory } from '../directory/directory.ts';
@@ -27,16 +30,19 @@ import { Directory } from '../directory/directory.ts';
 export class ProviderClients {
   readonly #catalog = loadCatalog();
   readonly #discoveryCache = new DiscoveryCache();
+  readonly #dpopNonces = new DpopNonces();
   readonly #addresses: AddressGuard | undefined;
   readonly #config: AuthorizationConfig;
   readonly #publicUrl: string;
   readonly #credentials: ClientCredentials;
+  readonly #proofs: DpopProofs;
   readonly #directory: Directory;
 
   constructor(
     config: AuthorizationConfig,
     service: ServiceConfig,
     credentials: ClientCredentials,
+    proofs: DpopProofs,
     directory: Directory,
   ) {
     this.#directory = directory;
@@ -45,6 +51,7 @@ export class ProviderClients {
     this.#addresses = providerAddresses({ allowed, allowLoopback });
     this.#publicUrl = service.publicUrl;
     this.#credentials = credentials;
+    this.#proofs = proofs;
   }
 
   /**
@@ -102,12 +109,34 @@ export class ProviderClients {
   }
 
   /**
-   * A client that can spend a code.
+   * A client that can have tokens for a connection, bound to the connection's key where this registration's are.
    *
    * @throws {PosternError} what the vault answers
    */
-  async withCredentials(registration: Registration, version: number | undefined): Promise<ProviderClient> {
-    return this.#client(registration, version, await this.#credentials.of(registration));
+  async withCredentials(
+    registration: Registration,
+    { version, connectionId }: { readonly version: number | undefined; readonly connectionId: string },
+  ): Promise<ProviderClient> {
+    const { tenantId } = registration;
+    const binds = bindsTokens(this.#at(registration.providerId, version), registration);
+    const prove = binds ? this.#proofs.of({ tenantId, connectionId }) : undefined;
+    return this.#client(registration, version, await this.#credentials.of(registration), prove);
+  }
+
+  /**
+   * The name of the key to which the tokens of a connection will be bound; undefined where they will not. A proof that
+   * goes nowhere tells it.
+   *
+   * @source RFC 9449 §10
+   */
+  async dpopJkt(
+    registration: Registration,
+    { version, connectionId }: { readonly version: number | undefined; readonly connectionId: string },
+  ): Promise<string | undefined> {
+    if (!bindsTokens(this.#at(registration.providerId, version), registration)) return undefined;
+    const { tenantId } = registration;
+    const { jkt } = await this.#proofs.of({ tenantId, connectionId })({ htm: 'POST', htu: 'https://postern.invalid/' });
+    return jkt;
   }
 
   #at(providerId: string, version: number | null | undefined): Provider {
@@ -118,6 +147,7 @@ export class ProviderClients {
     registration: Registration,
     version: number | undefined,
     credentials: ClientCredentialSource | null,
+    prove?: DpopProver,
   ): ProviderClient {
     return new ProviderClient({
       provider: this.#at(registration.providerId, version),
@@ -126,6 +156,8 @@ export class ProviderClients {
       allowLoopback: this.#config.allowLoopbackProviders,
       addresses: this.#addresses,
       discoveryCache: this.#discoveryCache,
+      dpopNonces: this.#dpopNonces,
+      prove,
     });
   }
 }

@@ -49,6 +49,7 @@ export function registrationCommands(registrations: Command, run: RunCommand): v
     .option('--id <registration>', 'an id from: postern registrations reserve')
     .option('--auth-method <method>', `${TokenEndpointAuthMethod.options.join(', ')}; the provider’s first when absent`)
     .option('--audience <url>', 'for whom client assertions are; the provider’s issuer when absent')
+    .option('--dpop', 'its tokens are bound to a key of each connection (RFC 9449); they cannot be leased')
     .option('--parameter <name=value>', 'a parameter of the provider, such as issuer (may be repeated)', gather, [])
     .option('--scope <scope>', 'a scope it may ask for (may be repeated)', gather, [])
     .action(run.withSession(create));
@@ -106,6 +107,7 @@ async function create(run: SessionRun): Promise<void> {
     parameters: parametersOf(options['parameter'] as string[]),
     scopes: options['scope'] as string[],
     assertionAudience: options['audience'] === undefined ? undefined : text(options, 'audience'),
+    ...(options['dpop'] === true && { dpopBoundAccessTokens: true }),
   });
   const { registrationId, redirectUri } = created;
   const key = given.key ?? (method === 'private_key_jwt' ? 'ES256' : undefined);

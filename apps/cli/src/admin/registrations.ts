@@ -36,6 +36,8 @@ export interface NewRegistration {
   readonly scopes: readonly string[];
   /** With `private_key_jwt` alone; the provider's issuer when absent. */
   readonly assertionAudience?: string | undefined;
+  /** Its tokens are bound to a key of each connection. */
+  readonly dpopBoundAccessTokens?: true | undefined;
 }
 
 /**
@@ -129,9 +131,12 @@ async function storeSealedSecret(
 }
 
 /** Whose client it is, and for whom its assertions are made out. @source RFC 7523 §3 */
-function issuerOf({ providerId, parameters }: NewRegistration): string {
+function issuerOf({ providerId, parameters, dpopBoundAccessTokens }: NewRegistration): string {
   const provider = providerOf(loadCatalog(), providerId);
   requireSomeGrantType(provider);
+  if (dpopBoundAccessTokens === true && provider.dpop === 'unsupported') {
+    throw new PosternError('request.malformed', `${provider.name} does not bind tokens: leave out --dpop.`);
+  }
   return resolveProvider(provider, parameters).issuer;
 }
 

@@ -37,7 +37,13 @@ test('a connection that works says so, with its clocks', () => {
   expect(screen).toContain('last refreshed     2026-11-28T19:50:00.000Z (10 min ago)');
   expect(screen).toContain('created            2026-11-25T20:00:00.000Z (3 days ago)');
   expect(screen).not.toContain('failing since');
+  expect(screen).not.toContain('bound to its key');
   expect(screen).toMatch(/Next: nothing: it works$/);
+});
+
+test('that its tokens are bound to a key is told, and what follows from it', () => {
+  const bound = { ...authorized, credential: { ...credential, senderConstrained: 'dpop' as const } };
+  expect(screenOf(bound)).toContain('bound to its key   by dpop: not leased');
 });
 
 test('its last events stand there with their whole time', () => {

@@ -92,7 +92,7 @@ function afterRefusal(error: unknown, standing: Standing, question: Question): R
 }
 
 function leaseQuestion({ tenantId, platformId }: Connection, { nowMs, reauthorizeUrl }: Question) {
-  return { tenantId, platformId, nowMs, reauthorizeUrl };
+  return { tenantId, platformId, nowMs, reauthorizeUrl, givesNothing: true };
 }
 
 function replyOf({ state, position }: Standing, { nowMs }: Question): Reply {

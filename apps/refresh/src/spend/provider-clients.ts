@@ -12,8 +12,15 @@ import {
 } from '@postern/domain';
 import { CommitReader, Repository } from '@postern/event-log';
 import { loadCatalog, providerAt, type Provider } from '@postern/provider-catalog';
-import { DiscoveryCache, ProviderClient, providerAddresses, type AddressGuard } from '@postern/provider-client';
-import { ClientCredentials, Clock, EventLogs } from '@postern/service';
+import {
+  DiscoveryCache,
+  DpopNonces,
+  ProviderClient,
+  providerAddresses,
+  type AddressGuard,
+  type DpopProver,
+} from '@postern/provider-client';
+import { ClientCredentials, Clock, DpopProofs, EventLogs } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
 import { RefreshConfig } from '../refresh-config.ts';
@@ -30,16 +37,18 @@ export interface RefreshingClient {
 }
 
 /** For which connection a client is wanted: another version of the provider's file is another client. */
-type ClientFor = Pick<HeldClaim, 'tenantId' | 'connectionId' | 'registrationId' | 'providerVersion'>;
+type ClientFor = Pick<HeldClaim, 'tenantId' | 'connectionId' | 'registrationId' | 'providerVersion' | 'isBound'>;
 
 /**
  * Our clients at the providers, each for the refreshes that begin within the same second: its secret is fetched once for
- * them and kept no longer, or until the provider refuses it. An assertion serves one call, so that such a client is made for one refresh.
+ * them and kept no longer, or until the provider refuses it. An assertion serves one
+ * call, and a key one connection, so that such a client is made for one refresh.
  */
 @Injectable()
 export class ProviderClients implements OnApplicationShutdown {
   readonly #catalog = loadCatalog();
   readonly #discoveryCache = new DiscoveryCache();
+  readonly #dpopNonces = new DpopNonces();
   readonly #addresses: AddressGuard | undefined;
   readonly #registrations: Repository<Registration, RegistrationEvent>;
   readonly #rollouts: Repository<Rollout, RolloutEvent>;
@@ -48,18 +57,21 @@ export class ProviderClients implements OnApplicationShutdown {
   readonly #clients: Kept<RefreshingClient>;
   readonly #config: RefreshConfig;
   readonly #credentials: ClientCredentials;
+  readonly #proofs: DpopProofs;
 
   constructor(
     config: RefreshConfig,
     logs: EventLogs,
     reader: CommitReader,
     credentials: ClientCredentials,
+    proofs: DpopProofs,
     clock: Clock,
   ) {
     this.#config = config;
     const { allowedProviderAddresses: allowed, allowLoopbackProviders: allowLoopback } = config;
     this.#addresses = providerAddresses({ allowed, allowLoopback });
     this.#credentials = credentials;
+    this.#proofs = proofs;
     this.#known = new Kept(clock, refreshLimits.clientKeptMs);
     this.#decided = new Kept(clock, refreshLimits.clientKeptMs);
     this.#clients = new Kept(clock, refreshLimits.clientKeptMs);
@@ -74,7 +86,9 @@ export class ProviderClients implements OnApplicationShutdown {
     const name = `${tenantId}/${registrationId}`;
     const registration = await this.#known.of(name, () => this.#registration(tenantId, registrationId));
     const provider = await this.#provider(held, registration.providerId);
-    if (registration.tokenEndpointAuthMethod === 'private_key_jwt') return await this.#make(registration, provider);
+    const prove = held.isBound ? this.#proofs.of(held) : undefined;
+    const isForOneCall = prove !== undefined || registration.tokenEndpointAuthMethod === 'private_key_jwt';
+    if (isForOneCall) return await this.#make(registration, provider, prove);
     const versioned = `${name}/${provider.version}`;
     const made = await this.#clients.of(versioned, () => this.#make(registration, provider));
     return { ...made, forget: () => this.#forget(name, versioned) };
@@ -109,7 +123,7 @@ export class ProviderClients implements OnApplicationShutdown {
     return state;
   }
 
-  async #make(registration: Registration, provider: Provider): Promise<RefreshingClient> {
+  async #make(registration: Registration, provider: Provider, prove?: DpopProver): Promise<RefreshingClient> {
     const client = new ProviderClient({
       provider,
       registration,
@@ -118,6 +132,8 @@ export class ProviderClients implements OnApplicationShutdown {
       addresses: this.#addresses,
       discoveryCache: this.#discoveryCache,
       timeoutMs: this.#config.providerTimeoutMs,
+      dpopNonces: this.#dpopNonces,
+      prove,
     });
     return { client, mayRotate: provider.refresh.rotation !== 'none' };
   }

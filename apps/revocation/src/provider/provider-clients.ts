@@ -1,8 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { pinnedOf, versionInUse, type Connection } from '@postern/domain';
 import { loadCatalog, providerAt } from '@postern/provider-catalog';
-import { DiscoveryCache, ProviderClient, providerAddresses, type AddressGuard } from '@postern/provider-client';
-import { ClientCredentials } from '@postern/service';
+import {
+  DiscoveryCache,
+  DpopNonces,
+  ProviderClient,
+  providerAddresses,
+  type AddressGuard,
+} from '@postern/provider-client';
+import { ClientCredentials, DpopProofs } from '@postern/service';
 
 import { Directory } from '../directory.ts';
 import { RevocationConfig } from '../revocation-config.ts';
@@ -18,17 +24,20 @@ export type InquiringClient = Pick<ProviderClient, 'discover' | 'introspect' | '
 export class ProviderClients {
   readonly #catalog = loadCatalog();
   readonly #discoveryCache = new DiscoveryCache();
+  readonly #dpopNonces = new DpopNonces();
   readonly #addresses: AddressGuard | undefined;
   readonly #config: RevocationConfig;
   readonly #directory: Directory;
   readonly #credentials: ClientCredentials;
+  readonly #proofs: DpopProofs;
 
-  constructor(config: RevocationConfig, directory: Directory, credentials: ClientCredentials) {
+  constructor(config: RevocationConfig, directory: Directory, credentials: ClientCredentials, proofs: DpopProofs) {
     this.#config = config;
     const { allowedProviderAddresses: allowed, allowLoopbackProviders: allowLoopback } = config;
     this.#addresses = providerAddresses({ allowed, allowLoopback });
     this.#directory = directory;
     this.#credentials = credentials;
+    this.#proofs = proofs;
   }
 
   /** @throws {PosternError} `registration.*`, `provider.*`, `request.malformed`, what the vault answers */
@@ -54,6 +63,9 @@ export class ProviderClients {
       allowLoopback: this.#config.allowLoopbackProviders,
       addresses: this.#addresses,
       discoveryCache: this.#discoveryCache,
+      dpopNonces: this.#dpopNonces,
+      // By the scheme Bearer a bound token would look dead.
+      prove: connection.credential?.senderConstrained === undefined ? undefined : this.#proofs.of(connection),
     });
   }
 }

@@ -89,6 +89,7 @@ function authorized(state: Connection, data: DataOf<'ConnectionAuthorized'>, { a
       ...(data.endedByRefresh === undefined ? {} : { endedByRefresh: data.endedByRefresh }),
       ...(data.providerVersion === undefined ? {} : { providerVersion: data.providerVersion }),
       ...(data.grant === undefined ? {} : { grant: data.grant }),
+      ...(data.senderConstrained === undefined ? {} : { senderConstrained: data.senderConstrained }),
     },
     claim: null,
     interrupted: null,

@@ -81,6 +81,15 @@ describe('a lease', () => {
     expect(codeOf(() => ask(connected, administrator))).toBe('connection.not_found');
   });
 
+  test('a token that is bound to a key is leased to nobody, living or ended; what is wrong with the connection is said first', () => {
+    const bound = [...exchanging, the.authorized({ senderConstrained: 'dpop' })];
+    expect(codeOf(() => ask(bound))).toBe('lease.sender_constrained');
+    expect(codeOf(() => ask(bound, { nowMs: afterItsEnd }))).toBe('lease.sender_constrained');
+    expect(codeOf(() => ask([...bound, the.suspended()]))).toBe('connection.suspended');
+    expect(ask(bound, { givesNothing: true })).toMatchObject({ kind: 'grant' });
+    expect(ask([...bound, ...reauthorized])).toMatchObject({ kind: 'grant' });
+  });
+
   test('after a re-authorization it is granted again', () => {
     expect(ask([...revoked, ...reauthorized])).toMatchObject({ kind: 'grant', credentialVersion: 2 });
   });

@@ -13,6 +13,8 @@ export interface LeaseQuestion {
   readonly platformId: string;
   /** Scopes that must be granted: an assertion, never a narrowing. */
   readonly scopes?: readonly string[] | undefined;
+  /** Nobody is given the token for it: what it is bound to does not matter then. */
+  readonly givesNothing?: boolean | undefined;
   /** How long the access token must still live. */
   readonly minTtlMs?: number | undefined;
   /** Told to a caller whom only the end user can help. */
@@ -40,7 +42,7 @@ export type LeaseDecision =
  * before a token leaves.
  *
  * @throws {PosternError} `connection.not_found` also for another tenant's or platform's; `connection.deleted`,
- *   `.revoked`, `.suspended`, `.reauthorization_required`, `.not_authorized`; `lease.scope_missing` with
+ *   `.revoked`, `.suspended`, `.reauthorization_required`, `.not_authorized`; `lease.sender_constrained`; `lease.scope_missing` with
  *   `missing_scopes`; `lease.ttl_unavailable` when no token will live that long; `refresh.unavailable` when the token
  *   has ended and the next attempt is not due. All but the first carry the connection's freshness.
  */
@@ -59,6 +61,7 @@ export function leaseDecision(state: Connection, question: LeaseQuestion): Lease
 function decideLease(state: Connection, question: LeaseQuestion): LeaseDecision {
   const { nowMs } = question;
   const credential = requireUsable(state);
+  if (question.givesNothing !== true) requireUsableByBearer(credential);
   requireScopes(credential, question.scopes ?? []);
   if (hasEnded(credential, nowMs)) {
     if (state.claim === null) requireAttemptAllowed(state, 'expired', nowMs);
@@ -110,6 +113,15 @@ function requireLongerPossible(
   const tooShortByNature = refreshedAtMs !== null && !livesFor(reliableUntilMs(credential), minTtlMs, refreshedAtMs);
   if (!tooShortByNature && (state.claim !== null || mayRefresh(state, credential, nowMs))) return;
   throw new PosternError('lease.ttl_unavailable', 'The token ends before that, and no longer one can be had now.');
+}
+
+/** Whoever leased it would have to prove that he has a key which nobody is given. @source RFC 9449 §7.1 */
+function requireUsableByBearer({ senderConstrained }: Credential): void {
+  if (senderConstrained === undefined) return;
+  throw new PosternError(
+    'lease.sender_constrained',
+    `The token is bound to a key of its connection (${senderConstrained}).`,
+  );
 }
 
 function requireScopes({ grantedScopes }: Credential, wanted: readonly string[]): void {

@@ -1,4 +1,4 @@
-import type { Grant } from '@postern/contracts';
+import type { Grant, SenderConstraint } from '@postern/contracts';
 
 import type { DataOf } from './events.ts';
 
@@ -99,6 +99,8 @@ export interface Credential {
   readonly providerVersion?: number | undefined;
   /** How it was had, where that was not by an authorization code. */
   readonly grant?: Grant | undefined;
+  /** Only where its tokens are bound to a key that the vault has: they are not leased. */
+  readonly senderConstrained?: SenderConstraint | undefined;
   /** Only once the owner was told that the provider ends the authorization then, whatever we do. */
   readonly authorizationEndsAtMs?: number | undefined;
   /** Only once the provider's API wanted more than was granted: what, as far as it said so. */

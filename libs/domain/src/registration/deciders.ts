@@ -13,6 +13,7 @@ export function createRegistration(
   state: Registration,
 ): RegistrationEvent[] {
   const { providerId, displayName, clientId, tokenEndpointAuthMethod, scopes, assertionAudience } = command;
+  const binds = command.dpopBoundAccessTokens === true && { dpopBoundAccessTokens: true as const };
   if ((tokenEndpointAuthMethod === 'private_key_jwt') !== (assertionAudience !== undefined)) {
     throw new PosternError('request.malformed', 'private_key_jwt goes with an audience, and an audience with it.');
   }
@@ -24,6 +25,7 @@ export function createRegistration(
     parameters: sorted(command.parameters),
     scopes,
     ...(assertionAudience !== undefined && { assertionAudience }),
+    ...binds,
   };
   const existing = {
     providerId: state.providerId,
@@ -33,6 +35,7 @@ export function createRegistration(
     parameters: state.parameters,
     scopes: state.scopes,
     ...(state.assertionAudience !== null && { assertionAudience: state.assertionAudience }),
+    ...(state.dpopBoundAccessTokens === true && { dpopBoundAccessTokens: true as const }),
   };
   const event = adminEvent('RegistrationCreated', data);
   return createOnce('registration', state, { same: alike(existing, data), event });

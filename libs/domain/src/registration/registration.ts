@@ -28,6 +28,8 @@ export interface Registration extends AdminState {
   readonly scopes: string[];
   /** The `aud` of its client assertions; null where it does not authenticate by them. */
   readonly assertionAudience: string | null;
+  /** Only where its tokens are bound to a key of each connection. @source RFC 9449 §5.2 */
+  readonly dpopBoundAccessTokens?: true | undefined;
   readonly createdAtMs: number;
   /** Those of one kind newest first: the first is the one in use, the others are what it replaced. */
   readonly secrets: readonly RegistrationSecret[];
@@ -109,6 +111,7 @@ export const registrationEvolver: Evolver<Registration, RegistrationEvent> = Obj
       parameters: sorted(data.parameters),
       scopes: data.scopes,
       assertionAudience: data.assertionAudience ?? null,
+      ...(data.dpopBoundAccessTokens === true && { dpopBoundAccessTokens: true }),
       createdAtMs: atMs,
     }),
     RegistrationSecretStored: (state, data, { atMs }) => {

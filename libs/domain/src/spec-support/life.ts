@@ -122,6 +122,7 @@ const acts = {
         accessTokenExpiresAtMs: flag ? nowMs + tokenLifeMs : null,
         hasRefreshToken: n !== 3 && s.session?.grant === undefined,
         ...(s.session?.grant !== undefined && { grant: s.session.grant }),
+        ...(n === 2 && flag && { senderConstrained: 'dpop' as const }),
         ...(n === 2 && { endedByRefresh: { leadMs: 20_000, graceMs: 0 } }),
         nowMs,
         ...granted,

@@ -5,7 +5,13 @@ import type { AddressInfo } from 'node:net';
 import { Secret } from '@postern/crypto';
 import { loadCatalog, providerOf, type Provider } from '@postern/provider-catalog';
 
-import { heldClientSecret, ProviderClient, type TokenEndpointAuthMethod } from '../index.ts';
+import {
+  heldClientSecret,
+  ProviderClient,
+  type DpopNonces,
+  type DpopProver,
+  type TokenEndpointAuthMethod,
+} from '../index.ts';
 
 /** A request as it arrived. */
 export interface SeenRequest {
@@ -20,14 +26,22 @@ export const redirectUri = 'https://postern.example/oauth/callback/reg_1';
 export const scopes = ['openid', 'contacts:read'];
 export const codeVerifier = Secret.from('v'.repeat(43));
 
+interface Answer {
+  status: number;
+  body: unknown;
+  headers?: Readonly<Record<string, string>>;
+}
+
 /** An authorization server that keeps what it was sent, and answers as it is told. */
 export class OauthServer {
   readonly issuer: string;
   readonly seen: SeenRequest[] = [];
   /** Members of its metadata beside the necessary ones; undefined takes one away. */
   metadata: Record<string, unknown> = {};
+  /** What it says first, in their order, before what it says from then on. */
+  answers: Answer[] = [];
   /** What its token endpoint says. */
-  answer: { status: number; body: unknown } = { status: 200, body: { access_token: 'a', token_type: 'Bearer' } };
+  answer: Answer = { status: 200, body: { access_token: 'a', token_type: 'Bearer' } };
   readonly #server: Server;
 
   private constructor(server: Server) {
@@ -48,8 +62,9 @@ export class OauthServer {
         const isMetadata = url.startsWith('/.well-known/');
         const form = [...new URLSearchParams(Buffer.concat(chunks).toString())];
         if (!isMetadata) one.seen.push({ method, url, headers, form });
-        const { status, body } = isMetadata ? { status: 200, body: one.#metadata() } : one.answer;
-        response.writeHead(status, { 'content-type': 'application/json' });
+        const answer = isMetadata ? { status: 200, body: one.#metadata() } : (one.answers.shift() ?? one.answer);
+        const { status, body, headers: more } = answer;
+        response.writeHead(status, { 'content-type': 'application/json', ...more });
         response.end(typeof body === 'string' ? body : JSON.stringify(body));
       });
     });
@@ -70,6 +85,7 @@ export class OauthServer {
   reset(): void {
     this.seen.length = 0;
     this.metadata = {};
+    this.answers = [];
     this.answer = { status: 200, body: { access_token: 'a', token_type: 'Bearer' } };
   }
 
@@ -81,14 +97,21 @@ export class OauthServer {
   }
 
   client(
-    options: { method?: TokenEndpointAuthMethod; provider?: Partial<Provider>; allowLoopback?: boolean } = {},
+    options: {
+      method?: TokenEndpointAuthMethod;
+      provider?: Partial<Provider>;
+      allowLoopback?: boolean;
+      prove?: DpopProver;
+      dpopNonces?: DpopNonces;
+    } = {},
   ): ProviderClient {
-    const { method = 'client_secret_basic', provider = {}, allowLoopback = true } = options;
+    const { method = 'client_secret_basic', provider = {}, allowLoopback = true, ...rest } = options;
     return new ProviderClient({
       provider: { ...providerOf(loadCatalog(), 'openid-connect'), ...provider },
       registration: { clientId: 'app', tokenEndpointAuthMethod: method, parameters: { issuer: this.issuer } },
       credentials: credentialOf(method),
       allowLoopback,
+      ...rest,
     });
   }
 

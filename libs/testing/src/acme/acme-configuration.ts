@@ -1,4 +1,4 @@
-import { generateKeyPair } from 'node:crypto';
+import { generateKeyPair, randomBytes } from 'node:crypto';
 import { promisify } from 'node:util';
 
 import type { KoaContext } from 'oidc-provider';
@@ -17,6 +17,8 @@ interface Ingredients {
   readonly accessTokenTtlS: () => number;
   readonly meetsClients: MeetsClients | undefined;
   readonly invalidTarget: new () => Error;
+  /** Does each proof of a key need a nonce of this server? @source RFC 9449 §8 */
+  readonly dpopNonces: boolean;
   readonly invalidRequest: new (description: string) => Error;
 }
 
@@ -76,6 +78,9 @@ export async function acmeConfiguration(ingredients: Ingredients): Promise<Recor
         },
       },
       clientCredentials: { enabled: true },
+      ...(ingredients.dpopNonces && {
+        dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
+      }),
       introspection: {
         enabled: true,
         allowedPolicy: async (_ctx: unknown, client: Owner, token: Owner) => client.clientId === token.clientId,

@@ -32,6 +32,8 @@ export interface AcmeOptions {
   readonly accessTokenTtlS?: number;
   /** Whole seconds; 14 days when absent. */
   readonly refreshTokenTtlS?: number;
+  /** Wants a nonce of its own in each proof of a key; takes proofs without one when absent. @source RFC 9449 §8 */
+  readonly dpopNonces?: boolean;
   /** Ada and Grace (`acmeAccounts`) when absent. */
   readonly accounts?: readonly AcmeAccount[];
   /** Lets whoever knows it steer this Acme over `POST /_control`; without it there is no such endpoint. */
@@ -128,6 +130,7 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
     accessTokenTtlS: () => accessTokenTtlS,
     meetsClients: options.meetsClients,
     invalidTarget: errors.InvalidTarget,
+    dpopNonces: options.dpopNonces ?? false,
     invalidRequest: errors.InvalidRequest,
   });
   const provider: Provider = new Provider(issuer, configuration);

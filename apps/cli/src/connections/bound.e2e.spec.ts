@@ -1,0 +1,82 @@
+import { newId, type EventView } from '@postern/contracts';
+import { describeWithServer } from '@postern/servers';
+import { acmeAccounts, acmeLoginAndConsent, startAcme, waitFor, type Acme } from '@postern/testing';
+
+import { createClientRegistration, redirectUriOf } from '../admin/registrations.ts';
+import { story } from '../demo/story.ts';
+import { withWorld, type World } from '../demo/world.ts';
+
+const wholeTimeoutMs = 300_000;
+const endUser = 'user-4711';
+
+await describeWithServer('nats-server', 'a connection whose tokens are bound to its key (RFC 9449)', () => {
+  test(
+    'is authorized, refreshed with the key that only the vault has, leased to nobody, and revoked',
+    async () => {
+      // A server that wants its nonce in each proof, as those do that mean it.
+      const acme = await startAcme({ accessTokenTtlS: 600, dpopNonces: true });
+      try {
+        await withWorld(
+          () => undefined,
+          (world) => wholeLife(world, acme),
+        );
+      } finally {
+        await acme.close();
+      }
+    },
+    wholeTimeoutMs,
+  );
+});
+
+async function wholeLife(world: World, acme: Acme): Promise<void> {
+  const { http, site, session, tenantId, browser } = world;
+  await story[0]?.run(world);
+  try {
+    const registrationId = newId('registration');
+    const redirectUris = [redirectUriOf(session, registrationId)];
+    // A public client: only of such a one are the refresh tokens bound as well.
+    const { clientId } = await acme.registerClient({ redirectUris, tokenEndpointAuthMethod: 'none' });
+    await createClientRegistration(session, {
+      ...{ tenantId, registrationId, clientId, providerId: 'openid-connect', displayName: 'Acme' },
+      ...{ tokenEndpointAuthMethod: 'none', parameters: { issuer: acme.issuer } },
+      scopes: ['openid', 'offline_access', 'contacts:read'],
+      dpopBoundAccessTokens: true,
+    });
+    const started = await http.request('POST', '/v1/connect/sessions', {
+      ...{ registration_id: registrationId, end_user: endUser, return_url: site.returnUrl },
+    });
+    const { email: user, password } = acmeAccounts.ada;
+    const back = await acmeLoginAndConsent(browser, String(started.body['connect_url']), {
+      ...{ user, password, decision: 'allow', returnUrl: site.returnUrl },
+    });
+    const { code, session_id: sessionId } = Object.fromEntries(back.searchParams);
+    const completed = await http.request('POST', `/v1/connect/sessions/${sessionId}/complete`, {
+      ...{ code, end_user: endUser },
+    });
+    expect(completed).toMatchObject({ status: 200, body: { freshness: { health: 'ok' } } });
+    expect(acme.pushedRequests().at(-1)?.['dpop_jkt']).toHaveLength(43);
+
+    const id = String(completed.body['connection_id']);
+    const at = `/v1/connections/${id}`;
+    const eventsOf = async () => (await http.request('GET', `${at}/events`)).body['events'] as EventView[];
+    const authorized = (await eventsOf()).find(({ type }) => type === 'ConnectionAuthorized');
+    expect(authorized?.data).toMatchObject({ senderConstrained: 'dpop' });
+    const lease = async () => await http.request('POST', `${at}/token`, { agent_id: world.agentId, purpose: 'spec' });
+    const refused = await lease();
+    expect(refused).toMatchObject({ status: 409, body: { code: 'lease.sender_constrained' } });
+    expect(refused.body).not.toHaveProperty('access_token');
+
+    // The refresh token is bound as well: Acme takes it with the same key alone.
+    const refreshed = await http.request('POST', `${at}/refresh`, {});
+    expect(refreshed).toMatchObject({ status: 200, body: { credential_version: 2, freshness: { health: 'ok' } } });
+    expect((await eventsOf()).map(({ type }) => type)).toContain('RefreshTokenRotated');
+    expect((await lease()).body['code']).toBe('lease.sender_constrained');
+
+    expect((await http.request('POST', `${at}/revoke`, {})).status).toBe(200);
+    const told = async () => (await eventsOf()).find(({ type }) => type === 'UpstreamRevocationCompleted');
+    await waitFor(told, { describe: 'Acme was not told', timeoutMs: 60_000 });
+    expect((await lease()).body['code']).toBe('connection.revoked');
+  } finally {
+    await world.listener?.close();
+  }
+}
