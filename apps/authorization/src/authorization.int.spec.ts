@@ -536,6 +536,27 @@ await describeWithServer('nats-server', 'authorization', () => {
       await refusedPage(`${publicUrl}/connect/${id}`, 'session.not_found');
     });
 
+    test('another account at the provider does not take the place of the one that was connected', async () => {
+      const { connection_id: id } = await connectedOnce();
+      const before = (await eventsOf(id)).at(-1);
+      const again = async () => await callOperation(platform, operations.reauthorize, ours, { connection_id: id });
+      const grace = { user: acmeAccounts.grace.email, password: acmeAccounts.grace.password };
+      const arrival = await acmeLoginAndConsent(new ScriptedBrowser(), (await again()).connect_url, {
+        ...{ ...grace, decision: 'allow', returnUrl: site.returnUrl },
+      });
+      const { session_id: sessionId = '', code, error } = Object.fromEntries(arrival.searchParams);
+      expect({ code, error }).toEqual({ code: undefined, error: 'another_account' });
+      expect((await eventsOf(id)).at(-1)).toMatchObject({
+        type: 'AuthorizationDenied',
+        data: { sessionId, stage: 'exchange', error: 'another_account' },
+      });
+      expect(vault.pending.has(sessionId)).toBe(false);
+      const ada = await goThrough((await again()).connect_url);
+      expect(await complete(ada.sessionId, ada.code)).toMatchObject({ connection_id: id });
+      const { accountDigest } = (await eventsOf(id)).at(-1)?.data ?? {};
+      expect(accountDigest).toBe(before?.data['accountDigest']);
+    });
+
     test('claims that the provider wanted go with the next authorization request, and with none after that', async () => {
       const { connection_id: id } = await connectedOnce();
       const claims = '{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}';

@@ -8,6 +8,7 @@ export {
 } from './administrator/administrator.ts';
 export { requireEnabled, type AdminState } from './admin-events.ts';
 export { agentEvolver, createAgent, disableAgent, type Agent, type AgentEvent } from './agent/agent.ts';
+export { isAnotherAccount } from './connection/account.ts';
 export { startAuthorization, type StartAuthorization } from './connection/authorize.ts';
 export {
   interruptRefresh,

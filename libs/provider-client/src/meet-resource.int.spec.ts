@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 
 import { isPosternError } from '@postern/contracts';
-import { Secret } from '@postern/crypto';
+import { pkcePair, Secret } from '@postern/crypto';
 import { loadCatalog, providerOf } from '@postern/provider-catalog';
 import { startAcme, startMcpServer, type Acme, type TestMcpServer } from '@postern/testing';
 
@@ -110,8 +110,10 @@ describe('a real MCP server', () => {
       allowLoopback: true,
     });
     await client.assertIssuerNamed();
-    const url = await client.authorizationUrl({ redirectUri: 'x', state: 's', codeChallenge: 'c', scopes: [] });
-    expect(url.searchParams.get('resource')).toBe(server.url);
+    const [redirectUri = ''] = document.redirect_uris;
+    const { codeChallenge } = pkcePair();
+    await client.authorizationUrl({ redirectUri, state: 's', codeChallenge, scopes: ['contacts:read'] });
+    expect(takesDocuments.pushedRequests().at(-1)).toMatchObject({ resource: server.url, client_id: documentUrl });
     server.setAuthorizationServers([registers.issuer]);
     expect(await refused(client.assertIssuerNamed())).toBe('registration.issuer_changed');
   });

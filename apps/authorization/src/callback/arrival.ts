@@ -1,7 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { isPosternError, PosternError } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
-import { denyAuthorization, startCodeExchange, type Connection, type OpenSession } from '@postern/domain';
+import {
+  denyAuthorization,
+  isAnotherAccount,
+  startCodeExchange,
+  type Connection,
+  type OpenSession,
+} from '@postern/domain';
 import type { Exchanged, Refusal } from '@postern/provider-client';
 import { commitOrigin, Logger } from '@postern/service';
 
@@ -17,6 +23,8 @@ import { PendingTokens } from './pending-tokens.ts';
 
 /** What the platform is told of an authorization that failed after the end user had consented. */
 const exchangeFailed = 'exchange_failed';
+/** What it is told where another account of the provider authorized a connection again. */
+const anotherAccount = 'another_account';
 
 interface Denial {
   readonly stage: 'authorization' | 'exchange';
@@ -118,6 +126,16 @@ export class Arrival {
     { sent, session, connection }: { sent: SentState; session: OpenSession; connection: Connection },
   ): Promise<URL> {
     const { sessionId, tenantId, connectionId } = sent;
+    const { platformId, providerId } = connection;
+    const granted = {
+      accountDigest: this.#digests.account(tenantId, account),
+      accountKeys: this.#digests.accountKeys({ tenantId, providerId }, accountKeys),
+    };
+    if (isAnotherAccount(connection, granted)) {
+      // What it brought is not told to be over: that could end what the account has given to another connection.
+      await this.#deny(sent, { stage: 'exchange', error: anotherAccount, errorDescription: null });
+      return backTo(session.returnUrl, { session_id: sessionId, error: anotherAccount });
+    }
     try {
       await this.#pending.store({ sessionId, tenantId, connectionId }, tokenSet);
     } catch (error) {
@@ -125,14 +143,12 @@ export class Arrival {
       await this.#deny(sent, { stage: 'exchange', error: 'not_stored', errorDescription: null });
       return backTo(session.returnUrl, { session_id: sessionId, error: exchangeFailed });
     }
-    const { platformId, providerId } = connection;
     const code = sealCompletionCode(this.#config.cookieKey, {
       sessionId,
       tenantId,
       connectionId,
       platformId,
-      accountDigest: this.#digests.account(tenantId, account),
-      accountKeys: this.#digests.accountKeys({ tenantId, providerId }, accountKeys),
+      ...granted,
       ...boundBy(tokenSet),
       expiresAtMs: session.expiresAtMs,
     });
