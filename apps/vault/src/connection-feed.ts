@@ -4,6 +4,7 @@ import { CommitReader, Follower } from '@postern/event-log';
 import { Clock, EventLogs, Logger, Metrics, ReadinessRegistry, type OnServiceReady } from '@postern/service';
 
 import { Connections } from './connections.ts';
+import { LeaseRecords } from './lease/lease-records.ts';
 import { Refusals } from './refusals.ts';
 import { vaultLimits } from './vault-limits.ts';
 
@@ -20,8 +21,9 @@ export class ConnectionFeed implements OnServiceReady, OnApplicationShutdown {
     logger: Logger,
     metrics: Metrics,
     readiness: ReadinessRegistry,
+    records: LeaseRecords,
   ) {
-    const refusals = new Refusals(metrics, clock);
+    const refusals = new Refusals(metrics, clock, records);
     const problems = metrics.counter('postern.log.problems');
     this.#follower = new Follower({
       log: logs.connections,

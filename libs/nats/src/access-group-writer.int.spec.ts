@@ -1,5 +1,13 @@
 import { jetstreamManager } from '@nats-io/jetstream';
-import { newId, streams, subjects, timestampOf, type AccessGroup, type AccessRecord } from '@postern/contracts';
+import {
+  newId,
+  PosternError,
+  streams,
+  subjects,
+  timestampOf,
+  type AccessGroup,
+  type AccessRecord,
+} from '@postern/contracts';
 import { generateSigningKey } from '@postern/crypto';
 import { AccessReader, commitSigner, commitVerifier } from '@postern/event-log';
 import { startTcpProxy, type TcpProxy } from '@postern/testing';
@@ -108,6 +116,25 @@ describe('the access log', () => {
     proxy.heal();
     await writer.drain();
     expect(leaseIds(await groupsOf(writer.writer))).toEqual([late.leaseId]);
+  });
+
+  test('lets nobody wait for what grants the use of a connection that ended, and stores it', async () => {
+    const writer = writerOf();
+    const reason = new PosternError('vault.audit_unavailable', 'It ended.');
+    const [granted, refused, other] = [record(), { ...record(), outcome: 'refused' as const }, record()];
+    const ended = granted.connectionId;
+    const waiting = [granted, { ...refused, connectionId: ended }, { ...other, connectionId: newId('connection') }].map(
+      (one) => writer.record(one),
+    );
+    writer.stopWaitingFor(ended, reason);
+    const outcomes = await Promise.allSettled(waiting);
+    expect(outcomes.map((outcome) => outcome.status === 'rejected' && (outcome.reason as unknown) === reason)).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    await writer.drain();
+    expect(leaseIds(await groupsOf(writer.writer))).toEqual([granted, refused, other].map(({ leaseId }) => leaseId));
   });
 
   test('refuses at once when too many records wait', async () => {

@@ -37,6 +37,8 @@ export interface AccessGroupWriterOptions {
 interface Waiting {
   /** As it will stand in its group. */
   readonly text: string;
+  /** Whose use it grants. */
+  readonly grants: string | undefined;
   readonly bytes: number;
   readonly dueMs: number;
   readonly resolve: (place: RecordPlace) => void;
@@ -96,18 +98,31 @@ export class AccessGroupWriter {
   /**
    * Resolves when the record is durable, with where it stands.
    *
-   * @throws {PosternError} `vault.audit_unavailable` when it is not by the deadline; it may still become so.
+   * @throws {PosternError} `vault.audit_unavailable` when it is not by the deadline, and what {@link stopWaitingFor} was
+   *   told; it may still become so.
    */
   record(record: AccessRecord): Promise<RecordPlace> {
     const { queuedRecordsMax = accessGroupLimits.queuedRecordsMax } = this.#options;
     if (this.#queue.length >= queuedRecordsMax) return Promise.reject(unavailable('Too many records wait.'));
     const text = JSON.stringify(record);
+    const grants = record.outcome === 'granted' ? record.connectionId : undefined;
     const dueMs = performance.now() + this.#recordWaitMs;
     return new Promise((resolve, reject) => {
-      this.#queue.push({ text, bytes: Buffer.byteLength(text), dueMs, resolve, reject });
+      this.#queue.push({ text, grants, bytes: Buffer.byteLength(text), dueMs, resolve, reject });
       this.#writing ??= this.#write();
       this.#deadline ??= setTimeout(() => this.#refuseLate(), this.#recordWaitMs);
     });
+  }
+
+  /**
+   * Whoever waits for a record that grants the use of this connection waits no longer; it is stored all the same.
+   *
+   * @param reason what `record` rejects with
+   */
+  stopWaitingFor(connectionId: string, reason: PosternError): void {
+    for (const waiting of [this.#group, this.#queue].flat()) {
+      if (waiting.grants === connectionId) waiting.reject(reason);
+    }
   }
 
   /** Resolves when nothing waits any more. */

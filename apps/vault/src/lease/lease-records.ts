@@ -1,10 +1,16 @@
 import { randomBytes } from 'node:crypto';
 
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
-import type { AccessRecord } from '@postern/contracts';
+import { PosternError, type AccessRecord } from '@postern/contracts';
 import { signReceipt, type CommitSigner, type RecordPlace } from '@postern/event-log';
 import { AccessGroupWriter, Bus } from '@postern/nats';
 import { Logger, Metrics, ServiceIdentity, ServiceKeys, withCall } from '@postern/service';
+
+/** What a record is given up with once its connection ended: whatever waits for it would be refused in the end. */
+export const overtaken = new PosternError(
+  'vault.audit_unavailable',
+  'The connection ended while the record of its use was written.',
+);
 
 /** The records of leases, many a message, under a name that no process had before. */
 @Injectable()
@@ -24,7 +30,11 @@ export class LeaseRecords implements OnApplicationShutdown {
     });
   }
 
-  /** Resolves when the record is durable, with where it stands. @throws {PosternError} `vault.audit_unavailable` */
+  /**
+   * Resolves when the record is durable, with where it stands.
+   *
+   * @throws {PosternError} `vault.audit_unavailable`; {@link overtaken} where the connection ended meanwhile
+   */
   async record(record: AccessRecord): Promise<RecordPlace> {
     const startedMs = performance.now();
     try {
@@ -32,6 +42,11 @@ export class LeaseRecords implements OnApplicationShutdown {
     } finally {
       this.#observe((performance.now() - startedMs) / 1_000);
     }
+  }
+
+  /** Nothing of this connection is given any more: nobody need wait for a record to hear that. */
+  connectionEnded(connectionId: string): void {
+    this.#writer.stopWaitingFor(connectionId, overtaken);
   }
 
   /** The promise that it stands there, for whoever asked for it. */

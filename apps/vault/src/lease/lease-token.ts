@@ -20,7 +20,7 @@ import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
 import { Directory } from '../directory.ts';
 import { VaultConfig } from '../vault-config.ts';
-import { LeaseRecords } from './lease-records.ts';
+import { LeaseRecords, overtaken } from './lease-records.ts';
 import { RefreshAsker } from './refresh-asker.ts';
 import { recipientOf, sealLease } from './sealed-lease.ts';
 
@@ -80,7 +80,7 @@ export class LeaseToken implements OnApplicationShutdown {
       annotate(() => ({ ...spanOf(attempt), 'postern.lease.outcome': 'granted' }));
       return reply;
     } catch (thrown) {
-      const error = toPosternError(thrown);
+      const error = toPosternError(thrown === overtaken ? this.#overtakenBy(attempt) : thrown);
       this.#outcomes.add(1, { outcome: 'refused', code: error.code });
       annotate(() => ({ ...spanOf(attempt), 'postern.lease.outcome': 'refused' }));
       // A refusal gives nothing away, and the sooner it is heard the better: its record need not be durable first.
@@ -152,6 +152,17 @@ export class LeaseToken implements OnApplicationShutdown {
     } catch (error) {
       if (isPosternError(error)) return undefined;
       throw error;
+    }
+  }
+
+  /** What ended the connection of a lease while its record was written: memory has it, and nothing can be newer to it. */
+  #overtakenBy(attempt: Attempt): unknown {
+    const loaded = this.connections.peek({ tenantId: attempt.tenantId, id: attempt.request.connection_id });
+    try {
+      if (loaded !== undefined) this.#decisionOn(loaded.state, attempt);
+      return overtaken;
+    } catch (refusal) {
+      return refusal;
     }
   }
 

@@ -14,6 +14,7 @@ import {
 import { generateSealingKey } from '@postern/crypto';
 import * as domain from '@postern/domain';
 import {
+  Bus,
   callOperation,
   connectBus,
   createOperator,
@@ -22,7 +23,6 @@ import {
   JetStreamEventLog,
   serveOperations,
   serverOperatorConfig,
-  type Bus,
   type OperatorBundle,
 } from '@postern/nats';
 import { AccessReader, keepsPromise, openReceipt } from '@postern/event-log';
@@ -429,6 +429,28 @@ describe('record before release', () => {
       expect(await codeOf(lease(connectionId))).toBe('vault.audit_unavailable');
     });
     await answered(() => lease(connectionId), 'nothing was refused');
+  });
+
+  test('what is revoked while its record is still to be stored hears that at once', async () => {
+    const ref = await connected(world, customer);
+    await lease(ref.connectionId);
+    const held = Promise.withResolvers<void>();
+    const bus: Pick<Bus, 'aroundSend'> = vault.get(Bus);
+    const { aroundSend } = bus;
+    let isHeld = false;
+    bus.aroundSend = async (stream, send) => {
+      isHeld = stream === streams.access.name;
+      if (isHeld) await held.promise;
+      return await send();
+    };
+    const leased = codeOf(lease(ref.connectionId));
+    await waitFor(() => isHeld, { describe: 'the record to be made' });
+    await revoked(world, ref);
+    expect(await leased).toBe('connection.revoked');
+    bus.aroundSend = aroundSend;
+    held.resolve();
+    const outcomes = await recordsOf(ref.connectionId, 3);
+    expect(outcomes.map(({ outcome }) => outcome)).toEqual(['granted', 'granted', 'refused']);
   });
 
   test('what is revoked while the record is written does not leave', async () => {
