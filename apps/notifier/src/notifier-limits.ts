@@ -27,6 +27,8 @@ export const notifierLimits = Object.freeze({
   /** How often what was settled long ago is deleted, and how long ago that is: as long as NOTIFICATIONS keeps it. */
   cleanIntervalMs: hourMs,
   settledKeptMs: 30 * 24 * hourMs,
+  /** Messages that failed and that one request begins again. */
+  redeliveredAtOnceMax: 500,
   fanOutConcurrencyMax: 32,
   secretsCachedMs: minuteMs,
   secretsCachedMax: 10_000,

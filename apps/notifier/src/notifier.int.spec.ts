@@ -357,6 +357,57 @@ test('410 Gone disables it, and the tenant hears of that', async () => {
   expect(leaving.received).toHaveLength(1);
 }, 120_000);
 
+test('what failed since a moment is begun again page by page, and what is under way is left alone', async () => {
+  const one = await receiver();
+  const hook = await newHook(await newTenant(), one.url);
+  await known(hook);
+  // As a day of failures leaves it, and older than what is asked about; NOTIFICATIONS has nothing of it any more.
+  const given = notifierLimits.redeliveredAtOnceMax + 1;
+  const owed = async (positions: string, createdAt: string) =>
+    await owner.em.getConnection().execute(
+      `insert into notifier.delivery (tenant_id, webhook_id, position, message_id, type, status, created_at, settled_at)
+        select ?, ?, 1000000 + n, 'dead-' || n, 'connection.revoked', 'dead', ?, now() from generate_series(${positions}) n`,
+      [hook.tenantId, hook.webhookId, createdAt],
+    );
+  await owed('0, 9', '2026-01-01T00:00:00Z');
+  await owed(`10, ${9 + given}`, '2026-02-01T00:00:00Z');
+  const since = '2026-02-01T01:00:00+01:00';
+  const again = async (more: { since?: string; after?: number; message_id?: string }) =>
+    await world.call('administrator', operations.redeliver, { ...asked(hook), ...more });
+  const first = await again({ since });
+  expect(first).toEqual({ redelivered: given - 1, next: 1_000_000 + 9 + given - 1 });
+  expect(await again({ since, after: first.next ?? 0 })).toEqual({ redelivered: 1, next: null });
+  expect(await again({ since, after: 1_000_000 + 9 + given })).toEqual({ redelivered: 0, next: null });
+  expect(await again({})).toMatchObject({ redelivered: expect.any(Number) });
+  expect(await codeOf(again({ since, message_id: 'dead-1' }))).toBe('request.malformed');
+
+  const [next, other] = [await newHook(hook.tenantId, (await receiver()).url), await receiver()];
+  const waiting = await newHook(hook.tenantId, other.url);
+  await known(next, waiting);
+  const held = Promise.withResolvers<() => void>();
+  other.answer = answering(503);
+  const failed = await notify(hook.tenantId);
+  await waitFor(async () => (await deliveriesOf(waiting))[0]?.attempts.length === 1, {
+    timeoutMs,
+    describe: 'the first attempt',
+  });
+  const now = timestampOf(Date.now() - hourMs);
+  other.answer = (response) => held.resolve(() => response.writeHead(204).end());
+  const begun = await world.call('administrator', operations.redeliver, { ...asked(waiting), since: now });
+  expect(begun).toEqual({ redelivered: 1, next: null });
+  const release = await held.promise;
+  // It is being sent: nobody knows yet that it fails.
+  expect(await world.call('administrator', operations.redeliver, { ...asked(waiting), since: now })).toMatchObject({
+    redelivered: 0,
+  });
+  release();
+  await becomes(waiting, 'delivered');
+  expect(other.ids).toEqual([failed, failed]);
+  expect(await world.call('administrator', operations.redeliver, { ...asked(next), since: now })).toMatchObject({
+    redelivered: 0,
+  });
+}, 120_000);
+
 test('killed between sending and writing it down, it sends the same message again', async () => {
   const one = await receiver();
   const hook = await newHook(await newTenant(), one.url);

@@ -731,12 +731,17 @@ export const operations = Object.freeze({
     owner: 'notifier',
     callers: ['administrator'],
     scope: 'service',
-    summary: 'Sends one message to a webhook again, or every one that was given up, under the same `webhook-id`.',
+    summary:
+      'Sends one message to a webhook again, or a page of those that failed, the eldest first, under the same `webhook-id`.',
     request: z.strictObject({
       ...WebhookKey,
-      message_id: z.string().min(1).max(256).optional().describe('Every dead one when absent'),
+      message_id: z.string().min(1).max(256).optional().describe('Whatever came of it; every dead one when absent'),
+      since: Timestamp.optional().describe(
+        'Instead of a message: what was owed from then on and is dead, or failed and waits for its next attempt',
+      ),
+      after: Position.optional().describe('Goes on behind this position: `next` of the page before'),
     }),
-    reply: z.object({ redelivered: z.number().int().nonnegative() }),
+    reply: z.object({ redelivered: z.number().int().nonnegative(), next: Position.nullable() }),
   }),
   signAssertion: operation('vault.assertion.sign', {
     owner: 'vault',

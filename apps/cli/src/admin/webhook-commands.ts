@@ -7,6 +7,8 @@ import {
   newId,
   operations,
   PosternError,
+  Timestamp,
+  timestampOf,
   WebhookDeliveryStatus,
   WebhookUrl,
   type WebhookAttempt,
@@ -17,6 +19,7 @@ import type { Command } from 'commander';
 
 import { exitCodes } from '../output/exit-code.ts';
 import { table } from '../output/printer.ts';
+import { createProgress } from '../output/progress.ts';
 import type { RunCommand, SessionRun } from '../run-command.ts';
 import type { Session } from '../session/session.ts';
 import { decideAdmin } from './decide.ts';
@@ -88,20 +91,51 @@ export function webhookCommands(webhooks: Command, run: RunCommand): void {
     .action(run.withSession(deliveries));
   webhooks
     .command('redeliver <webhook>')
-    .description('sends one message again, or every one that was given up')
+    .description('sends one message again, every one that was given up, or all that failed since a moment')
     .option('--message <id>', 'as deliveries shows it')
     .option('--dead', 'every one that was given up')
-    .action(
-      run.withSession(async ({ session, tenantId, args: [webhookId = ''], options, printer }) => {
-        const messageId = options['message'] as string | undefined;
-        if ((messageId === undefined) === (options['dead'] !== true)) {
-          throw new PosternError('request.malformed', 'Name either a --message, or --dead.');
-        }
-        const request = { tenant_id: tenantId, webhook_id: webhookId, message_id: messageId };
-        const done = await session.call(operations.redeliver, tenantId, request);
-        printer.result(done, () => [`${done.redelivered} will be sent again`]);
-      }),
-    );
+    .option(
+      '--since <time>',
+      'what was owed since then and is dead, or failed and waits for its next attempt (RFC 3339)',
+    )
+    .action(run.withSession(redeliver));
+}
+
+async function redeliver({ session, tenantId, args: [webhookId = ''], options, printer }: SessionRun): Promise<void> {
+  const { message, dead, since } = options;
+  if ([message, dead, since].filter((one) => one !== undefined).length !== 1) {
+    throw new PosternError('request.malformed', 'Name one of --message, --dead and --since.');
+  }
+  const asked = {
+    tenant_id: tenantId,
+    webhook_id: webhookId,
+    ...(typeof message === 'string' && { message_id: message }),
+    ...(since !== undefined && { since: momentOf(since) }),
+  };
+  const progress = createProgress();
+  let redelivered = 0;
+  let after: number | undefined;
+  try {
+    do {
+      const page = await session.call(operations.redeliver, tenantId, {
+        ...asked,
+        ...(after !== undefined && { after }),
+      });
+      redelivered += page.redelivered;
+      after = page.next ?? undefined;
+      progress.tell(`${redelivered} will be sent again`);
+    } while (after !== undefined);
+  } finally {
+    progress.end();
+  }
+  printer.result({ redelivered }, () => [`${redelivered} will be sent again`]);
+}
+
+/** @throws {PosternError} `request.malformed` */
+function momentOf(since: unknown): string {
+  const atMs = Timestamp.safeParse(since).success ? Date.parse(String(since)) : Number.NaN;
+  if (atMs <= Date.now()) return timestampOf(atMs);
+  throw new PosternError('request.malformed', '--since takes a time that has come, such as 2026-11-22T12:00:00Z.');
 }
 
 async function create(given: SessionRun): Promise<void> {

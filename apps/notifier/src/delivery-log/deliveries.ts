@@ -55,6 +55,18 @@ export interface DeliveryQuery extends WebhookRef {
   readonly limit: number;
 }
 
+/** What failed of a webhook's, in the order in which it was owed. */
+export interface FailedQuery extends WebhookRef {
+  /** From when on it was owed. Null: of all times, but only what was given up. */
+  readonly sinceMs: number | null;
+  /** Behind it. */
+  readonly afterPosition: number;
+  readonly limit: number;
+}
+
+/** As if it had never been tried; its attempts stay in the log. */
+const begunAgain = `status = 'pending', tries = 0, next_attempt_at = ?, settled_at = null`;
+
 /** What is owed to webhooks and what came of it, behind the tenants' wall. It survives whoever works on it. */
 @Injectable()
 export class Deliveries {
@@ -158,22 +170,45 @@ export class Deliveries {
     return rows.length;
   }
 
-  /**
-   * Begins again what was given up, or one message whatever came of it.
-   *
-   * @returns how many there were.
-   */
-  async again({ tenantId, webhookId }: WebhookRef, messageId: string | undefined): Promise<number> {
-    const which = messageId === undefined ? `status = 'dead'` : `status <> 'pending' and message_id = ?`;
+  /** Begins one message again that was taken or given up. @returns whether there was one. */
+  async again({ tenantId, webhookId }: WebhookRef, messageId: string): Promise<boolean> {
     const rows = await this.#database.inTenant(tenantId, (em) =>
       em.execute<unknown[]>(
-        `update ${deliveryTable} set status = 'pending', tries = 0, next_attempt_at = ?, settled_at = null
-          where tenant_id = ? and webhook_id = ? and ${which} returning position`,
-        [this.#now(), tenantId, webhookId, ...(messageId === undefined ? [] : [messageId])],
+        `update ${deliveryTable} set ${begunAgain}
+          where tenant_id = ? and webhook_id = ? and status <> 'pending' and message_id = ? returning position`,
+        [this.#now(), tenantId, webhookId, messageId],
         'all',
       ),
     );
-    return rows.length;
+    return rows.length > 0;
+  }
+
+  /**
+   * Begins a page again of what was given up; where it is named since when, also what failed and waits for its next
+   * attempt. What is under way at this moment stays as it is: nothing is known of it yet.
+   *
+   * @effect May be repeated. @returns their positions, in order: fewer than `limit` are the last.
+   */
+  async failedAgain({ tenantId, webhookId, sinceMs, afterPosition, limit }: FailedQuery): Promise<number[]> {
+    const failed = `(status = 'dead' or exists (select from ${attemptTable} a where a.tenant_id = d.tenant_id
+      and a.webhook_id = d.webhook_id and a.position = d.position and a.attempt = d.attempts and d.status = 'pending'))`;
+    const which = sinceMs === null ? `status = 'dead'` : `created_at >= ? and ${failed}`;
+    const rows = await this.#database.inTenant(tenantId, (em) =>
+      em.execute<{ position: string }[]>(
+        // An array, so that the page is chosen once, however the planner joins.
+        `update ${deliveryTable} set ${begunAgain}
+          where tenant_id = ? and webhook_id = ? and position = any (array(
+            select position from ${deliveryTable} d where tenant_id = ? and webhook_id = ? and position > ? and ${which}
+            order by position limit ? for update))
+          returning position`,
+        [
+          ...[this.#now(), tenantId, webhookId, tenantId, webhookId, afterPosition],
+          ...(sinceMs === null ? [limit] : [timestampOf(sinceMs), limit]),
+        ],
+        'all',
+      ),
+    );
+    return rows.map(({ position }) => Number(position)).toSorted((one, other) => one - other);
   }
 
   /** Is there such a message of the webhook's? */
