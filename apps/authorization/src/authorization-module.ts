@@ -3,6 +3,7 @@ import { Module } from '@nestjs/common';
 import { Arrival } from './callback/arrival.ts';
 import { CallbackController } from './callback/callback-controller.ts';
 import { PendingTokens } from './callback/pending-tokens.ts';
+import { CheckRegistration } from './check-registration/check-registration.ts';
 import { ClientDocumentController } from './client-document/client-document-controller.ts';
 import { ClientDocuments } from './client-document/client-documents.ts';
 import { Completion } from './complete-session/completion.ts';
@@ -25,6 +26,7 @@ import { StartSession } from './start-session/start-session.ts';
   controllers: [ConnectController, CallbackController, ClientDocumentController],
   providers: [
     Arrival,
+    CheckRegistration,
     ClientDocuments,
     CompleteSession,
     Completion,

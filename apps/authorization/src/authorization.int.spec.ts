@@ -341,6 +341,16 @@ await describeWithServer('nats-server', 'authorization', () => {
       { timeoutMs: 30_000 },
     );
 
+  test('a registration that asks for what its provider does not have is refused before it is made', async () => {
+    const check = (provider: string, parameters: Record<string, string>) => {
+      const registration = { provider, parameters, dpop_bound_access_tokens: true };
+      return callOperation(administrator, operations.checkRegistration, { app: 'administrator' }, registration);
+    };
+    expect(await check('openid-connect', { issuer: acme.issuer })).toEqual({});
+    expect(await refused(check('linear', {}))).toBe('provider.feature_unsupported');
+    expect(await refused(check('openid-connect', {}))).toBe('request.malformed');
+  });
+
   describe('establishing without a browser', () => {
     test('client credentials bring a token that is stored, promoted and recorded, and no refresh token', async () => {
       const reply = await establish({ scopes: ['contacts:read'] });

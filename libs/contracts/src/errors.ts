@@ -264,6 +264,11 @@ export const errorTable = Object.freeze({
     'Postern cannot get tokens in this way yet',
     'Use another provider file of the same service; show them with: postern providers list.',
   ),
+  'provider.feature_unsupported': row(
+    409,
+    'The provider does not have what the client registration asks for',
+    'The detail names it; register without it, or correct the provider’s file.',
+  ),
   'provider.capability_unknown': row(
     400,
     'No scope is known for this capability',

@@ -289,6 +289,19 @@ export const operations = Object.freeze({
         .describe('Null where the authorization server takes new clients by hand alone'),
     }),
   }),
+  checkRegistration: operation('authorization.registration.check', {
+    owner: 'authorization',
+    callers: ['administrator'],
+    scope: 'service',
+    summary:
+      'Refuses a client registration that asks for what its provider, by its file and its metadata, does not have.',
+    request: z.strictObject({
+      provider: z.string().max(64),
+      parameters: z.record(z.string().max(64), z.string().max(2048)),
+      dpop_bound_access_tokens: z.boolean().optional(),
+    }),
+    reply: z.strictObject({}),
+  }),
   establish: operation('connections.establish', {
     owner: 'authorization',
     callers: platformCallers,

@@ -34,8 +34,8 @@ export {
   type RevokeOutcome,
 } from './outcomes.ts';
 export { meetResource, type ClientDocument, type MetResource, type NewClient } from './meet-resource.ts';
+export { bindsTokens, type AskedFeatures } from './features.ts';
 export {
-  bindsTokens,
   type ClientRegistration,
   type CodeExchange,
   ProviderClient,

@@ -24,6 +24,7 @@ import {
 } from './client-authentication.ts';
 import { DiscoveryCache } from './discovery-cache.ts';
 import { DpopNonces, withDpop, type DpopProver } from './dpop.ts';
+import { requireFeatures, type AskedFeatures } from './features.ts';
 import { guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
 import { codedDiscovery, callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './metadata.ts';
 import type { Exchanged, IntrospectOutcome, ProbeOutcome, Refreshed, Refusal, RevokeOutcome } from './outcomes.ts';
@@ -36,20 +37,10 @@ import { callRevocation } from './revocation-call.ts';
 import { callsItselfJson, standardAnswer, tokenSetFrom, tokensIn, withoutNullMembers } from './token-answer.ts';
 
 /** Our client at a provider, as ADMIN has it. */
-export interface ClientRegistration {
+export interface ClientRegistration extends AskedFeatures {
   readonly clientId: string;
   readonly tokenEndpointAuthMethod: TokenEndpointAuthMethod;
   readonly parameters: Readonly<Record<string, string>>;
-  /** Its tokens are bound to a key, though the provider gives others as well. @source RFC 9449 §5.2 */
-  readonly dpopBoundAccessTokens?: boolean | undefined;
-}
-
-/** Are the tokens of a new authorization bound to a key of the connection? @source RFC 9449 §5 */
-export function bindsTokens(
-  { dpop }: Provider,
-  { dpopBoundAccessTokens }: Pick<ClientRegistration, 'dpopBoundAccessTokens'>,
-): boolean {
-  return dpop === 'required' || dpopBoundAccessTokens === true;
 }
 
 export interface ProviderClientOptions {
@@ -95,6 +86,7 @@ export interface CodeExchange {
 export class ProviderClient {
   readonly #provider: Provider;
   readonly #resolved: ResolvedProvider;
+  readonly #features: AskedFeatures;
   readonly #client: oauth.Client;
   readonly #method: TokenEndpointAuthMethod;
   readonly #credentials: ClientCredentialSource | null;
@@ -111,6 +103,7 @@ export class ProviderClient {
   constructor({ provider, registration, credentials, allowLoopback, ...rest }: ProviderClientOptions) {
     this.#provider = provider;
     this.#resolved = resolveProvider(provider, registration.parameters);
+    this.#features = registration;
     this.#client = { client_id: registration.clientId };
     this.#method = registration.tokenEndpointAuthMethod;
     this.#credentials = credentials;
@@ -141,6 +134,16 @@ export class ProviderClient {
         introspectionEndpoint: server.introspection_endpoint ?? null,
       },
     };
+  }
+
+  /**
+   * Does the provider have what the registration asks for? To be asked before somebody is sent there.
+   *
+   * @throws {PosternError} `provider.feature_unsupported`; as {@link discover}
+   */
+  async requireFeatures(): Promise<void> {
+    const server = await codedDiscovery(() => this.#server());
+    requireFeatures({ provider: this.#provider, registration: this.#features, server });
   }
 
   /**

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 
+import { isPosternError } from '@postern/contracts';
 import { generateJwtKey, jwtSigner, pkcePair, randomToken, Secret } from '@postern/crypto';
 import { loadCatalog, providerOf } from '@postern/provider-catalog';
 import { acmeAccounts, acmeLoginAndConsent, ScriptedBrowser, startAcme, type Acme } from '@postern/testing';
@@ -110,6 +111,30 @@ describe('at a server that answers as it is told', () => {
     const outcome = await server.client({ prove: key().prove }).probe(Secret.from('an access token'));
     expect(outcome).toMatchObject({ kind: 'alive' });
     expect(claimsOf(server.seen[1]?.headers['dpop'])).toMatchObject({ nonce: 'n-1' });
+  });
+
+  test.each([
+    ['the metadata names no algorithm', {}, {}, 'provider.feature_unsupported'],
+    ['the metadata names others', { dpop_signing_alg_values_supported: ['PS256'] }, {}, 'provider.feature_unsupported'],
+    ['the metadata names ours', { dpop_signing_alg_values_supported: ['PS256', 'ES256'] }, {}, undefined],
+    ['the file knows better than metadata that say nothing', {}, { dpop: 'supported' as const }, undefined],
+    [
+      'the file says that it does not work',
+      { dpop_signing_alg_values_supported: ['ES256'] },
+      { dpop: 'unsupported' as const },
+      'provider.feature_unsupported',
+    ],
+  ])('§5.1 binding is asked for where it can be had, and refused before anything is sent: %s', async (...given) => {
+    const [, metadata, provider, code] = given;
+    server.metadata = metadata;
+    const asked = server.client({ provider, features: { dpopBoundAccessTokens: true } }).requireFeatures();
+    const outcome = await asked.then(
+      () => undefined,
+      (error: unknown) => (isPosternError(error) ? error.code : error),
+    );
+    expect(outcome).toBe(code);
+    expect(server.seen).toEqual([]);
+    await server.client({ provider }).requireFeatures();
   });
 
   test('where nobody signs, nothing is sent', async () => {

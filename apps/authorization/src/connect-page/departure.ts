@@ -47,6 +47,7 @@ export class Departure {
     const nonce = scopes.includes('openid') ? randomToken() : null;
     const client = this.#providers.departing(registration, providerVersion);
     await client.assertIssuerNamed();
+    await client.requireFeatures();
     const url = await client.authorizationUrl({
       redirectUri: this.#providers.redirectUri(registration),
       state,

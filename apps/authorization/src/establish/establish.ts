@@ -95,6 +95,7 @@ export class Establish {
       connectionId: wanted.connectionId,
     });
     client.requireRenewal(wanted.renewal);
+    await client.requireFeatures();
     const begun = await this.#begin(wanted);
     if (begun.state.session?.sessionId !== wanted.sessionId) return this.#reply(begun.state, begun.position);
     const answer = await client.renew(wanted.renewal);

@@ -8,7 +8,9 @@ import {
   DpopNonces,
   meetResource,
   ProviderClient,
+  type AskedFeatures,
   type ClientCredentialSource,
+  type ClientRegistration,
   type DpopProver,
   providerAddresses,
   type AddressGuard,
@@ -94,6 +96,11 @@ export class ProviderClients {
     return this.#client(registration, version, null);
   }
 
+  /** A client that nobody registered yet: it can say what the provider has, by the newest version of its file. */
+  toBe(wanted: Pick<Registration, 'providerId' | 'parameters'> & AskedFeatures): ProviderClient {
+    return this.#client({ ...wanted, clientId: '', tokenEndpointAuthMethod: 'none' }, undefined, null);
+  }
+
   /**
    * A client that can send a browser away. Only where the request is pushed must it prove itself, so that only then the
    * vault is asked.
@@ -144,7 +151,7 @@ export class ProviderClients {
   }
 
   #client(
-    registration: Registration,
+    registration: ClientRegistration & Pick<Registration, 'providerId'>,
     version: number | undefined,
     credentials: ClientCredentialSource | null,
     prove?: DpopProver,

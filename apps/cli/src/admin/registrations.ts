@@ -44,7 +44,8 @@ export interface NewRegistration {
  * Creates our client at a provider; its redirect URI follows from its id.
  *
  * @throws {PosternError} before anything is made: `provider.not_found`, `provider.flow_unsupported`, and
- *   `request.malformed` for parameters that the provider does not have, or that do not fit.
+ *   `request.malformed` for parameters that the provider does not have, or that do not fit, and
+ *   `provider.feature_unsupported` for what it does not have.
  */
 export async function createClientRegistration(
   session: Session,
@@ -52,6 +53,7 @@ export async function createClientRegistration(
 ): Promise<{ registrationId: string; redirectUri: string }> {
   const { tenantId, registrationId = newId('registration'), assertionAudience, ...rest } = input;
   const issuer = issuerOf(input);
+  await requireFeatures(session, input);
   const signs = rest.tokenEndpointAuthMethod === 'private_key_jwt';
   const audience = assertionAudience ?? (signs ? issuer : undefined);
   const data = { ...rest, parameters: { ...rest.parameters }, scopes: [...rest.scopes], assertionAudience: audience };
@@ -130,13 +132,23 @@ async function storeSealedSecret(
   return secretVersion;
 }
 
+/** Asks the provider's metadata, by way of who reaches it, only where something is wanted that not every provider has. */
+async function requireFeatures(
+  session: Session,
+  { tenantId, providerId, parameters, dpopBoundAccessTokens }: NewRegistration,
+): Promise<void> {
+  if (dpopBoundAccessTokens === undefined) return;
+  const request = { provider: providerId, parameters: { ...parameters } };
+  await session.call(operations.checkRegistration, tenantId, {
+    ...request,
+    dpop_bound_access_tokens: dpopBoundAccessTokens,
+  });
+}
+
 /** Whose client it is, and for whom its assertions are made out. @source RFC 7523 §3 */
-function issuerOf({ providerId, parameters, dpopBoundAccessTokens }: NewRegistration): string {
+function issuerOf({ providerId, parameters }: NewRegistration): string {
   const provider = providerOf(loadCatalog(), providerId);
   requireSomeGrantType(provider);
-  if (dpopBoundAccessTokens === true && provider.dpop === 'unsupported') {
-    throw new PosternError('request.malformed', `${provider.name} does not bind tokens: leave out --dpop.`);
-  }
   return resolveProvider(provider, parameters).issuer;
 }
 

@@ -8,6 +8,7 @@ import { loadCatalog, providerOf, type Provider } from '@postern/provider-catalo
 import {
   heldClientSecret,
   ProviderClient,
+  type AskedFeatures,
   type DpopNonces,
   type DpopProver,
   type TokenEndpointAuthMethod,
@@ -103,12 +104,16 @@ export class OauthServer {
       allowLoopback?: boolean;
       prove?: DpopProver;
       dpopNonces?: DpopNonces;
+      features?: AskedFeatures;
     } = {},
   ): ProviderClient {
-    const { method = 'client_secret_basic', provider = {}, allowLoopback = true, ...rest } = options;
+    const { method = 'client_secret_basic', provider = {}, allowLoopback = true, features, ...rest } = options;
     return new ProviderClient({
       provider: { ...providerOf(loadCatalog(), 'openid-connect'), ...provider },
-      registration: { clientId: 'app', tokenEndpointAuthMethod: method, parameters: { issuer: this.issuer } },
+      registration: {
+        ...{ clientId: 'app', tokenEndpointAuthMethod: method, parameters: { issuer: this.issuer } },
+        ...features,
+      },
       credentials: credentialOf(method),
       allowLoopback,
       ...rest,

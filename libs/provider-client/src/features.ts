@@ -1,0 +1,49 @@
+import { PosternError } from '@postern/contracts';
+import type { Provider } from '@postern/provider-catalog';
+import type { AuthorizationServer } from 'oauth4webapi';
+
+/** What a client registration asks of its provider beside what every provider has. */
+export interface AskedFeatures {
+  /** Its tokens are bound to a key, though the provider gives others as well. @source RFC 9449 §5.2 */
+  readonly dpopBoundAccessTokens?: boolean | undefined;
+}
+
+/** Are the tokens of a new authorization bound to a key of the connection? @source RFC 9449 §5 */
+export function bindsTokens(
+  { dpop }: Provider,
+  { dpopBoundAccessTokens }: Pick<AskedFeatures, 'dpopBoundAccessTokens'>,
+): boolean {
+  return dpop === 'required' || dpopBoundAccessTokens === true;
+}
+
+/** The algorithm of the keys that the vault makes for connections. */
+const proofAlgorithm = 'ES256';
+
+/**
+ * Refuses what a registration asks for where the provider's file, or the metadata that it is found by, does not say that
+ * the provider has it: at the callback it would be too late, since the end user has consented by then.
+ *
+ * @throws {PosternError} `provider.feature_unsupported`
+ * @source RFC 9449 §5.1
+ * @internal
+ */
+export function requireFeatures(input: {
+  readonly provider: Provider;
+  readonly registration: AskedFeatures;
+  readonly server: AuthorizationServer;
+}): void {
+  const { provider, registration, server } = input;
+  if (!bindsTokens(provider, registration)) return;
+  const { dpop_signing_alg_values_supported: algorithms } = server;
+  if (provider.dpop === 'unsupported') throw unsupported(provider, 'its file says that it does not bind tokens (DPoP)');
+  if (algorithms === undefined && provider.dpop === 'unknown') {
+    throw unsupported(provider, 'neither its file nor its metadata says that it binds tokens (DPoP)');
+  }
+  if (algorithms !== undefined && !algorithms.includes(proofAlgorithm)) {
+    throw unsupported(provider, `it takes no proofs signed by ${proofAlgorithm} (DPoP)`);
+  }
+}
+
+function unsupported({ name }: Provider, why: string): PosternError {
+  return new PosternError('provider.feature_unsupported', `${name} cannot be asked for it: ${why}.`);
+}
