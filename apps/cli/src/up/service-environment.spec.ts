@@ -11,7 +11,7 @@ afterEach(() => {
   delete process.env['POSTERN_KEYRING_PASSPHRASE_FILE'];
   delete process.env['NODE_USE_ENV_PROXY'];
   delete process.env['POSTERN_ALLOWED_PROVIDER_ADDRESSES'];
-  for (const variable of toldToNotifier) delete process.env[variable];
+  for (const variable of [...toldToNotifier, 'POSTERN_CHECKPOINT_INTERVAL']) delete process.env[variable];
 });
 
 const environments = async (keyServerUrl?: string) => {
@@ -43,6 +43,11 @@ test('where checkpoints are dropped, and who cosigns them, is told to notifier a
     process.env[variable] = 'something';
     expect(await appsTold(variable)).toEqual(['notifier']);
   }
+});
+
+test('how often checkpoints are signed is told to audit alone', async () => {
+  process.env['POSTERN_CHECKPOINT_INTERVAL'] = '10s';
+  expect(await appsTold('POSTERN_CHECKPOINT_INTERVAL')).toEqual(['audit']);
 });
 
 test('a key is named to the one app that holds it', async () => {

@@ -70,6 +70,7 @@ const passedTo: Partial<Record<AppName, readonly string[]>> = {
     'POSTERN_WITNESS_QUORUM',
     'POSTERN_ALLOWED_WEBHOOK_ADDRESSES',
   ],
+  audit: ['POSTERN_CHECKPOINT_INTERVAL'],
   authorization: ['POSTERN_ALLOWED_PROVIDER_ADDRESSES'],
   refresh: ['POSTERN_ALLOWED_PROVIDER_ADDRESSES'],
   revocation: ['POSTERN_ALLOWED_PROVIDER_ADDRESSES'],
