@@ -47,6 +47,12 @@ export interface RepositoryOptions<State, Event extends AnyEvent> {
   readonly pause?: Pause | undefined;
 }
 
+/** Positions between which commits are wanted, both included. */
+export interface HistoryRange {
+  readonly fromPosition?: number | undefined;
+  readonly untilPosition?: number | undefined;
+}
+
 export interface ExecuteOptions {
   readonly actor: Actor;
   readonly correlationId: string;
@@ -183,11 +189,8 @@ export class Repository<State, Event extends AnyEvent> {
   }
 
   /** Every commit of an aggregate in order. @throws {PosternError} `log.version_unknown` at one from the future. */
-  async *history(
-    ref: AggregateRef,
-    options: { readonly untilPosition?: number | undefined } = {},
-  ): AsyncIterable<LogEntry> {
-    yield* this.#entries(this.subjectOf(ref), options.untilPosition);
+  async *history(ref: AggregateRef, range: HistoryRange = {}): AsyncIterable<LogEntry> {
+    yield* this.#entries(this.subjectOf(ref), range);
   }
 
   /**
@@ -367,7 +370,7 @@ export class Repository<State, Event extends AnyEvent> {
   async #fold(subject: string, untilPosition: number | undefined): Promise<Loaded<State>> {
     const { evolver } = this.#options;
     let loaded: Loaded<State> = emptyLoaded(evolver);
-    for await (const entry of this.#entries(subject, untilPosition)) {
+    for await (const entry of this.#entries(subject, { untilPosition })) {
       const isCut = loaded.revision === 0 && entry.commit.revision > 1 && (await this.#mayBegin(entry.position));
       // What the drop has left before the opening is a part of what is gone.
       if (isCut && !isOpening(entry.commit)) continue;
@@ -383,9 +386,9 @@ export class Repository<State, Event extends AnyEvent> {
     return firstPosition > 1 && position <= verifiedUpTo;
   }
 
-  async *#entries(subject: string, untilPosition: number | undefined): AsyncIterable<LogEntry> {
+  async *#entries(subject: string, range: HistoryRange): AsyncIterable<LogEntry> {
     const { log, reader } = this.#options;
-    for await (const message of log.read({ filter: subject, untilPosition })) {
+    for await (const message of log.read({ filter: subject, ...range })) {
       const entry = trueCommit(reader, message);
       if (entry !== undefined) yield entry;
     }

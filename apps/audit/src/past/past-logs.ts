@@ -55,11 +55,12 @@ export class PastLogs implements OnApplicationShutdown {
    * @throws {PosternError} `audit.past_not_here` when the archive that is named does not hold what was dropped.
    */
   async floors(): Promise<Floors> {
-    const [connections, access] = await Promise.all(cut.map((stream) => this.#floor(stream)));
+    const [connections, access] = await Promise.all(cut.map((stream) => this.floor(stream)));
     return { connections: connections ?? 1, access: access ?? 1 };
   }
 
-  async #floor(stream: CutStream): Promise<number> {
+  /** @throws {PosternError} `audit.past_not_here` as `floors` does, for one stream. */
+  async floor(stream: CutStream): Promise<number> {
     const { firstPosition, verifiedUpTo } = await this.#live[stream].beginning();
     if (firstPosition === 1) return 1;
     if (this.#archives === undefined) return stream === 'connections' ? verifiedUpTo : firstPosition;
@@ -85,6 +86,12 @@ export function requireTold({ connections }: Pick<Moment, 'connections'>, floors
 export function requireRead(fromPosition: number, floors: Floors): void {
   if (fromPosition >= floors.access) return;
   throw notHere(`Records of ACCESS are read from position ${floors.access} on: name a later moment to begin from.`);
+}
+
+/** @throws {PosternError} `audit.past_not_here` where events came before those that stand, which is not kept silent. */
+export function requireWhole(isWhole: boolean, firstPosition: number): void {
+  if (isWhole) return;
+  throw notHere(`Events are told from position ${firstPosition} on: ask for those after ${firstPosition - 1}.`);
 }
 
 function notHere(what: string): PosternError {

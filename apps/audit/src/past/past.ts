@@ -26,7 +26,7 @@ import {
 import { Clock, Trust } from '@postern/service';
 
 import { Directory } from './directory.ts';
-import { PastLogs, requireRead, requireTold, type Floors } from './past-logs.ts';
+import { PastLogs, requireRead, requireTold, requireWhole, type Floors } from './past-logs.ts';
 import { positionAt, type TimedLog } from './position-at.ts';
 
 /** Positions between which messages are read, both included. */
@@ -106,6 +106,22 @@ export class Past {
   /** What happened to a connection, in order. */
   history(ref: { tenantId: string; id: string }, untilPosition: number): AsyncIterable<LogEntry> {
     return this.#connections.history(ref, { untilPosition });
+  }
+
+  /**
+   * What happened to a connection behind a position, in order: all of it.
+   *
+   * @throws {PosternError} `audit.past_not_here` where some of it was dropped, and no archive that is known here holds it.
+   */
+  async *life(ref: { tenantId: string; id: string }, after: number): AsyncIterable<LogEntry> {
+    await this.logs.floor('connections');
+    const { firstPosition } = await this.logs.connections.beginning();
+    let isWhole = after >= firstPosition - 1;
+    for await (const entry of this.#connections.history(ref, { fromPosition: after + 1 })) {
+      isWhole ||= entry.commit.revision === 1;
+      requireWhole(isWhole, firstPosition);
+      yield entry;
+    }
   }
 
   /** A tenant's configuration as it stood. */

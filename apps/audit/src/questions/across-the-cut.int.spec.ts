@@ -67,9 +67,12 @@ async function all(): Promise<string> {
     await past.ask(operations.whoDid, { from: early, at: late }),
     await past.ask(operations.diff, { at: early, until: late }),
     await past.ask(operations.diff, { at: early, until: late, after: 'connections.0' }),
+    await past.ask(operations.listEvents, { connection_id: connections[1] ?? '', limit: 2 }, shop),
   ]);
 }
 
+const eventsOf = async (id: string, after = 0) =>
+  (await past.ask(operations.listEvents, { connection_id: id, after })).events;
 const here = async (request: object = {}) => (await past.ask(operations.whoCould, request)).connections;
 
 describe('what was archived and dropped', () => {
@@ -77,6 +80,14 @@ describe('what was archived and dropped', () => {
     expect(told).toContain('"suspended":true');
     expect(await all()).toBe(told);
     expect((await here()).map(({ connection_id: id }) => id)).toEqual(connections);
+    // A connection's life goes on behind the cut, page by page.
+    const [first = ''] = connections;
+    const { events, next } = await past.ask(operations.listEvents, { connection_id: first, limit: 4 });
+    const types = [...events, ...(await eventsOf(first, next ?? 0))].map(({ type }) => type);
+    expect(types).toEqual([
+      ...['AuthorizationStarted', 'CodeExchangeStarted', 'ConnectionAuthorized', 'ConnectionSuspended'],
+      ...['EpochClosed', 'EpochOpened'],
+    ]);
   });
 
   test('is answered by an audit that started after it was dropped, too', async () => {
@@ -91,6 +102,12 @@ describe('what was archived and dropped', () => {
     await expect(past.ask(operations.whoDid, {})).rejects.toMatchObject({ code: 'audit.past_not_here' });
     const diff = past.ask(operations.diff, { at: early, until: late });
     await expect(diff).rejects.toMatchObject({ code: 'audit.past_not_here' });
+    const [first = '', , , last = ''] = connections;
+    await expect(eventsOf(first)).rejects.toMatchObject({ code: 'audit.past_not_here' });
+    expect((await eventsOf(first, Number(late.split('/')[0]))).map(({ type }) => type)).toEqual([
+      ...['EpochClosed', 'EpochOpened'],
+    ]);
+    expect((await eventsOf(last)).map(({ revision }) => revision)).toContain(1);
     expect((await here()).map(({ connection_id: id, suspended }) => [id, suspended])).toEqual(
       connections.map((id, index) => [id, index === 0]),
     );

@@ -5,13 +5,16 @@ import type { Call } from '@postern/nats';
 import { callingOwner, Serves } from '@postern/service';
 
 import { ConnectionLog } from '../connection-log.ts';
+import { Past } from '../past/past.ts';
+import { pageDefault } from './page.ts';
 
-const pageDefault = 50;
-
-/** Answers `connections.events`: what happened to one connection, in order. */
+/** Answers `connections.events`: what happened to one connection, in order, wherever it lies by now. */
 @Injectable()
 export class ListEvents {
-  constructor(private readonly log: ConnectionLog) {}
+  constructor(
+    private readonly log: ConnectionLog,
+    private readonly past: Past,
+  ) {}
 
   @Serves(operations.listEvents)
   async list(
@@ -22,8 +25,7 @@ export class ListEvents {
     await this.log.load(asker, id);
     const events: EventView[] = [];
     // A page ends between commits, never inside one: its end is a position.
-    for await (const entry of this.log.repository.history({ tenantId: asker.tenantId, id })) {
-      if (entry.position <= after) continue;
+    for await (const entry of this.past.life({ tenantId: asker.tenantId, id }, after)) {
       if (events.length >= limit) return { events, next: events.at(-1)?.position ?? null };
       events.push(...viewsOf(entry));
     }

@@ -1,16 +1,13 @@
 import { PosternError, type EventView } from '@postern/contracts';
-import { connectionEvolver, upcast, viewOf, type Connection } from '@postern/domain';
-import type { LogEntry } from '@postern/event-log';
+import { connectionEvolver, viewOf } from '@postern/domain';
+import type { EventLog } from '@postern/event-log';
 import { loadCatalog } from '@postern/provider-catalog';
 
 import { eventViewsOf } from '../events/event-lines.ts';
 import { selectionOf } from '../events/selection.ts';
 import { rolloutOf } from '../providers/versions.ts';
 import type { Session } from '../session/session.ts';
-import type { Shown } from './show-lines.ts';
-
-/** More does not fit on a screen. */
-const eventsShown = 8;
+import { eventsShown, isCutOff, type Shown } from './show-lines.ts';
 
 /**
  * A connection as its events make it, read from the log itself: what is shown when services are down is as true.
@@ -19,19 +16,14 @@ const eventsShown = 8;
  */
 export async function readConnection(session: Session, tenantId: string, connectionId: string): Promise<Shown> {
   const { filter } = selectionOf(tenantId, { connection: connectionId });
-  let state: Connection = connectionEvolver.initialState;
-  let last: LogEntry | undefined;
-  let events: EventView[] = [];
-  for await (const message of session.connections.read({ filter })) {
-    const read = session.reader.read(message);
-    if (read.kind !== 'commit') continue;
-    last = read.entry;
-    state = foldEntry(state, read.entry);
-    events = [...events, ...eventViewsOf(read.entry)].slice(-eventsShown);
-  }
-  if (last === undefined) throw new PosternError('connection.not_found', 'There is no such connection.');
+  const connections = session.repository(connectionEvolver);
+  const loaded = await connections.load({ tenantId, id: connectionId }, { fromLeader: true });
+  const { state, revision, position } = loaded;
+  if (revision === 0) throw new PosternError('connection.not_found', 'There is no such connection.');
+  let events = await lastEvents(session, session.connections, filter);
+  // The archive is read only where a cut has left less than a screen.
+  if (isCutOff(events)) events = await lastEvents(session, session.past.connections, filter);
   const nowMs = Date.now();
-  const { revision } = last.commit;
   const reauthorizeUrl = `${session.publicUrl}/connect/${connectionId}`;
   const isKnown = loadCatalog().has(state.providerId);
   const rollout = isKnown ? await rolloutOf(session, tenantId, state.providerId) : null;
@@ -40,13 +32,15 @@ export async function readConnection(session: Session, tenantId: string, connect
     events,
     rollout,
     nowMs,
-    view: viewOf(state, { revision, position: last.position, reauthorizeUrl, nowMs }),
+    view: viewOf(state, { revision, position, reauthorizeUrl, nowMs }),
   };
 }
 
-/** The state after a commit. */
-function foldEntry(state: Connection, { commit }: LogEntry): Connection {
-  const { tenantId, aggregateId, at, actor } = commit;
-  const meta = { tenantId, aggregateId, atMs: Date.parse(at), actor };
-  return commit.events.reduce((before, event) => connectionEvolver.evolve(before, upcast(event) as never, meta), state);
+async function lastEvents({ reader }: Session, log: EventLog, filter: string): Promise<EventView[]> {
+  let events: EventView[] = [];
+  for await (const message of log.read({ filter })) {
+    const read = reader.read(message);
+    if (read.kind === 'commit') events = [...events, ...eventViewsOf(read.entry)].slice(-eventsShown);
+  }
+  return events;
 }

@@ -54,6 +54,12 @@ test('its last events stand there with their whole time', () => {
   const view = viewOf(authorized, { revision: 9, position: 70, reauthorizeUrl: '', nowMs });
   const lines = showLines({ view, state: authorized, events: [event], rollout: null, nowMs });
   expect(lines).toContain('  2026-11-28T19:50:00.000Z  ConnectionAuthorized          end_user');
+  const cut = '  (earlier ones were dropped, and stand in no archive here)';
+  expect(lines).toContain(cut);
+  const first = { ...event, revision: 1 };
+  expect(showLines({ view, state: authorized, events: [first], rollout: null, nowMs })).not.toContain(cut);
+  const screen = Array.from({ length: 8 }, () => event);
+  expect(showLines({ view, state: authorized, events: screen, rollout: null, nowMs })).not.toContain(cut);
 });
 
 test.each<[string, Partial<Connection>, RegExp]>([

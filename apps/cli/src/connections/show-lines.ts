@@ -5,6 +5,9 @@ import { eventRow } from '../events/tail-lines.ts';
 import { paint, table } from '../output/printer.ts';
 import { versionLine } from '../providers/versions.ts';
 
+/** More does not fit on a screen. */
+export const eventsShown = 8;
+
 /** What one screen shows. */
 export interface Shown {
   readonly view: ConnectionView;
@@ -39,10 +42,16 @@ export function showLines(shown: Shown): string[] {
     ...indented(clocksOf(shown)),
     '',
     paint('1', 'Last events'),
+    ...(isCutOff(events) ? ['  (earlier ones were dropped, and stand in no archive here)'] : []),
     ...events.map((event) => eventRow(`  ${event.at}`, event, columns)),
     '',
     `${paint('1', 'Next:')} ${nextStep(shown)}`,
   ];
+}
+
+/** Less than a screen, which does not begin with the connection's first commit. */
+export function isCutOff(events: readonly EventView[]): boolean {
+  return events.length < eventsShown && (events[0]?.revision ?? 1) > 1;
 }
 
 function stateOf({ authorization, suspended, freshness: { health, reason } }: ConnectionView): string {

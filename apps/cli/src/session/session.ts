@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 
 import { newId, type Actor, type Operation, type ReplyOf, administratorToken, limits } from '@postern/contracts';
 import type { SigningPrivateJwk } from '@postern/crypto';
+import { upcast } from '@postern/domain';
 import {
   CommitReader,
   commitSigner,
@@ -97,6 +98,7 @@ export async function openSession(
         reader,
         signer,
         source: '/postern/cli',
+        upcast,
         cacheEntriesMax,
       }),
     call: (operation, tenantId, request, { timeoutMs } = { timeoutMs: commandTimeoutMs }) =>
