@@ -1,6 +1,6 @@
 import type { SigningPrivateJwk } from '@postern/crypto';
 import { signer } from '@postern/crypto';
-import { defineConfig, duration, secretFile, secretFileOf, text } from '@postern/service';
+import { defineConfig, duration, integer, secretFile, secretFileOf, text } from '@postern/service';
 
 const signingKey = () =>
   secretFileOf((content) => {
@@ -20,6 +20,8 @@ export class AuditConfig extends defineConfig(
     checkpointPreviousKey: signingKey().optional(),
     /** At least so often what came is checkpointed: what is younger is an unproven tail. */
     checkpointIntervalMs: duration({ minMs: 50, maxMs: 3_600_000 }).default(60_000),
+    /** How many days of `access_hour` are kept. The window that health looks at is a day, and only whole days go. */
+    accessKeptDays: integer({ min: 2, max: 3_650 }).default(90),
     /** Where what was dropped from CONNECTIONS and ACCESS is archived; without it nothing is told about that. */
     archiveDir: text().optional(),
   },

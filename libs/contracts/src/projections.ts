@@ -16,6 +16,8 @@ const Generation = z.object({
   position: Count,
   messages: Count,
   since: Timestamp,
+  /** Rows of before then were dropped; null where all are kept. */
+  kept_from: Timestamp.nullable(),
 });
 
 /** How far a read model is, and what it could not use. */

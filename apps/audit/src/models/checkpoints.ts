@@ -15,7 +15,12 @@ export interface Checkpoint {
   readonly logIdentity: string;
   readonly messages: number;
   readonly sinceMs: number;
+  /** Rows that are older are dropped. It follows from the records that were read, and never goes back. */
+  readonly keptFromMs: number;
 }
+
+/** What reading on changes of it. */
+export type Reached = Pick<Checkpoint, 'position' | 'logIdentity' | 'messages' | 'keptFromMs'>;
 
 /** A message that a model could not use. */
 export interface SetAside {
@@ -27,7 +32,7 @@ export interface SetAside {
 
 const projection = `${auditSchema}.projection`;
 const setAside = `${auditSchema}.set_aside`;
-const columns = 'generation, role, position, log_identity, messages, since_ms';
+const columns = 'generation, role, position, log_identity, messages, since_ms, kept_from_ms';
 
 const checkpointOf = (row: Row): Checkpoint => ({
   generation: Number(row['generation']),
@@ -36,6 +41,7 @@ const checkpointOf = (row: Row): Checkpoint => ({
   logIdentity: String(row['log_identity']),
   messages: Number(row['messages']),
   sinceMs: Number(row['since_ms']),
+  keptFromMs: Number(row['kept_from_ms']),
 });
 
 /** Every generation of a model. */
@@ -99,13 +105,16 @@ export async function setRole(
 export async function moveOn(
   { run }: CrossingTransaction,
   model: ModelName,
-  { from, to }: { readonly from: Checkpoint; readonly to: Pick<Checkpoint, 'position' | 'logIdentity' | 'messages'> },
+  { from, to }: { readonly from: Checkpoint; readonly to: Reached },
 ): Promise<boolean> {
   const rows = await run({
     name: 'checkpoint_moved',
-    text: `update ${projection} set position = $5, log_identity = $6, messages = $7
+    text: `update ${projection} set position = $5, log_identity = $6, messages = $7, kept_from_ms = $8
       where model = $1 and generation = $2 and role = $3 and position = $4 returning generation`,
-    values: [model, from.generation, from.role, from.position, to.position, to.logIdentity, to.messages],
+    values: [
+      ...[model, from.generation, from.role, from.position],
+      ...[to.position, to.logIdentity, to.messages, to.keptFromMs],
+    ],
   });
   return rows.length === 1;
 }

@@ -1,6 +1,6 @@
 import type { CrossingTransaction, Row, TenantQuery } from '@postern/persistence';
 
-import { auditSchema, type ModelRow, type ModelTable } from './tables.ts';
+import { auditSchema, type AgingTable, type ModelRow, type ModelTable } from './tables.ts';
 
 /** Of one generation of a model. */
 interface Place {
@@ -57,26 +57,62 @@ export async function removeRows(
   { table, generation }: Place,
   tenantId: string,
 ): Promise<boolean> {
+  const which = { name: `${table.name}_remove`, where: 'true', values: [generation] };
+  return await removeSome(transaction, tenantId, { table, ...which });
+}
+
+/** Takes one tenant's rows away that are older than what is kept, some at a time. @returns whether there may be more. */
+export async function removeAged(
+  transaction: CrossingTransaction,
+  {
+    table,
+    generation,
+    keptFromMs,
+  }: { readonly table: AgingTable; readonly generation: number; readonly keptFromMs: number },
+  tenantId: string,
+): Promise<boolean> {
+  const which = { name: `${table.name}_remove_aged`, where: `${table.agesBy} < $2`, values: [generation, keptFromMs] };
+  return await removeSome(transaction, tenantId, { table, ...which });
+}
+
+async function removeSome(
+  transaction: CrossingTransaction,
+  tenantId: string,
+  {
+    table,
+    name,
+    where,
+    values,
+  }: { readonly table: ModelTable; readonly name: string; readonly where: string; readonly values: number[] },
+): Promise<boolean> {
   const query: TenantQuery = {
-    name: `${table.name}_remove`,
+    name,
     text: `with gone as (delete from ${placeOf(table)} where ctid = any (array(
-        select ctid from ${placeOf(table)} where generation = $1 limit ${removedAtOnce})) returning 1)
+        select ctid from ${placeOf(table)} where generation = $1 and ${where} limit ${removedAtOnce})) returning 1)
       select count(*)::integer as gone from gone`,
-    values: [generation],
+    values,
   };
   const [[counted] = []] = await transaction.inTenant(tenantId, [query]);
   return counted?.['gone'] === removedAtOnce;
 }
 
-/** The first row of a tenant, by key, that differs between two generations or stands in one alone. */
-export function firstDifference(table: ModelTable, [one, other]: readonly [number, number]): TenantQuery {
+/**
+ * The first row of a tenant, by key, that differs between two generations or stands in one alone; of a table whose rows
+ * grow old, among those that both keep.
+ */
+export function firstDifference(
+  table: ModelTable | AgingTable,
+  { pair: [one, other], keptFromMs }: { readonly pair: readonly [number, number]; readonly keptFromMs: number },
+): TenantQuery {
   const key = table.key.join(', ');
+  const isKept = 'agesBy' in table ? `and ${table.agesBy} >= $3` : '';
   const rows = (parameter: string) =>
-    `(select ${key}, (to_jsonb(t) - 'generation')::text as whole from ${placeOf(table)} t where generation = ${parameter})`;
+    `(select ${key}, (to_jsonb(t) - 'generation')::text as whole from ${placeOf(table)} t
+      where generation = ${parameter} ${isKept})`;
   return {
     name: `${table.name}_difference`,
     text: `select ${key}, a.whole as live, b.whole as fresh from ${rows('$1')} a full join ${rows('$2')} b using (${key})
       where a.whole is distinct from b.whole order by ${key} limit 1`,
-    values: [one, other],
+    values: [one, other, ...('agesBy' in table ? [keptFromMs] : [])],
   };
 }

@@ -2,7 +2,7 @@ import type { ModelName } from '@postern/contracts';
 import type { Connection } from '@postern/domain';
 import type { AccessEntry, LogEntry } from '@postern/event-log';
 
-import type { ModelRow, ModelTable } from './tables.ts';
+import type { AgingTable, ModelRow, ModelTable } from './tables.ts';
 
 /** What one commit makes of what stood of its connection. */
 export interface Folded {
@@ -31,7 +31,9 @@ export interface ConnectionModel {
 export interface AccessModel {
   readonly name: ModelName;
   readonly stream: 'access';
-  readonly tables: readonly [ModelTable];
+  readonly tables: readonly [AgingTable];
+  /** From when on rows are kept after a group was read, as far as the group tells. */
+  keptFromMs(entry: AccessEntry, keptMs: number): number;
   readonly rowsOf: (entry: AccessEntry) => { readonly tenantId: string; readonly row: ModelRow }[];
   /** Two rows of one key as one. */
   merged(one: ModelRow, other: ModelRow): ModelRow;

@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import { newId, operations, type ModelName } from '@postern/contracts';
+import { newId, operations, timestampOf, type ModelName } from '@postern/contracts';
 import type { RunningService } from '@postern/service';
 import { tenantSetting } from '@postern/persistence';
 import { waitFor } from '@postern/testing';
@@ -57,6 +57,75 @@ describe('read models', () => {
     expect([head, set_aside.count]).toEqual([suspended, 0]);
     const told = `select type from audit.notification where ${live('notifications')}`;
     expect(await world.query(told, right)).toEqual([{ type: 'connection.authorized' }]);
+  });
+
+  test('drop hours that are older than what is kept, by the days that the log itself tells, and agree with a fresh fold', async () => {
+    const tenantId = await world.addTenant();
+    const connectionId = newId('connection');
+    const writer = newId('lease');
+    let sequence = 0;
+    const used = async (daysAgo: number) => {
+      const at = timestampOf(Date.now() - daysAgo * 24 * hourMs);
+      await world.record(writer, ++sequence, [
+        { tenantId, connectionId, at },
+        { tenantId, connectionId, at },
+      ]);
+      await caughtUp();
+    };
+    const rows = async () => {
+      const sql = `select hour_ms::bigint as hour_ms, uses::integer from audit.access_hour where ${live('access')} order by hour_ms`;
+      const daysOld = (ms: unknown) => Math.round((Date.now() - Number(ms)) / (24 * hourMs));
+      return (await world.query(sql, tenantId)).map(({ hour_ms: ms, uses }) => [daysOld(ms), uses]);
+    };
+    const verify = async () => await world.ask(operations.verifyProjection, { model: 'access' });
+    const keptFrom = async () => {
+      const from = (await listed('access')).generations.find(({ role }) => role === 'live')?.kept_from ?? '';
+      return Math.round((Date.now() - Date.parse(from)) / (24 * hourMs));
+    };
+    for (const daysAgo of [100, 95, 80]) await used(daysAgo);
+    expect(await rows()).toEqual([100, 95, 80].map((days) => [days, 2]));
+    expect(await verify()).toMatchObject({ same: true });
+    // A day later it would be the same: the newest record says what is old, not the clock.
+    await used(1);
+    await waitFor(async () => (await rows()).length === 2, { ...patience, describe: 'what is too old to be removed' });
+    // What comes late makes no row, and a writer whose clock is ahead drops nothing before its time.
+    await used(100);
+    await used(-400);
+    expect((await rows()).map(([days]) => days)).toEqual([80, 1, -400]);
+    expect(await keptFrom()).toBeLessThan(93);
+    expect(await verify()).toMatchObject({ same: true });
+
+    // Whoever keeps them longer has them from now on, or from when they are made anew.
+    await audit.stop();
+    audit = await world.startAudit({ POSTERN_ACCESS_KEPT_DAYS: '200' });
+    await caughtUp();
+    expect(await verify()).toMatchObject({ same: true });
+    await world.ask(operations.rebuildProjection, { model: 'access' });
+    expect(await rows()).toEqual([
+      ...[100, 95].map((days) => [days, days === 100 ? 4 : 2]),
+      [80, 2],
+      [1, 2],
+      [-400, 2],
+    ]);
+    expect(await verify()).toMatchObject({ same: true });
+
+    // The same over a stream whose beginning is archived and dropped.
+    await world.dropAccess();
+    await used(2);
+    const across = await rows();
+    expect(await verify()).toMatchObject({ same: true, messages: sequence });
+    await world.ask(operations.rebuildProjection, { model: 'access' });
+    expect(await rows()).toEqual(across);
+    await audit.stop();
+    audit = await world.startAudit({ POSTERN_ARCHIVE_DIR: `${world.archiveDir}-elsewhere` });
+    await caughtUp();
+    for (const asked of [operations.verifyProjection, operations.rebuildProjection]) {
+      await expect(world.ask(asked, { model: 'access' })).rejects.toMatchObject({ code: 'audit.past_not_here' });
+    }
+    await used(3);
+    await waitFor(async () => (await rows()).length === 5, { ...patience, describe: 'the shorter time to be heeded' });
+    await audit.stop();
+    audit = await world.startAudit();
   });
 
   test('count leases by hour, and set a repeated group and a gap aside by their positions', async () => {

@@ -14,13 +14,16 @@ import {
 import { AccessReader, CommitReader } from '@postern/event-log';
 import { Clock, EventLogs, Logger, Metrics, Trust, type Counter, type OnServiceReady } from '@postern/service';
 
-import { accessModel } from './access-model.ts';
+import { accessModel, dayMs } from './access-model.ts';
+import { AuditConfig } from '../audit-config.ts';
+import { PastLogs, requireBeginning } from '../past/past-logs.ts';
 import { AuditDatabase } from './audit-database.ts';
 import { beginGeneration, generationsOf, setAsideOf, type Checkpoint, type SetAside } from './checkpoints.ts';
 import { connectionsModel } from './connections-model.ts';
 import { healthModel } from './health-model.ts';
 import type { ReadModel } from './model.ts';
 import { modelLimits } from './model-limits.ts';
+import { removeAged } from './model-rows.ts';
 import { notificationsModel } from './notifications-model.ts';
 import { Projector } from './projector.ts';
 import { busy, SideWork } from './side-work.ts';
@@ -34,6 +37,8 @@ interface Kept {
   head: number;
   /** When its checkpoint was last compared with the log; by a clock that nobody sets back. */
   lookedAtMs: number;
+  /** Up to which time aged rows were removed, of which generation; a process that begins does not know. */
+  sweptUpTo: string;
   /** What was said last: a halt is told once, not once a look. */
   told: string | undefined;
   atWork: boolean;
@@ -54,6 +59,9 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
   constructor(
     private readonly database: AuditDatabase,
     private readonly logs: EventLogs,
+    /** Read in their place: a model begins with the log, not with what of it still stands. */
+    private readonly past: PastLogs,
+    config: AuditConfig,
     private readonly tenants: Tenants,
     private readonly clock: Clock,
     private readonly logger: Logger,
@@ -63,11 +71,21 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
   ) {
     this.#setAside = metrics.counter('postern.audit.projection.set_aside');
     const accessReader = new AccessReader({ verifier: trust.verifier });
+    const keptMs = config.accessKeptDays * dayMs;
     this.#kept = new Map(
       models.map((model) => {
         const onSetAside = (generation: Checkpoint, one: SetAside) => this.#alarm(model.name, generation, one);
-        const projector = new Projector({ model, database, log: logs[model.stream], reader, accessReader, onSetAside });
-        const kept: Kept = { projector, position: 0, head: 0, lookedAtMs: -Infinity, told: undefined, atWork: false };
+        const log = past[model.stream];
+        const projector = new Projector({ model, database, log, reader, accessReader, keptMs, onSetAside });
+        const kept: Kept = {
+          projector,
+          position: 0,
+          head: 0,
+          lookedAtMs: -Infinity,
+          sweptUpTo: '',
+          told: undefined,
+          atWork: false,
+        };
         return [model.name, kept];
       }),
     );
@@ -107,7 +125,10 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
     return { position, behind: Math.max(0, head - position) };
   }
 
-  /** @throws {PosternError} `audit.projection_superseded` while this instance works on it; as `SideWork` */
+  /**
+   * @throws {PosternError} `audit.projection_superseded` while this instance works on it; `audit.past_not_here` where the
+   *   log's beginning was dropped and its archive is not known; as `SideWork`
+   */
   async rebuild(model: ModelName): Promise<ProjectionRebuilt> {
     const rebuilt = await this.#beside(model, (work) => work.rebuild());
     this.logger.info('read model rebuilt', rebuilt);
@@ -128,6 +149,9 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
     if (kept.atWork) throw busy(model);
     kept.atWork = true;
     try {
+      // Without what was dropped the log gives other rows: nothing is compared with those, or replaced by them.
+      const { stream } = kept.projector.model;
+      requireBeginning(stream, await this.past.floor(stream));
       const { projector } = kept;
       const common = { projector, database: this.database, nowMs: this.clock.nowMs(), signal: this.#stopping.signal };
       return await work(new SideWork({ ...common, tenants: await this.tenants.all() }));
@@ -149,8 +173,10 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
         begun = true;
         kept.head = await this.logs[stream].head();
         if (kept.head !== kept.position || this.clock.monotonicMs() - kept.lookedAtMs >= modelLimits.lookMs) {
-          kept.position = (await projector.catchUp('live', { signal })).position;
+          const standing = await projector.catchUp('live', { signal });
+          kept.position = standing.position;
           kept.lookedAtMs = this.clock.monotonicMs();
+          await this.#sweep(kept, standing);
         }
         kept.told = undefined;
       } catch (error) {
@@ -161,6 +187,20 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
       }
       await delay(pauseMs, undefined, { signal }).catch(() => undefined);
     }
+  }
+
+  /** Removes what has grown too old, a day of it at a time. Whoever compares does not look at it any more already. */
+  async #sweep(kept: Kept, { generation, keptFromMs }: Checkpoint): Promise<void> {
+    const { model } = kept.projector;
+    const upTo = `${generation}/${keptFromMs}`;
+    if (model.stream !== 'access' || kept.sweptUpTo === upTo) return;
+    const [table] = model.tables;
+    for (const tenantId of await this.tenants.all()) {
+      const some = () =>
+        this.database.acrossTenants((tx) => removeAged(tx, { table, generation, keptFromMs }, tenantId));
+      while (await some()) this.#stopping.signal.throwIfAborted();
+    }
+    kept.sweptUpTo = upTo;
   }
 
   async #begin(model: ModelName): Promise<void> {
@@ -205,9 +245,10 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
       head,
       behind,
       state: live !== undefined && (await isReplaced(projector, live)) ? 'halted' : behind === 0 ? 'current' : 'behind',
-      generations: generations.map(({ sinceMs, generation, role, position, messages }) => ({
+      generations: generations.map(({ sinceMs, keptFromMs, generation, role, position, messages }) => ({
         ...{ generation, role, position, messages },
         since: timestampOf(sinceMs),
+        kept_from: keptFromMs > 0 ? timestampOf(keptFromMs) : null,
       })),
       set_aside: { count: aside.count, first: [...aside.ones] },
     };

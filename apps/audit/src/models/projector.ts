@@ -32,6 +32,8 @@ export interface ProjectorOptions {
   readonly log: EventLog;
   readonly reader: CommitReader;
   readonly accessReader: AccessReader;
+  /** For how long a row is kept that grows old. */
+  readonly keptMs: number;
   /** Told of each message that no row comes of, once its transaction is through. */
   readonly onSetAside?: ((generation: Checkpoint, one: SetAside) => void) | undefined;
 }
@@ -164,6 +166,7 @@ export class Projector {
       position: last.stored.position,
       logIdentity: identityOf(last.stored),
       messages: from.messages + messages.length,
+      keptFromMs: Math.max(from.keptFromMs, ...messages.map((message) => this.#keptFromMs(message))),
     };
     try {
       const aside = await this.#options.database.acrossTenants((tx) => this.#put(tx, { from, to, messages }));
@@ -178,6 +181,11 @@ export class Projector {
       if ('problem' in last) throw error;
       return await this.#write(from, [{ problem: unusable(last.stored.position, error), stored: last.stored }]);
     }
+  }
+
+  #keptFromMs(message: Message): number {
+    if (this.model.stream !== 'access' || 'problem' in message || !('group' in message.entry)) return 0;
+    return this.model.keptFromMs(message.entry, this.#options.keptMs);
   }
 
   #put(transaction: CrossingTransaction, batch: Omit<Batch<unknown, Entry>, 'model'>): Promise<SetAside[]> {

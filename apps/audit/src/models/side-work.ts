@@ -147,10 +147,11 @@ export class SideWork {
     // However many rows there are: nothing waits for this but the live model.
     await transaction.run({ name: 'unlimited', text: 'set local statement_timeout = 0', values: [] });
     const pair = [live.generation, fresh.generation] as const;
+    const keptFromMs = Math.max(live.keptFromMs, fresh.keptFromMs);
     for (const table of this.#options.projector.model.tables) {
       if (table === undefined) continue;
       for (const tenantId of [...this.#tenants].toSorted()) {
-        const [[row] = []] = await transaction.inTenant(tenantId, [firstDifference(table, pair)]);
+        const [[row] = []] = await transaction.inTenant(tenantId, [firstDifference(table, { pair, keptFromMs })]);
         if (row !== undefined) return differenceIn(table, tenantId, row);
       }
     }

@@ -18,6 +18,12 @@ export interface ModelTable {
   readonly columns: Readonly<Record<string, ColumnType>>;
 }
 
+/** One whose rows grow old, and are dropped then. */
+export interface AgingTable extends ModelTable {
+  /** The column that says how old. */
+  readonly agesBy: string;
+}
+
 /** A row as a model makes it, by column. */
 export type ModelRow = Readonly<Record<string, string | number | boolean | null>>;
 
@@ -99,7 +105,7 @@ export const notificationBasisTable: ModelTable = {
 };
 
 /** Who used which connection in which hour, how often, granted (no code) or refused (by its code). */
-export const accessHourTable: ModelTable = {
+export const accessHourTable: AgingTable = {
   name: 'access_hour',
   key: ['connection_id', 'hour_ms', 'platform_id', 'agent_id', 'code'],
   columns: {
@@ -112,6 +118,7 @@ export const accessHourTable: ModelTable = {
     first_at_ms: 'bigint',
     last_at_ms: 'bigint',
   },
+  agesBy: 'hour_ms',
 };
 
 export const modelTables: readonly ModelTable[] = [
@@ -170,6 +177,7 @@ export const auditMigrations: readonly DatabaseMigration[] = Object.freeze([
         log_identity text not null,
         messages bigint not null,
         since_ms bigint not null,
+        kept_from_ms bigint not null default 0,
         primary key (model, generation))`,
       `create unique index projection_role on ${place('projection')} (model, role) where role <> 'old'`,
       `create table ${place('set_aside')} (
@@ -190,6 +198,13 @@ export const auditMigrations: readonly DatabaseMigration[] = Object.freeze([
     // For tables made before it: the one above names every column of today. Null is what a fold of those rows gives.
     name: '0002_had_by',
     sql: [`alter table ${place('connection_health')} add column if not exists had_by text`],
+  },
+  {
+    name: '0003_kept_from',
+    sql: [
+      `alter table ${place('projection')} add column if not exists kept_from_ms bigint not null default 0`,
+      `create index access_hour_age on ${place('access_hour')} (generation, tenant_id, hour_ms)`,
+    ],
   },
 ]);
 

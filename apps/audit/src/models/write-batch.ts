@@ -3,7 +3,7 @@ import type { Connection } from '@postern/domain';
 import type { AccessEntry, LogEntry } from '@postern/event-log';
 import type { CrossingTransaction } from '@postern/persistence';
 
-import { moveOn, putSetAside, type Checkpoint, type SetAside } from './checkpoints.ts';
+import { moveOn, putSetAside, type Checkpoint, type Reached, type SetAside } from './checkpoints.ts';
 import { gapOf } from './follows.ts';
 import type { AccessModel, ConnectionModel } from './model.ts';
 import { connectionRows, putRows, rowOf } from './model-rows.ts';
@@ -17,7 +17,7 @@ export type ReadMessage<Entry> =
 export interface Batch<Model, Entry> {
   readonly model: Model;
   readonly from: Checkpoint;
-  readonly to: Pick<Checkpoint, 'position' | 'logIdentity' | 'messages'>;
+  readonly to: Reached;
   readonly messages: readonly ReadMessage<Entry>[];
 }
 
@@ -105,7 +105,8 @@ function foldTenant(
  * Adds what some groups of access records count to.
  *
  * A group that was told already is set aside; one with others missing before it counts, and the gap is set aside with its
- * position: what is missing is missing, and everything after it is true all the same.
+ * position: what is missing is missing, and everything after it is true all the same. What is older than what is kept
+ * makes no row.
  */
 export async function writeAccess(
   transaction: CrossingTransaction,
@@ -125,7 +126,8 @@ export async function writeAccess(
     if (group.sequence <= before) return false;
     return sequences.set(subject, group.sequence);
   });
-  const ofTenants = Map.groupBy(counted.flatMap(model.rowsOf), ({ tenantId }) => tenantId);
+  const kept = counted.flatMap(model.rowsOf).filter(({ row }) => Number(row[table.agesBy]) >= to.keptFromMs);
+  const ofTenants = Map.groupBy(kept, ({ tenantId }) => tenantId);
   await Promise.all(
     [...ofTenants].map(async ([tenantId, ones]) => {
       const rows = new Map<string, ModelRow>();

@@ -94,6 +94,12 @@ export function requireWhole(isWhole: boolean, firstPosition: number): void {
   throw notHere(`Events are told from position ${firstPosition} on: ask for those after ${firstPosition - 1}.`);
 }
 
+/** @throws {PosternError} `audit.past_not_here` where a stream cannot be read from its first message on. */
+export function requireBeginning(stream: CutStream, floor: number): void {
+  if (floor === 1) return;
+  throw notHere(`The beginning of ${streams[stream].name} was dropped, and no archive of it is named.`);
+}
+
 function notHere(what: string): PosternError {
   return new PosternError('audit.past_not_here', what);
 }

@@ -20,11 +20,19 @@ import {
 } from '@postern/contracts';
 import { generateSigningKey, signedMessage } from '@postern/crypto';
 import { connectionEvolver, createTenant, tenantEvolver, type Connection } from '@postern/domain';
-import { CommitReader, commitSigner, commitVerifier, encodeCommit, Repository } from '@postern/event-log';
+import {
+  CommitReader,
+  commitSigner,
+  commitVerifier,
+  encodeCommit,
+  Repository,
+  StreamArchive,
+} from '@postern/event-log';
 import {
   callOperation,
   connectBus,
   createOperator,
+  dropBeginning,
   identityCreds,
   JetStreamEventLog,
   provision,
@@ -135,7 +143,11 @@ export class ModelsWorld {
     return Object.assign(url, { username: 'audit_models', password: servicePassword }).href;
   }
 
-  startAudit(): Promise<RunningService> {
+  get archiveDir(): string {
+    return join(this.#folder, 'archive');
+  }
+
+  startAudit(more: Readonly<Record<string, string>> = {}): Promise<RunningService> {
     return startService(
       auditService,
       {
@@ -143,7 +155,9 @@ export class ModelsWorld {
         POSTERN_NATS_CREDS_FILE: this.#file('audit.creds'),
         POSTERN_TRUST_FILE: this.#file('trust.json'),
         POSTERN_DATABASE_URL_FILE: this.#file('database-url'),
+        POSTERN_ARCHIVE_DIR: this.archiveDir,
         POSTERN_LOG_LEVEL: 'fatal',
+        ...more,
       },
       { checkReplies: true },
     );
@@ -238,6 +252,15 @@ export class ModelsWorld {
     const bus = await this.bus('vault');
     const message = { stream: 'ACCESS', subject, payload, headers, messageId: `${writer}.${sequence}` };
     return (await publishMessage(bus, message)).position;
+  }
+
+  /** Archives all that ACCESS holds by now, and drops it. */
+  async dropAccess(): Promise<void> {
+    const log = new JetStreamEventLog({ bus: await this.bus('audit'), stream: 'access' });
+    const to = await log.head();
+    const messages = log.read({ filter: subjects.allAccess, untilPosition: to });
+    await new StreamArchive(this.archiveDir, 'access').write(messages, { to, checkpoint: 'spec' });
+    await dropBeginning(await this.bus('provisioner'), 'access', { upTo: to, verifiedUpTo: to });
   }
 
   /** A message that nobody has signed. */

@@ -104,13 +104,23 @@ function listLines(found: readonly Projection[]): string[] {
     const beside = generations
       .filter(({ role }) => role !== 'live')
       .map(({ role, position }) => `${role} at ${position}`);
-    return [model, stream, state, String(head), String(behind), String(aside.count), beside.join(', ') || '-'];
+    const keptFrom = generations.find(({ role }) => role === 'live')?.kept_from?.slice(0, 10) ?? 'all';
+    return [
+      model,
+      stream,
+      state,
+      String(head),
+      String(behind),
+      keptFrom,
+      String(aside.count),
+      beside.join(', ') || '-',
+    ];
   });
   const asides = found.flatMap(({ model, set_aside: { first } }) =>
     first.map(({ position, kind, reason }) => [model, String(position), kind, reason]),
   );
   return [
-    ...table([['MODEL', 'STREAM', 'STATE', 'HEAD', 'BEHIND', 'SET ASIDE', 'BESIDE'], ...rows]),
+    ...table([['MODEL', 'STREAM', 'STATE', 'HEAD', 'BEHIND', 'KEPT FROM', 'SET ASIDE', 'BESIDE'], ...rows]),
     ...(asides.length === 0 ? [] : ['', ...table([['SET ASIDE BY', 'POSITION', 'KIND', 'REASON'], ...asides])]),
   ];
 }
