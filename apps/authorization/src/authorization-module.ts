@@ -15,6 +15,7 @@ import { Digests } from './digests.ts';
 import { Directory } from './directory/directory.ts';
 import { MeetResource } from './meet-resource/meet-resource.ts';
 import { Establish } from './establish/establish.ts';
+import { Ways } from './establish/ways.ts';
 import { ProviderClients } from './providers/provider-clients.ts';
 import { Connections } from './sessions/connections.ts';
 import { SessionIndex } from './sessions/session-index.ts';
@@ -43,6 +44,7 @@ import { StartSession } from './start-session/start-session.ts';
     SessionIndex,
     SessionStarter,
     StartSession,
+    Ways,
   ],
 })
 export class AuthorizationModule {}

@@ -409,6 +409,32 @@ await describeWithServer('nats-server', 'authorization', () => {
       ]);
     });
 
+    test('a secret that was made by hand is read only from a seal for this tenant, and is nowhere else', async () => {
+      const gong = newId('registration');
+      const data = { providerId: 'gong-api-key', displayName: 'Gong', clientId: 'gong-api-key', parameters: {} };
+      await administer(registrationEvolver, { tenantId, id: gong }, (state) =>
+        createRegistration({ ...data, tokenEndpointAuthMethod: 'none', scopes: [] }, state),
+      );
+      const sealed = (secret: unknown, { ten = tenantId, recipient = trust.recipients.authorization } = {}) => ({
+        type: 'static' as const,
+        sealed_secret: sealJwe({
+          ...{ recipient, plaintext: Buffer.from(JSON.stringify(secret)) },
+          protectedHeader: { cty: 'application/json', ten },
+        }),
+      });
+      const adopt = (grant: ReturnType<typeof sealed>, more: object = {}) =>
+        refused(establish({ registration_id: gong, grant, ...more }));
+      const pair = { username: 'KEY', password: 'the-secret-of-gong' };
+      expect(await adopt(sealed(pair, { ten: newId('tenant') }))).toBe('request.malformed');
+      expect(await adopt(sealed(pair, { recipient: trust.recipients.vault }))).toBe('request.malformed');
+      expect(await adopt(sealed({ api_key: 'the-secret-of-gong' }))).toBe('request.malformed');
+      expect(await adopt(sealed({ password: 'the-secret-of-gong' }))).toBe('request.malformed');
+      expect(await adopt(sealed(pair), { scopes: ['read'] })).toBe('request.malformed');
+      expect(await refused(establish({ grant: sealed(pair) }))).toBe('provider.flow_unsupported');
+      expect(await refused(connect({ registration_id: gong }))).toBe('provider.flow_unsupported');
+      expect(logLines.join('')).not.toContain('the-secret-of-gong');
+    });
+
     test('what is not offered, reserved, or no platform’s is refused before anything is written or asked', async () => {
       const calls = acme.tokenCalls().length;
       expect(await refused(establish({ scopes: ['contacts:write'] }))).toBe('session.scope_unknown');

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 
 import { limits } from './limits.ts';
-import { Scopes } from './wire.ts';
+import { StaticSecret } from './static-credentials.ts';
+import { CompactJwe, Scopes } from './wire.ts';
 
 /**
  * In which way a credential was had, where that was not an end user's consent in a browser (`authorization_code`, which
@@ -83,8 +84,24 @@ const reserved = new Set([
   'password',
 ]);
 
+const ClientCredentialsGrant = z.strictObject({
+  type: z.literal('client_credentials'),
+  parameters: Parameters.optional(),
+});
+
 /** How a connection is to be had without a browser, with what that takes. */
 export const EstablishedGrant = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('client_credentials'), parameters: Parameters.optional() }),
+  ClientCredentialsGrant,
+  z.strictObject({
+    type: z.literal('static'),
+    sealed_secret: CompactJwe.describe('A static secret as JSON, sealed to authorization; its header names the tenant'),
+  }),
 ]);
 export type EstablishedGrant = z.infer<typeof EstablishedGrant>;
+
+/** The same over HTTP: TLS carries a secret, and the gateway seals it. */
+export const HttpEstablishedGrant = z.discriminatedUnion('type', [
+  ClientCredentialsGrant,
+  z.strictObject({ type: z.literal('static'), secret: StaticSecret }),
+]);
+export type HttpEstablishedGrant = z.infer<typeof HttpEstablishedGrant>;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import type { AppName } from './apps.ts';
 import { Freshness } from './freshness.ts';
+import { HttpEstablishedGrant } from './grants.ts';
 import { ConnectionHealth } from './health.ts';
 import { AgentId, LeaseId } from './ids.ts';
 import { limits } from './limits.ts';
@@ -58,6 +59,7 @@ export const HttpLeaseReply = z.object({
   credential_version: z.number().int().positive(),
   access_token: z.string(),
   token_type: z.string(),
+  sent_as: LeaseReply.shape.sent_as,
   expires_in: z.number().int().nullable(),
   scope: z.string(),
   freshness: Freshness,
@@ -114,7 +116,7 @@ export const httpRoutes = Object.freeze({
     method: 'POST',
     path: '/v1/connections',
     summary: operations.establish.summary,
-    body: operations.establish.request.omit({ platform_id: true }),
+    body: operations.establish.request.omit({ platform_id: true }).extend({ grant: HttpEstablishedGrant }),
     reply: operations.establish.reply,
     status: 201,
   }),

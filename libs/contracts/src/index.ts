@@ -103,7 +103,16 @@ export {
   type IdKind,
 } from './ids.ts';
 export { limits } from './limits.ts';
-export { EstablishedGrant, Grant, Renewal, renewableGrants, SenderConstraint, unattendedGrants } from './grants.ts';
+export {
+  EstablishedGrant,
+  Grant,
+  HttpEstablishedGrant,
+  Renewal,
+  renewableGrants,
+  SenderConstraint,
+  unattendedGrants,
+} from './grants.ts';
+export { credentialHeadersMax, HeaderName, SentAs, StaticSecret } from './static-credentials.ts';
 export {
   metricCatalog,
   prometheusLabel,

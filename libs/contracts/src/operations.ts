@@ -27,6 +27,7 @@ import { RefreshStatus } from './refresh-status.ts';
 import { RejectionReply, TokenRejection } from './rejection.ts';
 import { WeighedSignal } from './signal.ts';
 import { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
+import { SentAs } from './static-credentials.ts';
 import { WebhookAttempt, WebhookDelivery, WebhookDeliveryStatus } from './webhooks.ts';
 import {
   KeysRetired,
@@ -167,6 +168,7 @@ export const LeaseReply = z.object({
   credential_version: z.number().int().positive(),
   sealed_token: CompactJwe,
   token_type: z.string(),
+  sent_as: SentAs.optional().describe('Only where it is no token of OAuth’s: where a request carries it'),
   expires_at: Timestamp.nullable(),
   scope: Scopes,
   freshness: Freshness,

@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { Renewal } from './grants.ts';
 import { limits } from './limits.ts';
+import { SentAs } from './static-credentials.ts';
 import { Scopes, TimeMs } from './wire.ts';
 
 /**
@@ -18,5 +19,7 @@ export const TokenSet = z.object({
   grantedScopes: Scopes,
   /** Only where another is had by something else than a refresh token, of which there is none then. */
   renewal: Renewal.optional(),
+  /** Only where it is no token of OAuth's, to be sent as its `tokenType` says. */
+  sentAs: SentAs.optional(),
 });
 export type TokenSet = z.infer<typeof TokenSet>;

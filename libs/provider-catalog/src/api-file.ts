@@ -16,17 +16,11 @@ const ApiAnswer = z.strictObject({
   challenge: z.string().min(1).max(64).optional(),
 });
 
-/** A call of the provider's API that changes nothing and tells whether an access token, sent as a bearer token, lives. */
+/** A call of the provider's API that changes nothing and tells whether an access token, or another credential, lives. */
 const TokenProbe = z.strictObject({
   method: z.enum(['GET', 'POST']).default('GET'),
   /** `{userinfo_endpoint}` is the one of the server's metadata. @source OpenID Connect Core 1.0 §5.3 */
-  url: z.union([
-    z
-      .url({ protocol: /^https$/ })
-      .max(2048)
-      .regex(/^[^?#{}]+$/, 'must have no query, fragment or parameter'),
-    z.literal('{userinfo_endpoint}'),
-  ]),
+  url: z.union([UrlTemplate.regex(/^[^?#]+$/, 'must have no query or fragment'), z.literal('{userinfo_endpoint}')]),
   alive: z.array(ApiAnswer).min(1).max(4),
   /** Whatever is neither says nothing. */
   dead: z.array(ApiAnswer).min(1).max(4),

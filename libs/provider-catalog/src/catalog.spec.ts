@@ -227,6 +227,43 @@ describe('what is known', () => {
   });
 });
 
+describe('a credential that is made by hand', () => {
+  const file = (credential: string, more = '') =>
+    parseProviderFile(`id: acme\nname: Acme\nversion: 1\ncredential: ${credential}\n${more}`, 'acme.yaml');
+  const endpoints =
+    'endpoints: { value: { authorization_endpoint: https://a.example/a, token_endpoint: https://a.example/t }, evidence: unverified }';
+
+  test('stands in the place of endpoints, and nothing is authorized there', () => {
+    const acme = file('{ value: { kind: api_key, name: X-Api-Key }, evidence: unverified }');
+    expect(acme.credential).toEqual({ kind: 'api_key', in: 'header', name: 'X-Api-Key', prefix: '' });
+    expect(acme).toMatchObject({ grantTypes: [], tokenEndpointAuthMethods: ['none'], endpoints: null });
+    expect(resolveProvider(acme, {})).toMatchObject({ kind: 'static', probeUrl: null });
+    expect(codeOf(() => requireGrantType(acme, 'authorization_code'))).toBe('provider.flow_unsupported');
+    expect(() => requireSomeGrantType(acme)).not.toThrow();
+    expect(codeOf(() => file('{ value: { kind: basic }, evidence: unverified }', endpoints))).toBe('provider.invalid');
+    expect(codeOf(() => parseProviderFile('id: acme\nname: Acme\nversion: 1', 'acme.yaml'))).toBe('provider.invalid');
+  });
+
+  test('stands in the query only where the provider says so', () => {
+    const inQuery = 'kind: api_key, in: query, name: key';
+    const documented = 'evidence: documented, source: https://acme.example/docs, as_of: 2026-11-29';
+    expect(codeOf(() => file(`{ value: { ${inQuery} }, evidence: unverified }`))).toBe('provider.invalid');
+    expect(file(`{ value: { ${inQuery} }, ${documented} }`).credential).toMatchObject({ in: 'query', name: 'key' });
+  });
+
+  test.each(['a: b', 'X-Key\r\nEvil', 'X Key', ''])('has the name of a header, and nothing else: %j', (name) => {
+    const value = JSON.stringify({ kind: 'headers', names: [name] });
+    expect(codeOf(() => file(`{ value: ${value}, evidence: unverified }`))).toBe('provider.invalid');
+  });
+
+  test('after how long it should be replaced is a fact of such a provider alone', () => {
+    const age = 'rotate_after_s: { value: 7776000, evidence: unverified }';
+    expect(file('{ value: { kind: basic }, evidence: unverified }', age).rotateAfterS).toBe(7_776_000);
+    const yaml = `id: acme\nname: Acme\nversion: 1\n${endpoints}\n${age}`;
+    expect(codeOf(() => parseProviderFile(yaml, 'acme.yaml'))).toBe('provider.invalid');
+  });
+});
+
 describe('the resource that a tenant chose', () => {
   const mcp = providerOf(catalog, 'mcp');
   const resolved = (resource: string) => resolveProvider(mcp, { resource, issuer: 'https://as.example' });
@@ -254,8 +291,8 @@ describe('the resource that a tenant chose', () => {
 
 describe('no parameter moves a host', () => {
   const templated = [...catalog.values()].filter(
-    ({ parameters, grantTypes }) =>
-      grantTypes.includes('authorization_code') &&
+    ({ parameters, grantTypes, credential }) =>
+      (credential !== null || grantTypes.includes('authorization_code')) &&
       Object.values(parameters).some(({ kind }) => kind === 'host_label' || kind === 'path_segment'),
   );
 
@@ -264,11 +301,10 @@ describe('no parameter moves a host', () => {
     const parameters = Object.fromEntries(Object.keys(provider.parameters).map((name) => [name, value]));
     const resolved = resolveProvider(provider, parameters);
     if (resolved.kind === 'discover') return [];
-    const { revocationCall: call } = resolved;
-    const calls = call === null ? [] : [call.url, call.find?.url ?? call.url];
-    return [...Object.values(resolved.endpoints), resolved.issuer, ...calls]
-      .filter((url) => url !== null)
-      .map((url) => new URL(url));
+    const { revocationCall: call, probeUrl } = resolved;
+    const calls = [probeUrl, ...(call === null ? [] : [call.url, call.find?.url ?? call.url])];
+    const endpoints = resolved.kind === 'known' ? [...Object.values(resolved.endpoints), resolved.issuer] : [];
+    return [...endpoints, ...calls].filter((url) => url !== null).map((url) => new URL(url));
   }
 
   test('there are some of both kinds', () => {

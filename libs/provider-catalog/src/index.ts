@@ -29,7 +29,13 @@ export {
 } from './load-catalog.ts';
 export { ProviderFile } from './provider-file.ts';
 export { providerJsonSchema } from './provider-schema.ts';
-export { type Provider, type ProviderEndpoints, type ProviderParameter, type RefreshPolicy } from './provider.ts';
+export {
+  type Provider,
+  type ProviderEndpoints,
+  type ProviderParameter,
+  type RefreshPolicy,
+  type StaticCredential,
+} from './provider.ts';
 export { saysDone, saysGone, type ProviderRevocation, type RevocationCall, type RevocationEnds } from './revocation.ts';
 export { requestFor, scopesFor, type ChosenScope, type Risk, type ScopeMatrix, type ScopeRow } from './scope-matrix.ts';
 export { strategyNames, type StrategyName } from './strategies.ts';

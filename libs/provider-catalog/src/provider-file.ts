@@ -1,4 +1,4 @@
-import { limits, TokenEndpointAuthMethod } from '@postern/contracts';
+import { credentialHeadersMax, HeaderName, limits, TokenEndpointAuthMethod } from '@postern/contracts';
 import { z } from 'zod';
 
 import { ApiFile } from './api-file.ts';
@@ -77,6 +77,25 @@ const GrantType = z.enum([
   'urn:ietf:params:oauth:grant-type:token-exchange',
 ]);
 
+/** A credential that somebody makes at the provider by hand, and where a request carries it. */
+const StaticCredential = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('api_key'),
+    in: z.enum(['header', 'query']).default('header'),
+    /** Of the header, or of the parameter of the query. */
+    name: HeaderName,
+    prefix: z.string().max(32).default(''),
+  }),
+  z.strictObject({
+    kind: z.literal('basic'),
+    /** Stands behind the name that a person knows. @source RFC 7617 §2 */
+    username_suffix: z.string().max(32).default(''),
+    /** Is there none, so that the name is the secret? */
+    password: z.enum(['given', 'empty']).default('given'),
+  }),
+  z.strictObject({ kind: z.literal('headers'), names: z.array(HeaderName).min(1).max(credentialHeadersMax) }),
+]);
+
 const Support = z.enum(['unsupported', 'supported', 'required', 'unknown']);
 
 /** Something of the provider's that ends or changes on a day. */
@@ -102,6 +121,10 @@ export const ProviderFile = z
     /** What is not known for certain, or where sources contradict each other, for whoever reads the facts. */
     doubts: z.array(z.string().min(1).max(400)).max(16).default([]),
     deadlines: z.array(factOf(Deadline)).max(8).default([]),
+    /** Only where it is none of OAuth's: then there are no endpoints, and no grant types. */
+    credential: factOf(StaticCredential).optional(),
+    /** After how long a credential that nobody renews should be replaced; not said: nobody is reminded. */
+    rotate_after_s: factOf(Seconds).optional(),
     discovery: factOf(Discovery).optional(),
     endpoints: factOf(Endpoints).optional(),
     /**
@@ -187,8 +210,14 @@ export const ProviderFile = z
     security_events: factOf(z.strictObject({ transmitter: z.string().regex(/^[a-z0-9-]{1,64}$/) })).optional(),
   })
   .refine((file) => typesAreUnique(file.webhook), { message: 'two rows of webhook.events have one type' })
-  .refine((file) => (file.discovery === undefined) !== (file.endpoints === undefined), {
-    message: 'says either discovery (an issuer) or endpoints, and not both',
+  .refine((file) => [file.credential, file.discovery, file.endpoints].filter((one) => one !== undefined).length === 1, {
+    message: 'says either discovery (an issuer) or endpoints or a credential, and one of them alone',
+  })
+  .refine((file) => !isInQuery(file.credential) || file.credential?.evidence === 'documented', {
+    message: 'a credential in the query ends up in logs: only where the provider documents no other place',
+  })
+  .refine((file) => file.rotate_after_s === undefined || file.credential !== undefined, {
+    message: 'rotate_after_s goes with a credential: tokens are renewed by themselves',
   })
   .refine((file) => mayBePolled(file), { message: 'polling needs an introspection_endpoint' })
   .refine(
@@ -211,6 +240,10 @@ export const ProviderFile = z
   });
 export type ProviderFile = z.infer<typeof ProviderFile>;
 
+function isInQuery(credential: { value: { kind: string; in?: string } } | undefined): boolean {
+  return credential?.value.kind === 'api_key' && credential.value.in === 'query';
+}
+
 interface WithTemplates {
   discovery?: { value: { issuer: string } } | undefined;
   endpoints?: { value: object } | undefined;
@@ -223,7 +256,10 @@ function templatesOf({ discovery, endpoints, revocation, api }: WithTemplates): 
   // What stands for itself in a call is no parameter.
   const calls = revocationTemplates(revocation).map((url) => url.replaceAll(/\{(client_id|found)\}/g, 'x'));
   const bases = (api?.base_urls ?? []).map(({ value }) => ('url' in value ? value.url : undefined));
-  return [...own, ...calls, ...bases].filter((value): value is string => typeof value === 'string');
+  const probe = api?.token_probe?.value.url;
+  return [...own, ...calls, ...bases, probe === '{userinfo_endpoint}' ? undefined : probe].filter(
+    (value): value is string => typeof value === 'string',
+  );
 }
 
 /** Where endpoints are discovered, the metadata says whether there is one. */

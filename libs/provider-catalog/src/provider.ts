@@ -28,7 +28,12 @@ export interface Provider {
   readonly issuer: string | null;
   readonly endpoints: ProviderEndpoints | null;
   readonly tokenEndpointAuthMethods: readonly z.infer<typeof TokenEndpointAuthMethod>[];
+  /** None where credentials are made by hand. */
   readonly grantTypes: readonly string[];
+  /** What somebody makes at the provider by hand; null where tokens are had by OAuth. */
+  readonly credential: StaticCredential | null;
+  /** After how long such a credential should be replaced; null: not known. */
+  readonly rotateAfterS: number | null;
   /** What only this provider does, by the name of the code that does it with it. */
   readonly strategies: readonly StrategyName[];
   /** Does each authorization response carry `iss`? @source RFC 9207 §3 */
@@ -69,6 +74,12 @@ export interface Provider {
   /** Every judged statement of the file by its dotted name, for people who ask how we know. */
   readonly facts: Readonly<Record<string, Fact<unknown>>>;
 }
+
+/** A credential that is none of OAuth's: its form, and where a request carries it. */
+export type StaticCredential =
+  | { readonly kind: 'api_key'; readonly in: 'header' | 'query'; readonly name: string; readonly prefix: string }
+  | { readonly kind: 'basic'; readonly usernameSuffix: string; readonly password: 'given' | 'empty' }
+  | { readonly kind: 'headers'; readonly names: readonly string[] };
 
 /** What is known of something that a provider may have; `unknown` leaves it to the provider's metadata. */
 export type Support = 'unsupported' | 'supported' | 'required' | 'unknown';
@@ -119,8 +130,10 @@ export function providerFrom(file: ProviderFile): Provider {
     namesResource: file.resource !== undefined,
     issuer: file.endpoints?.value.issuer ?? null,
     endpoints: endpointsFrom(file),
-    tokenEndpointAuthMethods: file.token_endpoint_auth_methods.value,
-    grantTypes: file.grant_types.value,
+    tokenEndpointAuthMethods: file.credential === undefined ? file.token_endpoint_auth_methods.value : ['none'],
+    grantTypes: file.credential === undefined ? file.grant_types.value : [],
+    credential: credentialFrom(file),
+    rotateAfterS: file.rotate_after_s?.value ?? null,
     strategies: file.strategies.map(({ value }) => value),
     authorizationResponseIss: file.authorization_response_iss_parameter_supported.value,
     pushedAuthorizationRequests: file.pushed_authorization_requests.value,
@@ -177,6 +190,12 @@ function endpointsFrom({ endpoints }: ProviderFile): ProviderEndpoints | null {
     introspectionEndpoint: endpoints.value.introspection_endpoint ?? null,
     pushedAuthorizationRequestEndpoint: endpoints.value.pushed_authorization_request_endpoint,
   };
+}
+
+function credentialFrom({ credential }: ProviderFile): StaticCredential | null {
+  const value = credential?.value;
+  if (value?.kind !== 'basic') return value ?? null;
+  return { kind: 'basic', usernameSuffix: value.username_suffix, password: value.password };
 }
 
 function probeFrom({ url, names }: NonNullable<ProviderFile['account_probe']>['value']): Provider['accountProbe'] {

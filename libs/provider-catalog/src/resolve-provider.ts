@@ -7,7 +7,11 @@ import type { Provider, ProviderEndpoints, ProviderParameter } from './provider.
 export type ResolvedProvider = (
   | { readonly kind: 'discover'; readonly issuer: string; readonly metadata: Provider['discoveryMetadata'] }
   | { readonly kind: 'known'; readonly issuer: string; readonly endpoints: ProviderEndpoints }
+  /** There is no authorization server: the issuer is nobody. */
+  | { readonly kind: 'static'; readonly issuer: '' }
 ) & {
+  /** The call that tells whether a token lives, where the file names one that needs no metadata. */
+  readonly probeUrl: string | null;
   readonly revocationCall: RevocationCall | null;
   /** What tokens are asked for with; null where they are for whatever the server likes. @source RFC 8707 §2 */
   readonly resource: string | null;
@@ -38,11 +42,15 @@ export function resolveProvider(provider: Provider, parameters: Readonly<Record<
     template.replace(/\{([a-z0-9_]+)\}/g, (_all, name: string) => parameters[name] ?? '');
   const revocationCall = filledCall(provider.revocation.call, parameters);
   const resource = provider.namesResource ? (parameters['resource'] ?? null) : null;
+  const { tokenProbe } = provider.api;
+  const probeUrl = tokenProbe === null || tokenProbe.url === '{userinfo_endpoint}' ? null : fill(tokenProbe.url);
+  const calls = { revocationCall, resource, probeUrl };
+  if (provider.credential !== null) return { kind: 'static', issuer: '', ...calls };
   if (provider.discoveryIssuer !== null) {
     const { discoveryIssuer, discoveryMetadata: metadata } = provider;
-    return { kind: 'discover', issuer: fill(discoveryIssuer), metadata, revocationCall, resource };
+    return { kind: 'discover', issuer: fill(discoveryIssuer), metadata, ...calls };
   }
-  return { ...known(provider, fill), revocationCall, resource };
+  return { ...known(provider, fill), ...calls };
 }
 
 /** The way in which a credential is had, as `grant_type` names it. @source RFC 7591 §2 */
@@ -58,8 +66,12 @@ const grantTypeOf = Object.freeze({
  */
 export function requireGrantType(provider: Provider, grant: keyof typeof grantTypeOf): void {
   if (provider.grantTypes.includes(grantTypeOf[grant])) return;
-  const ways = provider.grantTypes.join(', ');
-  throw new PosternError('provider.flow_unsupported', `Tokens of ${provider.name} are had by ${ways} alone.`);
+  const { name, grantTypes } = provider;
+  const ways =
+    grantTypes.length === 0
+      ? 'not had by OAuth: its credentials are made by hand'
+      : `had by ${grantTypes.join(', ')} alone`;
+  throw new PosternError('provider.flow_unsupported', `Tokens of ${name} are ${ways}.`);
 }
 
 /**
@@ -68,6 +80,7 @@ export function requireGrantType(provider: Provider, grant: keyof typeof grantTy
  * @throws {PosternError} `provider.flow_unsupported`
  */
 export function requireSomeGrantType(provider: Provider): void {
+  if (provider.credential !== null) return;
   if (Object.values(grantTypeOf).some((type) => provider.grantTypes.includes(type))) return;
   requireGrantType(provider, 'authorization_code');
 }

@@ -1,4 +1,4 @@
-import { limits, PosternError, type Renewal } from '@postern/contracts';
+import { limits, PosternError, type Renewal, type StaticSecret } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import {
   requireGrantType,
@@ -32,6 +32,7 @@ import { ProviderCallError } from './provider-call-error.ts';
 import { failureOf, refusalOf, withoutVerdict } from './refusal.ts';
 import { discoverResource } from './protected-resource.ts';
 import { ProviderStrategies } from './strategies.ts';
+import { staticTokenSet } from './static-credential.ts';
 import { probeToken } from './token-probe.ts';
 import { callRevocation } from './revocation-call.ts';
 import { callsItselfJson, standardAnswer, tokenSetFrom, tokensIn, withoutNullMembers } from './token-answer.ts';
@@ -331,6 +332,33 @@ export class ProviderClient {
   }
 
   /**
+   * Is a secret that somebody made by hand of the form that this provider wants? To be asked before anything is written down.
+   *
+   * @throws {PosternError} `provider.flow_unsupported`, `request.malformed`
+   */
+  requireStatic(secret: StaticSecret): void {
+    staticTokenSet(this.#provider, secret);
+  }
+
+  /**
+   * Takes a secret that somebody made by hand, after the provider's API has said that it lives; where no call is known that
+   * would tell, it is believed.
+   *
+   * @throws {PosternError} as {@link requireStatic}.
+   */
+  async adopt(secret: StaticSecret): Promise<Refreshed | Refusal> {
+    const tokenSet = staticTokenSet(this.#provider, secret);
+    const adopted = { kind: 'refreshed' as const, tokenSet, rotated: false };
+    if (this.#provider.api.tokenProbe === null) return adopted;
+    const probed = await this.probe(Secret.from(tokenSet.accessToken));
+    if (probed.kind === 'alive') return adopted;
+    const said = { errorDescription: null, error: probed.error ?? 'credential_refused' };
+    if (probed.kind !== 'failed') return { kind: 'rejected', ...said, httpStatus: probed.httpStatus };
+    const { httpStatus, retryAfterMs } = probed;
+    return { kind: 'failed', ...said, httpStatus, retryAfterMs, mayHaveBeenProcessed: false };
+  }
+
+  /**
    * Tells the provider that a token is over. May be repeated: an unknown token is a success there.
    *
    * @source RFC 7009 §2
@@ -437,17 +465,18 @@ export class ProviderClient {
   async probe(accessToken: Secret): Promise<ProbeOutcome> {
     const { tokenProbe } = this.#provider.api;
     try {
-      const url = tokenProbe === null ? undefined : await this.#probeUrl(tokenProbe.url);
+      const url = tokenProbe === null ? undefined : await this.#probeUrl();
       if (tokenProbe === null || url === undefined) throw new ProviderCallError('metadata_incomplete');
       const fetch = this.#fetchWith(accessToken);
-      return await probeToken(tokenProbe, { url, accessToken, fetch, nowMs: this.#nowMs() });
+      const provider = this.#provider;
+      return await probeToken(tokenProbe, { url, provider, accessToken, fetch, nowMs: this.#nowMs() });
     } catch (error) {
       return withoutVerdict(failureOf(callErrorFrom(error)), 'probe_unsupported');
     }
   }
 
-  async #probeUrl(url: string): Promise<string | undefined> {
-    return url === '{userinfo_endpoint}' ? (await this.#server()).userinfo_endpoint : url;
+  async #probeUrl(): Promise<string | undefined> {
+    return this.#resolved.probeUrl ?? (await this.#server()).userinfo_endpoint;
   }
 
   /** A token endpoint may say no with any status; what brings no tokens is weighed as a refusal. */
@@ -538,6 +567,7 @@ export class ProviderClient {
   }
 
   async #server(): Promise<oauth.AuthorizationServer> {
+    if (this.#resolved.kind === 'static') throw new ProviderCallError('metadata_incomplete');
     if (this.#resolved.kind === 'known') return metadataOf(this.#resolved, this.#provider);
     const { issuer, metadata } = this.#resolved;
     const input = { issuer, metadata, http: this.#http(this.#timeoutMs), allowLoopback: this.#allowLoopback };

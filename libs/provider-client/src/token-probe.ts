@@ -1,14 +1,17 @@
 import type { Secret } from '@postern/crypto';
-import { classifyProbe, type TokenProbe } from '@postern/provider-catalog';
+import { classifyProbe, type Provider, type TokenProbe } from '@postern/provider-catalog';
 
 import { challengeParameters } from './challenge.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 import type { ProbeOutcome } from './outcomes.ts';
 import { retryAfterMsOf } from './refusal.ts';
+import { carrying } from './static-credential.ts';
 import { callsItselfJson } from './token-answer.ts';
 
 interface Probing {
   readonly url: string;
+  /** Says where a request carries it. */
+  readonly provider: Pick<Provider, 'credential'>;
   readonly accessToken: Secret;
   readonly fetch: GuardedFetch;
   readonly nowMs: number;
@@ -23,11 +26,11 @@ interface Probing {
  */
 export async function probeToken(
   probe: TokenProbe,
-  { url, accessToken, fetch, nowMs }: Probing,
+  { url, provider, accessToken, fetch, nowMs }: Probing,
 ): Promise<ProbeOutcome> {
-  const authorization = `Bearer ${accessToken.reveal()}`;
-  const headers = { accept: 'application/json', authorization, 'user-agent': 'postern' };
-  const response = await fetch(url, { method: probe.method, headers });
+  const carried = carrying(provider, { url, accessToken });
+  const headers = { accept: 'application/json', 'user-agent': 'postern', ...carried.headers };
+  const response = await fetch(carried.url, { method: probe.method, headers });
   const { status: httpStatus } = response;
   const challenge = challengeParameters(response.headers.get('www-authenticate')).get('error') ?? null;
   const { verdict, error } = classifyProbe(probe, { httpStatus, body: await bodyOf(response), challenge });

@@ -23,6 +23,8 @@ export type { PlatformSite, PlatformVisit } from './platform-site.ts';
 export type { ProfileNotice, ProviderProfile } from './providers/profile.ts';
 export type { GrantReport } from './providers/profile-book.ts';
 export type { ProfileComplaint } from './providers/profile-server.ts';
+export type { KeyProfile, MadeSecret } from './providers/key-profile.ts';
+export { keyProfiles } from './providers/profiles/keys.ts';
 export { providerProfiles } from './providers/profiles/index.ts';
 export { reachingProviders, reachProviders } from './providers/reach-providers.ts';
 export { startProviderInternet } from './providers/start-provider-internet.ts';

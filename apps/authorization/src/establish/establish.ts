@@ -6,7 +6,6 @@ import {
   newId,
   operations,
   PosternError,
-  type Renewal,
   type ReplyOf,
   type RequestOf,
 } from '@postern/contracts';
@@ -18,7 +17,6 @@ import {
   type Connection,
   type Registration,
 } from '@postern/domain';
-import type { Provider } from '@postern/provider-catalog';
 import type { Refusal } from '@postern/provider-client';
 import type { Call } from '@postern/nats';
 import { callingOwner, Clock, commitOrigin, Logger, Serves, type CallingOwner } from '@postern/service';
@@ -29,8 +27,7 @@ import { Digests } from '../digests.ts';
 import { Directory } from '../directory/directory.ts';
 import { ProviderClients } from '../providers/provider-clients.ts';
 import { Connections } from '../sessions/connections.ts';
-import { askedScopes } from '../start-session/asked-scopes.ts';
-import { assertScopes } from '../start-session/session-starter.ts';
+import { Ways, type Way } from './ways.ts';
 
 type Request = RequestOf<typeof operations.establish>;
 type Reply = ReplyOf<typeof operations.establish>;
@@ -44,7 +41,7 @@ interface Establishing {
   readonly purpose: 'connect' | 'reauthorize';
   readonly registration: Registration;
   readonly endUserDigest: string | null;
-  readonly renewal: Renewal;
+  readonly way: Way;
   readonly providerVersion: number;
   readonly actor: CallingOwner['actor'];
 }
@@ -64,6 +61,7 @@ export class Establish {
   readonly #providers: ProviderClients;
   readonly #pending: PendingTokens;
   readonly #completion: Completion;
+  readonly #ways: Ways;
   readonly #clock: Clock;
   readonly #logger: Logger;
 
@@ -74,6 +72,7 @@ export class Establish {
     providers: ProviderClients,
     pending: PendingTokens,
     completion: Completion,
+    ways: Ways,
     clock: Clock,
     logger: Logger,
   ) {
@@ -83,6 +82,7 @@ export class Establish {
     this.#providers = providers;
     this.#pending = pending;
     this.#completion = completion;
+    this.#ways = ways;
     this.#clock = clock;
     this.#logger = logger;
   }
@@ -94,18 +94,18 @@ export class Establish {
       version: wanted.providerVersion,
       connectionId: wanted.connectionId,
     });
-    client.requireRenewal(wanted.renewal);
-    await client.requireFeatures();
+    const { way } = wanted;
+    await way.require(client);
     const begun = await this.#begin(wanted);
     if (begun.state.session?.sessionId !== wanted.sessionId) return this.#reply(begun.state, begun.position);
-    const answer = await client.renew(wanted.renewal);
+    const answer = await way.obtain(client);
     if (answer.kind !== 'refreshed') throw await this.#refused(wanted, answer);
-    const { tenantId, connectionId, sessionId, endUserDigest, actor, renewal } = wanted;
+    const { tenantId, connectionId, sessionId, endUserDigest, actor } = wanted;
     await this.#pending.store({ tenantId, connectionId, sessionId }, answer.tokenSet);
     const known = {
       endUserDigest: endUserDigest ?? '',
       accountDigest: null,
-      grant: renewal.grant,
+      grant: way.grant,
       ...boundBy(answer.tokenSet),
     };
     const done = await this.#completion.record({ tenantId, connectionId, sessionId, ...known }, actor);
@@ -136,7 +136,7 @@ export class Establish {
       sessionId: newId('session'),
       purpose: existing === undefined ? 'connect' : 'reauthorize',
       endUserDigest: own ?? digestOfBefore,
-      renewal: renewalOf(request, { registration, provider }),
+      way: this.#ways.of(request.grant, { ...request, tenantId, registration, provider }),
       providerVersion: provider.version,
     };
   }
@@ -154,7 +154,7 @@ export class Establish {
 
   /** @returns the connection as it is, where the key made it before: then nothing is asked of anybody. */
   async #begin(wanted: Establishing) {
-    const { tenantId, connectionId, sessionId, purpose, registration, renewal, platformId, endUserDigest } = wanted;
+    const { tenantId, connectionId, sessionId, purpose, registration, way, platformId, endUserDigest } = wanted;
     const { providerVersion } = wanted;
     const { providerId, registrationId } = registration;
     return await this.#connections.execute(
@@ -162,8 +162,8 @@ export class Establish {
       (connection, { nowMs }) =>
         startEstablishment(
           {
-            ...{ sessionId, purpose, grant: renewal.grant, platformId, providerId, registrationId, endUserDigest },
-            ...{ requestedScopes: renewal.scopes, providerVersion },
+            ...{ sessionId, purpose, grant: way.grant, platformId, providerId, registrationId, endUserDigest },
+            ...{ requestedScopes: [...way.scopes], providerVersion },
             expiresAtMs: nowMs + limits.sessionTtlMs,
             nowMs,
           },
@@ -190,7 +190,7 @@ export class Establish {
       if (!isPosternError(thrown) || !thrown.code.startsWith('session.')) throw thrown;
     }
     const words = errorDescription === null ? error : `${error}: ${errorDescription}`;
-    return new PosternError(codes[kind], `The provider gave no token: ${words}.`);
+    return new PosternError(codes[kind], `The provider refused: ${words}.`);
   }
 
   #reply(state: Connection, position: number): Reply {
@@ -208,13 +208,3 @@ const codes = Object.freeze({
   client_rejected: 'provider.client_rejected',
   failed: 'provider.unreachable',
 } as const);
-
-/** No scopes unless some are asked for: the registration's are those that users may be asked for. */
-function renewalOf(
-  { grant, ...wanted }: Request,
-  { registration, provider }: { readonly registration: Registration; readonly provider: Provider },
-): Renewal {
-  const scopes = [...(askedScopes(wanted, { registration, provider }) ?? [])];
-  assertScopes(scopes, registration.scopes);
-  return { grant: grant.type, scopes, parameters: grant.parameters ?? {} };
-}

@@ -45,7 +45,7 @@ export function registrationCommands(registrations: Command, run: RunCommand): v
     .description('our client at a provider; enter the redirect URI (and the keys) it prints at the provider')
     .requiredOption('--provider <id>', 'see: postern providers list')
     .requiredOption('--name <name>', 'what end users read')
-    .option('--client-id <id>', 'needed unless the provider is mcp')
+    .option('--client-id <id>', 'needed unless the provider is mcp, or its credentials are made by hand')
     .option('--id <registration>', 'an id from: postern registrations reserve')
     .option('--auth-method <method>', `${TokenEndpointAuthMethod.options.join(', ')}; the provider’s first when absent`)
     .option('--audience <url>', 'for whom client assertions are; the provider’s issuer when absent')
@@ -102,7 +102,7 @@ async function create(run: SessionRun): Promise<void> {
     registrationId: options['id'] === undefined ? undefined : assertId('registration', text(options, 'id')),
     providerId: text(options, 'provider'),
     displayName: text(options, 'name'),
-    clientId: text(options, 'clientId'),
+    clientId: clientIdOf(options),
     tokenEndpointAuthMethod: method,
     parameters: parametersOf(options['parameter'] as string[]),
     scopes: options['scope'] as string[],
@@ -187,6 +187,12 @@ async function store(
     shown['jwks'] = jwksOf(state, Date.now());
   }
   return shown;
+}
+
+/** Where credentials are made by hand nobody is registered: the provider's own id stands there. */
+function clientIdOf(options: Options): string {
+  const { id, credential } = providerOf(loadCatalog(), text(options, 'provider'));
+  return credential === null || options['clientId'] !== undefined ? text(options, 'clientId') : id;
 }
 
 /** Said, or what the provider's file names first. */

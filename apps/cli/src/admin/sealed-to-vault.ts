@@ -10,7 +10,16 @@ export function sealedToVault(
   protectedHeader: Readonly<Record<string, string>>,
   plaintext: Uint8Array,
 ): string {
-  const recipient = readTrust(session.folder).recipients.vault;
-  if (recipient === undefined) throw new PosternError('config.invalid', 'The trust bundle names no key of the vault.');
-  return sealJwe({ plaintext, recipient, protectedHeader });
+  return sealedTo('vault', session, { protectedHeader, plaintext });
+}
+
+/** Seals a secret to the key of a service that was pinned at deploy time. */
+export function sealedTo(
+  app: 'vault' | 'authorization',
+  session: Session,
+  sealed: { readonly protectedHeader: Readonly<Record<string, string>>; readonly plaintext: Uint8Array },
+): string {
+  const recipient = readTrust(session.folder).recipients[app];
+  if (recipient === undefined) throw new PosternError('config.invalid', `The trust bundle names no key of ${app}.`);
+  return sealJwe({ ...sealed, recipient });
 }

@@ -1,8 +1,12 @@
 import { operations, parseRequest, PosternError } from '@postern/contracts';
+import { zero } from '@postern/crypto';
 import type { Command } from 'commander';
 
+import { sealedTo } from '../admin/sealed-to-vault.ts';
+import type { Session } from '../session/session.ts';
 import { table } from '../output/printer.ts';
 import type { RunCommand } from '../run-command.ts';
+import { staticSecretIn } from './static-secret.ts';
 
 const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
 
@@ -11,20 +15,20 @@ export function establishCommand(connections: Command, run: RunCommand): void {
   connections
     .command('establish')
     .description('makes a connection that needs no browser, or makes one anew in place')
-    .requiredOption('--grant <type>', 'how it is had: client_credentials')
+    .requiredOption('--grant <type>', 'how it is had: client_credentials, static')
     .option('--platform <id>', 'whose connection it becomes; not needed with --connection')
     .option('--provider <id>', 'at which provider; or the registration')
     .option('--registration <id>', 'of which client registration')
     .option('--end-user <id>', "for which of the platform's users; without it the platform's own")
     .option('--scope <scope>', 'once for each; none where the provider decides', collect)
     .option('--parameter <name=value>', 'said to the provider beside the standard’s own; no secret', collect)
+    .option('--secret-file <file>', 'static: a file with the API key, or with JSON of its parts; - is standard input')
     .option('--connection <id>', 'one that exists, made anew in place')
     .option('--key <text>', 'the same again answers with the same connection')
     .action(
       run.withSession(async ({ session, tenantId, printer, options }) => {
-        const parameters = parametersOf((options['parameter'] as string[] | undefined) ?? []);
         const request = parseRequest(operations.establish.request, {
-          grant: { type: options['grant'], ...(parameters && { parameters }) },
+          grant: grantOf(options, { session, tenantId }),
           platform_id: options['platform'],
           provider: options['provider'],
           registration_id: options['registration'],
@@ -47,6 +51,30 @@ export function establishCommand(connections: Command, run: RunCommand): void {
         );
       }),
     );
+}
+
+function grantOf(
+  options: Readonly<Record<string, unknown>>,
+  { session, tenantId }: { readonly session: Session; readonly tenantId: string },
+): Record<string, unknown> {
+  const type = options['grant'];
+  const file = options['secretFile'];
+  if ((typeof file === 'string') !== (type === 'static')) {
+    throw new PosternError('request.malformed', '--secret-file goes with --grant static, which needs it.');
+  }
+  const parameters = parametersOf((options['parameter'] as string[] | undefined) ?? []);
+  if (typeof file !== 'string') return { type, ...(parameters && { parameters }) };
+  const plaintext = Buffer.from(JSON.stringify(staticSecretIn(file)), 'utf8');
+  try {
+    const protectedHeader = { cty: 'application/json', ten: tenantId };
+    return {
+      type,
+      ...(parameters && { parameters }),
+      sealed_secret: sealedTo('authorization', session, { protectedHeader, plaintext }),
+    };
+  } finally {
+    zero(plaintext);
+  }
 }
 
 function parametersOf(pairs: readonly string[]): Record<string, string> | undefined {

@@ -1,11 +1,12 @@
-import { providerProfiles } from '@postern/testing';
+import { keyProfiles, providerProfiles } from '@postern/testing';
 
 import { table } from '../output/printer.ts';
+import { walkThroughKeys } from './key-steps.ts';
 import { withProviderWorld } from './provider-world.ts';
 import { steps, walkThrough, type StepResult } from './steps.ts';
 
 /** The named providers by the ids of their profiles. */
-export const drillProviders: readonly string[] = providerProfiles.map(({ id }) => id);
+export const drillProviders: readonly string[] = [...providerProfiles, ...keyProfiles].map(({ id }) => id);
 
 /** What the named providers came to. */
 export interface ProviderDrillReport {
@@ -30,11 +31,16 @@ export async function providerDrill({
   readonly onProgress: (sentence: string) => void;
 }): Promise<ProviderDrillReport> {
   const chosen = providerProfiles.filter(({ id }) => only.includes(id));
+  const chosenKeys = keyProfiles.filter(({ id }) => only.includes(id));
   return await withProviderWorld(onProgress, async (world) => {
     const results: Record<string, Readonly<Record<string, StepResult>>> = {};
     for (const profile of chosen) {
       onProgress(profile.name);
       results[profile.id] = await walkThrough(world, profile);
+    }
+    for (const profile of chosenKeys) {
+      onProgress(profile.name);
+      results[profile.id] = await walkThroughKeys(world, profile);
     }
     const complaints = await world.internet.complaints();
     const failures = Object.entries(results).flatMap(([id, row]) =>
@@ -46,7 +52,10 @@ export async function providerDrill({
       .filter(({ profileId }) => profileId === null || failures.some((one) => one.startsWith(`failed: ${profileId},`)))
       .map(({ profileId, where, why }) => `  ${profileId ?? 'nobody'} at ${where}: ${why}`);
     const head = ['provider', ...Object.keys(steps)];
-    const rows = chosen.map(({ id, name }) => [name, ...Object.values(results[id] ?? {}).map(cellOf)]);
+    const rows = [...chosen, ...chosenKeys].map(({ id, name }) => [
+      name,
+      ...Object.values(results[id] ?? {}).map(cellOf),
+    ]);
     return {
       results,
       failed: failures.length,

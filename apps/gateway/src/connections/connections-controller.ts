@@ -1,6 +1,16 @@
 import { Body, Controller, Delete, Get, HttpCode, Param, Post, Query, UseGuards } from '@nestjs/common';
-import { httpRoutes, limits, operations, parseRequest, type Operation, type ReplyOf } from '@postern/contracts';
-import { OperationsClient } from '@postern/service';
+import {
+  httpRoutes,
+  limits,
+  operations,
+  parseRequest,
+  type EstablishedGrant,
+  type HttpEstablishedGrant,
+  type Operation,
+  type ReplyOf,
+} from '@postern/contracts';
+import { sealJwe, zero } from '@postern/crypto';
+import { OperationsClient, Trust } from '@postern/service';
 
 import { bodyWith } from '../body-with.ts';
 import { Caller, PlatformGuard } from '../token/caller.ts';
@@ -13,7 +23,10 @@ const changeTimeoutMs = limits.leaseRefreshWaitMs + limits.requestTimeoutMs;
 @Controller('v1/connections')
 @UseGuards(PlatformGuard)
 export class ConnectionsController {
-  constructor(private readonly bus: OperationsClient) {}
+  constructor(
+    private readonly bus: OperationsClient,
+    private readonly trust: Trust,
+  ) {}
 
   @Get()
   async list(
@@ -28,8 +41,22 @@ export class ConnectionsController {
     @Caller() caller: PlatformCaller,
     @Body() body: unknown,
   ): Promise<ReplyOf<typeof operations.establish>> {
-    const request = parseRequest(httpRoutes.establish.body, body ?? {});
+    const asked = parseRequest(httpRoutes.establish.body, body ?? {});
+    const request = { ...asked, grant: this.#sealed(asked.grant, caller) };
     return this.bus.call(operations.establish, caller, request, { timeoutMs: changeTimeoutMs });
+  }
+
+  /** No secret stands in the clear on the bus. */
+  #sealed(grant: HttpEstablishedGrant, { tenantId }: PlatformCaller): EstablishedGrant {
+    if (grant.type !== 'static') return grant;
+    const plaintext = Buffer.from(JSON.stringify(grant.secret), 'utf8');
+    try {
+      const recipient = this.trust.recipient('authorization');
+      const protectedHeader = { cty: 'application/json', ten: tenantId };
+      return { type: 'static', sealed_secret: sealJwe({ recipient, plaintext, protectedHeader }) };
+    } finally {
+      zero(plaintext);
+    }
   }
 
   @Get(':id')

@@ -46,6 +46,7 @@ export class LeaseController {
       credential_version: lease.credential_version,
       access_token: this.#open(lease.sealed_token, lease.lease_id),
       token_type: lease.token_type,
+      ...(lease.sent_as !== undefined && { sent_as: lease.sent_as }),
       expires_in: lease.expires_at === null ? null : this.#secondsUntil(lease.expires_at),
       scope: lease.scope.join(' '),
       freshness: lease.freshness,

@@ -102,7 +102,7 @@ export class LeaseToken implements OnApplicationShutdown {
     const { state, grant, position } = await this.#granted(attempt, known);
     const owner = ownerOf(state);
     const { credentialVersion, expiresAtMs, grantedScopes } = grant;
-    const { accessToken, tokenType } =
+    const { accessToken, tokenType, sentAs } =
       this.credentials.peekAccess(owner, credentialVersion) ??
       (await this.credentials.openAccess(owner, credentialVersion, ahead));
     const { connectionId } = owner;
@@ -117,6 +117,7 @@ export class LeaseToken implements OnApplicationShutdown {
       credential_version: credentialVersion,
       sealed_token: sealedToken,
       token_type: tokenType,
+      ...(sentAs !== undefined && { sent_as: sentAs }),
       expires_at: expiresAtMs === null ? null : timestampOf(expiresAtMs),
       scope: grantedScopes,
       freshness: freshnessOf(now, { nowMs: this.clock.nowMs() }),

@@ -1,3 +1,6 @@
+import { randomBytes } from 'node:crypto';
+
+import type { KeyProfile, MadeSecret } from './key-profile.ts';
 import type {
   ProfileAnswer,
   ProfileClientAuthentication,
@@ -21,9 +24,25 @@ export class ProfileServer {
   readonly book = new ProfileBook();
   readonly complaints: ProfileComplaint[] = [];
   readonly #profiles: readonly ProviderProfile[];
+  readonly #keyProfiles: readonly KeyProfile[];
+  /** What a request shows of each credential that was made by hand and lives, by the profile's id. */
+  readonly #made = new Set<string>();
 
-  constructor(profiles: readonly ProviderProfile[]) {
+  constructor(profiles: readonly ProviderProfile[], keyProfiles: readonly KeyProfile[] = []) {
     this.#profiles = profiles;
+    this.#keyProfiles = keyProfiles;
+  }
+
+  /** Somebody makes a credential by hand. */
+  makeSecret(profile: KeyProfile): MadeSecret {
+    const made = profile.make(randomBytes(24).toString('base64url'));
+    this.#made.add(`${profile.id} ${profile.shown(made)}`);
+    return made;
+  }
+
+  /** Somebody deletes it there. @returns whether there was one */
+  endSecret(profile: KeyProfile, made: MadeSecret): boolean {
+    return this.#made.delete(`${profile.id} ${profile.shown(made)}`);
   }
 
   /** Answers as the provider would whose address this is. */
@@ -34,7 +53,13 @@ export class ProfileServer {
     const asked = this.#profiles.filter(({ token }) => isAt(request, 'POST', token.at));
     if (asked.length > 0) return await this.#token(asked, request);
     const called = this.#profiles.filter(({ api }) => isAt(request, api.method ?? 'GET', api.at));
+    const keyed = this.#keyProfiles.find(({ api }) => isAt(request, 'GET', api.at));
+    if (keyed !== undefined && this.#isMade(keyed, request)) return { status: 200, body: keyed.api.alive };
     if (called.length > 0) return this.#call(called, request);
+    if (keyed !== undefined) {
+      this.complain(keyed.id, place, 'the credential is not known');
+      return keyed.api.dead;
+    }
     for (const profile of this.#profiles) {
       const route = profile.routes.find(({ method, at }) => isAt(request, method, at));
       if (route === undefined) continue;
@@ -44,6 +69,11 @@ export class ProfileServer {
     }
     this.complain(null, place, 'there is nothing in the documents');
     return { status: 404, body: { message: 'Not Found' } };
+  }
+
+  #isMade(profile: KeyProfile, request: ProfileRequest): boolean {
+    const shown = profile.shownBy(request);
+    return shown !== null && this.#made.has(`${profile.id} ${shown}`);
   }
 
   complain(profileId: string | null, where: string, why: string): void {

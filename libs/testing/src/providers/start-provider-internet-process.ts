@@ -44,6 +44,8 @@ export async function startProviderInternetProcess(dataDir: string): Promise<Pro
     proxyUrl,
     caPath,
     registerClient: remote('registerClient'),
+    makeSecret: remote('makeSecret'),
+    endSecret: remote('endSecret'),
     setWebhook: remote('setWebhook'),
     latestGrant: remote('latestGrant'),
     grant: remote('grant'),

@@ -7,6 +7,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { ensureTls } from '@postern/servers';
 
 import { readText } from '../acme/http-body.ts';
+import type { KeyProfile, MadeSecret } from './key-profile.ts';
 import type { ProfileRequest, ProviderProfile } from './profile.ts';
 import type { GrantReport } from './profile-book.ts';
 import { ProfileServer, type ProfileComplaint } from './profile-server.ts';
@@ -20,6 +21,10 @@ export interface ProfileRegistration {
 /** What may be asked of simulated providers beside what the real ones offer. */
 export interface ProviderControl {
   registerClient(profileId: string, redirectUri: string): Promise<ProfileRegistration>;
+  /** Somebody makes a credential by hand. */
+  makeSecret(keyProfileId: string): Promise<MadeSecret>;
+  /** Somebody deletes it at the provider. */
+  endSecret(keyProfileId: string, made: MadeSecret): Promise<void>;
   /** Where the provider sends its notices for this client, and what it signs them with. */
   setWebhook(clientId: string, webhook: { url: string; secret: string }): Promise<void>;
   /** Who authorized this client last. */
@@ -50,6 +55,8 @@ export interface ProviderInternet extends ProviderControl {
 
 export interface ProviderInternetOptions {
   readonly profiles: readonly ProviderProfile[];
+  /** None when absent. */
+  readonly keyProfiles?: readonly KeyProfile[];
   /** For certificates. */
   readonly dataDir: string;
   /** Lets the holder give orders at `POST /_control` of the proxy; nobody may when absent. */
@@ -63,17 +70,17 @@ export interface ProviderInternetOptions {
  * catalog has to be changed for it. A host that no profile has is refused and complained about.
  */
 export async function startProviderInternet(options: ProviderInternetOptions): Promise<ProviderInternet> {
-  const { profiles, dataDir, controlToken } = options;
-  const hosts = new Set(profiles.flatMap(hostsOf));
+  const { profiles, keyProfiles = [], dataDir, controlToken } = options;
+  const hosts = new Set([...profiles.flatMap(hostsOf), ...keyProfiles.map(({ api }) => new URL(api.at).hostname)]);
   const { caPath, certPath, keyPath } = await ensureTls(
     dataDir,
     [...hosts].map((host) => `DNS:${host}`),
   );
-  const server = new ProfileServer(profiles);
+  const server = new ProfileServer(profiles, keyProfiles);
   const secure = createTlsServer({ cert: readFileSync(certPath), key: readFileSync(keyPath) }, (request, response) => {
     void reply(server, request, response);
   });
-  const control = controlOf(server, profiles);
+  const control = controlOf(server, profiles, keyProfiles);
   const proxy = createServer((request, response) => void obey(request, response, { control, controlToken }));
   await Promise.all([listening(secure), listening(proxy)]);
   const { port } = secure.address() as AddressInfo;
@@ -109,12 +116,17 @@ function hostsOf({ authorization, token, api, routes }: ProviderProfile): string
   return [authorization.at, token.at, api.at, ...routes.map(({ at }) => at)].map((at) => new URL(at).hostname);
 }
 
-function controlOf(server: ProfileServer, profiles: readonly ProviderProfile[]): ProviderControl {
+function controlOf(
+  server: ProfileServer,
+  profiles: readonly ProviderProfile[],
+  keyProfiles: readonly KeyProfile[],
+): ProviderControl {
   const { book } = server;
   const known = <T>(value: T | undefined, what: string): T => {
     if (value === undefined) throw new Error(`there is no such ${what}`);
     return value;
   };
+  const keyProfile = (id: string) => keyProfiles.find((one) => one.id === id);
   return {
     registerClient: (profileId, redirectUri) => {
       const profile = known(
@@ -123,6 +135,11 @@ function controlOf(server: ProfileServer, profiles: readonly ProviderProfile[]):
       );
       const { clientId, clientSecret } = book.register(profile, redirectUri);
       return Promise.resolve({ clientId, clientSecret });
+    },
+    makeSecret: (id) => Promise.resolve(server.makeSecret(known(keyProfile(id), 'profile of keys'))),
+    endSecret: (id, made) => {
+      known(server.endSecret(known(keyProfile(id), 'profile of keys'), made) || undefined, 'secret');
+      return Promise.resolve();
     },
     setWebhook: (clientId, webhook) => {
       known(book.client(clientId), 'client').webhook = webhook;

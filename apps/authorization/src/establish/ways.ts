@@ -1,0 +1,100 @@
+import { Injectable } from '@nestjs/common';
+import { PosternError, StaticSecret, type EstablishedGrant, type Grant, type Renewal } from '@postern/contracts';
+import { CryptoError, zero } from '@postern/crypto';
+import type { Registration } from '@postern/domain';
+import type { Provider } from '@postern/provider-catalog';
+import type { ProviderClient, Refreshed, Refusal } from '@postern/provider-client';
+import { ServiceKeys } from '@postern/service';
+
+import { askedScopes, type WantedAccess } from '../start-session/asked-scopes.ts';
+import { assertScopes } from '../start-session/session-starter.ts';
+
+/** In which way a credential is had without a browser. */
+export interface Way {
+  readonly grant: Grant;
+  readonly scopes: readonly string[];
+  /** Refuses what cannot be had so, before anything is written down. @throws {PosternError} */
+  readonly require: (client: ProviderClient) => Promise<void> | void;
+  /** Asks the provider. */
+  readonly obtain: (client: ProviderClient) => Promise<Refreshed | Refusal>;
+}
+
+/** For whom it is wanted. */
+interface Wanted extends WantedAccess {
+  readonly tenantId: string;
+  readonly registration: Registration;
+  readonly provider: Provider;
+}
+
+/** Makes of a grant that somebody asks for what has to be done for it. */
+@Injectable()
+export class Ways {
+  readonly #keys: ServiceKeys;
+
+  constructor(keys: ServiceKeys) {
+    this.#keys = keys;
+  }
+
+  /** @throws {PosternError} `request.malformed`, `session.scope_unknown`, `provider.capability_unknown` */
+  of(grant: EstablishedGrant, wanted: Wanted): Way {
+    switch (grant.type) {
+      case 'client_credentials':
+        return renewed({ grant: grant.type, scopes: scopesOf(wanted), parameters: grant.parameters ?? {} });
+      case 'static':
+        return this.#made(grant.sealed_secret, wanted);
+    }
+  }
+
+  /** What it may do was decided where it was made. */
+  #made(sealed: string, wanted: Wanted): Way {
+    if (wanted.scopes !== undefined || wanted.capabilities !== undefined) {
+      throw new PosternError('request.malformed', 'A credential that was made by hand has no scopes to be asked for.');
+    }
+    const secret = this.#open(sealed, wanted.tenantId);
+    return {
+      grant: 'static',
+      scopes: [],
+      require: (client) => client.requireStatic(secret),
+      obtain: async (client) => await client.adopt(secret),
+    };
+  }
+
+  /** The tenant in the seal is authenticated: what was sealed for one is good for no other. */
+  #open(sealed: string, tenantId: string): StaticSecret {
+    try {
+      const { plaintext, protectedHeader } = this.#keys.opener.open(sealed);
+      try {
+        const parsed = StaticSecret.safeParse(JSON.parse(plaintext.toString('utf8')));
+        if (parsed.success && protectedHeader['ten'] === tenantId) return parsed.data;
+      } finally {
+        zero(plaintext);
+      }
+    } catch (error) {
+      // What a parser says may quote what it parsed.
+      if (!(error instanceof CryptoError) && !(error instanceof SyntaxError)) throw error;
+    }
+    throw new PosternError(
+      'request.malformed',
+      'The secret is not one that was sealed to authorization for this tenant.',
+    );
+  }
+}
+
+function renewed(renewal: Renewal): Way {
+  return {
+    grant: renewal.grant,
+    scopes: renewal.scopes,
+    require: async (client) => {
+      client.requireRenewal(renewal);
+      await client.requireFeatures();
+    },
+    obtain: async (client) => await client.renew(renewal),
+  };
+}
+
+/** No scopes unless some are asked for: the registration's are those that users may be asked for. */
+function scopesOf(wanted: Wanted): string[] {
+  const scopes = [...(askedScopes(wanted, wanted) ?? [])];
+  assertScopes(scopes, wanted.registration.scopes);
+  return scopes;
+}
