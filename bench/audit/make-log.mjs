@@ -1,13 +1,15 @@
 /** A log of many connections' lives: authorized, then refreshed again and again, in the order in which time passes. */
-import { headers as natsHeaders } from '@nats-io/nats-core';
-import { newId, timestampOf } from '@postern/contracts';
+import { newId } from '@postern/contracts';
 import { generateSigningKey } from '@postern/crypto';
 import { connectionEvolver } from '@postern/domain';
-import { commitSigner, encodeCommit } from '@postern/event-log';
+import { commitSigner } from '@postern/event-log';
+import { JetStreamEventLog } from '@postern/nats';
+
+import { fillLog } from '../../libs/nats/src/spec-support/fill-log.ts';
 
 const writers = ['authorization', 'vault', 'refresh'];
 const commitsEach = 20;
-const inFlightMax = 512;
+const ackTimeoutMs = 60_000;
 const hourMs = 3_600_000;
 const scopes = ['contacts.read', 'contacts.write'];
 
@@ -22,42 +24,19 @@ export async function makeLog(bus, events) {
   const signers = Object.fromEntries(writers.map((name) => [name, commitSigner(name, keys[name].privateJwk)]));
   const tenantId = newId('tenant');
   const [platformId, registrationId] = [newId('platform'), newId('registration')];
-  const all = Array.from({ length: Math.max(1, Math.round(events / commitsEach)) }, () => ({
-    id: newId('connection'),
-    state: connectionEvolver.initialState,
-    hash: null,
-  }));
+  const ids = Array.from({ length: Math.max(1, Math.round(events / commitsEach)) }, () => newId('connection'));
   const startMs = Date.now() - commitsEach * hourMs;
-  for (let revision = 1; revision <= commitsEach; revision += 1) {
-    const waiting = [...all];
-    const publisher = async () => {
-      for (let one = waiting.pop(); one !== undefined; one = waiting.pop()) {
-        const atMs = startMs + revision * hourMs;
-        const [writer, decided] = decisionOf(one, { revision, atMs, platformId, registrationId });
-        const actor = { type: 'service', id: writer };
-        const meta = { tenantId, aggregateId: one.id, atMs, actor };
-        one.state = decided.reduce((state, event) => connectionEvolver.evolve(state, event, meta), one.state);
-        const commit = {
-          ...{ commitId: newId('commit'), tenantId, aggregate: 'connection', aggregateId: one.id, revision },
-          ...{ at: timestampOf(atMs), actor, causationId: null, correlationId: 'bench', events: decided },
-          ...{ stateVersion: connectionEvolver.stateVersion, state: one.state, previousHash: one.hash },
-        };
-        const encoded = await encodeCommit(commit, { signer: signers[writer], source: '/postern/bench' });
-        one.hash = encoded.hash;
-        await publish(bus, encoded);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(inFlightMax, all.length) }, publisher));
-  }
-  return { keys, tenantId, connections: all.length, commits: all.length * commitsEach };
-}
-
-async function publish(bus, { subject, payload, headers: given, messageId }) {
-  const headers = natsHeaders();
-  headers.set('Nats-Msg-Id', messageId);
-  for (const [name, value] of Object.entries(given)) headers.set(name, value);
-  const { error } = (await bus.connection.request(subject, payload, { headers, timeout: 60_000 })).json();
-  if (error !== undefined) throw new Error(`a commit was not stored: ${error.description}`);
+  await fillLog({
+    log: new JetStreamEventLog({ bus, stream: 'connections', ackTimeoutMs }),
+    ...{ tenantId, evolver: connectionEvolver, ids, revisions: commitsEach },
+    decide: (one) => {
+      const revision = one.revision + 1;
+      const atMs = startMs + revision * hourMs;
+      const [writer, decided] = decisionOf(one, { revision, atMs, platformId, registrationId });
+      return { signer: signers[writer], atMs, events: decided };
+    },
+  });
+  return { keys, tenantId, connections: ids.length, commits: ids.length * commitsEach };
 }
 
 /** Claim, release, outcome, one after the other, once it is authorized. */

@@ -1,75 +1,55 @@
 import { readFileSync } from 'node:fs';
 
-import { newId, timestampOf, type Commit, type ConnectionEvent } from '@postern/contracts';
+import { newId, type ConnectionEvent } from '@postern/contracts';
 import type { SigningPrivateJwk } from '@postern/crypto';
 import { connectionEvolver } from '@postern/domain';
-import { commitSigner, encodeCommit } from '@postern/event-log';
-import { connectBus, publishMessage } from '@postern/nats';
+import { commitSigner } from '@postern/event-log';
+import { connectBus, JetStreamEventLog } from '@postern/nats';
 
+import { fillLog } from '../../../../libs/nats/src/spec-support/fill-log.ts';
 import type { Session } from '../session/session.ts';
 
-const inFlightMax = 256;
-const eventsEach = 20;
+/** Many a commit: what takes time in a log is its messages, each on the disk before the next, and its events are the same. */
+const eventsPerCommit = 12;
+const commitsEach = 5;
+const eventsEach = 2 + (commitsEach - 1) * eventsPerCommit;
 const dayMs = 86_400_000;
+const ackTimeoutMs = 60_000;
 
-/** Events of many connections that nobody leases and nothing is due of, signed as their writers sign. @returns how many. */
+/** Events of many connections that nobody leases and nothing is due of, signed as their writers sign. */
 export async function makeLog(
   session: Session,
   { events, platformId }: { events: number; platformId: string },
-): Promise<number> {
-  const tenantId = session.defaultTenantId;
+): Promise<{ readonly events: number; readonly connections: number }> {
   const creds = () => readFileSync(session.folder.credsFile('revocation'), 'utf8');
   const bus = await connectBus({ servers: session.natsUrl, creds, identity: 'revocation', name: 'spec bulk' });
-  const signers = Object.fromEntries(
-    (['authorization', 'revocation'] as const).map((writer) => {
-      const key = JSON.parse(readFileSync(session.folder.signingKeyFile(writer), 'utf8')) as SigningPrivateJwk;
-      return [writer, commitSigner(writer, key)];
-    }),
-  );
-  const connections = Array.from({ length: Math.ceil(events / eventsEach) }, () => ({
-    id: newId('connection'),
-    state: connectionEvolver.initialState,
-    hash: null as string | null,
-  }));
+  const signerOf = (writer: 'authorization' | 'revocation') =>
+    commitSigner(writer, JSON.parse(readFileSync(session.folder.signingKeyFile(writer), 'utf8')) as SigningPrivateJwk);
+  const signers = { authorization: signerOf('authorization'), revocation: signerOf('revocation') };
+  const ids = Array.from({ length: Math.ceil(events / eventsEach) }, () => newId('connection'));
   try {
-    for (let revision = 1; revision < eventsEach; revision += 1) {
-      const [writer, decided] = decisionOf(revision, platformId);
-      const signer = signers[writer];
-      if (signer === undefined) throw new Error(writer);
-      for (let first = 0; first < connections.length; first += inFlightMax) {
-        await Promise.all(
-          connections.slice(first, first + inFlightMax).map(async (one) => {
-            const atMs = Date.now();
-            const actor = { type: 'service', id: writer } as const;
-            const meta = { tenantId, aggregateId: one.id, atMs, actor };
-            one.state = decided.reduce((state, event) => connectionEvolver.evolve(state, event, meta), one.state);
-            const commit: Commit = {
-              ...{ commitId: newId('commit'), tenantId, aggregate: 'connection', aggregateId: one.id, revision },
-              ...{ at: timestampOf(atMs), actor, causationId: null, correlationId: newId('correlation') },
-              events: [...decided] as Commit['events'],
-              ...{ stateVersion: connectionEvolver.stateVersion, state: one.state, previousHash: one.hash },
-            };
-            const { hash, ...message } = await encodeCommit(commit, { signer, source: '/spec' });
-            one.hash = hash;
-            await publishMessage(bus, { stream: 'CONNECTIONS', ackTimeoutMs: 30_000, ...message });
-          }),
-        );
-      }
-    }
+    await fillLog({
+      log: new JetStreamEventLog({ bus, stream: 'connections', ackTimeoutMs }),
+      ...{ tenantId: session.defaultTenantId, evolver: connectionEvolver, ids, revisions: commitsEach },
+      decide: ({ revision }) => {
+        const [writer, decided] = decisionAfter(revision, platformId);
+        return { signer: signers[writer], atMs: Date.now(), events: decided };
+      },
+    });
   } finally {
     await bus.close();
   }
-  return connections.length * eventsEach;
+  return { events: ids.length * eventsEach, connections: ids.length };
 }
 
-/** An authorization of two events, then one suspension and resumption after the other. */
-function decisionOf(
+/** An authorization of two events, then suspensions and resumptions, one after the other. */
+function decisionAfter(
   revision: number,
   platformId: string,
 ): ['authorization' | 'revocation', readonly ConnectionEvent[]] {
   const sessionId = newId('session');
   const expiresAtMs = Date.now() + dayMs;
-  if (revision === 1) {
+  if (revision === 0) {
     const who = { sessionId, platformId, providerId: 'openid-connect', registrationId: newId('registration') };
     const what = { endUserDigest: 'd', requestedScopes: ['read'], returnUrl: 'https://p.example', expiresAtMs };
     const granted = { sessionId, credentialVersion: 1, grantedScopes: ['read'], accessTokenExpiresAtMs: expiresAtMs };
@@ -81,6 +61,7 @@ function decisionOf(
       ],
     ];
   }
-  const type = revision % 2 === 0 ? 'ConnectionSuspended' : 'ConnectionResumed';
-  return ['revocation', [{ type, version: 1, data: { reason: null } }]];
+  const types = ['ConnectionSuspended', 'ConnectionResumed'] as const;
+  const decided = Array.from({ length: eventsPerCommit / 2 }, () => types).flat();
+  return ['revocation', decided.map((type) => ({ type, version: 1, data: { reason: null } }))];
 }
