@@ -96,6 +96,7 @@ test('what an operator must see has an alert and a panel', () => {
     'postern.operation.duration',
     'postern.feed.age',
     'postern.audit.lag',
+    'postern.audit.archive.overdue',
     'postern.signals',
     'postern.refresh.breakers',
     'postern.webhook.dead',

@@ -9,6 +9,8 @@ const signingKey = () =>
     return jwk;
   }, 'a private Ed25519 key as a JWK');
 
+const maxAgeMsMax = 10 * 365 * 24 * 3_600_000;
+
 /** What audit is told beside what every service is. */
 export class AuditConfig extends defineConfig(
   {
@@ -22,6 +24,9 @@ export class AuditConfig extends defineConfig(
     checkpointIntervalMs: duration({ minMs: 50, maxMs: 3_600_000 }).default(60_000),
     /** How many days of `access_hour` are kept. The window that health looks at is a day, and only whole days go. */
     accessKeptDays: integer({ min: 2, max: 3_650 }).default(90),
+    /** How old an epoch may become, and records in ACCESS, before somebody is told that `postern epochs keep` did not run. */
+    epochMaxAgeMs: duration({ minMs: 1, maxMs: maxAgeMsMax }).optional(),
+    accessMaxAgeMs: duration({ minMs: 1, maxMs: maxAgeMsMax }).optional(),
     /** Where what was dropped from CONNECTIONS and ACCESS is archived; without it nothing is told about that. */
     archiveDir: text().optional(),
   },

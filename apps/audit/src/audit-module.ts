@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import type { ServiceDefinition } from '@postern/service';
 
+import { WatchArchives } from './archives/watch-archives.ts';
 import { AuditConfig } from './audit-config.ts';
 import { KeepCheckpoints } from './checkpoints/keep-checkpoints.ts';
 import { ConnectionLog } from './connection-log.ts';
@@ -37,6 +38,7 @@ import { WatchLog } from './watch/watch-log.ts';
     Diff,
     WatchLog,
     KeepCheckpoints,
+    WatchArchives,
     ...[AuditDatabase, Tenants, Projections, TellProjections, HealthRows, TellHealth],
   ],
 })

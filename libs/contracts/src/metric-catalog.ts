@@ -263,6 +263,12 @@ const rows = {
     help: 'How long ago a stream was checkpointed to its end for the last time',
     attributes: ['stream'],
   },
+  'postern.audit.archive.overdue': {
+    type: 'gauge',
+    unit: 's',
+    help: 'For how long a stream has held what should have been archived and dropped',
+    attributes: ['stream'],
+  },
   'postern.audit.projection.set_aside': {
     type: 'counter',
     unit: '1',

@@ -1,5 +1,5 @@
 import type { EventLog } from '@postern/event-log';
-import { JetStreamEventLog, type Bus } from '@postern/nats';
+import { JetStreamEventLog, readEpochs, type Bus, type LogEpochs } from '@postern/nats';
 
 /** The streams of the event log, each made when it is first asked for: the bus lets an app reach only its own. */
 export class EventLogs {
@@ -29,6 +29,11 @@ export class EventLogs {
   /** No log of commits; read by position alone. */
   get notifications(): EventLog {
     return this.#log('notifications');
+  }
+
+  /** Where a stream stands, and where its epochs begin. @throws {PosternError} `log.unavailable` */
+  async epochs(stream: 'connections' | 'access'): Promise<LogEpochs> {
+    return await readEpochs(this.#bus, stream);
   }
 
   #log(stream: 'connections' | 'admin' | 'access' | 'checkpoints' | 'notifications'): EventLog {

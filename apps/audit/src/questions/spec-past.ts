@@ -33,6 +33,7 @@ import {
   connectBus,
   createOperator,
   identityCreds,
+  openEpoch,
   JetStreamEventLog,
   provision,
   serverOperatorConfig,
@@ -104,12 +105,23 @@ export class SpecPast {
   }
 
   /** @param archiveDir where it is told that archives are; null for an audit that is told of none. */
-  async restartAudit(archiveDir: string | null = this.archiveDir): Promise<void> {
+  async restartAudit(
+    archiveDir: string | null = this.archiveDir,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
     await this.#audit?.stop();
-    await this.startAudit(archiveDir);
+    await this.startAudit(archiveDir, more);
   }
 
-  async startAudit(archiveDir: string | null = this.archiveDir): Promise<void> {
+  /** What `/metrics` tells. */
+  async metrics(): Promise<string> {
+    return await (await fetch(`${this.#audit?.httpUrl}/metrics`)).text();
+  }
+
+  async startAudit(
+    archiveDir: string | null = this.archiveDir,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
     const file = (name: string, content: string) => {
       const path = join(this.#folder, name);
       writeFileSync(path, content, { mode: 0o600 });
@@ -121,6 +133,7 @@ export class SpecPast {
       ...(archiveDir !== null && { POSTERN_ARCHIVE_DIR: archiveDir }),
       POSTERN_TRUST_FILE: file('trust.json', JSON.stringify(this.#trust)),
       POSTERN_LOG_LEVEL: 'fatal',
+      ...more,
     });
   }
 
@@ -201,6 +214,12 @@ export class SpecPast {
 
   /** Moves connections to a second epoch, archives what stands before it, and drops it, as `postern epochs` does. */
   async cut(connections: readonly string[]): Promise<void> {
+    await this.archive(await this.close(connections));
+  }
+
+  /** Opens a second epoch and moves connections there. @returns what may be archived. */
+  async close(connections: readonly string[]): Promise<Record<'connections' | 'access', number>> {
+    await openEpoch(this.#buses.provisioner, 'connections');
     const upTo = { connections: await this.head(), access: await this.#log('access').head() };
     for (const id of connections) {
       await this.#decide(
@@ -210,6 +229,11 @@ export class SpecPast {
           domain.moveToEpoch({ epoch: 1, nextEpoch: 2, revision, hash: hash ?? '' }, state),
       );
     }
+    return upTo;
+  }
+
+  /** Archives up to positions, and drops that. */
+  async archive(upTo: Readonly<Record<'connections' | 'access', number>>): Promise<void> {
     await this.#workOff();
     for (const stream of ['connections', 'access'] as const) {
       const [log, to] = [this.#log(stream), upTo[stream]];
