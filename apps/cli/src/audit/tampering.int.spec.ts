@@ -59,7 +59,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { headers as natsHeaders } from '@nats-io/nats-core';
 
 import { checkLeaseProof, proveLease } from './prove.ts';
-import { verifyExport, verifyOnline, type ProvenLog } from './verify.ts';
+import { verifyExport, verifyOnline, verifyPart, type ProvenLog } from './verify.ts';
 
 const folder = temporaryDataDir();
 const writers = ['authorization', 'vault', 'administrator', 'refresh'] as const;
@@ -395,6 +395,42 @@ describe('on CONNECTIONS', () => {
     await manager.streams.deleteMessage('CONNECTIONS', 9);
     expect(await found('connections')).toEqual(['missing 9', 'checkpoint 9']);
     await store('connections', original.connections);
+  });
+});
+
+describe('of a part of the log', () => {
+  const idAt = (position: number) => at(original.connections, position).subject.split('.').at(-1) ?? '';
+  const foundOf = async (part: { tenantId: string; connectionId?: string }) => {
+    const reports = await verifyPart({ logs: proven.logs }, part, { trust, outside: [] });
+    return Object.entries(reports).map(([stream, { findings, messages, tree }]) => {
+      expect(tree).toBeUndefined();
+      return [stream, messages, ...findings.map(short)];
+    });
+  };
+
+  test('a tenant’s findings are told with it, a connection’s with it alone, and no other’s', async () => {
+    const [broken, well] = [idAt(5), idAt(4)];
+    expect(await foundOf({ tenantId })).toEqual([
+      ['CONNECTIONS', 18],
+      ['ADMIN', 0],
+    ]);
+    await store('connections', changed(5)(original.connections));
+    try {
+      expect(await foundOf({ tenantId, connectionId: broken })).toEqual([
+        ['CONNECTIONS', 3, 'foreign 5', 'revision 8', 'chain 8'],
+      ]);
+      expect(await foundOf({ tenantId, connectionId: well })).toEqual([['CONNECTIONS', 3]]);
+      expect(await foundOf({ tenantId })).toEqual([
+        ['CONNECTIONS', 18, 'foreign 5', 'revision 8', 'chain 8'],
+        ['ADMIN', 0],
+      ]);
+      expect(await foundOf({ tenantId: newId('tenant') })).toEqual([
+        ['CONNECTIONS', 0],
+        ['ADMIN', 0],
+      ]);
+    } finally {
+      await store('connections', original.connections);
+    }
   });
 });
 
