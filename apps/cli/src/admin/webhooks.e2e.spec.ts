@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-import { newId, type WebhookDelivery } from '@postern/contracts';
+import { newId, operations, type WebhookDelivery } from '@postern/contracts';
 import { openDatabase } from '@postern/persistence';
 import { describeWithServer } from '@postern/servers';
 import { waitFor } from '@postern/testing';
@@ -35,6 +35,21 @@ async function deliveries(world: World, id: string, ...more: string[]): Promise<
   return (await webhooks(world, 'deliveries', id, ...more))['deliveries'] as WebhookDelivery[];
 }
 
+/** The same without a process of its own, to wait on. */
+async function becomes(
+  { session, tenantId }: World,
+  webhookId: string,
+  isSo: (one: WebhookDelivery) => boolean,
+): Promise<WebhookDelivery> {
+  const listed = async () =>
+    (await session.call(operations.listDeliveries, tenantId, { tenant_id: tenantId, webhook_id: webhookId }))
+      .deliveries;
+  return await waitFor(async () => (await listed()).find(isSo), {
+    ...patience,
+    describe: async () => `one of these to be as it should: ${JSON.stringify(await listed())}`,
+  });
+}
+
 /** As a customer does, by the library of the standard. @throws when no signature fits */
 function verified({ headers, body }: Received, secret: unknown): Record<string, unknown> {
   return new StandardWebhook(String(secret)).verify(body, headers as Record<string, string>) as Record<string, unknown>;
@@ -58,15 +73,31 @@ async function almostGivenUp({ session, tenantId }: World, webhookId: string): P
 
 await describeWithServer('nats-server', 'postern webhooks', () => {
   const receiver = new Receiver();
-  const before = process.env['POSTERN_ALLOWED_WEBHOOK_ADDRESSES'];
+  // Every trace is kept, and nobody ever takes one: nothing of this may notice.
+  const collector = new Receiver();
+  collector.answer = () => undefined;
+  const set: Record<string, string> = {
+    POSTERN_ALLOWED_WEBHOOK_ADDRESSES: '127.0.0.1',
+    OTEL_TRACES_SAMPLER: 'always_on',
+    OTEL_BSP_SCHEDULE_DELAY: '100',
+  };
+  const before = new Map<string, string | undefined>();
   beforeAll(async () => {
-    process.env['POSTERN_ALLOWED_WEBHOOK_ADDRESSES'] = '127.0.0.1';
     await receiver.start();
+    await collector.start();
+    set['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.url;
+    for (const [name, value] of Object.entries(set)) {
+      before.set(name, process.env[name]);
+      process.env[name] = value;
+    }
   });
   afterAll(async () => {
-    if (before === undefined) delete process.env['POSTERN_ALLOWED_WEBHOOK_ADDRESSES'];
-    else process.env['POSTERN_ALLOWED_WEBHOOK_ADDRESSES'] = before;
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
     await receiver.stop();
+    await collector.stop();
   });
 
   test(
@@ -88,18 +119,12 @@ await describeWithServer('nats-server', 'postern webhooks', () => {
           // It is not well when Ada connects; what failed is sent again when somebody asks, ahead of its next attempt.
           receiver.answer = answering(503);
           await story[1]?.run(world);
-          const first = await waitFor(
-            async () => (await deliveries(world, id, '--status', 'pending')).find((one) => one.attempts.length > 0),
-            { ...patience, describe: 'an attempt that failed' },
-          );
+          const first = await becomes(world, id, ({ attempts }) => attempts.length > 0);
           expect(first).toMatchObject({ type: 'connection.authorized', attempts: [{ outcome: 'http_503' }] });
           receiver.answer = answering(204);
           // It may be under way at that very moment, and then comes by itself.
           expect((await webhooks(world, 'redeliver', id, '--since', begun))['redelivered']).toBeLessThanOrEqual(1);
-          await waitFor(async () => (await deliveries(world, id, '--status', 'delivered')).length === 1, {
-            ...patience,
-            describe: async () => `it to be taken: ${JSON.stringify(await deliveries(world, id))}`,
-          });
+          await becomes(world, id, ({ status }) => status === 'delivered');
           expect(new Set(receiver.ids)).toEqual(new Set([first.message_id]));
           expect(verified(receiver.received.at(-1) as Received, secret)).toMatchObject({
             type: 'connection.authorized',
@@ -123,15 +148,12 @@ await describeWithServer('nats-server', 'postern webhooks', () => {
           const broken = new Date().toISOString();
           const args = [command, 'connections', 'revoke', world.connectionId, '--data', session.folder.root];
           await run(process.execPath, args);
-          const dead = await waitFor(
-            async () => {
-              await almostGivenUp(world, id);
-              return (await deliveries(world, id, '--status', 'dead')).at(0);
-            },
-            { ...patience, describe: 'a message that is given up' },
-          );
+          await becomes(world, id, ({ status, attempts }) => status === 'pending' && attempts.length > 0);
+          await almostGivenUp(world, id);
+          const dead = await becomes(world, id, ({ status }) => status === 'dead');
           expect(dead).toMatchObject({ type: 'connection.revoked', next_attempt_at: null });
           expect(new Set(dead.attempts.map(({ outcome }) => outcome))).toEqual(new Set(['http_500']));
+          expect(await deliveries(world, id, '--status', 'dead')).toEqual([dead]);
           const shown = await printed(world, 'deliveries', id, '--limit', '5');
           expect(shown).toMatch(
             new RegExp(`${dead.message_id} +connection.revoked +dead +${dead.attempts.length} +http_500`),
@@ -142,10 +164,7 @@ await describeWithServer('nats-server', 'postern webhooks', () => {
           const received = receiver.received.length;
           expect(await webhooks(world, 'redeliver', id, '--since', mended)).toEqual({ redelivered: 0 });
           expect(await printed(world, 'redeliver', id, '--since', broken)).toBe('1 will be sent again\n');
-          await waitFor(async () => (await deliveries(world, id, '--status', 'delivered')).length === 2, {
-            ...patience,
-            describe: 'what was missed to be taken',
-          });
+          await becomes(world, id, (one) => one.message_id === dead.message_id && one.status === 'delivered');
           const [missed] = receiver.received.slice(received);
           expect(missed?.headers['webhook-id']).toBe(dead.message_id);
           expect(verified(missed as Received, last)).toMatchObject({ type: 'connection.revoked' });
@@ -168,6 +187,7 @@ await describeWithServer('nats-server', 'postern webhooks', () => {
             refused.map(async ([, ...wrong]) => (await webhooks(world, ...wrong))['code']),
           );
           expect(codes).toEqual(refused.map(([code]) => code));
+          expect(collector.received.length).toBeGreaterThan(0);
           await webhooks(world, 'disable', id);
           expect((await webhooks(world, 'redeliver', id, '--since', begun))['code']).toBe('webhook.disabled');
         },

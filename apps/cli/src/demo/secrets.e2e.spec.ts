@@ -1,6 +1,7 @@
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { operations } from '@postern/contracts';
 import { randomToken } from '@postern/crypto';
 import { describeWithServer, temporaryDataDir } from '@postern/servers';
 
@@ -33,8 +34,20 @@ const told = [
   ...['postern.operation.duration', 'postern.audit.lag', 'postern.signals', 'postern.refresh.breakers'],
   ...['postern.lease.outcomes', 'messaging.client.operation.duration'],
 ];
+/** Attributes that are not ours, by the names of OpenTelemetry's semantic conventions (HTTP, RPC, messaging, database, errors). */
+const conventional = [
+  ...['http.request.method', 'http.response.status_code', 'http.route', 'rpc.system', 'rpc.service', 'rpc.method'],
+  ...['messaging.system', 'messaging.operation.name', 'messaging.operation.type', 'messaging.destination.name'],
+  ...['messaging.consumer.group.name', 'db.system.name', 'db.operation.name', 'error.type'],
+];
+/** Spans by the same: `GET route`, `send stream`, `process stream`, `operation system`; operations by their method. */
+const spanNames = [
+  /^(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (\/\S*|\(none\))$/,
+  /^(send|process) [A-Z]+$/,
+  /^[a-z_]+ postgresql$/,
+  /^postern(\.[a-z_]+)+$/,
+];
 const codePattern = /[?&]code=([^&]+)/;
-const challengePattern = /[?&]code_challenge=([^&]+)/;
 
 interface Heard {
   readonly tokens: string[];
@@ -64,7 +77,7 @@ function listenToAnswers(world: World): Heard {
 }
 
 async function canariesOf(world: World, { tokens, cookies }: Heard, passphrase: string): Promise<Canaries> {
-  const { tokenCalls } = await world.acme.report();
+  const { tokenCalls, codeChallenges } = await world.acme.report();
   const urls = world.browser.history.map(({ url }) => url);
   const matches = (pattern: RegExp) => urls.flatMap((url) => pattern.exec(url)?.[1] ?? []).map(decodeURIComponent);
   const credsText = readFileSync(join(world.dataRoot, 'platform.creds'), 'utf8');
@@ -84,7 +97,8 @@ async function canariesOf(world: World, { tokens, cookies }: Heard, passphrase: 
         [a, b].filter((one) => one !== undefined),
       ),
     ),
-    challenges: new Set(matches(challengePattern)),
+    // What was pushed stands in no URL.
+    challenges: new Set(codeChallenges),
   };
 }
 
@@ -145,7 +159,7 @@ for (const [server, keyring] of [
               expect([canaries.literals.length > 8, canaries.fingerprints.size > 2, canaries.challenges.size]).toEqual([
                 true,
                 true,
-                2,
+                3,
               ]);
               expect(canaries.literals.filter(({ value }) => value.length < 8)).toEqual([]);
 
@@ -161,6 +175,15 @@ for (const [server, keyring] of [
               expect(scanText('traces', collector.received(), canaries)).toEqual([]);
               for (const path of wholePaths) expect(collector.traces()).toContainEqual(expect.arrayContaining(path));
               expect([...collector.metrics()]).toEqual(expect.arrayContaining(told));
+              const { spans, attributes } = collector.names();
+              const foreign = [...attributes].filter((key) => !key.startsWith('postern.'));
+              expect(foreign.length).toBeGreaterThan(conventional.length / 2);
+              expect(conventional).toEqual(expect.arrayContaining(foreign));
+              const methods = new Set(Object.values(operations).map(({ name }) => name));
+              const unnamed = [...spans].filter(
+                (name) => !methods.has(name) && !spanNames.some((one) => one.test(name)),
+              );
+              expect(unnamed).toEqual([]);
 
               const log = join(world.dataRoot, 'data/logs/vault.log');
               appendFileSync(log, `{"msg":"oops ${heard.tokens.at(-1)} ${passphrase}"}\n`);

@@ -7,6 +7,7 @@ interface ToldSpan {
   readonly spanId: string;
   readonly name: string;
   readonly app: string;
+  readonly attributes?: readonly { readonly key: string }[];
 }
 
 interface OtlpTraces {
@@ -22,6 +23,8 @@ export interface TraceCollector {
   received(): string;
   /** Which spans came of each trace, as `app: name`. */
   traces(): string[][];
+  /** By what names spans are told of: theirs, and those of their attributes. */
+  names(): { readonly spans: Set<string>; readonly attributes: Set<string> };
   /** The names of the metrics that came. */
   metrics(): Set<string>;
   close(): void;
@@ -41,10 +44,15 @@ export async function traceCollector(): Promise<TraceCollector> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const sentTo = (path: string) => bodies.filter((body) => body.path === path).map(({ text }) => text);
+  const spans = () => sentTo('/v1/traces').flatMap((text) => spansIn(JSON.parse(text) as OtlpTraces));
   return {
     url: `http://127.0.0.1:${port}`,
     received: () => bodies.map(({ text }) => text).join('\n'),
-    traces: () => byTrace(sentTo('/v1/traces').flatMap((text) => spansIn(JSON.parse(text) as OtlpTraces))),
+    traces: () => byTrace(spans()),
+    names: () => ({
+      spans: new Set(spans().map(({ name }) => name)),
+      attributes: new Set(spans().flatMap(({ attributes = [] }) => attributes.map(({ key }) => key))),
+    }),
     metrics: () => new Set(sentTo('/v1/metrics').flatMap((text) => text.match(/(?<="name":")[a-z][a-z_.]+/g) ?? [])),
     close: () => server.close(),
   };

@@ -20,7 +20,13 @@ export type AcmeOrder =
 export function acmeControl(acme: () => Acme, controlToken: string | undefined): Middleware {
   return async (ctx, next) => {
     if (ctx.method === 'GET' && ctx.path === '/_counts') {
-      ctx.body = { ...acme().counts(), held: acme().faults.held(), tokenCalls: acme().tokenCalls() };
+      const codeChallenges = acme()
+        .pushedRequests()
+        .flatMap(({ code_challenge: challenge }) => challenge ?? []);
+      ctx.body = {
+        ...acme().counts(),
+        ...{ held: acme().faults.held(), tokenCalls: acme().tokenCalls(), codeChallenges },
+      };
       return undefined;
     }
     if (ctx.method === 'POST' && ctx.path === '/_control' && controlToken) return control(ctx, acme(), controlToken);

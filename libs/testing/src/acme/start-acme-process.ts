@@ -17,6 +17,8 @@ export interface AcmeReport extends AcmeCounts {
   /** Calls that a `hold` fault keeps waiting at this moment. */
   readonly held: number;
   readonly tokenCalls: readonly AcmeTokenCall[];
+  /** Of the authorization requests that were pushed (RFC 9126), oldest first. */
+  readonly codeChallenges: readonly string[];
 }
 
 /** An Acme in another process: the same as `Acme`, but every answer has to come over the wire. */
