@@ -73,15 +73,31 @@ export async function tellThePast(world: World): Promise<Proof> {
 }
 
 type WhoDid = ReplyOf<typeof operations.whoDid>;
+type Diff = Pick<ReplyOf<typeof operations.diff>, 'changes'>;
+interface Reach {
+  readonly connections: readonly {
+    readonly connection_id: string;
+    readonly could: boolean;
+    readonly uses: { readonly granted: number; readonly refused: number };
+  }[];
+}
 type WhoCould = ReplyOf<typeof operations.whoCould>;
 
 /** Who used it, and who could have, then and now; the platform hears of its own the same over HTTP. */
 async function askThePast(world: World, then: string): Promise<Proof> {
   const one = ['--connection', world.connectionId];
-  const [did, could] = await Promise.all([
+  const [did, could, between, reached] = await Promise.all([
     postern(world, 'audit', 'who-did', ...one),
     postern(world, 'audit', 'who-could', ...one, '--at', then),
+    postern(world, 'audit', 'diff', '--at', then),
+    postern(world, 'audit', 'reach', world.agentId),
   ]);
+  const { changes } = JSON.parse(between.stdout) as Diff;
+  const change = changes.find(({ id }) => id === world.connectionId);
+  const [was, is] = [change?.before?.['authorization'], change?.after['authorization']];
+  expectThat('the difference tells that it was revoked since', was === 'authorized' && is === 'revoked', changes);
+  const reach = JSON.parse(reached.stdout) as Reach;
+  const used = reach.connections.find(({ connection_id: id }) => id === world.connectionId);
   const { answered_at: at, uses } = JSON.parse(did.stdout) as Pick<WhoDid, 'answered_at' | 'uses'>;
   const {
     connections: [couldThen],
@@ -94,6 +110,11 @@ async function askThePast(world: World, then: string): Promise<Proof> {
     uses,
   );
   expectThat('each refused use tells why', refused.length > 0 && refused.every(({ code }) => code !== null), uses);
+  expectThat(
+    'what its agent reaches and used is told, too',
+    used?.could === false && used.uses.granted === granted.length && used.uses.refused === refused.length,
+    reach,
+  );
   const overHttp = async (question: string, more: Readonly<Record<string, string>>) => {
     const query = new URLSearchParams({ connection_id: world.connectionId, ...more });
     return (await world.http.request('GET', `/v1/audit/${question}?${query.toString()}`)).body;
@@ -107,6 +128,7 @@ async function askThePast(world: World, then: string): Promise<Proof> {
     who_did: `${granted.length} granted, ${refused.length} refused`,
     who_could_then: couldThen?.scope,
     who_could_now: couldNow?.code,
+    changed_since: change?.changed.join(' '),
   };
 }
 
