@@ -6,6 +6,7 @@ import type { RunCommand } from '../run-command.ts';
 import { exportLog } from './export-log.ts';
 import { replay } from './replay.ts';
 import { selectionOf } from './selection.ts';
+import { spooled } from './spooled.ts';
 import { tailCommand } from './tail.ts';
 
 /** `postern events …`: the log. */
@@ -55,7 +56,9 @@ export function eventCommands(program: Command, run: RunCommand): void {
 
   events
     .command('import <file>')
-    .description('makes an empty data folder hold an exported log: the same positions, states, hashes and signatures')
+    .description(
+      'makes an empty data folder hold an exported log (- reads it from a pipe): the same positions, states, hashes and signatures',
+    )
     .requiredOption('--trust <file>', 'the trust bundle of where it was exported (trust.json)')
     .option('--renumber', 'a part of a log: at new positions, which no checkpoint of the whole can prove')
     .action(
@@ -63,10 +66,8 @@ export function eventCommands(program: Command, run: RunCommand): void {
         const { importLog } = await import('./import-log.ts');
         const progress = createProgress();
         const folder = await dataFolder(globals.data);
-        const imported = await importLog(
-          { folder, file, trustFile: String(options['trust']), renumber: options['renumber'] === true },
-          progress,
-        );
+        const place = { folder, trustFile: String(options['trust']), renumber: options['renumber'] === true };
+        const imported = await spooled(file, (path) => importLog({ ...place, file: path }, progress));
         progress.end();
         printer.result(imported, () => [
           ...Object.entries(imported.streams).map(([stream, { messages }]) => `${stream}: ${messages} messages`),

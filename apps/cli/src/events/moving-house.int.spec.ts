@@ -1,5 +1,8 @@
+import { exec } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { promisify } from 'node:util';
 
 import { newId, provenStreams, streams } from '@postern/contracts';
 import { suspendConnection } from '@postern/domain';
@@ -10,13 +13,17 @@ import { withAuditor } from '../audit/auditor.ts';
 import { verifyExport, verifyOnline, type Reports } from '../audit/verify.ts';
 import { readTrust } from '../data-folder/keys.ts';
 import { dataFolder } from '../data-folder/paths.ts';
+import { writeSupervisorFile } from '../session/supervisor-file.ts';
 import { openLogHouse, type LogHouse } from '../spec-support/log-house.ts';
 import { exportLog } from './export-log.ts';
+import { spooled } from './spooled.ts';
 import { importLog, type ImportedLog } from './import-log.ts';
 
 const root = temporaryDataDir('postern-moving-');
 const whole = join(root, 'whole.ndjson');
 const silent = { tell: () => undefined, end: () => undefined };
+
+const command = join(import.meta.dirname, '../../bin/postern.mjs');
 
 let old: LogHouse;
 let moved: LogHouse;
@@ -139,6 +146,49 @@ describe('a log that moved house', () => {
 
 // oxlint-disable-next-line require-yield -- an export without a message
 async function* none(): AsyncGenerator<never> {}
+
+test('export and import are joined by a pipe, and the other house verifies and tells the same', async () => {
+  const postern = (...args: string[]) => [process.execPath, command, ...args].map((one) => `'${one}'`).join(' ');
+  const tell = (house: LogHouse) =>
+    writeSupervisorFile(house.folder, {
+      ...{ pid: process.pid, natsUrl: house.natsUrl, natsMonitorUrl: '', publicUrl: 'http://spec' },
+      ...{ tenantId: house.tenantId, services: {} },
+    });
+  tell(old);
+  const piped = join(root, 'piped');
+  const out = postern('events', 'export', '--log', 'ALL', '--data', old.folder.root);
+  const into = postern('events', 'import', '-', '--trust', old.folder.trustFile, '--data', piped, '--json');
+  const { stdout } = await promisify(exec)(`${out} | ${into}`, { maxBuffer: 2 ** 20 });
+  expect(JSON.parse(stdout)).toEqual(imported);
+  const house = await openLogHouse(piped, old.tenantId);
+  try {
+    tell(house);
+    const notes = outside.map((note, index) => {
+      const path = join(root, `${index}.checkpoint`);
+      writeFileSync(path, note);
+      return ['--checkpoint', path];
+    });
+    const told = async ({ folder: { root: data } }: LogHouse) => {
+      const verify = postern('audit', 'verify', '--json', '--data', data, ...notes.flat());
+      const [verified1, replayed] = await Promise.all([
+        // It ends with 1: of the message that nobody signed both say the same.
+        promisify(exec)(`${verify} || test $? -eq 1`),
+        promisify(exec)(postern('events', 'replay', connectionIds[0] ?? '', '--json', '--data', data)),
+      ]);
+      return [JSON.parse(verified1.stdout), replayed.stdout];
+    };
+    const [here, there] = [await told(house), await told(old)];
+    expect(here).toEqual(there);
+    expect(findingsOf((here[0] as { logs: Reports }).logs)).toEqual([expect.stringContaining('foreign')]);
+  } finally {
+    await house.stop();
+  }
+});
+
+test('an import from a terminal is refused: nothing comes from there', async () => {
+  const terminal = Object.assign(new PassThrough(), { isTTY: true });
+  await expect(spooled('-', () => Promise.resolve(), terminal)).rejects.toMatchObject({ code: 'request.malformed' });
+});
 
 describe('an export', () => {
   test('that was cut short goes on behind its last whole line', async () => {
