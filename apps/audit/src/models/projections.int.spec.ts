@@ -234,6 +234,31 @@ describe('read models', () => {
   });
 });
 
+describe('the owner of a connection', () => {
+  test('is told once when an incident begins and once when it is over, whatever is delivered again; the table says the same', async () => {
+    const tenantId = await world.addTenant();
+    const one = connection(tenantId);
+    await world.authorize(one);
+    const atMs = Date.now();
+    for (let times = 0; times < 3; times += 1) await world.commit(one, 'refresh', [failed('http_503', 503, atMs)]);
+    const bought = { grantedScopes: ['read'], accessTokenExpiresAtMs: atMs + hourMs };
+    const refreshed = event('AccessTokenRefreshed', { claimId: newId('claim'), credentialVersion: 2, ...bought });
+    await world.commit(one, 'refresh', [refreshed]);
+    const told = ['connection.authorized', 'connection.health_changed', 'connection.health_changed'];
+    await waitFor(async () => (await world.heard(tenantId)).length === told.length, {
+      ...patience,
+      describe: async () => `what is told: ${JSON.stringify(await world.heard(tenantId))}`,
+    });
+    await world.tellAgain();
+    const heard = await world.heard(tenantId);
+    expect(heard.map(({ type }) => type)).toEqual(told);
+    expect(heard.map(({ health }) => health)).toEqual(['ok', 'degraded', 'ok']);
+    await caughtUp();
+    const sql = `select notification_id from audit.notification where ${live('notifications')} order by position`;
+    expect((await world.query(sql, tenantId)).map((row) => row['notification_id'])).toEqual(heard.map(({ id }) => id));
+  });
+});
+
 describe('health, as it is asked', () => {
   test('tells one connection apart from its provider, to its platform alone', async () => {
     const tenantId = await world.addTenant();

@@ -7,7 +7,9 @@ import {
   administratorToken,
   appNames,
   commitHeaders,
+  consumers,
   newId,
+  Notification,
   subjects,
   timestampOf,
   type AccessRecord,
@@ -44,6 +46,8 @@ import {
 import { migrateDatabase, tenantSetting } from '@postern/persistence';
 import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
 import { startService, type RunningService } from '@postern/service';
+import { waitFor } from '@postern/testing';
+import { jetstreamManager } from '@nats-io/jetstream';
 
 import { auditGrants, auditMigrations, auditSchema, auditService } from '../index.ts';
 
@@ -261,6 +265,29 @@ export class ModelsWorld {
     const messages = log.read({ filter: subjects.allAccess, untilPosition: to });
     await new StreamArchive(this.archiveDir, 'access').write(messages, { to, checkpoint: 'spec' });
     await dropBeginning(await this.bus('provisioner'), 'access', { upTo: to, verifiedUpTo: to });
+  }
+
+  /** What owners of a tenant were told, in order. */
+  async heard(tenantId: string): Promise<Notification[]> {
+    const log = new JetStreamEventLog({ bus: await this.bus('notifier'), stream: 'notifications' });
+    const heard: Notification[] = [];
+    for (let position = 1; ; position += 1) {
+      const message = await log.at(position);
+      if (message === undefined) return heard.filter(({ tenant_id: of }) => of === tenantId);
+      heard.push(Notification.parse(JSON.parse(Buffer.from(message.payload).toString('utf8'))));
+    }
+  }
+
+  /** Delivers every decision again to whoever tells owners. @returns once it has worked them off. */
+  async tellAgain(): Promise<void> {
+    const { stream, name } = consumers.ownerNotices;
+    const manager = await jetstreamManager((await this.bus('provisioner')).connection, { checkAPI: false });
+    await manager.consumers.reset(stream, name, 1);
+    const isDone = async () => {
+      const { num_pending: pending, num_ack_pending: unacknowledged } = await manager.consumers.info(stream, name);
+      return pending === 0 && unacknowledged === 0;
+    };
+    await waitFor(isDone, { timeoutMs: 60_000, describe: 'what is delivered again to be worked off' });
   }
 
   /** A message that nobody has signed. */
