@@ -1,6 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { administratorToken, subjects, type ConnectionView } from '@postern/contracts';
-import { connectionEvolver, requireOwnedBy, upcast, viewOf, type Connection } from '@postern/domain';
+import {
+  connectionEvolver,
+  delegationOf,
+  loadDelegationChain,
+  requireOwnedBy,
+  upcast,
+  viewOf,
+  type Connection,
+} from '@postern/domain';
 import { CommitReader, Repository, type AnyEvent, type Loaded } from '@postern/event-log';
 import { Clock, EventLogs, ServiceConfig } from '@postern/service';
 
@@ -41,9 +49,12 @@ export class ConnectionLog {
     return loaded;
   }
 
-  view({ state, revision, position }: Loaded<Connection>): ConnectionView {
-    const reauthorizeUrl = this.reauthorizeUrl(state.connectionId);
-    return viewOf(state, { revision, position, reauthorizeUrl, nowMs: this.#clock.nowMs() });
+  async view({ state, revision, position }: Loaded<Connection>): Promise<ConnectionView> {
+    const { tenantId, connectionId } = state;
+    const reauthorizeUrl = this.reauthorizeUrl(connectionId);
+    const load = async (id: string) => (await this.repository.load({ tenantId, id })).state;
+    const { parties } = await loadDelegationChain(delegationOf(state), load);
+    return viewOf(state, { revision, position, reauthorizeUrl, parties, nowMs: this.#clock.nowMs() });
   }
 
   reauthorizeUrl(connectionId: string): string {

@@ -16,6 +16,8 @@ import { Directory } from './directory/directory.ts';
 import { MeetResource } from './meet-resource/meet-resource.ts';
 import { Establish } from './establish/establish.ts';
 import { Ways } from './establish/ways.ts';
+import { ExchangePartiesReader } from './establish/exchange-parties.ts';
+import { ShownTokensReader } from './establish/shown-tokens.ts';
 import { ProviderClients } from './providers/provider-clients.ts';
 import { Connections } from './sessions/connections.ts';
 import { SessionIndex } from './sessions/session-index.ts';
@@ -37,6 +39,8 @@ import { StartSession } from './start-session/start-session.ts';
     Directory,
     MeetResource,
     Establish,
+    ExchangePartiesReader,
+    ShownTokensReader,
     PageSubjects,
     PendingTokens,
     ProviderClients,

@@ -1,4 +1,4 @@
-import { limits, newId, operations, type Grant, type TokenSet } from '@postern/contracts';
+import { limits, newId, operations, type Delegation, type Grant, type TokenSet } from '@postern/contracts';
 import * as domain from '@postern/domain';
 
 import { tokenSetOf, type Customer, type VaultWorld } from './spec-world.ts';
@@ -90,6 +90,28 @@ export async function authorized(world: VaultWorld, session: ConnectionRef & { s
   await storePending(world, session, set);
   await complete(world, session, await promote(world, session));
   return { tenantId: session.tenantId, connectionId: session.connectionId };
+}
+
+/** One that is about to be derived from others. */
+export async function exchangingTokens(
+  world: VaultWorld,
+  customer: Customer,
+  delegation: Delegation,
+): Promise<ConnectionRef & { sessionId: string }> {
+  const { tenantId, platformId, registrationId } = customer;
+  const ref = { tenantId, connectionId: newId('connection'), sessionId: newId('session') };
+  await world.decide('authorization', ref, (state, nowMs) =>
+    domain.startEstablishment(
+      {
+        ...{ sessionId: ref.sessionId, purpose: 'connect', grant: 'token_exchange', platformId, registrationId },
+        ...{ providerId: 'acme', endUserDigest: 'digest', requestedScopes: ['read'], providerVersion: 1, delegation },
+        expiresAtMs: nowMs + limits.sessionTtlMs,
+        nowMs,
+      },
+      state,
+    ),
+  );
+  return ref;
 }
 
 /** The claim of a worker. */

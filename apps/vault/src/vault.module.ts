@@ -10,6 +10,8 @@ import { Connections } from './connections.ts';
 import { Credentials } from './credentials.ts';
 import { DataKeys, KeyServiceHolder } from './data-keys.ts';
 import { Directory } from './directory.ts';
+import { Delegations } from './exchange/delegations.ts';
+import { ExchangeTokens } from './exchange/exchange-tokens.ts';
 import { FindCredential } from './find-credential/find-credential.ts';
 import { KeyServiceWatch } from './key-service-watch.ts';
 import { configuredKeyService } from './key-services.ts';
@@ -28,6 +30,7 @@ import { RegistrationSecretOperations } from './registration-secrets/registratio
 import { RegistrationSecrets } from './registration-secrets/registration-secrets.ts';
 import { ReleaseRefreshToken } from './release-refresh-token/release-refresh-token.ts';
 import { ReleaseRevokedTokens } from './release-revoked-tokens/release-revoked-tokens.ts';
+import { ReleaseForExchange } from './release-for-exchange/release-for-exchange.ts';
 import { ReleaseForInspection } from './release-for-inspection/release-for-inspection.ts';
 import { ReleaseSuspectedToken } from './release-suspected-token/release-suspected-token.ts';
 import { SealedRows } from './sealed-rows.ts';
@@ -78,6 +81,8 @@ const keyService = {
     PendingSweeper,
     LeaseRecords,
     RefreshAsker,
+    Delegations,
+    ExchangeTokens,
     LeaseToken,
     StoreCredential,
     PromoteCredential,
@@ -86,6 +91,7 @@ const keyService = {
     ReleaseRevokedTokens,
     ReleaseSuspectedToken,
     ReleaseForInspection,
+    ReleaseForExchange,
     OwnedSecrets,
     RegistrationSecrets,
     RegistrationSecretOperations,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { Delegation } from './grants.ts';
 import { LeaseId, TenantId } from './ids.ts';
 import { limits } from './limits.ts';
 import { Scopes, Timestamp } from './wire.ts';
@@ -25,6 +26,8 @@ export const AccessRecord = z.object({
   credentialVersion: z.number().int().positive().nullable(),
   position: z.number().int().nonnegative(),
   correlationId: z.string().max(128),
+  /** Only of a derived connection: on whose behalf and who acts, the newest exchange first. @source RFC 8693 §4.1 */
+  delegation: z.array(Delegation).max(limits.delegationStepsMax).optional(),
 });
 export type AccessRecord = z.infer<typeof AccessRecord>;
 

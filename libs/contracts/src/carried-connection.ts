@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { Grant, SenderConstraint } from './grants.ts';
+import { Delegation, Grant, SenderConstraint } from './grants.ts';
 import { ClaimId, ConnectionId, PlatformId, RegistrationId, SessionId, TenantId } from './ids.ts';
 import { ProviderVersion, TimeMs } from './wire.ts';
 
@@ -20,6 +20,7 @@ const Session = z.strictObject({
   stage: z.enum(['started', 'exchanging']),
   providerVersion: ProviderVersion.optional(),
   grant: Grant.optional(),
+  delegation: Delegation.optional(),
 });
 
 const PastSession = z.strictObject({
@@ -49,6 +50,7 @@ const Credential = z.strictObject({
   providerVersion: ProviderVersion.optional(),
   grant: Grant.optional(),
   senderConstrained: SenderConstraint.optional(),
+  delegation: Delegation.optional(),
   authorizationEndsAtMs: TimeMs.optional(),
   missingScopes: z.array(z.string()).optional(),
   requiredClaims: z.string().optional(),

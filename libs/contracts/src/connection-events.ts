@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 import { CarriedAuthorization, CarriedConnection, EndedByRefresh } from './carried-connection.ts';
-import { Grant, SenderConstraint } from './grants.ts';
+import { Delegation, Grant, SenderConstraint } from './grants.ts';
 import { ClaimId, PlatformId, RegistrationId, SessionId } from './ids.ts';
 import { limits } from './limits.ts';
 import { RequiredClaims } from './required-claims.ts';
@@ -39,6 +39,8 @@ const Granted = z.object({
   grant: Grant.optional(),
   /** Only where its tokens are bound to a key: who has one without the key has nothing. */
   senderConstrained: SenderConstraint.optional(),
+  /** Only where the token was had in exchange for others'. */
+  delegation: Delegation.optional(),
 });
 
 /** Why the end user must authorize again. */
@@ -97,6 +99,8 @@ export const connectionEvents = Object.freeze({
       expiresAtMs: TimeMs,
       /** Of the provider's file, by which this goes to its end. */
       providerVersion: ProviderVersion,
+      /** Only where it is had in exchange for tokens of these: the vault gives them away for nothing else. */
+      delegation: Delegation.optional(),
     }),
   },
   CodeExchangeStarted: {

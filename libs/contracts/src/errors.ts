@@ -184,6 +184,16 @@ export const errorTable = Object.freeze({
     'No end user stands behind the connection',
     'Establish it anew, in place: POST /v1/connections with its connection_id.',
   ),
+  'connection.delegation_ended': row(
+    409,
+    'What the connection is derived from cannot be used',
+    'Mend the connection that ended_by names; the derived one then goes on as it was.',
+  ),
+  'connection.delegation_refused': row(
+    409,
+    'A token for this cannot be had from those connections',
+    'Name a subject and an actor that fit; the detail says what does not.',
+  ),
   'connection.establish_key_used': row(
     409,
     'The idempotency key stands for another connection',
@@ -459,6 +469,8 @@ export interface ErrorDetails {
   readonly freshness?: unknown;
   /** Connections of the caller's that would end, too. */
   readonly siblings?: readonly string[];
+  /** The connection because of which a derived one cannot be used, and what that one's own lease would be refused with. */
+  readonly ended_by?: { readonly connection_id: string; readonly code: ErrorCode };
 }
 
 export interface PosternErrorOptions {

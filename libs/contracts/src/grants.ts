@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { ConnectionId, RegistrationId } from './ids.ts';
 import { limits } from './limits.ts';
 import { StaticSecret } from './static-credentials.ts';
 import { CompactJwe, Scopes } from './wire.ts';
@@ -33,13 +34,52 @@ export const renewableGrants: readonly Grant[] = Object.freeze([
   'identity_assertion',
 ] as const);
 
-/** No end user ever stood behind it, so that none can be sent anywhere to mend it. */
+/** No browser has a part in it, so that nobody can be sent anywhere to mend it: it is established anew. */
 export const unattendedGrants: readonly Grant[] = Object.freeze([
   'client_credentials',
   'jwt_bearer',
   'installation',
+  'token_exchange',
   'static',
 ] as const);
+
+/**
+ * From which connections one is derived: as `sub` and `act` of a token say it, but by our own ids. What the subject is
+ * derived from itself, its own connection says.
+ *
+ * @source RFC 8693 §4.1
+ */
+export const Delegation = z.strictObject({
+  /** On whose behalf. */
+  subjectConnectionId: ConnectionId,
+  /** Who acts; null where nobody was named, so that the downstream service cannot tell the two apart. */
+  actorConnectionId: ConnectionId.nullable(),
+});
+export type Delegation = z.infer<typeof Delegation>;
+
+/** The same as callers are told it. */
+export const DelegationView = z.object({
+  subject_connection_id: ConnectionId,
+  actor_connection_id: ConnectionId.nullable(),
+});
+export type DelegationView = z.infer<typeof DelegationView>;
+
+/** A connection whose token is shown in an exchange, as long as it stands at the registration it stood at. */
+const ExchangeParty = z.strictObject({ connectionId: ConnectionId, registrationId: RegistrationId });
+export type ExchangeParty = z.infer<typeof ExchangeParty>;
+
+/** For which services a token is meant. @source RFC 8693 §2.1 */
+const target = {
+  audience: z.array(z.string().min(1).max(limits.grantParameterCharsMax)).max(limits.exchangeTargetsMax),
+  resource: z
+    .array(
+      z
+        .url()
+        .max(limits.grantParameterCharsMax)
+        .refine((url) => !url.includes('#'), 'must have no fragment'),
+    )
+    .max(limits.exchangeTargetsMax),
+};
 
 /**
  * With what an access token is asked for anew. It rests and travels sealed, beside the token it goes with: what stands
@@ -52,6 +92,14 @@ export const Renewal = z.discriminatedUnion('grant', [
     grant: z.literal('client_credentials'),
     scopes: Scopes,
     /** Beside the standard's own, such as an `audience`. */
+    parameters: z.record(z.string().max(64), z.string().max(limits.grantParameterCharsMax)),
+  }),
+  z.strictObject({
+    grant: z.literal('token_exchange'),
+    scopes: Scopes,
+    ...target,
+    subject: ExchangeParty,
+    actor: ExchangeParty.nullable(),
     parameters: z.record(z.string().max(64), z.string().max(limits.grantParameterCharsMax)),
   }),
 ]);
@@ -82,10 +130,24 @@ const reserved = new Set([
   'refresh_token',
   'username',
   'password',
+  'subject_token',
+  'subject_token_type',
+  'actor_token',
+  'actor_token_type',
+  'requested_token_type',
 ]);
 
 const ClientCredentialsGrant = z.strictObject({
   type: z.literal('client_credentials'),
+  parameters: Parameters.optional(),
+});
+
+const TokenExchangeGrant = z.strictObject({
+  type: z.literal('token_exchange'),
+  subject_connection_id: ConnectionId.describe('On whose behalf: its token is exchanged, and nobody is given it'),
+  actor_connection_id: ConnectionId.optional().describe('Who acts; absent: the new token does not tell'),
+  audience: target.audience.optional().describe('The service that the token is for, as its server knows it'),
+  resource: target.resource.optional().describe('The service that the token is for, by its URL'),
   parameters: Parameters.optional(),
 });
 
@@ -96,6 +158,7 @@ export const EstablishedGrant = z.discriminatedUnion('type', [
     type: z.literal('static'),
     sealed_secret: CompactJwe.describe('A static secret as JSON, sealed to authorization; its header names the tenant'),
   }),
+  TokenExchangeGrant,
 ]);
 export type EstablishedGrant = z.infer<typeof EstablishedGrant>;
 
@@ -103,5 +166,6 @@ export type EstablishedGrant = z.infer<typeof EstablishedGrant>;
 export const HttpEstablishedGrant = z.discriminatedUnion('type', [
   ClientCredentialsGrant,
   z.strictObject({ type: z.literal('static'), secret: StaticSecret }),
+  TokenExchangeGrant,
 ]);
 export type HttpEstablishedGrant = z.infer<typeof HttpEstablishedGrant>;

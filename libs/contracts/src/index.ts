@@ -104,7 +104,10 @@ export {
 } from './ids.ts';
 export { limits } from './limits.ts';
 export {
+  Delegation,
+  DelegationView,
   EstablishedGrant,
+  type ExchangeParty,
   Grant,
   HttpEstablishedGrant,
   Renewal,

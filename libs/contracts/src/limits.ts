@@ -12,6 +12,10 @@ export const limits = Object.freeze({
   /** What is said at a token endpoint beside the standard's own. */
   grantParametersMax: 16,
   grantParameterCharsMax: 2_048,
+  /** Services that one exchanged token is for, by each kind of name. */
+  exchangeTargetsMax: 8,
+  /** How many exchanges may stand between a connection and the one an end user authorized. */
+  delegationStepsMax: 4,
   idempotencyKeyCharsMax: 128,
   scopeCharsMax: 256,
   purposeCharsMax: 256,

@@ -16,7 +16,7 @@ import {
   TransmitterId,
   WebhookId,
 } from './ids.ts';
-import { EstablishedGrant } from './grants.ts';
+import { DelegationView, EstablishedGrant } from './grants.ts';
 import { Freshness } from './freshness.ts';
 import { Inspection } from './inspection.ts';
 import { limits } from './limits.ts';
@@ -127,6 +127,8 @@ export const ConnectionView = z.object({
   position: Position,
   created_at: Timestamp,
   reauthorize_url: z.string().nullable(),
+  /** Only of a derived connection: from whose tokens it was had. */
+  delegation: DelegationView.optional(),
   freshness: Freshness,
 });
 export type ConnectionView = z.infer<typeof ConnectionView>;
@@ -598,10 +600,28 @@ export const operations = Object.freeze({
     summary: 'Releases the refresh token for a live claim, after appending RefreshTokenReleased.',
     request: z.strictObject({ ...ConnectionKey, claim_id: ClaimId }),
     reply: z.object({
-      /** JSON `{refreshToken, grantedScopes}`, or `renewal` in place of the token; sealed to refresh’s pinned key. */
+      /** JSON `{refreshToken, grantedScopes}`, or `renewal` in place of the token, with `exchange` for one that needs others’; sealed to refresh’s pinned key. */
       sealed_refresh_token: CompactJwe,
       credential_version: z.number().int().positive(),
       position: Position,
+    }),
+  }),
+  releaseForExchange: operation('vault.exchange.release', {
+    owner: 'vault',
+    callers: ['authorization'],
+    scope: 'service',
+    summary:
+      'Releases the tokens of a subject and an actor for an exchange that stands open in the log, recorded as leases.',
+    request: z.strictObject({
+      ...ConnectionKey,
+      session_id: SessionId,
+      /** At which they were found: one that moved to another is not shown there. */
+      subject_registration_id: RegistrationId,
+      actor_registration_id: RegistrationId.optional(),
+    }),
+    reply: z.object({
+      /** JSON `{subject, actor}`, each `{accessToken, grantedScopes}`; sealed to authorization’s pinned key. */
+      sealed_tokens: CompactJwe,
     }),
   }),
   releaseForRevocation: operation('vault.revoked_tokens.release', {

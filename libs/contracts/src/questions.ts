@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { AggregateKind } from './commit.ts';
+import { DelegationView } from './grants.ts';
 import { AgentId, ConnectionId, PlatformId, RegistrationId } from './ids.ts';
 import { limits } from './limits.ts';
 import { Scopes, Timestamp } from './wire.ts';
@@ -93,6 +94,8 @@ export const ConnectionUse = z.object({
   /** The position of CONNECTIONS at which it was decided. */
   decided_at_position: Position,
   correlation_id: z.string(),
+  /** Only of a derived connection: on whose behalf, and who acted; the newest exchange first. */
+  delegation: z.array(DelegationView).optional(),
 });
 export type ConnectionUse = z.infer<typeof ConnectionUse>;
 

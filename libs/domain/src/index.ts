@@ -107,6 +107,16 @@ export {
   type SuspendConnection,
 } from './connection/suspend.ts';
 export { startEstablishment, type StartEstablishment } from './connection/establish.ts';
+export {
+  delegationChain,
+  delegationOf,
+  delegationView,
+  endOfDelegation,
+  loadDelegationChain,
+  requireDelegation,
+  type DelegationChain,
+  type DelegationParty,
+} from './connection/delegation.ts';
 export { canRefresh, isRenewable, isUnattended } from './connection/grants.ts';
 export { viewOf, type ViewContext } from './connection/view.ts';
 export { evolverOf, type Aggregates } from './evolver-of.ts';

@@ -57,6 +57,7 @@ export function resolveProvider(provider: Provider, parameters: Readonly<Record<
 const grantTypeOf = Object.freeze({
   authorization_code: 'authorization_code',
   client_credentials: 'client_credentials',
+  token_exchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
 } as const);
 
 /**

@@ -35,6 +35,7 @@ export {
 } from './outcomes.ts';
 export { meetResource, type ClientDocument, type MetResource, type NewClient } from './meet-resource.ts';
 export { bindsTokens, type AskedFeatures } from './features.ts';
+export { shownTokens, type ShownToken, type ShownTokens } from './token-exchange.ts';
 export {
   type ClientRegistration,
   type CodeExchange,

@@ -13,6 +13,7 @@ export type CallErrorReason =
   | 'redirected'
   | 'too_large'
   | 'invalid_answer'
+  | 'wider_scope'
   | 'metadata_incomplete';
 
 /** @internal Never leaves this library: outcomes and `PosternError`s do. */

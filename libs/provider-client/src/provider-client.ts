@@ -33,6 +33,13 @@ import { failureOf, refusalOf, withoutVerdict } from './refusal.ts';
 import { discoverResource } from './protected-resource.ts';
 import { ProviderStrategies } from './strategies.ts';
 import { staticTokenSet } from './static-credential.ts';
+import {
+  exchangedScopesMax,
+  requireExchanged,
+  tokenExchangeForm,
+  tokenExchangeGrantType,
+  type ShownTokens,
+} from './token-exchange.ts';
 import { probeToken } from './token-probe.ts';
 import { callRevocation } from './revocation-call.ts';
 import { callsItselfJson, standardAnswer, tokenSetFrom, tokensIn, withoutNullMembers } from './token-answer.ts';
@@ -304,11 +311,18 @@ export class ProviderClient {
    * Asks for an access token with what we hold ourselves, the first one as every later one; no user is asked and nothing
    * is spent, so that an answer which is lost may be asked for again. A refresh token is not kept.
    *
+   * @param shown the tokens of an exchange, which the vault gave for this call
    * @throws {PosternError} as {@link requireRenewal}.
-   * @source RFC 6749 §4.4.2, §4.4.3
+   * @source RFC 6749 §4.4.2, §4.4.3, RFC 8693 §2.1
    */
-  async renew(renewal: Renewal): Promise<Refreshed | Refusal> {
+  async renew(renewal: Renewal, shown?: ShownTokens): Promise<Refreshed | Refusal> {
     this.requireRenewal(renewal);
+    if (renewal.grant === 'client_credentials') return await this.#renewByOwnCredentials(renewal);
+    if (shown === undefined) throw new Error('there is nothing to exchange');
+    return await this.#exchange(renewal, shown);
+  }
+
+  async #renewByOwnCredentials(renewal: RenewalBy<'client_credentials'>): Promise<Refreshed | Refusal> {
     const sentAtMs = this.#nowMs();
     const { scopes } = renewal;
     const scope = scopes.length === 0 ? {} : { scope: scopes.join(this.#provider.scopeSeparator) };
@@ -324,11 +338,36 @@ export class ProviderClient {
         ),
       read: async (server, response) => {
         const answer = await oauth.processClientCredentialsResponse(server, this.#client, response);
-        const context = { provider: this.#provider, scopesOtherwise: scopes, refreshTokenOtherwise: null };
-        const tokenSet = tokenSetFrom({ answer, ...context, sentAtMs, bound: this.#prove !== undefined });
-        return { kind: 'refreshed' as const, tokenSet: { ...tokenSet, refreshToken: null, renewal }, rotated: false };
+        return this.#renewed(answer, { renewal, scopesOtherwise: scopes, sentAtMs });
       },
     });
+  }
+
+  async #exchange(renewal: RenewalBy<'token_exchange'>, shown: ShownTokens): Promise<Refreshed | Refusal> {
+    const sentAtMs = this.#nowMs();
+    const scopesMax = exchangedScopesMax(renewal, shown);
+    const form = tokenExchangeForm(renewal, shown, this.#provider);
+    return this.#tokenCall({
+      secrets: [shown.subject.accessToken, ...(shown.actor === null ? [] : [shown.actor.accessToken])],
+      request: ({ server, authentication, http }) =>
+        oauth.genericTokenEndpointRequest(server, this.#client, authentication, tokenExchangeGrantType, form, http),
+      read: async (server, response) => {
+        const answer = await oauth.processGenericTokenEndpointResponse(server, this.#client, response);
+        const renewed = this.#renewed(answer, { renewal, scopesOtherwise: scopesMax, sentAtMs });
+        requireExchanged(answer, { granted: renewed.tokenSet.grantedScopes, scopesMax });
+        return renewed;
+      },
+    });
+  }
+
+  #renewed(
+    answer: oauth.TokenEndpointResponse,
+    asked: { readonly renewal: Renewal; readonly scopesOtherwise: readonly string[]; readonly sentAtMs: number },
+  ): Refreshed {
+    const { renewal, ...context } = asked;
+    const bound = this.#prove !== undefined;
+    const tokenSet = tokenSetFrom({ answer, provider: this.#provider, refreshTokenOtherwise: null, bound, ...context });
+    return { kind: 'refreshed', tokenSet: { ...tokenSet, refreshToken: null, renewal }, rotated: false };
   }
 
   /**
@@ -574,6 +613,8 @@ export class ProviderClient {
     return this.#cache.get(`${metadata} ${issuer}`, () => fetchMetadata(input));
   }
 }
+
+type RenewalBy<G extends Renewal['grant']> = Extract<Renewal, { readonly grant: G }>;
 
 interface Answer {
   readonly kind: string;

@@ -30,7 +30,7 @@ export class ListConnections {
       const loaded = await this.log.repository.load({ tenantId: asker.tenantId, id });
       if (loaded.revision === 0 || !sees(asker, loaded.state.platformId)) continue;
       if (connections.length === limit) return { connections, next: connections.at(-1)?.position ?? null };
-      connections.push(this.log.view(loaded));
+      connections.push(await this.log.view(loaded));
     }
     return { connections, next: null };
   }

@@ -15,6 +15,6 @@ export class ShowConnection {
     request: RequestOf<typeof operations.showConnection>,
     call: Call,
   ): Promise<ReplyOf<typeof operations.showConnection>> {
-    return this.log.view(await this.log.load(callingOwner(call), request.connection_id));
+    return await this.log.view(await this.log.load(callingOwner(call), request.connection_id));
   }
 }

@@ -12,7 +12,13 @@ import {
   type UsableConnection,
   type UsingPlatform,
 } from '@postern/contracts';
-import { leaseDecision, requireEnabled, type Connection } from '@postern/domain';
+import {
+  leaseDecision,
+  loadDelegationChain,
+  requireEnabled,
+  type Connection,
+  type DelegationParty,
+} from '@postern/domain';
 import type { Loaded } from '@postern/event-log';
 import type { Call } from '@postern/nats';
 import { callingOwner, Serves } from '@postern/service';
@@ -34,6 +40,10 @@ interface Question {
   readonly asker: Asker;
   readonly moment: Moment;
   readonly directory: Directory;
+}
+
+interface AboutOne extends Question {
+  readonly parties: readonly DelegationParty[];
 }
 
 /**
@@ -78,7 +88,7 @@ export class WhoCould {
     if (loaded.revision === 0 || !sees(asker, loaded.state.platformId)) {
       throw new PosternError('connection.not_found', 'There was no such connection then.');
     }
-    return isWanted(loaded.state, question) ? [usable(loaded, question)] : [];
+    return isWanted(loaded.state, question) ? [await this.#usable(loaded, question)] : [];
   }
 
   /** Some at a time, until a page is full or took long enough. */
@@ -99,11 +109,23 @@ export class WhoCould {
       for (const one of loaded) {
         if (connections.length === limit) return { connections, next: position };
         position = one.at;
-        if (sees(asker, one.state.platformId) && isWanted(one.state, question)) connections.push(usable(one, question));
+        if (!sees(asker, one.state.platformId) || !isWanted(one.state, question)) continue;
+        connections.push(await this.#usable(one, question));
       }
       if (appeared.length < limit) return { connections, next: null };
       if (performance.now() > deadlineMs) return { connections, next: position };
     }
+  }
+
+  /** A derived connection could be used as far as those could that it leaned on then. */
+  async #usable(loaded: Loaded<Connection>, question: Question): Promise<UsableConnection> {
+    const { tenantId, credential } = loaded.state;
+    const { connections: position } = question.moment;
+    const { parties } = await loadDelegationChain(
+      credential?.delegation,
+      async (id) => (await this.past.connection({ tenantId, id }, position)).state,
+    );
+    return usable(loaded, { ...question, parties });
   }
 }
 
@@ -135,7 +157,7 @@ function isWanted(state: Connection, { request, directory }: Question): boolean 
   );
 }
 
-function usable({ state, revision, position }: Loaded<Connection>, question: Question): UsableConnection {
+function usable({ state, revision, position }: Loaded<Connection>, question: AboutOne): UsableConnection {
   const code = refusalOf(() => requireLeasable(state, question)) ?? platformRefusal(state.platformId, question);
   const { credential } = state;
   const endsAtMs = credential?.accessTokenExpiresAtMs ?? null;
@@ -157,9 +179,9 @@ function usable({ state, revision, position }: Loaded<Connection>, question: Que
 }
 
 /** What ended can be had by a refresh only, and no refresh goes through a registration that is disabled. */
-function requireLeasable(state: Connection, { moment, directory }: Question): void {
+function requireLeasable(state: Connection, { moment, directory, parties }: AboutOne): void {
   const { tenantId, platformId } = state;
-  const decision = leaseDecision(state, { nowMs: Date.parse(moment.time), tenantId, platformId });
+  const decision = leaseDecision(state, { nowMs: Date.parse(moment.time), tenantId, platformId, parties });
   if (decision.kind === 'grant') return;
   const noRegistration = { exists: false, disabled: false };
   requireEnabled('registration', directory.registration(state.registrationId) ?? noRegistration);

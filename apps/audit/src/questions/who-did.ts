@@ -7,6 +7,7 @@ import {
   type ReplyOf,
   type RequestOf,
 } from '@postern/contracts';
+import { delegationView } from '@postern/domain';
 import type { Call } from '@postern/nats';
 import { callingOwner, Serves } from '@postern/service';
 
@@ -157,5 +158,6 @@ function useOf(record: AccessRecord, position: number, scope: string[] | null): 
     credential_version: record.credentialVersion,
     decided_at_position: record.position,
     correlation_id: record.correlationId,
+    ...(record.delegation && { delegation: record.delegation.map(delegationView) }),
   };
 }

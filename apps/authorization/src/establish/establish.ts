@@ -27,6 +27,7 @@ import { Digests } from '../digests.ts';
 import { Directory } from '../directory/directory.ts';
 import { ProviderClients } from '../providers/provider-clients.ts';
 import { Connections } from '../sessions/connections.ts';
+import { ExchangePartiesReader } from './exchange-parties.ts';
 import { Ways, type Way } from './ways.ts';
 
 type Request = RequestOf<typeof operations.establish>;
@@ -62,6 +63,7 @@ export class Establish {
   readonly #pending: PendingTokens;
   readonly #completion: Completion;
   readonly #ways: Ways;
+  readonly #parties: ExchangePartiesReader;
   readonly #clock: Clock;
   readonly #logger: Logger;
 
@@ -73,6 +75,7 @@ export class Establish {
     pending: PendingTokens,
     completion: Completion,
     ways: Ways,
+    parties: ExchangePartiesReader,
     clock: Clock,
     logger: Logger,
   ) {
@@ -83,6 +86,7 @@ export class Establish {
     this.#pending = pending;
     this.#completion = completion;
     this.#ways = ways;
+    this.#parties = parties;
     this.#clock = clock;
     this.#logger = logger;
   }
@@ -98,7 +102,7 @@ export class Establish {
     await way.require(client);
     const begun = await this.#begin(wanted);
     if (begun.state.session?.sessionId !== wanted.sessionId) return this.#reply(begun.state, begun.position);
-    const answer = await way.obtain(client);
+    const answer = await way.obtain(client, wanted);
     if (answer.kind !== 'refreshed') throw await this.#refused(wanted, answer);
     const { tenantId, connectionId, sessionId, endUserDigest, actor } = wanted;
     await this.#pending.store({ tenantId, connectionId, sessionId }, answer.tokenSet);
@@ -115,19 +119,31 @@ export class Establish {
   async #wanted(request: Request, { tenantId, platformId: caller, actor }: CallingOwner): Promise<Establishing> {
     const existing =
       request.connection_id === undefined ? undefined : await this.#existing({ tenantId, platformId: caller }, request);
-    const platformId = actor.type === 'platform' ? caller : (request.platform_id ?? existing?.platformId);
+    const parties =
+      request.grant.type === 'token_exchange'
+        ? await this.#parties.find({ tenantId, platformId: caller }, request.grant)
+        : undefined;
+    const known = parties?.subject ?? existing;
+    const platformId = actor.type === 'platform' ? caller : (request.platform_id ?? known?.platformId);
     if (platformId === undefined || (request.platform_id ?? platformId) !== platformId) {
       throw new PosternError('request.malformed', 'platform_id must name the platform whose connection it becomes.');
     }
+    if (parties !== undefined && parties.subject.platformId !== platformId) {
+      throw new PosternError('request.malformed', 'A derived connection belongs to the platform of its subject.');
+    }
     await this.#directory.activePlatform({ tenantId, platformId });
+    const ofSubject = request.provider === undefined ? parties?.subject.registrationId : undefined;
     const registration = await this.#directory.activeRegistration({
       tenantId,
-      registrationId: request.registration_id ?? existing?.registrationId,
+      registrationId: request.registration_id ?? existing?.registrationId ?? ofSubject,
       providerId: request.provider,
     });
     const endUser = request.end_user;
     const own = endUser === undefined ? null : this.#digests.endUser({ tenantId, platformId, endUser });
-    const digestOfBefore = existing === undefined || existing.endUserDigest === '' ? null : existing.endUserDigest;
+    const digestOfBefore = known === undefined || known.endUserDigest === '' ? null : known.endUserDigest;
+    if (parties !== undefined && own !== null && own !== digestOfBefore) {
+      throw new PosternError('request.malformed', 'The end user of a derived connection is that of its subject.');
+    }
     const connectionId = request.connection_id ?? this.#newConnectionId({ tenantId, platformId }, request);
     const pinned = existing?.credential?.providerVersion ?? null;
     const provider = this.#providers.forSession(registration, { connectionId, pinned });
@@ -136,7 +152,9 @@ export class Establish {
       sessionId: newId('session'),
       purpose: existing === undefined ? 'connect' : 'reauthorize',
       endUserDigest: own ?? digestOfBefore,
-      way: this.#ways.of(request.grant, { ...request, tenantId, registration, provider }),
+      way: this.#ways.of(request.grant, {
+        ...{ ...request, tenantId, connectionId, registration, provider, parties },
+      }),
       providerVersion: provider.version,
     };
   }
@@ -164,6 +182,7 @@ export class Establish {
           {
             ...{ sessionId, purpose, grant: way.grant, platformId, providerId, registrationId, endUserDigest },
             ...{ requestedScopes: [...way.scopes], providerVersion },
+            ...(way.delegation && { delegation: way.delegation }),
             expiresAtMs: nowMs + limits.sessionTtlMs,
             nowMs,
           },

@@ -1,5 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { PosternError, StaticSecret, type EstablishedGrant, type Grant, type Renewal } from '@postern/contracts';
+import {
+  PosternError,
+  StaticSecret,
+  type Delegation,
+  type EstablishedGrant,
+  type Grant,
+  type Renewal,
+} from '@postern/contracts';
 import { CryptoError, zero } from '@postern/crypto';
 import type { Registration } from '@postern/domain';
 import type { Provider } from '@postern/provider-catalog';
@@ -8,31 +15,44 @@ import { ServiceKeys } from '@postern/service';
 
 import { askedScopes, type WantedAccess } from '../start-session/asked-scopes.ts';
 import { assertScopes } from '../start-session/session-starter.ts';
+import { delegationBy, ExchangePartiesReader, partyOf, type ExchangeParties } from './exchange-parties.ts';
+import { ShownTokensReader, type Establishment } from './shown-tokens.ts';
 
 /** In which way a credential is had without a browser. */
 export interface Way {
   readonly grant: Grant;
   readonly scopes: readonly string[];
+  /** Only where it is derived from others. */
+  readonly delegation?: Delegation;
   /** Refuses what cannot be had so, before anything is written down. @throws {PosternError} */
   readonly require: (client: ProviderClient) => Promise<void> | void;
-  /** Asks the provider. */
-  readonly obtain: (client: ProviderClient) => Promise<Refreshed | Refusal>;
+  /** Asks the provider, once it stands in the log what for. */
+  readonly obtain: (client: ProviderClient, establishment: Establishment) => Promise<Refreshed | Refusal>;
 }
+
+type ExchangeGrant = Extract<EstablishedGrant, { readonly type: 'token_exchange' }>;
 
 /** For whom it is wanted. */
 interface Wanted extends WantedAccess {
   readonly tenantId: string;
+  readonly connectionId: string;
   readonly registration: Registration;
   readonly provider: Provider;
+  /** Of an exchange. */
+  readonly parties: ExchangeParties | undefined;
 }
 
 /** Makes of a grant that somebody asks for what has to be done for it. */
 @Injectable()
 export class Ways {
   readonly #keys: ServiceKeys;
+  readonly #parties: ExchangePartiesReader;
+  readonly #shown: ShownTokensReader;
 
-  constructor(keys: ServiceKeys) {
+  constructor(keys: ServiceKeys, parties: ExchangePartiesReader, shown: ShownTokensReader) {
     this.#keys = keys;
+    this.#parties = parties;
+    this.#shown = shown;
   }
 
   /** @throws {PosternError} `request.malformed`, `session.scope_unknown`, `provider.capability_unknown` */
@@ -40,9 +60,34 @@ export class Ways {
     switch (grant.type) {
       case 'client_credentials':
         return renewed({ grant: grant.type, scopes: scopesOf(wanted), parameters: grant.parameters ?? {} });
+      case 'token_exchange':
+        return this.#exchanged(grant, wanted);
       case 'static':
         return this.#made(grant.sealed_secret, wanted);
     }
+  }
+
+  /** @source RFC 8693 §2.1 */
+  #exchanged(grant: ExchangeGrant, wanted: Wanted): Way {
+    const { parties } = wanted;
+    if (parties === undefined) throw new Error('nobody looked whose tokens are exchanged');
+    const { audience = [], resource = [], parameters = {} } = grant;
+    const shown = { subject: partyOf(parties.subject), actor: parties.actor && partyOf(parties.actor) };
+    const renewal: Renewal = {
+      ...{ grant: grant.type, scopes: scopesOf(wanted), audience, resource, parameters },
+      ...shown,
+    };
+    const way = renewed(renewal);
+    return {
+      ...way,
+      delegation: delegationBy(parties),
+      require: async (client) => {
+        await way.require(client);
+        await this.#parties.require(parties, { ...wanted, scopes: renewal.scopes });
+      },
+      obtain: async (client, establishment) =>
+        await client.renew(renewal, await this.#shown.for(shown, establishment)),
+    };
   }
 
   /** What it may do was decided where it was made. */

@@ -15,7 +15,7 @@ export function establishCommand(connections: Command, run: RunCommand): void {
   connections
     .command('establish')
     .description('makes a connection that needs no browser, or makes one anew in place')
-    .requiredOption('--grant <type>', 'how it is had: client_credentials, static')
+    .requiredOption('--grant <type>', 'how it is had: client_credentials, token_exchange, static')
     .option('--platform <id>', 'whose connection it becomes; not needed with --connection')
     .option('--provider <id>', 'at which provider; or the registration')
     .option('--registration <id>', 'of which client registration')
@@ -23,6 +23,10 @@ export function establishCommand(connections: Command, run: RunCommand): void {
     .option('--scope <scope>', 'once for each; none where the provider decides', collect)
     .option('--parameter <name=value>', 'said to the provider beside the standard’s own; no secret', collect)
     .option('--secret-file <file>', 'static: a file with the API key, or with JSON of its parts; - is standard input')
+    .option('--subject <connection>', 'token_exchange: on whose behalf, the connection whose token is exchanged')
+    .option('--actor <connection>', 'token_exchange: who acts')
+    .option('--audience <name>', 'token_exchange: the service that the token is for, as its server knows it', collect)
+    .option('--resource <url>', 'token_exchange: the service that the token is for, by its URL', collect)
     .option('--connection <id>', 'one that exists, made anew in place')
     .option('--key <text>', 'the same again answers with the same connection')
     .action(
@@ -63,7 +67,7 @@ function grantOf(
     throw new PosternError('request.malformed', '--secret-file goes with --grant static, which needs it.');
   }
   const parameters = parametersOf((options['parameter'] as string[] | undefined) ?? []);
-  if (typeof file !== 'string') return { type, ...(parameters && { parameters }) };
+  if (typeof file !== 'string') return said({ type, parameters, ...exchangeOf(options) });
   const plaintext = Buffer.from(JSON.stringify(staticSecretIn(file)), 'utf8');
   try {
     const protectedHeader = { cty: 'application/json', ten: tenantId };
@@ -75,6 +79,15 @@ function grantOf(
   } finally {
     zero(plaintext);
   }
+}
+
+/** Each kind of grant refuses what is not its own. */
+function exchangeOf({ subject, actor, audience, resource }: Readonly<Record<string, unknown>>) {
+  return { subject_connection_id: subject, actor_connection_id: actor, audience, resource };
+}
+
+function said(members: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
 function parametersOf(pairs: readonly string[]): Record<string, string> | undefined {

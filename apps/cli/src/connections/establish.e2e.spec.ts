@@ -7,7 +7,7 @@ import { describeWithServer } from '@postern/servers';
 import { waitFor } from '@postern/testing';
 
 import { story } from '../demo/story.ts';
-import { withWorld, type World } from '../demo/world.ts';
+import { accessTokenTtlS, withWorld, type World } from '../demo/world.ts';
 
 const command = join(import.meta.dirname, '../../bin/postern.mjs');
 const wholeTimeoutMs = 300_000;
@@ -30,15 +30,104 @@ async function heard(world: World, id: string, type: string): Promise<EventView>
   return await waitFor(find, { describe: `${type} did not happen`, timeoutMs: patientlyMs });
 }
 
-await describeWithServer('nats-server', 'a connection by client credentials', () => {
+/** A service acts on Ada's behalf at another one, which gets a token of its own and never hers. */
+async function derivedLife(world: World): Promise<void> {
+  const { http, acme, registrationId, acmeClientId: sub } = world;
+  await acme.setAccessTokenTtl(600);
+  const { connectionId: person } = world;
+  const establish = async (body: object) => await http.request('POST', '/v1/connections', body);
+  const own = { registration_id: registrationId, grant: { type: 'client_credentials' }, scopes: ['contacts:read'] };
+  const service = String((await establish(own)).body['connection_id']);
+  const exchange = (subject: string, more: object = {}) => ({
+    grant: {
+      ...{ type: 'token_exchange', subject_connection_id: subject, actor_connection_id: service },
+      audience: ['acme:billing'],
+    },
+    ...more,
+  });
+  const tokenOf = async (id: string) => {
+    const asked = { agent_id: world.agentId, purpose: 'the invoices of Ada' };
+    const { status, body } = await http.request('POST', `/v1/connections/${id}/token`, asked);
+    return { status, body, token: String(body['access_token']) };
+  };
+  const at = async (url: string, token: string) => {
+    const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+    return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+  };
+
+  const wider = await establish(exchange(person, { scopes: ['contacts:read', 'contacts:write'] }));
+  expect(wider).toMatchObject({ status: 400, body: { code: 'session.scope_unknown' } });
+  const toldOtherwise = await establish(exchange(person, { end_user: 'somebody else' }));
+  expect(toldOtherwise).toMatchObject({ status: 400, body: { code: 'request.malformed' } });
+  const nowhere = exchange(person);
+  nowhere.grant.audience = ['acme:payroll'];
+  expect(await establish(nowhere)).toMatchObject({ body: { code: 'provider.unreachable' } });
+
+  const made = await establish(exchange(person, { scopes: ['contacts:read'] }));
+  expect(made).toMatchObject({ status: 201, body: { scope: ['contacts:read'], freshness: { health: 'ok' } } });
+  const derived = String(made.body['connection_id']);
+  const { token } = await tokenOf(derived);
+  const invoices = await at(acme.endpoints.invoices, token);
+  expect(invoices).toMatchObject({ status: 200, body: { account: 'ada@acme.example', act: { sub } } });
+  expect((await at(acme.endpoints.contacts, token)).status).toBe(401);
+  expect((await at(acme.endpoints.invoices, (await tokenOf(person)).token)).status).toBe(401);
+
+  const further = String((await establish(exchange(derived))).body['connection_id']);
+  const nested = await at(acme.endpoints.invoices, (await tokenOf(further)).token);
+  expect(nested.body['act']).toEqual({ sub, act: { sub } });
+  expect(await connections(world, 'show', further)).toMatchObject({
+    delegation: { subject_connection_id: derived, actor_connection_id: service },
+  });
+  const ring = { ...exchange(further), connection_id: derived };
+  expect(await establish(ring)).toMatchObject({ status: 409, body: { code: 'connection.delegation_refused' } });
+
+  const renewed = await http.request('POST', `/v1/connections/${further}/refresh`, {});
+  expect(renewed).toMatchObject({ status: 200, body: { credential_version: 2 } });
+  expect((await at(acme.endpoints.invoices, (await tokenOf(further)).token)).status).toBe(200);
+
+  await connections(world, 'suspend', person);
+  for (const id of [derived, further]) {
+    const ended_by = { connection_id: person, code: 'connection.suspended' };
+    expect(await tokenOf(id)).toMatchObject({ status: 409, body: { code: 'connection.delegation_ended', ended_by } });
+    expect((await http.request('GET', `/v1/connections/${id}`)).body['freshness']).toMatchObject({
+      ...{ health: 'degraded', reason: 'connection.delegation_ended' },
+    });
+  }
+  await connections(world, 'resume', person);
+  expect((await tokenOf(further)).status).toBe(200);
+
+  const uses = async (id: string) => (await http.request('GET', `/v1/audit/who-did?connection_id=${id}`)).body['uses'];
+  const steps = [
+    { subject_connection_id: derived, actor_connection_id: service },
+    { subject_connection_id: person, actor_connection_id: service },
+  ];
+  expect(await uses(further)).toContainEqual(expect.objectContaining({ outcome: 'granted', delegation: steps }));
+  const forIt = { agent_id: 'authorization', purpose: `exchange for ${derived}` };
+  expect(await uses(person)).toContainEqual(expect.objectContaining(forIt));
+
+  expect((await http.request('POST', `/v1/connections/${person}/revoke`, {})).status).toBe(200);
+  for (const id of [derived, further]) {
+    expect(await tokenOf(id)).toMatchObject({ status: 409, body: { code: 'connection.delegation_ended' } });
+  }
+  // Of a token that was issued nobody but its server knows; its own connection ends it there.
+  await connections(world, 'revoke', derived);
+  await heard(world, derived, 'UpstreamRevocationCompleted');
+  expect((await at(acme.endpoints.invoices, token)).status).toBe(401);
+}
+
+await describeWithServer('nats-server', 'a connection without a browser', () => {
   test(
-    'is established, leased, renewed with nobody asking, revoked at the provider, made anew and deleted',
+    'is established, leased, renewed with nobody asking, revoked at the provider, made anew and deleted; others are derived from it',
     async () => {
       await withWorld(
         () => undefined,
         async (world) => {
           await story[0]?.run(world);
           const { http, registrationId, agentId, acme } = world;
+          // Ada's, from which others are derived in the end.
+          await acme.setAccessTokenTtl(600);
+          await story[1]?.run(world);
+          await acme.setAccessTokenTtl(accessTokenTtlS);
           try {
             const wanted = {
               registration_id: registrationId,
@@ -96,6 +185,7 @@ await describeWithServer('nats-server', 'a connection by client credentials', ()
             await connections(world, 'delete', id);
             await heard(world, id, 'ConnectionKeyShredded');
             expect((await lease()).body['code']).toBe('connection.deleted');
+            await derivedLife(world);
           } finally {
             await world.listener?.close();
           }

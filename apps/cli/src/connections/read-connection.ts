@@ -1,5 +1,5 @@
 import { PosternError, type EventView } from '@postern/contracts';
-import { connectionEvolver, viewOf } from '@postern/domain';
+import { connectionEvolver, delegationOf, loadDelegationChain, viewOf } from '@postern/domain';
 import type { EventLog } from '@postern/event-log';
 import { loadCatalog } from '@postern/provider-catalog';
 
@@ -23,6 +23,8 @@ export async function readConnection(session: Session, tenantId: string, connect
   let events = await lastEvents(session, session.connections, filter);
   // The archive is read only where a cut has left less than a screen.
   if (isCutOff(events)) events = await lastEvents(session, session.past.connections, filter);
+  const load = async (id: string) => (await connections.load({ tenantId, id }, { fromLeader: true })).state;
+  const chain = await loadDelegationChain(delegationOf(state), load);
   const nowMs = Date.now();
   const reauthorizeUrl = `${session.publicUrl}/connect/${connectionId}`;
   const isKnown = loadCatalog().has(state.providerId);
@@ -31,8 +33,9 @@ export async function readConnection(session: Session, tenantId: string, connect
     state,
     events,
     rollout,
+    chain,
     nowMs,
-    view: viewOf(state, { revision, position, reauthorizeUrl, nowMs }),
+    view: viewOf(state, { revision, position, reauthorizeUrl, parties: chain.parties, nowMs }),
   };
 }
 

@@ -1,5 +1,12 @@
 import { newId, type EventView } from '@postern/contracts';
-import { rolloutEvolver, type Rollout, connectionEvolver, viewOf, type Connection } from '@postern/domain';
+import {
+  rolloutEvolver,
+  type Rollout,
+  connectionEvolver,
+  viewOf,
+  type Connection,
+  type DelegationChain,
+} from '@postern/domain';
 
 import { showLines } from './show-lines.ts';
 
@@ -25,10 +32,13 @@ const authorized: Connection = {
   },
 };
 
-function screenOf(state: Connection, rollout: Rollout | null = null): string {
+const alone: DelegationChain = { steps: [], parties: [] };
+
+function screenOf(state: Connection, rollout: Rollout | null = null, chain = alone): string {
   const reauthorizeUrl = `https://postern.example/connect/${connectionId}`;
-  const view = viewOf(state, { revision: 9, position: 70, reauthorizeUrl, nowMs });
-  return showLines({ view, state, events: [], rollout, nowMs }).join('\n');
+  const { parties } = chain;
+  const view = viewOf(state, { revision: 9, position: 70, reauthorizeUrl, parties, nowMs });
+  return showLines({ view, state, events: [], rollout, chain, nowMs }).join('\n');
 }
 
 test('a connection that works says so, with its clocks', () => {
@@ -52,14 +62,14 @@ test('its last events stand there with their whole time', () => {
     ...{ at: '2026-11-28T19:50:00.000Z', actor: { type: 'end_user' }, type: 'ConnectionAuthorized', data: {} },
   };
   const view = viewOf(authorized, { revision: 9, position: 70, reauthorizeUrl: '', nowMs });
-  const lines = showLines({ view, state: authorized, events: [event], rollout: null, nowMs });
+  const lines = showLines({ view, state: authorized, events: [event], rollout: null, chain: alone, nowMs });
   expect(lines).toContain('  2026-11-28T19:50:00.000Z  ConnectionAuthorized          end_user');
   const cut = '  (earlier ones were dropped, and stand in no archive here)';
   expect(lines).toContain(cut);
   const first = { ...event, revision: 1 };
-  expect(showLines({ view, state: authorized, events: [first], rollout: null, nowMs })).not.toContain(cut);
+  expect(showLines({ view, state: authorized, events: [first], rollout: null, chain: alone, nowMs })).not.toContain(cut);
   const screen = Array.from({ length: 8 }, () => event);
-  expect(showLines({ view, state: authorized, events: screen, rollout: null, nowMs })).not.toContain(cut);
+  expect(showLines({ view, state: authorized, events: screen, rollout: null, chain: alone, nowMs })).not.toContain(cut);
 });
 
 test.each<[string, Partial<Connection>, RegExp]>([
@@ -125,4 +135,29 @@ test('the version of the provider’s file is told: the pin, and what is used in
   expect(screenOf(pinned(1), rollout)).toMatch(/provider file +1$/m);
   expect(screenOf(pinned(1), { ...rollout, canary })).toMatch(/provider file +made with 1, uses 6 \(canary\)$/m);
   expect(screenOf(pinned(2), rollout)).toContain('made with 2, which this release has no more, uses 6');
+});
+
+test('who acts on whose behalf is told, and the one on which a derived connection founders', () => {
+  const [subjectConnectionId, actorConnectionId] = [newId('connection'), newId('connection')];
+  const delegation = { subjectConnectionId, actorConnectionId };
+  const derived = {
+    ...authorized,
+    credential: { ...credential, hasRefreshToken: false, grant: 'token_exchange' as const, delegation },
+  };
+  const chainWith = (subject: Connection): DelegationChain => ({
+    steps: [delegation],
+    parties: [
+      { connectionId: subjectConnectionId, role: 'subject', state: subject },
+      { connectionId: actorConnectionId, role: 'actor', state: authorized },
+    ],
+  });
+  const lives = screenOf(derived, null, chainWith(authorized));
+  expect(lives).toContain(`acts          ${actorConnectionId} (ok)`);
+  expect(lives).toContain(`on behalf of  ${subjectConnectionId} (ok)`);
+  expect(lives).toMatch(/Next: nothing: it works$/);
+  const founders = screenOf(derived, null, chainWith({ ...authorized, suspended: true }));
+  expect(founders).toContain('health degraded: connection.delegation_ended');
+  expect(founders).toContain(`Next: it leans on another one: postern connections show ${subjectConnectionId}`);
+  const over = screenOf({ ...derived, authorization: 'revoked' }, null, chainWith(authorized));
+  expect(over).toContain(`--grant token_exchange --subject ${subjectConnectionId} --actor ${actorConnectionId}`);
 });

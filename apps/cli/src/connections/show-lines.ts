@@ -1,5 +1,14 @@
 import type { ConnectionView, EventView } from '@postern/contracts';
-import { isRenewable, isUnattended, type Connection, type Credential, type Rollout } from '@postern/domain';
+import {
+  endOfDelegation,
+  isRenewable,
+  isUnattended,
+  labelOf,
+  type Connection,
+  type Credential,
+  type DelegationChain,
+  type Rollout,
+} from '@postern/domain';
 
 import { eventRow } from '../events/tail-lines.ts';
 import { paint, table } from '../output/printer.ts';
@@ -17,6 +26,8 @@ export interface Shown {
   readonly events: readonly EventView[];
   /** What the tenant decided about the versions of the provider's file; null where the catalog does not know it. */
   readonly rollout: Rollout | null;
+  /** What stands behind it, where it is derived from others. */
+  readonly chain: DelegationChain;
   readonly nowMs: number;
 }
 
@@ -36,6 +47,7 @@ export function showLines(shown: Shown): string[] {
       ['scopes', view.scope.join(' ') || '-'],
       ['credential', view.credential_version === null ? 'none' : `version ${view.credential_version}`],
       ['revision', `${view.revision} at position ${view.position}`],
+      ...delegationRows(shown.chain),
     ]),
     '',
     paint('1', 'Clocks'),
@@ -59,6 +71,18 @@ function stateOf({ authorization, suspended, freshness: { health, reason } }: Co
   const words = `${state}, health ${health}${reason === null ? '' : `: ${reason}`}`;
   const isOver = health === 'revoked' || health === 'reauthorization_required' || health === 'deleted';
   return paint(isOver ? '31' : health === 'ok' ? '32' : '33', words);
+}
+
+/** Who on behalf of whom, the newest exchange first. */
+function delegationRows({ steps, parties }: DelegationChain): [string, string][] {
+  const label = (id: string) => {
+    const { state } = parties.find(({ connectionId }) => connectionId === id) ?? {};
+    return `${id} (${state === undefined ? 'unknown' : labelOf(state)})`;
+  };
+  return steps.flatMap(({ subjectConnectionId, actorConnectionId }, index): [string, string][] => [
+    [index === 0 ? 'acts' : 'before it', actorConnectionId === null ? 'not told' : label(actorConnectionId)],
+    ['on behalf of', label(subjectConnectionId)],
+  ]);
 }
 
 function indented(rows: readonly (readonly [string, string])[]): string[] {
@@ -121,13 +145,19 @@ function span(ms: number): string {
 }
 
 /** What a person can do now: a command, or whom to send where. */
-function nextStep({ view, state, nowMs }: Shown): string {
+function nextStep({ view, state, chain, nowMs }: Shown): string {
   const { authorization, suspended, reauthorize_url: url, connection_id: id, freshness } = view;
   if (authorization === 'deleted') return 'nothing: connect the account anew if it is needed again';
   if (suspended) return `postern connections resume ${id}`;
+  const end = authorization === 'authorized' ? endOfDelegation(chain.parties) : undefined;
+  if (end !== undefined)
+    return `it leans on another one: postern connections show ${end.details.ended_by?.connection_id}`;
   if (isUnattended(state) && (authorization !== 'authorized' || freshness.health === 'reauthorization_required')) {
     const grant = state.credential?.grant ?? state.session?.grant ?? '';
-    return `no end user can help: postern connections establish --connection ${id} --grant ${grant}`;
+    const from = chain.steps[0];
+    const subject = from === undefined ? '' : ` --subject ${from.subjectConnectionId}`;
+    const actor = from === undefined || from.actorConnectionId === null ? '' : ` --actor ${from.actorConnectionId}`;
+    return `no end user can help: postern connections establish --connection ${id} --grant ${grant}${subject}${actor}`;
   }
   if (authorization === 'pending') return 'the end user finishes the connect session';
   if (authorization !== 'authorized' || freshness.health === 'reauthorization_required') {

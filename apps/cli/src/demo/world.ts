@@ -124,6 +124,7 @@ async function registerAtAcme(session: Session, tenantId: string, acme: AcmeProc
     clientName: 'Postern demo',
     tokenEndpointAuthMethod: 'client_secret_basic',
     clientCredentials: true,
+    tokenExchange: true,
   });
   await createClientRegistration(session, {
     tenantId,

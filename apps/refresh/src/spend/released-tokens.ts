@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { operations, PosternError, Renewal } from '@postern/contracts';
 import { CryptoError, Secret, zero } from '@postern/crypto';
+import { shownTokens, type ShownTokens } from '@postern/provider-client';
 import { OperationsClient, ServiceKeys } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
@@ -8,7 +9,7 @@ import type { HeldClaim } from '../claim/take-claim.ts';
 /** A refresh token with the scopes it stands for, opened; or what is asked with where there is none. */
 export type ReleasedToken =
   | { readonly refreshToken: Secret; readonly grantedScopes: readonly string[] }
-  | { readonly renewal: Renewal };
+  | { readonly renewal: Renewal; readonly shown?: ShownTokens | undefined };
 
 /** Gets refresh tokens from the vault, which says in the log that it gave one away before it does. */
 @Injectable()
@@ -37,7 +38,8 @@ export class ReleasedTokens {
     const { plaintext } = this.keys.opener.open(sealed);
     try {
       const part = JSON.parse(plaintext.toString('utf8')) as Released;
-      if ('renewal' in part) return { renewal: Renewal.parse(part.renewal) };
+      if ('renewal' in part)
+        return { renewal: Renewal.parse(part.renewal), shown: part.exchange && shownTokens(part.exchange) };
       return { refreshToken: Secret.from(part.refreshToken), grantedScopes: part.grantedScopes };
     } finally {
       zero(plaintext);
@@ -45,4 +47,6 @@ export class ReleasedTokens {
   }
 }
 
-type Released = { readonly renewal: unknown } | { readonly refreshToken: string; readonly grantedScopes: string[] };
+type Released =
+  | { readonly renewal: unknown; readonly exchange?: Parameters<typeof shownTokens>[0] }
+  | { readonly refreshToken: string; readonly grantedScopes: string[] };

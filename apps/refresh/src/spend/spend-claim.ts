@@ -79,7 +79,7 @@ export class SpendClaim {
       const startedMs = this.clock.monotonicMs();
       const attributes = { 'postern.provider.id': held.providerId };
       const refresh = () =>
-        'renewal' in released ? client.client.renew(released.renewal) : client.client.refresh(released);
+        'renewal' in released ? client.client.renew(released.renewal, released.shown) : client.client.refresh(released);
       const answer = await withCall('postern.provider.refresh', refresh, { attributes });
       crashPoint('after the provider answered', held.connectionId);
       this.#providerSeconds.observe((this.clock.monotonicMs() - startedMs) / 1000, {

@@ -11,7 +11,7 @@ import {
   type RequestOf,
 } from '@postern/contracts';
 import { Sealer } from '@postern/crypto';
-import { freshnessOf, leaseDecision, type Connection, type LeaseDecision } from '@postern/domain';
+import { freshnessOf, leaseDecision, type Connection, type DelegationChain, type LeaseDecision } from '@postern/domain';
 import type { Call } from '@postern/nats';
 import { annotate, callingPlatform, Clock, Logger, Metrics, Serves, type Counter } from '@postern/service';
 
@@ -19,6 +19,7 @@ import { ConnectionFeed } from '../connection-feed.ts';
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
 import { Directory } from '../directory.ts';
+import { Delegations } from '../exchange/delegations.ts';
 import { VaultConfig } from '../vault-config.ts';
 import { LeaseRecords, overtaken } from './lease-records.ts';
 import { RefreshAsker } from './refresh-asker.ts';
@@ -33,6 +34,8 @@ interface Decided {
   readonly state: Connection;
   readonly decision: LeaseDecision;
   readonly position: number;
+  /** What stands behind it, where it is derived. */
+  readonly chain: DelegationChain;
 }
 
 /** One request for a lease, from its arrival to its record. */
@@ -61,6 +64,7 @@ export class LeaseToken implements OnApplicationShutdown {
     private readonly directory: Directory,
     private readonly connections: Connections,
     private readonly credentials: Credentials,
+    private readonly delegations: Delegations,
     private readonly refreshes: RefreshAsker,
     private readonly records: LeaseRecords,
     private readonly logger: Logger,
@@ -99,7 +103,7 @@ export class LeaseToken implements OnApplicationShutdown {
     this.directory.requireAgent({ tenantId, platformId, agentId: request.agent_id });
     const known = this.#fromMemory(attempt);
     const ahead = known ? undefined : this.credentials.readAhead({ tenantId, connectionId: request.connection_id });
-    const { state, grant, position } = await this.#granted(attempt, known);
+    const { state, grant, position, chain } = await this.#granted(attempt, known);
     const owner = ownerOf(state);
     const { credentialVersion, expiresAtMs, grantedScopes } = grant;
     const { accessToken, tokenType, sentAs } =
@@ -108,7 +112,11 @@ export class LeaseToken implements OnApplicationShutdown {
     const { connectionId } = owner;
     const seal = { leaseId, tenantId, connectionId, credentialVersion, expiresAtMs, recipient };
     const sealedToken = sealLease(this.#sealer, seal, accessToken);
-    const record = this.#recordOf(attempt, { position, credentialVersion, code: null });
+    const { steps } = chain;
+    const record = this.#recordOf(attempt, {
+      ...{ position, credentialVersion, code: null },
+      ...(steps.length > 0 && { delegation: [...steps] }),
+    });
     const place = await this.records.record(record);
     const now = this.#stillGranted(attempt, this.#fromMemory(attempt) ?? (await this.#decide(attempt)));
     if (grant.refreshSoon) void this.refreshes.ask({ tenantId, platformId, connectionId, credentialVersion });
@@ -131,6 +139,7 @@ export class LeaseToken implements OnApplicationShutdown {
     if (first.decision.kind === 'grant') return { ...first, grant: first.decision };
     const { tenantId, platformId, request } = attempt;
     const { credentialVersion } = first.decision;
+    await this.#refreshParties(first.chain, attempt);
     const failure = await this.refreshes.ask({
       tenantId,
       platformId,
@@ -142,14 +151,26 @@ export class LeaseToken implements OnApplicationShutdown {
     throw this.#refreshUnavailable(second.state, failure);
   }
 
+  /** What a derived connection is renewed with must live; the farthest first, since the nearer ones are had with it. */
+  async #refreshParties({ parties }: DelegationChain, { tenantId, platformId }: Attempt): Promise<void> {
+    for (const { connectionId, state } of parties.toReversed()) {
+      const { version: credentialVersion = 0, accessTokenExpiresAtMs = null } = state.credential ?? {};
+      if (accessTokenExpiresAtMs === null || accessTokenExpiresAtMs > this.clock.nowMs()) continue;
+      await this.refreshes.ask({ tenantId, platformId, connectionId, credentialVersion });
+    }
+  }
+
   /** What memory allows, at once; undefined where it knows nothing, or refuses: it may lag behind what is allowed by now. */
   #fromMemory(attempt: Attempt): Decided | undefined {
     this.feed.assertFresh();
     const loaded = this.connections.peek({ tenantId: attempt.tenantId, id: attempt.request.connection_id });
     if (loaded === undefined) return undefined;
     try {
+      const { state } = loaded;
+      const chain = this.delegations.peek(state);
+      if (chain === undefined) return undefined;
       const position = Math.max(this.feed.position, loaded.position);
-      return { state: loaded.state, decision: this.#decisionOn(loaded.state, attempt), position };
+      return { state, chain, decision: this.#decisionOn(state, chain, attempt), position };
     } catch (error) {
       if (isPosternError(error)) return undefined;
       throw error;
@@ -160,7 +181,8 @@ export class LeaseToken implements OnApplicationShutdown {
   #overtakenBy(attempt: Attempt): unknown {
     const loaded = this.connections.peek({ tenantId: attempt.tenantId, id: attempt.request.connection_id });
     try {
-      if (loaded !== undefined) this.#decisionOn(loaded.state, attempt);
+      const chain = loaded && this.delegations.peek(loaded.state);
+      if (loaded !== undefined && chain !== undefined) this.#decisionOn(loaded.state, chain, attempt);
       return overtaken;
     } catch (refusal) {
       return refusal;
@@ -172,21 +194,28 @@ export class LeaseToken implements OnApplicationShutdown {
     this.feed.assertFresh();
     const { position: followed } = this.feed;
     const ref = { tenantId: attempt.tenantId, id: attempt.request.connection_id };
-    const { state, position } = await this.connections.load(ref, { fromLeader });
+    const decideOn = async (leader: boolean): Promise<Decided> => {
+      const { state, position } = await this.connections.load(ref, { fromLeader: leader });
+      const chain = await this.delegations.load(state, { fromLeader: leader });
+      const decision = this.#decisionOn(state, chain, attempt);
+      return { state, chain, decision, position: Math.max(followed, position) };
+    };
     try {
-      return { state, decision: this.#decisionOn(state, attempt), position: Math.max(followed, position) };
+      return await decideOn(fromLeader);
     } catch (error) {
       if (fromLeader || !isPosternError(error)) throw error;
-      const newest = await this.connections.load(ref, { fromLeader: true });
-      if (newest.position === position) throw error;
-      const decision = this.#decisionOn(newest.state, attempt);
-      return { state: newest.state, decision, position: Math.max(followed, newest.position) };
+      return await decideOn(true);
     }
   }
 
-  #decisionOn(state: Connection, { tenantId, platformId, request }: Attempt): LeaseDecision {
+  #decisionOn(
+    state: Connection,
+    { parties }: DelegationChain,
+    { tenantId, platformId, request }: Attempt,
+  ): LeaseDecision {
     return leaseDecision(state, {
       nowMs: this.clock.nowMs(),
+      parties,
       tenantId,
       platformId,
       scopes: request.scopes,
@@ -227,7 +256,7 @@ export class LeaseToken implements OnApplicationShutdown {
 
   #recordOf(
     { leaseId, tenantId, platformId, correlationId, request }: Attempt,
-    { code, credentialVersion, position }: Pick<AccessRecord, 'code' | 'credentialVersion' | 'position'>,
+    decided: Pick<AccessRecord, 'code' | 'credentialVersion' | 'position' | 'delegation'>,
   ): AccessRecord {
     return {
       leaseId,
@@ -238,11 +267,10 @@ export class LeaseToken implements OnApplicationShutdown {
       connectionId: request.connection_id,
       purpose: request.purpose,
       scopes: request.scopes ?? null,
-      outcome: code === null ? 'granted' : 'refused',
-      code,
-      credentialVersion,
-      position,
+      outcome: decided.code === null ? 'granted' : 'refused',
+      ...{ code: decided.code, credentialVersion: decided.credentialVersion, position: decided.position },
       correlationId,
+      ...(decided.delegation && { delegation: decided.delegation }),
     };
   }
 }

@@ -34,8 +34,12 @@ import { compactDecrypt, compactVerify, importJWK } from 'jose';
 import {
   authorized,
   claimed,
+  complete,
   connected,
   exchangingSession,
+  exchangingTokens,
+  promote,
+  storePending,
   refreshed,
   released,
   revoked,
@@ -417,6 +421,117 @@ describe('an ended token', () => {
         reauthorize_url: `http://127.0.0.1:7420/connect/${ref.connectionId}`,
         freshness: { health: 'reauthorization_required' },
       },
+    });
+  });
+});
+
+describe('a derived connection', () => {
+  const derive = async (subject: ConnectionRef, actor: ConnectionRef) => {
+    const delegation = { subjectConnectionId: subject.connectionId, actorConnectionId: actor.connectionId };
+    const session = await exchangingTokens(world, customer, delegation);
+    const { registrationId } = customer;
+    const party = ({ connectionId }: ConnectionRef) => ({ connectionId, registrationId });
+    const renewal = {
+      ...{ grant: 'token_exchange' as const, scopes: ['read'], audience: ['billing'], resource: [], parameters: {} },
+      ...{ subject: party(subject), actor: party(actor) },
+    };
+    const release = (more: Partial<RequestOf<typeof operations.releaseForExchange>> = {}) =>
+      world.call('authorization', operations.releaseForExchange, {
+        ...{ tenant_id: session.tenantId, connection_id: session.connectionId, session_id: session.sessionId },
+        ...{ subject_registration_id: registrationId, actor_registration_id: registrationId, ...more },
+      });
+    const finish = async () => {
+      await storePending(world, session, { ...tokenSetOf('derived'), refreshToken: null, renewal });
+      await complete(world, session, await promote(world, session), 'token_exchange');
+      return session;
+    };
+    return { delegation, session, release, finish };
+  };
+  const two = async () => [await connected(world, customer), await connected(world, customer)] as const;
+  const suspend = (ref: ConnectionRef) =>
+    settled(world.decide('revocation', ref, (state) => domain.suspendConnection({ reason: null }, state)));
+  const resume = (ref: ConnectionRef) =>
+    settled(world.decide('revocation', ref, (state) => domain.resumeConnection({ reason: null }, state)));
+
+  test('gives the tokens of its subject and its actor for its exchange alone, recorded as uses of theirs', async () => {
+    const [subject, actor] = await two();
+    const { session, release } = await derive(subject, actor);
+    const { sealed_tokens: sealed } = await release();
+    const opened = { accessToken: 'access-first', grantedScopes: ['read'] };
+    expect(JSON.parse(world.openAs('authorization', sealed))).toEqual({ subject: opened, actor: opened });
+    for (const ref of [subject, actor]) {
+      expect(await recordsOf(ref.connectionId, 1)).toMatchObject([
+        { outcome: 'granted', agentId: 'authorization', purpose: `exchange for ${session.connectionId}` },
+      ]);
+    }
+    expect(await codeOf(release({ session_id: newId('session') }))).toBe('auth.forbidden');
+    expect(await codeOf(release({ connection_id: subject.connectionId }))).toBe('auth.forbidden');
+    const moved = await codeOf(release({ subject_registration_id: newId('registration') }));
+    expect(moved).toBe('connection.delegation_refused');
+    await suspend(subject);
+    expect(await codeOf(release())).toBe('connection.delegation_ended');
+  });
+
+  test('is leased with the chain in its record, and refused at once while its subject or its actor may not be used', async () => {
+    const [subject, actor] = await two();
+    const { delegation, finish } = await derive(subject, actor);
+    const { connectionId } = await finish();
+    expect((await openWithJose((await lease(connectionId)).sealed_token)).token).toBe('access-derived');
+    expect(await recordsOf(connectionId, 1)).toMatchObject([{ outcome: 'granted', delegation: [delegation] }]);
+    for (const ref of [subject, actor]) {
+      await suspend(ref);
+      const refusal = await refusalOf(lease(connectionId));
+      expect(refusal).toMatchObject({
+        code: 'connection.delegation_ended',
+        details: { ended_by: { connection_id: ref.connectionId, code: 'connection.suspended' } },
+      });
+      await resume(ref);
+      expect((await lease(connectionId)).credential_version).toBe(1);
+    }
+    await settled(revoked(world, subject));
+    expect(await codeOf(lease(connectionId))).toBe('connection.delegation_ended');
+  });
+
+  test('its subject’s end while the record is written does not let it leave', async () => {
+    const [subject, actor] = await two();
+    const { finish } = await derive(subject, actor);
+    const { connectionId } = await finish();
+    await lease(connectionId);
+    const leaseRecords = vault.get(LeaseRecords);
+    const record = leaseRecords.record.bind(leaseRecords);
+    leaseRecords.record = async (written) => {
+      const place = await record(written);
+      if (written.outcome === 'granted') await settled(revoked(world, subject));
+      return place;
+    };
+    const code = await codeOf(lease(connectionId));
+    leaseRecords.record = record;
+    expect(code).toBe('connection.delegation_ended');
+  });
+
+  test('the worker that renews it gets what it is asked with and the tokens of the others; nothing once they are over', async () => {
+    const [subject, actor] = await two();
+    const { finish } = await derive(subject, actor);
+    const ref = await finish();
+    const { sealed_refresh_token: sealed } = await released(world, ref, await claimed(world, ref));
+    expect(JSON.parse(world.openAs('refresh', sealed))).toMatchObject({
+      renewal: { grant: 'token_exchange', audience: ['billing'] },
+      exchange: { subject: { accessToken: 'access-first' }, actor: { accessToken: 'access-first' } },
+    });
+    const other = await (await derive(await connected(world, customer), actor)).finish();
+    const claimId = await claimed(world, other);
+    await settled(revoked(world, actor));
+    expect(await codeOf(released(world, other, claimId))).toBe('connection.delegation_ended');
+  });
+
+  test('one whose subject’s token has ended is renewed after that is refreshed', async () => {
+    const subject = await connected(world, customer, tokenSetOf('gone', { accessTokenExpiresAtMs: Date.now() - 1 }));
+    const { release } = await derive(subject, await connected(world, customer));
+    const service = await serveRefresh(async () => await refreshed(world, subject, tokenSetOf('anew')));
+    const { sealed_tokens: sealed } = await release();
+    await service.stop();
+    expect(JSON.parse(world.openAs('authorization', sealed))).toMatchObject({
+      subject: { accessToken: 'access-anew' },
     });
   });
 });

@@ -7,6 +7,8 @@ import { callingApp, Clock, commitOrigin, crashPoint, Serves, Trust } from '@pos
 
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
+import { ExchangeTokens } from '../exchange/exchange-tokens.ts';
+import type { RefreshPart } from '../sealed-token-set.ts';
 
 type Request = RequestOf<typeof operations.releaseRefreshToken>;
 type Reply = ReplyOf<typeof operations.releaseRefreshToken>;
@@ -26,6 +28,7 @@ export class ReleaseRefreshToken implements OnApplicationShutdown {
     private readonly clock: Clock,
     private readonly connections: Connections,
     private readonly credentials: Credentials,
+    private readonly tokens: ExchangeTokens,
   ) {}
 
   @Serves(operations.releaseRefreshToken)
@@ -49,11 +52,26 @@ export class ReleaseRefreshToken implements OnApplicationShutdown {
     const { version } = state.credential;
     const part = await this.credentials.openForSpending(ownerOf(state), version);
     if (part === undefined) throw new PosternError('refresh.not_possible', 'The credential has no refresh token.');
-    const plaintext = Buffer.from(JSON.stringify(part), 'utf8');
+    const exchange = await this.#exchange(part, state, call);
+    const plaintext = Buffer.from(JSON.stringify({ ...part, ...exchange }), 'utf8');
     const protectedHeader = { cty: 'application/json', con: connectionId, clm: claimId, ver: version };
     const sealed = this.#sealer.seal({ scope: tenantId, recipient, plaintext, protectedHeader });
     zero(plaintext);
     return { sealed_refresh_token: sealed, credential_version: version, position };
+  }
+
+  /**
+   * What is renewed by exchange needs its subject's token, too, and no worker ever leases that.
+   *
+   * One that has ended is not waited for: the claim would be over meanwhile. It is asked for, and the next try finds it.
+   */
+  async #exchange({ renewal }: RefreshPart, derived: Connection, { correlationId }: Call) {
+    if (renewal?.grant !== 'token_exchange') return {};
+    const { subject, actor } = renewal;
+    const delegation = derived.credential?.delegation;
+    if (delegation === undefined) throw new PosternError('refresh.not_possible', 'The log names no subject.');
+    const asked = { derived, delegation, subject, actor, app: 'refresh', correlationId, waits: false } as const;
+    return { exchange: await this.tokens.open(asked) };
   }
 
   onApplicationShutdown(): void {

@@ -23,6 +23,12 @@ function requireSame(command: StartEstablishment, state: Connection): void {
   throw new PosternError('connection.establish_key_used', 'The key was used for another connection.');
 }
 
+/** Two connections that are derived from others are the same only where those are. */
+function isDerivedAlike(command: StartEstablishment, { credential }: Connection): boolean {
+  const [one, other] = [command.delegation, credential?.delegation];
+  return one?.subjectConnectionId === other?.subjectConnectionId && one?.actorConnectionId === other?.actorConnectionId;
+}
+
 function requireUnattended(state: Connection): void {
   if (state.authorization === 'none') throw new PosternError('connection.not_found', 'There is no such connection.');
   if (isUnattended(state) || state.authorization === 'pending') return;
@@ -40,7 +46,7 @@ function requireUnattended(state: Connection): void {
  * @throws {PosternError} `connection.not_found` also for another platform's connection, `connection.deleted`,
  *   `connection.establish_key_used` where a new connection's id stands for another one, `request.malformed` for a grant
  *   that needs a browser, and for a connection that an end user authorized
- * @source RFC 6749 §4.4
+ * @source RFC 6749 §4.4, RFC 8693 §2.1
  */
 export function startEstablishment(command: StartEstablishment, state: Connection): ConnectionEvent[] {
   requireHere(state);
@@ -48,11 +54,15 @@ export function startEstablishment(command: StartEstablishment, state: Connectio
   if (!unattendedGrants.includes(command.grant)) {
     throw new PosternError('request.malformed', `A connection by ${command.grant} is not established so.`);
   }
+  if ((command.grant === 'token_exchange') !== (command.delegation !== undefined)) {
+    throw new PosternError('request.malformed', 'A connection is derived from others where it is had by exchange.');
+  }
   if (command.purpose === 'reauthorize') requireUnattended(state);
   if (state.authorization !== 'none') requireSame(command, state);
   if (state.session?.sessionId === command.sessionId) return [];
   if (command.purpose === 'connect' && state.credential !== null) {
-    if (state.credential.grant === command.grant && state.registrationId === command.registrationId) return [];
+    const isSame = state.credential.grant === command.grant && state.registrationId === command.registrationId;
+    if (isSame && isDerivedAlike(command, state)) return [];
     throw new PosternError('connection.establish_key_used', 'The key was used for another connection.');
   }
   if (command.expiresAtMs <= nowMs) {

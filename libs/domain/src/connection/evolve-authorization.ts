@@ -46,6 +46,7 @@ function establishmentOf(data: DataOf<'EstablishmentStarted'>, { returnUrl }: Co
     stage: 'exchanging',
     providerVersion: data.providerVersion,
     grant: data.grant,
+    ...(data.delegation === undefined ? {} : { delegation: data.delegation }),
   };
 }
 
@@ -90,6 +91,7 @@ function authorized(state: Connection, data: DataOf<'ConnectionAuthorized'>, { a
       ...(data.providerVersion === undefined ? {} : { providerVersion: data.providerVersion }),
       ...(data.grant === undefined ? {} : { grant: data.grant }),
       ...(data.senderConstrained === undefined ? {} : { senderConstrained: data.senderConstrained }),
+      ...(data.delegation === undefined ? {} : { delegation: data.delegation }),
     },
     claim: null,
     interrupted: null,

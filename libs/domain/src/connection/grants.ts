@@ -14,7 +14,7 @@ export function canRefresh(credential: Had): boolean {
   return credential.hasRefreshToken || isRenewable(credential);
 }
 
-/** Is there no end user who could be sent to the provider to mend this connection? */
+/** Is there nobody who could be sent to the provider to mend this connection? */
 export function isUnattended({ credential, session }: Pick<Connection, 'credential' | 'session'>): boolean {
   const grant = credential === null ? session?.grant : credential.grant;
   return grant !== undefined && unattendedGrants.includes(grant);

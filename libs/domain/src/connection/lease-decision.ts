@@ -1,5 +1,6 @@
 import { limits, PosternError, type ErrorDetails } from '@postern/contracts';
 
+import { requireDelegation, type DelegationParty } from './delegation.ts';
 import { freshnessOf } from './freshness.ts';
 import { canRefresh, isUnattended } from './grants.ts';
 import { requireExisting, requireUsable } from './guards.ts';
@@ -13,7 +14,9 @@ export interface LeaseQuestion {
   readonly platformId: string;
   /** Scopes that must be granted: an assertion, never a narrowing. */
   readonly scopes?: readonly string[] | undefined;
-  /** Nobody is given the token for it: what it is bound to does not matter then. */
+  /** Whom a derived connection leans on, as they are now; it cannot be answered without. */
+  readonly parties?: readonly DelegationParty[] | undefined;
+  /** Nobody is given the token for it: what it is bound to and derived from does not matter then. */
   readonly givesNothing?: boolean | undefined;
   /** How long the access token must still live. */
   readonly minTtlMs?: number | undefined;
@@ -42,7 +45,7 @@ export type LeaseDecision =
  * before a token leaves.
  *
  * @throws {PosternError} `connection.not_found` also for another tenant's or platform's; `connection.deleted`,
- *   `.revoked`, `.suspended`, `.reauthorization_required`, `.not_authorized`; `lease.sender_constrained`; `lease.scope_missing` with
+ *   `.revoked`, `.suspended`, `.reauthorization_required`, `.not_authorized`, `.delegation_ended`; `lease.sender_constrained`; `lease.scope_missing` with
  *   `missing_scopes`; `lease.ttl_unavailable` when no token will live that long; `refresh.unavailable` when the token
  *   has ended and the next attempt is not due. All but the first carry the connection's freshness.
  */
@@ -61,7 +64,10 @@ export function leaseDecision(state: Connection, question: LeaseQuestion): Lease
 function decideLease(state: Connection, question: LeaseQuestion): LeaseDecision {
   const { nowMs } = question;
   const credential = requireUsable(state);
-  if (question.givesNothing !== true) requireUsableByBearer(credential);
+  if (question.givesNothing !== true) {
+    requireUsableByBearer(credential);
+    requireParties(credential, question);
+  }
   requireScopes(credential, question.scopes ?? []);
   if (hasEnded(credential, nowMs)) {
     if (state.claim === null) requireAttemptAllowed(state, 'expired', nowMs);
@@ -122,6 +128,12 @@ function requireUsableByBearer({ senderConstrained }: Credential): void {
     'lease.sender_constrained',
     `The token is bound to a key of its connection (${senderConstrained}).`,
   );
+}
+
+function requireParties({ delegation }: Credential, { parties }: LeaseQuestion): void {
+  if (delegation === undefined) return;
+  if (parties === undefined) throw new Error('nobody looked at what a derived connection leans on');
+  requireDelegation(parties);
 }
 
 function requireScopes({ grantedScopes }: Credential, wanted: readonly string[]): void {

@@ -124,7 +124,7 @@ export function completionOf(
  *
  * Ends a live claim (its worker's late answer belongs to the old authorization) and undoes a revocation; a suspension
  * stays, because another hand ordered it. The connection is pinned to the version of the provider's file by which the
- * session began: what it was told may have been decided anew meanwhile.
+ * session began: what it was told may have been decided anew meanwhile. Whom it is derived from was said there, too.
  *
  * @returns no events when the session was completed already.
  * @throws {PosternError} as `completionOf`, and `vault.version_stale` when a newer credential is recorded
@@ -135,7 +135,11 @@ export function completeAuthorization(command: CompleteAuthorization, state: Con
     throw new PosternError('vault.version_stale', 'A newer credential is recorded.');
   }
   const { endUserDigest: _digest, nowMs: _nowMs, ...told } = command;
-  const providerVersion = state.session?.providerVersion;
-  const data = providerVersion === undefined ? told : { ...told, providerVersion };
+  const { providerVersion, delegation } = state.session ?? {};
+  const data = {
+    ...told,
+    ...(providerVersion !== undefined && { providerVersion }),
+    ...(delegation !== undefined && { delegation }),
+  };
   return [connectionEvent(state.credential === null ? 'ConnectionAuthorized' : 'ConnectionReauthorized', data)];
 }

@@ -1,4 +1,4 @@
-import type { Grant, SenderConstraint } from '@postern/contracts';
+import type { Delegation, Grant, SenderConstraint } from '@postern/contracts';
 
 import type { DataOf } from './events.ts';
 
@@ -71,6 +71,8 @@ export interface OpenSession {
   readonly providerVersion?: number | undefined;
   /** Only where no browser is part of it. */
   readonly grant?: Grant | undefined;
+  /** Only where it is to be had in exchange for tokens of these. */
+  readonly delegation?: Delegation | undefined;
 }
 
 /** How a session ended. `revoked` also stands for the end by a deletion. */
@@ -101,6 +103,8 @@ export interface Credential {
   readonly grant?: Grant | undefined;
   /** Only where its tokens are bound to a key that the vault has: they are not leased. */
   readonly senderConstrained?: SenderConstraint | undefined;
+  /** Only where it was had in exchange for tokens of these: it is worth no more than they are. */
+  readonly delegation?: Delegation | undefined;
   /** Only once the owner was told that the provider ends the authorization then, whatever we do. */
   readonly authorizationEndsAtMs?: number | undefined;
   /** Only once the provider's API wanted more than was granted: what, as far as it said so. */

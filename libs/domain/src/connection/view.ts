@@ -1,5 +1,6 @@
-import { PosternError, timestampOf, type ConnectionView } from '@postern/contracts';
+import { PosternError, timestampOf, type ConnectionView, type Freshness } from '@postern/contracts';
 
+import { delegationOf, delegationView, endOfDelegation, type DelegationParty } from './delegation.ts';
 import { freshnessOf } from './freshness.ts';
 import { isUnattended } from './grants.ts';
 import type { Connection } from './state.ts';
@@ -11,6 +12,8 @@ export interface ViewContext {
   /** Where the end user can authorize again; told only where that helps. */
   readonly reauthorizeUrl: string | null;
   readonly nowMs: number;
+  /** Whom a derived connection leans on, where the asker looked at them. */
+  readonly parties?: readonly DelegationParty[];
   readonly stale?: boolean;
 }
 
@@ -23,7 +26,8 @@ export function viewOf(state: Connection, context: ViewContext): ConnectionView 
   const { authorization, credential } = state;
   if (authorization === 'moved') throw new PosternError('connection.moved', 'The connection goes on in a later epoch.');
   if (authorization === 'none') throw new PosternError('connection.not_found', 'There is no such connection.');
-  const freshness = freshnessOf(state, context);
+  const freshness = withDelegation(freshnessOf(state, context), context.parties ?? []);
+  const delegation = delegationOf(state);
   const endUserHelps = authorization === 'revoked' || freshness.health === 'reauthorization_required';
   return {
     connection_id: state.connectionId,
@@ -39,6 +43,13 @@ export function viewOf(state: Connection, context: ViewContext): ConnectionView 
     position: context.position,
     created_at: timestampOf(state.createdAtMs),
     reauthorize_url: endUserHelps && !isUnattended(state) ? context.reauthorizeUrl : null,
+    ...(delegation !== undefined && { delegation: delegationView(delegation) }),
     freshness,
   };
+}
+
+/** What is derived is no better than what it is derived from. */
+function withDelegation(freshness: Freshness, parties: readonly DelegationParty[]): Freshness {
+  const end = freshness.health === 'ok' || freshness.health === 'degraded' ? endOfDelegation(parties) : undefined;
+  return end === undefined ? freshness : { ...freshness, health: 'degraded', reason: end.code };
 }

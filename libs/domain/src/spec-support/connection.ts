@@ -1,4 +1,4 @@
-import type { SignalEvidence } from '@postern/contracts';
+import type { Delegation, SignalEvidence } from '@postern/contracts';
 
 import { connectionEvent, type DataOf } from '../connection/events.ts';
 import { connectionEvolver } from '../connection/evolve.ts';
@@ -53,6 +53,21 @@ export const the = {
       expiresAtMs: sessionEndsMs,
       providerVersion: 3,
       ...data,
+    }),
+  /** One that will be derived from the others that are named. */
+  exchangeEstablishment: (delegation: Delegation) =>
+    connectionEvent('EstablishmentStarted', {
+      sessionId: ses(1),
+      purpose: 'connect',
+      grant: 'token_exchange',
+      platformId,
+      providerId,
+      registrationId,
+      endUserDigest,
+      requestedScopes: ['contacts.read'],
+      expiresAtMs: sessionEndsMs,
+      providerVersion: 3,
+      delegation,
     }),
   exchangeStarted: (sessionId = ses(1)) => connectionEvent('CodeExchangeStarted', { sessionId }),
   denied: (data: Partial<DataOf<'AuthorizationDenied'>> = {}) =>

@@ -23,6 +23,8 @@ export interface AcmeClientRegistration {
   readonly jwks?: { readonly keys: readonly object[] };
   /** Beside an authorization code and refresh tokens, its own client credentials bring it tokens. */
   readonly clientCredentials?: boolean;
+  /** It may have tokens on behalf of others. @source RFC 8693 */
+  readonly tokenExchange?: boolean;
   /** `family` when absent; the grace of `grace` is an hour, longer than any test. */
   readonly reuseRule?: ReuseRule;
 }
@@ -56,6 +58,7 @@ export async function addClient(
       'authorization_code',
       'refresh_token',
       ...(registration.clientCredentials === true ? ['client_credentials'] : []),
+      ...(registration.tokenExchange === true ? ['urn:ietf:params:oauth:grant-type:token-exchange'] : []),
     ],
     response_types: ['code'],
     token_endpoint_auth_method: method,

@@ -8,6 +8,7 @@ import { sessionTtlS } from './acme-connected-apps.ts';
 import { sendPage } from './acme-html.ts';
 import { errorPage } from './acme-pages.ts';
 import type { AcmeStore } from './acme-store.ts';
+import { actClaim } from './acme-token-exchange.ts';
 
 interface Ingredients {
   readonly store: AcmeStore;
@@ -62,6 +63,7 @@ export async function acmeConfiguration(ingredients: Ingredients): Promise<Recor
     claims: { openid: ['sub', 'email', 'name'] },
     pkce: { required: () => true },
     rotateRefreshToken: ({ oidc }: KoaContext) => store.reuseRuleOf(oidc?.client?.clientId) !== 'stable',
+    extraTokenClaims: actClaim,
     issueRefreshToken: async () => true,
     expiresWithSession: async () => false,
     features: {

@@ -62,8 +62,18 @@ declare module 'oidc-provider' {
     readonly clientId: string;
     readonly grantId: string;
     readonly scopes: Set<string>;
-    readonly aud?: string | readonly string[];
+    aud?: string | readonly string[];
     readonly exp: number;
+    /** Seconds that it lives. */
+    readonly expiration: number;
+    readonly extra?: { readonly act?: Actor };
+    save(): Promise<string>;
+  }
+
+  /** @source RFC 8693 §4.1 */
+  export interface Actor {
+    readonly sub: string;
+    readonly act?: Actor;
   }
 
   export interface Client {
@@ -76,12 +86,22 @@ declare module 'oidc-provider' {
     readonly issuer: string;
     readonly Client: { find(id: string): Promise<Client | undefined> };
     readonly Session: { get(ctx: KoaContext): Promise<Session> };
-    readonly AccessToken: { find(value: string): Promise<AccessToken | undefined> };
+    readonly AccessToken: {
+      new (properties: Record<string, unknown>): AccessToken;
+      find(value: string): Promise<AccessToken | undefined>;
+    };
+    readonly ClientCredentials: { find(value: string): Promise<{ readonly clientId: string } | undefined> };
     readonly Grant: {
       new (owner: { accountId: string; clientId: string }): Grant;
       find(id: string): Promise<Grant | undefined>;
     };
     use(middleware: Middleware): this;
+    registerGrantType(
+      name: string,
+      handler: (ctx: KoaContext) => Promise<void>,
+      parameters: readonly string[],
+      duplicates?: readonly string[],
+    ): void;
     callback(): (req: IncomingMessage, res: ServerResponse) => void;
     cookieName(kind: 'session' | 'interaction' | 'resume'): string;
     interactionDetails(req: IncomingMessage, res: ServerResponse): Promise<Interaction>;
@@ -94,9 +114,11 @@ declare module 'oidc-provider' {
     on(event: 'server_error', listener: (ctx: KoaContext, error: Error) => void): this;
   }
 
-  export const errors: {
+  export interface ProviderErrors {
     readonly InvalidRequest: new (description: string) => Error;
     readonly InvalidTarget: new () => Error;
     readonly InvalidGrant: new (detail: string) => Error;
-  };
+  }
+
+  export const errors: ProviderErrors;
 }

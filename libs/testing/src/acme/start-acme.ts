@@ -19,6 +19,7 @@ import { AcmeMeter } from './acme-meter.ts';
 import type { AcmeCounts, AcmeTokenCall } from './acme-meter.ts';
 import { AcmeSecurityEvents } from './acme-security-events.ts';
 import { AcmeStore } from './acme-store.ts';
+import { addTokenExchange } from './acme-token-exchange.ts';
 import { acmeWatch } from './acme-watch.ts';
 import { loadProvider } from './load-provider.ts';
 
@@ -83,6 +84,8 @@ export interface AcmeEndpoints {
   readonly introspection: string;
   readonly userinfo: string;
   readonly contacts: string;
+  /** A service further down, for which only tokens of its own are good. */
+  readonly invoices: string;
   readonly connectedApps: string;
   /** The keys of its security events. */
   readonly securityEventKeys: string;
@@ -134,6 +137,7 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
     invalidRequest: errors.InvalidRequest,
   });
   const provider: Provider = new Provider(issuer, configuration);
+  addTokenExchange(provider, errors);
 
   const acme: Acme = {
     issuer,
@@ -183,6 +187,7 @@ function endpointsOf(issuer: string): AcmeEndpoints {
     introspection: `${issuer}/token/introspection`,
     userinfo: `${issuer}/me`,
     contacts: `${issuer}/api/contacts`,
+    invoices: `${issuer}/api/invoices`,
     connectedApps: `${issuer}/account/apps`,
     securityEventKeys: `${issuer}/security-events/jwks`,
   };
