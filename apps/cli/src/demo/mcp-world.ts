@@ -40,7 +40,7 @@ export function here({ stack }: World, url: string): string {
 }
 
 /** Ada goes through our page and her sign-in, by way of the proxy that is not there; the platform completes. */
-export async function authorizeMcp(
+export async function authorizeByProxy(
   world: World,
   { connectUrl, redirectUri, endUser }: { connectUrl: string; redirectUri: string; endUser: string },
 ) {

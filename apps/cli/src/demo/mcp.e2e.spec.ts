@@ -2,7 +2,7 @@ import { describeWithServer } from '@postern/servers';
 import { waitFor } from '@postern/testing';
 
 import { registerResource } from '../admin/registrations.ts';
-import { authorizeMcp, callTool, here, knownAs, withMcp } from './mcp-world.ts';
+import { authorizeByProxy, callTool, here, knownAs, withMcp } from './mcp-world.ts';
 import { story } from './story.ts';
 import { withWorld, type World } from './world.ts';
 
@@ -55,7 +55,7 @@ async function wholeLife(world: World, { acme, server }: Parameters<Parameters<t
 
   const started = await begin(registrationId);
   expect(started.status).toBe(201);
-  const connected = await authorizeMcp(world, {
+  const connected = await authorizeByProxy(world, {
     connectUrl: String(started.body['connect_url']),
     redirectUri,
     endUser,
@@ -82,7 +82,11 @@ async function wholeLife(world: World, { acme, server }: Parameters<Parameters<t
   expect(await callTool(server, 'count_contacts', (await tokenOf(connectionId)).access_token)).toMatchObject({
     status: 200,
   });
-  const steppedUp = await authorizeMcp(world, { connectUrl: String(again.body['connect_url']), redirectUri, endUser });
+  const steppedUp = await authorizeByProxy(world, {
+    connectUrl: String(again.body['connect_url']),
+    redirectUri,
+    endUser,
+  });
   expect(steppedUp.body).toMatchObject({ connection_id: connectionId, scope: ['contacts:read', 'contacts:write'] });
   const second = await tokenOf(connectionId);
   for (const tool of ['count_contacts', 'add_contact']) {
