@@ -85,8 +85,7 @@ export class Ways {
         await way.require(client);
         await this.#parties.require(parties, { ...wanted, scopes: renewal.scopes });
       },
-      obtain: async (client, establishment) =>
-        await client.renew(renewal, await this.#shown.for(shown, establishment)),
+      obtain: async (client, establishment) => await client.renew(renewal, await this.#shown.for(shown, establishment)),
     };
   }
 

@@ -67,7 +67,9 @@ test('its last events stand there with their whole time', () => {
   const cut = '  (earlier ones were dropped, and stand in no archive here)';
   expect(lines).toContain(cut);
   const first = { ...event, revision: 1 };
-  expect(showLines({ view, state: authorized, events: [first], rollout: null, chain: alone, nowMs })).not.toContain(cut);
+  expect(showLines({ view, state: authorized, events: [first], rollout: null, chain: alone, nowMs })).not.toContain(
+    cut,
+  );
   const screen = Array.from({ length: 8 }, () => event);
   expect(showLines({ view, state: authorized, events: screen, rollout: null, chain: alone, nowMs })).not.toContain(cut);
 });

@@ -4,6 +4,7 @@ import { keyringOption, type KeyringChoice } from '../data-folder/keyring-choice
 import { exitCodes } from '../output/exit-code.ts';
 import { paint } from '../output/printer.ts';
 import type { RunCommand } from '../run-command.ts';
+import type { TourWorld } from './tour-world.ts';
 import type { World } from './world.ts';
 
 interface StepResult {
@@ -62,17 +63,10 @@ const playStory: Play = async (onProgress, options, act) => {
 };
 
 const playTour: Play = async (onProgress, options, act) => {
-  const [{ tour }, { withWorld }, { knownAs, withMcp }] = await Promise.all([
-    import('./tour.ts'),
-    import('./world.ts'),
-    import('./mcp-world.ts'),
-  ]);
-  const inWorld = async (world: World) =>
-    await withMcp(
-      world,
-      async (mcp) => await act(tour.map(({ title, run }) => ({ title, run: async () => await run({ world, mcp }) }))),
-    );
-  return await withWorld(onProgress, inWorld, { ...options, publicUrl: knownAs });
+  const [{ tour }, { withTourWorld }] = await Promise.all([import('./tour.ts'), import('./tour-world.ts')]);
+  const inWorld = async (world: TourWorld) =>
+    await act(tour.map(({ title, run }) => ({ title, run: async () => await run(world) })));
+  return await withTourWorld(onProgress, inWorld, options);
 };
 
 /** Takes one step after the other, until one does not hold. */

@@ -1,27 +1,25 @@
-import { waitFor } from '@postern/testing';
+import { keyProfiles, waitFor } from '@postern/testing';
 
 import { redirectUriOf, registerResource } from '../admin/registrations.ts';
+import { isKeyTaken, registerForKeys } from '../provider-drill/key-steps.ts';
 import { expectThat, type Proof } from './expect-that.ts';
-import { authorizeByProxy, callTool, type McpWorld } from './mcp-world.ts';
+import { authorizeByProxy, callTool } from './mcp-world.ts';
 import type { HttpAnswer } from './platform-client.ts';
 import { story } from './story.ts';
+import type { TourWorld } from './tour-world.ts';
 import { endUser, scopes, type World } from './world.ts';
-
-/** Where the tour goes: the world of the story, and an MCP server that nobody knows yet. */
-export interface Tour {
-  readonly world: World;
-  readonly mcp: McpWorld;
-}
 
 /** One way to a connection, from its beginning to its end. Throws when it does not hold. */
 export interface TourStop {
   readonly title: string;
-  readonly run: (tour: Tour) => Promise<Proof>;
+  readonly run: (tour: TourWorld) => Promise<Proof>;
 }
 
 /** Long enough that nothing is refreshed on the way. */
 const longTtlS = 600;
 const patientlyMs = 60_000;
+/** Played from its documents, under its own name. */
+const keyProvider = 'stripe-api-key';
 
 /** The ways beside an authorization code: each is leased, used and revoked. */
 export const tour: readonly TourStop[] = [
@@ -35,14 +33,15 @@ export const tour: readonly TourStop[] = [
     title: 'an MCP server, met by its URL and connected by our metadata document',
     run: mcpServer,
   },
+  { title: 'an API key that somebody made by hand: tried, kept, leased with where a request carries it', run: apiKey },
 ];
 
-async function createPlatform({ world }: Tour): Promise<Proof> {
+async function createPlatform({ world }: TourWorld): Promise<Proof> {
   await world.acme.setAccessTokenTtl(longTtlS);
   return (await story[0]?.run(world)) ?? {};
 }
 
-async function ownCredentials({ world }: Tour): Promise<Proof> {
+async function ownCredentials({ world }: TourWorld): Promise<Proof> {
   const connectionId = await establish(world, { grant: { type: 'client_credentials' } });
   const leased = await lease(world, connectionId);
   const atAcme = await introspect(world, leased);
@@ -52,7 +51,7 @@ async function ownCredentials({ world }: Tour): Promise<Proof> {
   return { connection_id: connectionId, client_id: atAcme['client_id'], scope: atAcme['scope'], then: refused };
 }
 
-async function onBehalfOfAda({ world }: Tour): Promise<Proof> {
+async function onBehalfOfAda({ world }: TourWorld): Promise<Proof> {
   const { acme, session, registrationId, site } = world;
   const asked = { registration_id: registrationId, end_user: endUser, return_url: site.returnUrl, scopes };
   const started = await world.http.request('POST', '/v1/connect/sessions', asked);
@@ -100,7 +99,7 @@ async function onBehalfOfAda({ world }: Tour): Promise<Proof> {
   };
 }
 
-async function mcpServer({ world, mcp: { server } }: Tour): Promise<Proof> {
+async function mcpServer({ world, mcp: { server } }: TourWorld): Promise<Proof> {
   const { session, tenantId, http, site } = world;
   const wanted = { tenantId, displayName: 'Contacts', resource: server.url, scopes: [] };
   const { registrationId, redirectUri, clientId, issuer } = await registerResource(session, wanted);
@@ -120,6 +119,21 @@ async function mcpServer({ world, mcp: { server } }: Tour): Promise<Proof> {
     ...{ timeoutMs: patientlyMs, describe },
   });
   return { server: server.url, issuer, client_id: clientId, tool: status, then: refused, tool_then: after };
+}
+
+async function apiKey({ world, internet }: TourWorld): Promise<Proof> {
+  const profile = keyProfiles.find(({ id }) => id === keyProvider);
+  if (profile === undefined) throw new Error(`there is no ${keyProvider}`);
+  const registrationId = await registerForKeys(world, profile);
+  const secret = await internet.makeSecret(profile.id);
+  const grant = { type: 'static', secret };
+  const made = await world.http.request('POST', '/v1/connections', { registration_id: registrationId, grant });
+  expectThat('the key was taken', made.status === 201, made);
+  const connectionId = String(made.body['connection_id']);
+  const leased = await ask(world, connectionId);
+  expectThat('the provider takes it as the lease says', await isKeyTaken(profile, leased), leased.body['code']);
+  const refused = await revoke(world, connectionId);
+  return { provider: profile.name, connection_id: connectionId, sent_as: leased.body['sent_as'], then: refused };
 }
 
 async function establish({ http, registrationId }: World, body: object): Promise<string> {

@@ -57,14 +57,8 @@ class KeyWalk {
 
   /** What lives is taken, what does not is refused before anything could be leased. */
   async connect(): Promise<StepResult> {
-    const { session, tenantId, internet } = this.#world;
-    const provider = providerOf(loadCatalog(), this.#profile.provider);
-    this.#registrationId = newId('registration');
-    await createClientRegistration(session, {
-      ...{ tenantId, registrationId: this.#registrationId, providerId: provider.id, clientId: provider.id },
-      ...{ displayName: provider.name, tokenEndpointAuthMethod: 'none', scopes: [] },
-      parameters: { ...this.#profile.client.parameters },
-    });
+    const { internet } = this.#world;
+    this.#registrationId = await registerForKeys(this.#world, this.#profile);
     const dead = await internet.makeSecret(this.#profile.id);
     await internet.endSecret(this.#profile.id, dead);
     const refused = await this.#establish(dead);
@@ -160,10 +154,29 @@ class KeyWalk {
   }
 
   /** Does the provider's API take what was leased, carried as the lease says? */
-  async #isTaken({ body }: HttpAnswer): Promise<boolean> {
-    const { name, prefix } = body['sent_as'] as { name: string; prefix: string };
-    const headers = { [name]: `${prefix}${String(body['access_token'])}` };
-    const answer = await fetch(this.#profile.api.at, { headers });
-    return (await answer.text()) === JSON.stringify(this.#profile.api.alive);
+  async #isTaken(leased: HttpAnswer): Promise<boolean> {
+    return await isKeyTaken(this.#profile, leased);
   }
+}
+
+/** A registration at a provider whose credentials are made by hand: there is nothing to register us with. */
+export async function registerForKeys(
+  { session, tenantId }: Pick<ProviderWorld, 'session' | 'tenantId'>,
+  { provider: id, client }: KeyProfile,
+): Promise<string> {
+  const provider = providerOf(loadCatalog(), id);
+  const registrationId = newId('registration');
+  await createClientRegistration(session, {
+    ...{ tenantId, registrationId, providerId: provider.id, clientId: provider.id },
+    ...{ displayName: provider.name, tokenEndpointAuthMethod: 'none', scopes: [] },
+    parameters: { ...client.parameters },
+  });
+  return registrationId;
+}
+
+/** Does the provider's API take what was leased, carried as the lease says? */
+export async function isKeyTaken({ api }: KeyProfile, { body }: HttpAnswer): Promise<boolean> {
+  const { name, prefix } = body['sent_as'] as { name: string; prefix: string };
+  const answer = await fetch(api.at, { headers: { [name]: `${prefix}${String(body['access_token'])}` } });
+  return (await answer.text()) === JSON.stringify(api.alive);
 }
