@@ -333,7 +333,7 @@ export class ProviderClient {
           server,
           this.#client,
           authentication,
-          { ...renewal.parameters, ...scope },
+          { ...renewal.parameters, ...this.#forResource.additionalParameters, ...scope },
           http,
         ),
       read: async (server, response) => {

@@ -36,7 +36,8 @@ export class ClientDocuments {
       client_id: this.urlOf(registration),
       client_name: clientName,
       redirect_uris: [`${this.#publicUrl}${callbackPath(registration.registrationId)}`],
-      grant_types: ['authorization_code', 'refresh_token'],
+      // Who signs can also have tokens of its own. A public client cannot, and a server may refuse one that says so.
+      grant_types: ['authorization_code', 'refresh_token', ...(signs ? ['client_credentials'] : [])],
       response_types: ['code'],
       token_endpoint_auth_method: registration.tokenEndpointAuthMethod,
       ...(signs && { jwks }),

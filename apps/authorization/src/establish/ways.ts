@@ -131,6 +131,7 @@ function renewed(renewal: Renewal): Way {
     require: async (client) => {
       client.requireRenewal(renewal);
       await client.requireFeatures();
+      await client.assertIssuerNamed();
     },
     obtain: async (client) => await client.renew(renewal),
   };

@@ -1,7 +1,7 @@
 import { describeWithServer } from '@postern/servers';
 import { waitFor } from '@postern/testing';
 
-import { registerResource } from '../admin/registrations.ts';
+import { registerResource, storePrivateKey } from '../admin/registrations.ts';
 import { authorizeByProxy, callTool, here, knownAs, withMcp } from './mcp-world.ts';
 import { story } from './story.ts';
 import { withWorld, type World } from './world.ts';
@@ -11,7 +11,7 @@ const endUser = 'user-4711';
 
 await describeWithServer('nats-server', 'an MCP server as a provider', () => {
   test(
-    'is connected by our metadata document, used, stepped up, refreshed and revoked; its issuer is its only one',
+    'is connected by our metadata document, used, stepped up, refreshed and revoked; a service signs in by itself; its issuer is its only one',
     async () => {
       await withWorld(
         () => undefined,
@@ -111,9 +111,32 @@ async function wholeLife(world: World, { acme, server }: Parameters<Parameters<t
     },
   );
 
+  // By itself, with no browser: signed in by a key of the vault's, at the same authorization server.
+  const own = await registerResource(session, {
+    ...{ tenantId, displayName: 'Contacts, at night', resource: server.url, scopes: [] },
+    tokenEndpointAuthMethod: 'private_key_jwt',
+  });
+  await storePrivateKey(session, { tenantId, registrationId: own.registrationId, key: 'ES256' });
+  const established = await http.request('POST', '/v1/connections', {
+    ...{ registration_id: own.registrationId, grant: { type: 'client_credentials' }, scopes: ['contacts:read'] },
+  });
+  expect(established).toMatchObject({ status: 201, body: { scope: ['contacts:read'] } });
+  const serviceId = String(established.body['connection_id']);
+  const ofService = await tokenOf(serviceId);
+  expect(await acme.tokenOf(ofService.access_token)).toMatchObject({ clientId: own.clientId, audience: server.url });
+  expect(await callTool(server, 'count_contacts', ofService.access_token)).toMatchObject({ status: 200 });
+  expect((await http.request('POST', `/v1/connections/${serviceId}/refresh`, {})).status).toBe(200);
+  const renewed = await tokenOf(serviceId);
+  expect(renewed.access_token).not.toBe(ofService.access_token);
+  expect(await callTool(server, 'count_contacts', renewed.access_token)).toMatchObject({ status: 200 });
+
   // The server goes over to another authorization server: this registration is of no use any more.
   server.setAuthorizationServers([world.acme.issuer]);
   const late = await begin(registrationId);
   const page = await world.browser.open(here(world, String(late.body['connect_url'])));
   expect((await world.browser.submit(page)).text).toContain('Error code registration.issuer_changed');
+  const lateService = await http.request('POST', '/v1/connections', {
+    ...{ registration_id: own.registrationId, grant: { type: 'client_credentials' }, scopes: ['contacts:read'] },
+  });
+  expect(lateService.body['code']).toBe('registration.issuer_changed');
 }

@@ -1,7 +1,12 @@
 import { rm } from 'node:fs/promises';
 
 import { temporaryDataDir } from '@postern/servers';
-import { reachingProviders, reachProviders, startProviderInternetProcess, type ProviderInternet } from '@postern/testing';
+import {
+  reachingProviders,
+  reachProviders,
+  startProviderInternetProcess,
+  type ProviderInternet,
+} from '@postern/testing';
 
 import { knownAs, withMcp, type McpWorld } from './mcp-world.ts';
 import { withWorld, type World, type WorldOptions } from './world.ts';
@@ -29,8 +34,7 @@ export async function withTourWorld<T>(
     closers.push(() => internet.close());
     closers.push(reachProviders(internet));
     Object.assign(process.env, reachingProviders(internet));
-    const inWorld = async (world: World) =>
-      await withMcp(world, async (mcp) => await act({ world, mcp, internet }));
+    const inWorld = async (world: World) => await withMcp(world, async (mcp) => await act({ world, mcp, internet }));
     return await withWorld(onProgress, inWorld, { ...options, publicUrl: knownAs });
   } finally {
     for (const close of closers.toReversed()) await close();

@@ -90,7 +90,9 @@ declare module 'oidc-provider' {
       new (properties: Record<string, unknown>): AccessToken;
       find(value: string): Promise<AccessToken | undefined>;
     };
-    readonly ClientCredentials: { find(value: string): Promise<{ readonly clientId: string } | undefined> };
+    readonly ClientCredentials: {
+      find(value: string): Promise<Pick<AccessToken, 'clientId' | 'scopes' | 'aud' | 'exp'> | undefined>;
+    };
     readonly Grant: {
       new (owner: { accountId: string; clientId: string }): Grant;
       find(id: string): Promise<Grant | undefined>;

@@ -169,10 +169,15 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
 }
 
 async function tokenOf(provider: Provider, value: string): Promise<AcmeToken | undefined> {
-  const token = await provider.AccessToken.find(value);
-  if (token === undefined || (await provider.Grant.find(token.grantId)) === undefined) return undefined;
+  const token = (await ofUser(provider, value)) ?? (await provider.ClientCredentials.find(value));
+  if (token === undefined) return undefined;
   const { clientId, scopes, aud, exp } = token;
   return { clientId, scopes: [...scopes], audience: typeof aud === 'string' ? aud : aud?.[0], expiresAtS: exp };
+}
+
+async function ofUser(provider: Provider, value: string) {
+  const token = await provider.AccessToken.find(value);
+  return token && (await provider.Grant.find(token.grantId)) ? token : undefined;
 }
 
 function notYet(_request: unknown, response: ServerResponse): void {
