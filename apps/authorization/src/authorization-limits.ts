@@ -11,6 +11,12 @@ export const authorizationLimits = Object.freeze({
   storeAttemptsMax: 4,
   storeRetryDelayMs: 250,
   promoteAttemptsMax: 3,
+  /** How long one process may ask about a device code before it says so again, beside the interval between its questions. */
+  pollingMs: 20_000,
+  /** So long before the end of that no further question is begun: its answer must be stored by then. */
+  pollingMarginMs: limits.providerTimeoutMs + 2_000,
+  /** How often the page with a user code looks whether it is done. */
+  userCodePageRefreshS: 5,
   /** How long a page that was shown may be acted upon. */
   pageTtlMs: limits.sessionTtlMs,
   /** How long an authorization server may keep the document of a client of ours: a new key waits no longer. */

@@ -11,6 +11,10 @@ import { CompleteSession } from './complete-session/complete-session.ts';
 import { ConnectController } from './connect-page/connect-controller.ts';
 import { Departure } from './connect-page/departure.ts';
 import { PageSubjects } from './connect-page/page-subjects.ts';
+import { BeginDevice } from './device/begin-device.ts';
+import { DeviceCodes } from './device/device-codes.ts';
+import { DevicePoller } from './device/device-poller.ts';
+import { UserCodePages } from './device/user-code-pages.ts';
 import { Digests } from './digests.ts';
 import { Directory } from './directory/directory.ts';
 import { MeetResource } from './meet-resource/meet-resource.ts';
@@ -29,12 +33,15 @@ import { StartSession } from './start-session/start-session.ts';
   controllers: [ConnectController, CallbackController, ClientDocumentController],
   providers: [
     Arrival,
+    BeginDevice,
     CheckRegistration,
     ClientDocuments,
     CompleteSession,
     Completion,
     Connections,
     Departure,
+    DeviceCodes,
+    DevicePoller,
     Digests,
     Directory,
     MeetResource,
@@ -48,6 +55,7 @@ import { StartSession } from './start-session/start-session.ts';
     SessionIndex,
     SessionStarter,
     StartSession,
+    UserCodePages,
     Ways,
   ],
 })

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import {
   administratorToken,
+  DeviceCode,
   errorTable,
   isPosternError,
   newId,
@@ -26,6 +27,7 @@ import {
   releaseRefreshToken,
   requireClaims,
   revokeConnection,
+  startDeviceAuthorization,
   startRefresh,
   tenantEvolver,
   type Connection,
@@ -50,6 +52,7 @@ import { describeWithServer, freePort, startNatsServer, type NatsServer } from '
 import { Clock, startService, type RunningService } from '@postern/service';
 import {
   acmeAccounts,
+  acmeEnterUserCode,
   acmeLoginAndConsent,
   ScriptedBrowser,
   startAcme,
@@ -104,6 +107,8 @@ function tokenOf({ forms }: BrowserPage): string {
 class VaultInMemory {
   readonly pending = new Map<string, TokenSet>();
   readonly promoted = new Map<string, number>();
+  /** By session. */
+  readonly deviceCodes = new Map<string, DeviceCode>();
   clientSecret = '';
   refusesToStore = 0;
 
@@ -111,6 +116,17 @@ class VaultInMemory {
     const { sealing } = keysOf('vault');
     const { open } = opener(sealing.privateJwk);
     return [
+      endpoint(operations.storeDeviceCode, ({ session_id: sessionId, sealed_device_code: sealed }) => {
+        const deviceCode = DeviceCode.parse(JSON.parse(open(sealed).plaintext.toString('utf8')));
+        if (!this.deviceCodes.has(sessionId)) this.deviceCodes.set(sessionId, deviceCode);
+        return {};
+      }),
+      endpoint(operations.releaseDeviceCode, ({ session_id: sessionId }) => ({
+        sealed_device_code: sealJwe({
+          recipient: trust.recipients.authorization,
+          plaintext: Buffer.from(JSON.stringify(this.deviceCodes.get(sessionId) ?? fail('no device code'))),
+        }),
+      })),
       endpoint(operations.releaseClientSecret, () => ({
         sealed_secret: sealJwe({
           recipient: trust.recipients.authorization,
@@ -223,6 +239,7 @@ await describeWithServer('nats-server', 'authorization', () => {
     acmeClient = await acme.registerClient({
       redirectUris: [`${publicUrl}/oauth/callback/${registrationId}`],
       clientCredentials: true,
+      deviceFlow: true,
     });
     vault.clientSecret = acmeClient.clientSecret ?? '';
     vaultService = await serveOperations(await asIdentity('vault'), {
@@ -291,14 +308,27 @@ await describeWithServer('nats-server', 'authorization', () => {
     };
   }
 
-  const connect = (more: Partial<RequestInput<typeof operations.startSession>> = {}) =>
-    callOperation(platform, operations.startSession, ours, {
+  const connect = async (more: Partial<RequestInput<typeof operations.startSession>> = {}) => {
+    const reply = await callOperation(platform, operations.startSession, ours, {
       registration_id: registrationId,
       end_user: 'user-1',
       return_url: site.returnUrl,
       ...more,
     });
-  const complete = (session: string, code: string, { bus = platform, as = platformId, user = 'user-1' } = {}) =>
+    return { ...reply, connect_url: reply.connect_url ?? '' };
+  };
+  const reauthorize = async (
+    request: RequestInput<typeof operations.reauthorize>,
+    { bus = platform, as = platformId } = {},
+  ) => {
+    const reply = await callOperation(bus, operations.reauthorize, { tenantId, platformId: as }, request);
+    return { ...reply, connect_url: reply.connect_url ?? '' };
+  };
+  const complete = (
+    session: string,
+    code: string | undefined,
+    { bus = platform, as = platformId, user = 'user-1' } = {},
+  ) =>
     callOperation(
       bus,
       operations.completeSession,
@@ -478,7 +508,7 @@ await describeWithServer('nats-server', 'authorization', () => {
   }
 
   async function act(
-    writer: 'revocation' | 'refresh' | 'vault',
+    writer: 'revocation' | 'refresh' | 'vault' | 'authorization',
     id: string,
     decide: (state: Connection) => ConnectionEvent[],
   ) {
@@ -495,6 +525,149 @@ await describeWithServer('nats-server', 'authorization', () => {
     const verdict = { claimId, error: 'invalid_grant', errorDescription: null, httpStatus: 400, nowMs };
     await act('refresh', id, (state) => recordRefreshRejected(verdict, state));
   }
+
+  describe('a user code', () => {
+    const byCode = (more: Partial<RequestInput<typeof operations.startSession>> = {}) =>
+      connect({ grant: 'device_code', ...more });
+    const codeOf = (sessionId: string) => vault.deviceCodes.get(sessionId) ?? fail('no device code is kept');
+    /** On another device than the browser of the session. */
+    const enter = async (sessionId: string, decision: 'allow' | 'deny' = 'allow') => {
+      const { userCode, verificationUri } = codeOf(sessionId);
+      await acmeEnterUserCode(new ScriptedBrowser(), verificationUri, { userCode, ...journey, decision });
+    };
+    const until: { until: (url: URL) => boolean } = { until: ({ href }) => href.startsWith(site.returnUrl) };
+    const backWith = (url: string) =>
+      waitFor(
+        async () => {
+          const page = await browser.open(url, until);
+          return page.stopped ? Object.fromEntries(new URL(page.url).searchParams) : undefined;
+        },
+        { timeoutMs: 60_000, describe: 'the page did not go on' },
+      );
+    const completedWhenGranted = (sessionId: string) =>
+      waitFor(
+        async () => {
+          const outcome = complete(sessionId, undefined);
+          const code = await refused(outcome);
+          if (code === 'session.code_invalid') return undefined;
+          return await outcome;
+        },
+        { timeoutMs: 60_000, describe: 'the session was not granted' },
+      );
+
+    test('is shown to one browser, entered on another device, and completed by the platform', async () => {
+      const { connect_url: url, session_id: sessionId } = await byCode();
+      const first = await browser.open(url);
+      expect(first.text).toContain('You will be shown a code');
+      const shown = await browser.submit(first);
+      const { userCode, verificationUri, deviceCode } = codeOf(sessionId);
+      expect(shown.text).toContain(userCode);
+      expect(shown.text).toContain(verificationUri);
+      expect(shown.body).toMatch(/<meta http-equiv="refresh" content="5" \/>/);
+      expect((await browser.submit(first)).text).toContain(userCode);
+      await refusedPage(url, 'session.already_used', new ScriptedBrowser());
+      expect(await refused(complete(sessionId, undefined))).toBe('session.code_invalid');
+
+      await enter(sessionId);
+      const { code = '', session_id: returned } = await backWith(url);
+      expect(returned).toBe(sessionId);
+      expect(await refused(complete(sessionId, code, { user: 'user-2' }))).toBe('session.end_user_mismatch');
+      const completed = await complete(sessionId, code);
+      expect(completed).toMatchObject({ freshness: { health: 'ok' } });
+      const events = await eventsOf(completed.connection_id);
+      expect(events.map(({ type }) => type).filter((type) => type !== 'DevicePollingStarted')).toEqual([
+        ...['AuthorizationStarted', 'DeviceAuthorizationStarted', 'DeviceAuthorizationGranted', 'ConnectionAuthorized'],
+      ]);
+      expect(events.at(-1)?.data).toMatchObject({
+        ...{ grant: 'device_code', hasRefreshToken: true, accountDigest: expect.stringMatching(/^.{43}$/) },
+      });
+      const told = `${JSON.stringify(events)}${logLines.join('')}`;
+      for (const secret of [userCode, deviceCode, 'user_code=']) expect(told).not.toContain(secret);
+    });
+
+    test('is shown by a platform that has no browser, to the user whom it completes the session for', async () => {
+      const started = await byCode({ return_url: undefined });
+      const { session_id: sessionId, device_authorization: device } = started;
+      expect(started.connect_url).toBe('');
+      const { userCode, verificationUri } = codeOf(sessionId);
+      expect(device).toMatchObject({ user_code: userCode, verification_uri: verificationUri });
+      expect(await refused(complete(sessionId, undefined))).toBe('session.code_invalid');
+      await enter(sessionId);
+      const completed = await completedWhenGranted(sessionId);
+      const other = { bus: otherPlatform, as: otherPlatformId };
+      expect(await refused(complete(sessionId, undefined, other))).toBe('session.not_found');
+      expect(await refused(complete(sessionId, undefined, { user: 'user-2' }))).toBe('session.end_user_mismatch');
+      expect(await complete(sessionId, undefined)).toMatchObject({ connection_id: completed.connection_id });
+
+      await revoke(completed.connection_id);
+      await refusedPage(`${publicUrl}/connect/${completed.connection_id}`, 'session.not_found');
+      const again = await callOperation(platform, operations.reauthorize, ours, {
+        connection_id: completed.connection_id,
+      });
+      await enter(again.session_id);
+      await completedWhenGranted(again.session_id);
+      expect((await typesOf(completed.connection_id)).at(-1)).toBe('ConnectionReauthorized');
+    });
+
+    test('that is refused ends the session, and the page says so', async () => {
+      const { connect_url: url, session_id: sessionId } = await byCode();
+      await browser.submit(await browser.open(url));
+      await enter(sessionId, 'deny');
+      expect(await backWith(url)).toEqual({ session_id: sessionId, error: 'access_denied' });
+      const denied = (await eventsOf(await connectionOf(sessionId))).at(-1);
+      expect(denied).toMatchObject({ type: 'AuthorizationDenied', data: { error: 'access_denied' } });
+    });
+
+    test('is asked about more slowly once the provider has trouble', async () => {
+      acme.faults.set({ tokenEndpoint: { status: 503, times: 1 } });
+      const { session_id: sessionId } = await byCode({ return_url: undefined });
+      const slower = () =>
+        eventsOf(codeConnection).then((events) => events.find(({ data }) => data['intervalS'] === 2));
+      const codeConnection = await connectionOf(sessionId);
+      await waitFor(slower, { timeoutMs: 60_000, describe: 'it was not asked more slowly' });
+      await enter(sessionId);
+      await completedWhenGranted(sessionId);
+    });
+
+    test('is asked about by this process when the one that did is not heard of any more', async () => {
+      const { session_id: sessionId } = await byCode();
+      const id = await connectionOf(sessionId);
+      // Another process had the code, and was killed a moment ago.
+      const body = new URLSearchParams({ scope: scopes.join(' ') });
+      const basic = Buffer.from(`${acmeClient.clientId}:${vault.clientSecret}`).toString('base64');
+      const headers = { authorization: `Basic ${basic}` };
+      const given = await fetch(`${acme.issuer}/device/auth`, { method: 'POST', headers, body });
+      const {
+        device_code: deviceCode,
+        user_code: userCode,
+        verification_uri: verificationUri,
+      } = (await given.json()) as Record<string, string>;
+      const deviceCodeExpiresAtMs = Date.now() + 600_000;
+      vault.deviceCodes.set(
+        sessionId,
+        DeviceCode.parse({ deviceCode, userCode, verificationUri, expiresAtMs: deviceCodeExpiresAtMs }),
+      );
+      const nowMs = Date.now();
+      const asking = { sessionId, pollerId: 'another', pollingUntilMs: nowMs - 4_000, intervalS: 1 };
+      await act('authorization', id, (state) =>
+        startDeviceAuthorization({ ...asking, deviceCodeExpiresAtMs, nowMs }, state),
+      );
+      await enter(sessionId);
+      const types = () => typesOf(id).then((all) => all.find((type) => type === 'DeviceAuthorizationGranted'));
+      await waitFor(types, { timeoutMs: 60_000, describe: 'nobody took over' });
+      const taken = (await eventsOf(id)).filter(({ type }) => type === 'DevicePollingStarted');
+      expect(taken).toHaveLength(1);
+      expect(taken[0]?.data['pollerId']).not.toBe('another');
+    });
+
+    test('is not given where the provider’s file does not say so, nor without a place to go back to', async () => {
+      const id = newId('registration');
+      await createRegistrationAt(id, { providerId: 'linear', scopes: ['read'] });
+      expect(await refused(byCode({ registration_id: id, scopes: ['read'] }))).toBe('provider.flow_unsupported');
+      expect(await refused(connect({ return_url: undefined }))).toBe('request.malformed');
+      expect(await refused(byCode({ return_url: 'https://evil.example/' }))).toBe('session.return_url_unknown');
+    });
+  });
 
   describe('the story', () => {
     test('a session, our page, the provider, the callback and the completion make a connection', async () => {
@@ -575,7 +748,7 @@ await describeWithServer('nats-server', 'authorization', () => {
     test('another account at the provider does not take the place of the one that was connected', async () => {
       const { connection_id: id } = await connectedOnce();
       const before = (await eventsOf(id)).at(-1);
-      const again = async () => await callOperation(platform, operations.reauthorize, ours, { connection_id: id });
+      const again = async () => await reauthorize({ connection_id: id });
       const grace = { user: acmeAccounts.grace.email, password: acmeAccounts.grace.password };
       const arrival = await acmeLoginAndConsent(new ScriptedBrowser(), (await again()).connect_url, {
         ...{ ...grace, decision: 'allow', returnUrl: site.returnUrl },
@@ -598,7 +771,7 @@ await describeWithServer('nats-server', 'authorization', () => {
       const claims = '{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}';
       await act('revocation', id, (state) => requireClaims({ credentialVersion: 1, claims }, state));
       const asked = async () => {
-        const { connect_url: url } = await callOperation(platform, operations.reauthorize, ours, { connection_id: id });
+        const { connect_url: url } = await reauthorize({ connection_id: id });
         const page = await fetch(url);
         const cookie = page.headers.getSetCookie().map((line) => line.split(';', 1)[0]);
         const [, token = ''] = /name="form_token" value="([^"]+)"/.exec(await page.text()) ?? [];
@@ -623,9 +796,8 @@ await describeWithServer('nats-server', 'authorization', () => {
       const { connection_id: id } = await connectedOnce();
       await act('revocation', id, (state) => revokeConnection({ cause: 'requested_by_platform', reason: null }, state));
       const request = { connection_id: id };
-      const first = await callOperation(platform, operations.reauthorize, ours, request);
-      const asAdministrator = { tenantId, platformId: 'administrator' };
-      const second = await callOperation(administrator, operations.reauthorize, asAdministrator, request);
+      const first = await reauthorize(request);
+      const second = await reauthorize(request, { bus: administrator, as: administratorToken });
       await refusedPage(first.connect_url, 'session.superseded');
       const { sessionId, code } = await goThrough(second.connect_url);
       expect(await complete(sessionId, code)).toMatchObject({ connection_id: id, freshness: { health: 'ok' } });
@@ -748,7 +920,7 @@ await describeWithServer('nats-server', 'authorization', () => {
       const as = { tenantId, platformId: otherPlatformId };
       const call = callOperation(otherPlatform, operations.reauthorize, as, { connection_id: id });
       expect(await refused(call)).toBe('connection.not_found');
-      const unknown = callOperation(platform, operations.reauthorize, ours, { connection_id: newId('connection') });
+      const unknown = reauthorize({ connection_id: newId('connection') });
       expect(await refused(unknown)).toBe('connection.not_found');
     });
   });

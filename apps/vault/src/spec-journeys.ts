@@ -35,6 +35,40 @@ export async function exchangingSession(world: VaultWorld, customer: Customer, c
   return { ...ref, sessionId };
 }
 
+/** A session whose end user gets a user code; nobody asked the provider for one yet. */
+export async function deviceSession(world: VaultWorld, customer: Customer) {
+  const { tenantId, platformId, registrationId } = customer;
+  const [connectionId, sessionId] = [newId('connection'), newId('session')];
+  const ref = { tenantId, connectionId };
+  await world.decide('authorization', ref, (state, nowMs) =>
+    domain.startAuthorization(
+      {
+        ...{ sessionId, purpose: 'connect', platformId, providerId: 'acme', registrationId, endUserDigest: 'digest' },
+        ...{ requestedScopes: ['read'], returnUrl: '', grant: 'device_code' },
+        expiresAtMs: nowMs + world.agoMs + limits.sessionTtlMs,
+        nowMs,
+      },
+      state,
+    ),
+  );
+  return { ...ref, sessionId };
+}
+
+/** The log says that there is a device code, and that it is asked about. */
+export async function asked(world: VaultWorld, session: ConnectionRef & { sessionId: string }): Promise<void> {
+  const { sessionId } = session;
+  await world.decide('authorization', session, (state, nowMs) =>
+    domain.startDeviceAuthorization(
+      {
+        ...{ sessionId, pollerId: 'spec', pollingUntilMs: nowMs + 20_000, intervalS: 5 },
+        deviceCodeExpiresAtMs: nowMs + 600_000,
+        nowMs,
+      },
+      state,
+    ),
+  );
+}
+
 /** Stores a session's token set as pending. */
 export async function storePending(world: VaultWorld, session: ConnectionRef & { sessionId: string }, set: TokenSet) {
   return await world.call('authorization', operations.storeCredential, {

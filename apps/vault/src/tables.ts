@@ -49,7 +49,10 @@ export const CredentialTable = defineEntity({
 });
 export type CredentialRow = InferEntity<typeof CredentialTable>;
 
-/** What a session's code bought, until its platform completes the session or its time is over. */
+/**
+ * What a session's code bought, until its platform completes the session or its time is over; or, under a name made from the
+ * session's, the device code by which it is asked for.
+ */
 export const PendingCredentialTable = defineEntity({
   name: 'PendingCredential',
   tableName: 'pending_credential',

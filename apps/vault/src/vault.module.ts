@@ -9,6 +9,7 @@ import { ConnectionFeed } from './connection-feed.ts';
 import { Connections } from './connections.ts';
 import { Credentials } from './credentials.ts';
 import { DataKeys, KeyServiceHolder } from './data-keys.ts';
+import { DeviceCodeOperations } from './device-code/device-code-operations.ts';
 import { Directory } from './directory.ts';
 import { Delegations } from './exchange/delegations.ts';
 import { ExchangeTokens } from './exchange/exchange-tokens.ts';
@@ -79,6 +80,7 @@ const keyService = {
     Credentials,
     PendingCredentials,
     PendingSweeper,
+    DeviceCodeOperations,
     LeaseRecords,
     RefreshAsker,
     Delegations,

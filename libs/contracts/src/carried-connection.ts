@@ -17,10 +17,25 @@ const Session = z.strictObject({
   returnUrl: z.string(),
   endUserDigest: z.string(),
   expiresAtMs: TimeMs,
-  stage: z.enum(['started', 'exchanging']),
+  stage: z.enum(['started', 'polling', 'exchanging']),
   providerVersion: ProviderVersion.optional(),
   grant: Grant.optional(),
   delegation: Delegation.optional(),
+  device: z
+    .strictObject({
+      pollerId: z.string(),
+      pollingUntilMs: TimeMs,
+      intervalS: z.number().int().positive(),
+      expiresAtMs: TimeMs,
+    })
+    .optional(),
+  granted: z
+    .strictObject({
+      accountDigest: z.string().nullable(),
+      accountKeys: z.record(z.string(), z.string()).optional(),
+      senderConstrained: SenderConstraint.optional(),
+    })
+    .optional(),
 });
 
 const PastSession = z.strictObject({

@@ -20,6 +20,16 @@ const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 /** Who may move a connection to another epoch: whoever writes its events. */
 const everyWriter = ['authorization', 'vault', 'refresh', 'revocation'] as const;
 
+/** One process asks about a device code, until then. */
+const Polling = z.object({
+  sessionId: SessionId,
+  /** Of a process; a new one each time it starts. */
+  pollerId: z.string().min(1).max(64),
+  pollingUntilMs: TimeMs,
+  /** Between two questions: it only grows. */
+  intervalS: z.number().int().positive(),
+});
+
 /** What a provider granted, as both authorization events carry it. */
 const Granted = z.object({
   sessionId: SessionId,
@@ -80,6 +90,8 @@ export const connectionEvents = Object.freeze({
       expiresAtMs: TimeMs,
       /** Of the provider's file, by which this session goes to its end. */
       providerVersion: ProviderVersion.optional(),
+      /** Only where the end user authorizes on another device than the browser of this session, or without one. */
+      grant: Grant.extract(['device_code']).optional(),
     }),
   },
   EstablishmentStarted: {
@@ -102,6 +114,24 @@ export const connectionEvents = Object.freeze({
       /** Only where it is had in exchange for tokens of these: the vault gives them away for nothing else. */
       delegation: Delegation.optional(),
     }),
+  },
+  DeviceAuthorizationStarted: {
+    version: 1,
+    writer: 'authorization',
+    summary: 'The provider gave a device code, which the vault keeps; the end user is shown a user code.',
+    data: Polling.extend({ deviceCodeExpiresAtMs: TimeMs }),
+  },
+  DevicePollingStarted: {
+    version: 1,
+    writer: 'authorization',
+    summary: 'Until then one process alone asks the provider about the device code.',
+    data: Polling,
+  },
+  DeviceAuthorizationGranted: {
+    version: 1,
+    writer: 'authorization',
+    summary: 'The provider gave tokens for the device code; they wait in the vault for the platform’s completion.',
+    data: Granted.pick({ sessionId: true, accountDigest: true, accountKeys: true, senderConstrained: true }),
   },
   CodeExchangeStarted: {
     version: 1,

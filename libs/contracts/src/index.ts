@@ -193,7 +193,7 @@ export {
 } from './rejection.ts';
 export { Inspection, InspectionOutcome } from './inspection.ts';
 export { Signal, SignalEvidence, SignalMeaning, signalMeanings, SignalOutcome, WeighedSignal } from './signal.ts';
-export { TokenSet } from './token-set.ts';
+export { DeviceCode, TokenSet } from './token-set.ts';
 export { LogTrust, TrustBundle } from './trust.ts';
 export { WebhookAttempt, WebhookDelivery, WebhookDeliveryStatus } from './webhooks.ts';
 export { KeysRetired, KeysRewrapped, KeysStatus } from './vault-keys.ts';

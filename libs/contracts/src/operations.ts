@@ -52,6 +52,9 @@ import {
 const Position = z.number().int().nonnegative();
 const Reason = z.string().max(limits.reasonCharsMax).optional();
 const EndUser = z.string().min(1).max(limits.endUserCharsMax).describe("The platform's own id of its logged-in user");
+const SessionGrant = z
+  .enum(['authorization_code', 'device_code'])
+  .describe('How the end user authorizes: in this browser, or with a user code on any device (RFC 8628)');
 const Capabilities = z
   .array(Capability)
   .min(1)
@@ -106,10 +109,23 @@ const Ended = Outcome.extend({
   cascaded: z.array(ConnectionId),
 });
 
+/** What the end user types in, and where. @source RFC 8628 §3.2, §3.3 */
+const ShownUserCode = z.object({
+  user_code: z.string(),
+  verification_uri: z.url(),
+  expires_at: Timestamp,
+});
+
 export const SessionReply = z.object({
   session_id: SessionId,
-  connect_url: z.url(),
+  connect_url: z
+    .url()
+    .optional()
+    .describe('Where the end user’s browser goes; absent where the platform shows a user code'),
   expires_at: Timestamp,
+  device_authorization: ShownUserCode.optional().describe(
+    'Only by the grant device_code without a return_url: the platform shows it to the user whom it has logged in',
+  ),
 });
 
 /** A connection as its platform sees it. */
@@ -228,7 +244,10 @@ export const operations = Object.freeze({
       registration_id: RegistrationId.optional(),
       provider: z.string().max(64).optional(),
       end_user: EndUser,
-      return_url: ReturnTo,
+      return_url: ReturnTo.optional().describe(
+        'Needed but for the grant device_code, where the platform shows the code',
+      ),
+      grant: SessionGrant.optional(),
       scopes: Scopes.optional(),
       capabilities: Capabilities.optional(),
     }),
@@ -242,7 +261,12 @@ export const operations = Object.freeze({
       'Completes a session for the user whom the platform itself has logged in; until then nothing can be leased.',
     request: z.strictObject({
       session_id: SessionId,
-      code: z.string().min(1).max(4096),
+      code: z
+        .string()
+        .min(1)
+        .max(4096)
+        .optional()
+        .describe('What the browser brought back; absent only where the platform itself showed a user code'),
       end_user: EndUser,
     }),
     reply: z.object({
@@ -786,6 +810,23 @@ export const operations = Object.freeze({
     request: z.strictObject({ ...RegistrationKey, refused_version: RefusedVersion }),
     /** Good for one use within a minute, sealed all the same: whoever has it is this client. */
     reply: SecretStored.extend({ sealed_assertion: CompactJwe }),
+  }),
+  storeDeviceCode: operation('vault.device_code.store', {
+    owner: 'vault',
+    callers: ['authorization'],
+    scope: 'service',
+    summary:
+      'Keeps the device code of a session that has begun, and what its end user is shown, until the session ends.',
+    request: z.strictObject({ ...ConnectionKey, session_id: SessionId, sealed_device_code: CompactJwe }),
+    reply: z.strictObject({}),
+  }),
+  releaseDeviceCode: operation('vault.device_code.release', {
+    owner: 'vault',
+    callers: ['authorization'],
+    scope: 'service',
+    summary: 'Seals the device code of a session whose provider is being asked to the app that asks it.',
+    request: z.strictObject({ ...ConnectionKey, session_id: SessionId }),
+    reply: z.object({ sealed_device_code: CompactJwe }),
   }),
   signDpopProof: operation('vault.dpop.sign', {
     owner: 'vault',

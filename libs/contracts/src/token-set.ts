@@ -23,3 +23,18 @@ export const TokenSet = z.object({
   sentAs: SentAs.optional(),
 });
 export type TokenSet = z.infer<typeof TokenSet>;
+
+/**
+ * What a device authorization endpoint answered, as it travels and rests sealed until its session ends.
+ *
+ * There is no `verification_uri_complete`: it carries the user code in a URL, where logs and referrers find it.
+ *
+ * @source RFC 8628 §3.2
+ */
+export const DeviceCode = z.object({
+  deviceCode: z.string().min(1).max(4_096),
+  userCode: z.string().min(1).max(128),
+  verificationUri: z.url().max(2_048),
+  expiresAtMs: TimeMs,
+});
+export type DeviceCode = z.infer<typeof DeviceCode>;

@@ -6,7 +6,7 @@ import { connectionEvolver } from './connection/evolve.ts';
 import { evolverOf } from './evolver-of.ts';
 import { fold, type Evolver } from './evolver.ts';
 import { admin } from './spec-support/admin.ts';
-import { connectionId, exchanging, metaAt, the } from './spec-support/connection.ts';
+import { connectionId, exchanging, metaAt, polled, the } from './spec-support/connection.ts';
 import { startMs } from './spec-support/given.ts';
 import { upcast } from './upcast.ts';
 
@@ -21,6 +21,9 @@ const historyBefore: Record<string, ReturnType<typeof the.claimed>[]> = {
   AuthorizationStarted: [],
   EstablishmentStarted: [],
   CodeExchangeStarted: [the.sessionStarted()],
+  DeviceAuthorizationStarted: [the.sessionStarted({ grant: 'device_code' })],
+  DevicePollingStarted: polled,
+  DeviceAuthorizationGranted: polled,
   AuthorizationDenied: [the.sessionStarted()],
   ConnectionAuthorized: exchanging,
   ConnectionReauthorized: [

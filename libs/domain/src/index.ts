@@ -73,6 +73,7 @@ export {
   completeAuthorization,
   completionOf,
   denyAuthorization,
+  requireUnused,
   startCodeExchange,
   type CompleteAuthorization,
   type DenyAuthorization,
@@ -83,6 +84,7 @@ export type {
   Claim,
   Connection,
   Credential,
+  DevicePolling,
   Health,
   Interrupted,
   OpenSession,
@@ -106,6 +108,15 @@ export {
   type ResumeConnection,
   type SuspendConnection,
 } from './connection/suspend.ts';
+export {
+  grantDeviceAuthorization,
+  pollingEndsMs,
+  startDeviceAuthorization,
+  startDevicePolling,
+  type GrantDeviceAuthorization,
+  type StartDeviceAuthorization,
+  type StartDevicePolling,
+} from './connection/device.ts';
 export { startEstablishment, type StartEstablishment } from './connection/establish.ts';
 export {
   delegationChain,
@@ -117,7 +128,7 @@ export {
   type DelegationChain,
   type DelegationParty,
 } from './connection/delegation.ts';
-export { canRefresh, isRenewable, isUnattended } from './connection/grants.ts';
+export { canRefresh, hasReauthorizePage, isRenewable, isUnattended } from './connection/grants.ts';
 export { viewOf, type ViewContext } from './connection/view.ts';
 export { evolverOf, type Aggregates } from './evolver-of.ts';
 export { fold, type EventMeta, type Evolver, type MetaEvent } from './evolver.ts';

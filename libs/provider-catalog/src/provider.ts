@@ -94,6 +94,8 @@ export interface ProviderEndpoints {
   readonly introspectionEndpoint: string | null;
   /** Absent where no authorization request is pushed. @source RFC 9126 §5 */
   readonly pushedAuthorizationRequestEndpoint?: string | undefined;
+  /** Absent where no user codes are given. @source RFC 8628 §3.1 */
+  readonly deviceAuthorizationEndpoint?: string | undefined;
 }
 
 /** What is known of refreshing here, with cautious values for what is not. */
@@ -189,6 +191,7 @@ function endpointsFrom({ endpoints }: ProviderFile): ProviderEndpoints | null {
     revocationEndpoint: endpoints.value.revocation_endpoint ?? null,
     introspectionEndpoint: endpoints.value.introspection_endpoint ?? null,
     pushedAuthorizationRequestEndpoint: endpoints.value.pushed_authorization_request_endpoint,
+    deviceAuthorizationEndpoint: endpoints.value.device_authorization_endpoint,
   };
 }
 

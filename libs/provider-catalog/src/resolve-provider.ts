@@ -56,6 +56,7 @@ export function resolveProvider(provider: Provider, parameters: Readonly<Record<
 /** The way in which a credential is had, as `grant_type` names it. @source RFC 7591 §2 */
 const grantTypeOf = Object.freeze({
   authorization_code: 'authorization_code',
+  device_code: 'urn:ietf:params:oauth:grant-type:device_code',
   client_credentials: 'client_credentials',
   token_exchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
 } as const);
@@ -96,13 +97,14 @@ function filledCall(call: RevocationCall | null, parameters: Readonly<Record<str
 
 function known({ id, endpoints, issuer }: Provider, fill: (template: string) => string) {
   if (endpoints === null) throw new PosternError('provider.invalid', `${id} has neither discovery nor endpoints.`);
-  const { pushedAuthorizationRequestEndpoint: pushed } = endpoints;
+  const { pushedAuthorizationRequestEndpoint: pushed, deviceAuthorizationEndpoint: device } = endpoints;
   const filled = {
     authorizationEndpoint: fill(endpoints.authorizationEndpoint),
     tokenEndpoint: fill(endpoints.tokenEndpoint),
     revocationEndpoint: endpoints.revocationEndpoint === null ? null : fill(endpoints.revocationEndpoint),
     introspectionEndpoint: endpoints.introspectionEndpoint === null ? null : fill(endpoints.introspectionEndpoint),
     ...(pushed !== undefined && { pushedAuthorizationRequestEndpoint: fill(pushed) }),
+    ...(device !== undefined && { deviceAuthorizationEndpoint: fill(device) }),
   };
   const named = issuer === null ? new URL(filled.authorizationEndpoint).origin : fill(issuer);
   return { kind: 'known' as const, issuer: named, endpoints: filled };

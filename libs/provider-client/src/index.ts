@@ -20,9 +20,11 @@ export {
   type GuardedFetch,
   type GuardedFetchOptions,
 } from './guarded-fetch.ts';
+export { nextIntervalS } from './device.ts';
 export {
   retryAfterMsMax,
   type ClientRejected,
+  type DeviceAuthorized,
   type Exchanged,
   type Failed,
   type IntrospectOutcome,
@@ -32,6 +34,7 @@ export {
   type Refusal,
   type Rejected,
   type RevokeOutcome,
+  type Undecided,
 } from './outcomes.ts';
 export { meetResource, type ClientDocument, type MetResource, type NewClient } from './meet-resource.ts';
 export { bindsTokens, type AskedFeatures } from './features.ts';

@@ -83,6 +83,9 @@ export function metadataOf(
     ...(endpoints.pushedAuthorizationRequestEndpoint !== undefined && {
       pushed_authorization_request_endpoint: endpoints.pushedAuthorizationRequestEndpoint,
     }),
+    ...(endpoints.deviceAuthorizationEndpoint !== undefined && {
+      device_authorization_endpoint: endpoints.deviceAuthorizationEndpoint,
+    }),
   };
 }
 

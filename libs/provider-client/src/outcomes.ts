@@ -1,4 +1,4 @@
-import type { TokenSet } from '@postern/contracts';
+import type { DeviceCode, TokenSet } from '@postern/contracts';
 import type { NamedAccount } from '@postern/provider-catalog';
 
 /** The provider said no to the code or the refresh token: trying again is useless. */
@@ -96,3 +96,18 @@ export type ProbeOutcome =
 
 /** Longer than this nobody is waited for. */
 export const retryAfterMsMax = 24 * 3_600_000;
+
+/** The provider has a user code for us. @source RFC 8628 §3.2 */
+export interface DeviceAuthorized {
+  readonly kind: 'device_authorized';
+  readonly deviceCode: DeviceCode;
+  /** Between two questions; 5 where the provider names none. */
+  readonly intervalS: number;
+}
+
+/** The end user has not decided yet. @source RFC 8628 §3.5 */
+export interface Undecided {
+  readonly kind: 'undecided';
+  /** We ask too often. */
+  readonly slowDown: boolean;
+}

@@ -27,7 +27,18 @@ import { DpopNonces, withDpop, type DpopProver } from './dpop.ts';
 import { requireFeatures, type AskedFeatures } from './features.ts';
 import { guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
 import { codedDiscovery, callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './metadata.ts';
-import type { Exchanged, IntrospectOutcome, ProbeOutcome, Refreshed, Refusal, RevokeOutcome } from './outcomes.ts';
+import { deviceCodeFrom, withoutTokens } from './device.ts';
+import type {
+  DeviceAuthorized,
+  Exchanged,
+  IntrospectOutcome,
+  ProbeOutcome,
+  Refreshed,
+  Refusal,
+  Rejected,
+  RevokeOutcome,
+  Undecided,
+} from './outcomes.ts';
 import { ProviderCallError } from './provider-call-error.ts';
 import { failureOf, refusalOf, withoutVerdict } from './refusal.ts';
 import { discoverResource } from './protected-resource.ts';
@@ -244,24 +255,90 @@ export class ProviderClient {
       read: async (server, response) => {
         const options = nonce === null ? {} : { expectedNonce: nonce, requireIdToken: true };
         const answer = await oauth.processAuthorizationCodeResponse(server, this.#client, response, options);
-        const context = { provider: this.#provider, scopesOtherwise: requestedScopes, refreshTokenOtherwise: null };
-        const tokenSet = tokenSetFrom({ answer, ...context, sentAtMs, bound: this.#prove !== undefined });
-        return {
-          kind: 'exchanged' as const,
-          tokenSet,
-          account: accountFrom(answer),
-          accountKeys: accountKeysFrom(answer, this.#provider),
-        };
+        return this.#exchanged(answer, { sentAtMs, requestedScopes });
       },
     });
-    const { accountProbe } = this.#provider;
-    if (outcome.kind !== 'exchanged' || accountProbe === null) return outcome;
-    const accessToken = Secret.from(outcome.tokenSet.accessToken);
-    const fetch = this.#fetchWith(accessToken);
+    return outcome.kind === 'exchanged' ? await this.#withProbedAccount(outcome) : outcome;
+  }
+
+  /**
+   * Asks for a device code and what the end user is shown.
+   *
+   * @throws {PosternError} `provider.flow_unsupported` by the provider's file, `provider.feature_unsupported` by its
+   *   metadata; as {@link discover}
+   * @source RFC 8628 §3.1
+   */
+  async authorizeDevice({ scopes }: { readonly scopes: readonly string[] }): Promise<DeviceAuthorized | Refusal> {
+    requireGrantType(this.#provider, 'device_code');
+    const { device_authorization_endpoint: endpoint } = await codedDiscovery(() => this.#server());
+    if (endpoint === undefined) {
+      throw new PosternError('provider.feature_unsupported', `${this.#provider.name} gives no user codes.`);
+    }
+    const sentAtMs = this.#nowMs();
+    const scope = scopes.length === 0 ? {} : { scope: scopes.join(this.#provider.scopeSeparator) };
+    const { resource } = this.#resolved;
+    const parameters = { ...scope, ...(resource !== null && { resource }) };
+    return this.#call({
+      secrets: [],
+      request: ({ server, authentication, http }) =>
+        oauth.deviceAuthorizationRequest(server, this.#client, authentication, parameters, http),
+      read: async (server, response) => {
+        const answer = await oauth.processDeviceAuthorizationResponse(server, this.#client, response);
+        return deviceCodeFrom(answer, { sentAtMs, allowLoopback: this.#allowLoopback });
+      },
+    });
+  }
+
+  /**
+   * Asks whether the end user has authorized: the tokens, or how things stand.
+   *
+   * An ID token is checked where there is one; no nonce can be in it, since none was sent.
+   *
+   * @source RFC 8628 §3.4, §3.5
+   */
+  async askForDevice(input: {
+    readonly deviceCode: Secret;
+    /** They count as granted when the answer names none. */
+    readonly requestedScopes: readonly string[];
+  }): Promise<Exchanged | Undecided | Refusal> {
+    const { deviceCode, requestedScopes } = input;
+    const sentAtMs = this.#nowMs();
+    const outcome = await this.#tokenCall<Exchanged | Undecided | Rejected>({
+      secrets: [deviceCode],
+      request: ({ server, authentication, http }) =>
+        oauth.deviceCodeGrantRequest(server, this.#client, authentication, deviceCode.reveal(), {
+          ...http,
+          ...this.#forResource,
+        }),
+      read: async (server, response) => {
+        const answer = await oauth.processDeviceCodeResponse(server, this.#client, response);
+        return this.#exchanged(answer, { sentAtMs, requestedScopes });
+      },
+      readRefusal: async (response) => withoutTokens(await response.json().catch(() => undefined), response.status),
+    });
+    return outcome.kind === 'exchanged' ? await this.#withProbedAccount(outcome) : outcome;
+  }
+
+  #exchanged(
+    answer: oauth.TokenEndpointResponse,
+    { sentAtMs, requestedScopes }: { readonly sentAtMs: number; readonly requestedScopes: readonly string[] },
+  ): Exchanged {
+    const context = { provider: this.#provider, scopesOtherwise: requestedScopes, refreshTokenOtherwise: null };
     return {
-      ...outcome,
-      accountKeys: [...outcome.accountKeys, ...(await probeAccount(accountProbe, { accessToken, fetch }))],
+      kind: 'exchanged',
+      tokenSet: tokenSetFrom({ answer, ...context, sentAtMs, bound: this.#prove !== undefined }),
+      account: accountFrom(answer),
+      accountKeys: accountKeysFrom(answer, this.#provider),
     };
+  }
+
+  /** Where the token endpoint does not say whose the token is, the provider's API may. */
+  async #withProbedAccount(exchanged: Exchanged): Promise<Exchanged> {
+    const { accountProbe } = this.#provider;
+    if (accountProbe === null) return exchanged;
+    const accessToken = Secret.from(exchanged.tokenSet.accessToken);
+    const probed = await probeAccount(accountProbe, { accessToken, fetch: this.#fetchWith(accessToken) });
+    return { ...exchanged, accountKeys: [...exchanged.accountKeys, ...probed] };
   }
 
   /**
@@ -526,8 +603,10 @@ export class ProviderClient {
       read: async (server, response) => {
         const { status, headers } = response;
         const lift = (body: object) => this.#strategies.answer(body);
-        const tokens = callsItselfJson(response) ? tokensIn(await response.text(), lift) : undefined;
-        if (tokens === undefined) return undefined;
+        const text = await response.text();
+        const tokens = callsItselfJson(response) ? tokensIn(text, lift) : undefined;
+        // A provider may say no with a 200.
+        if (tokens === undefined) return await call.readRefusal?.(new Response(text, { status, headers }));
         const standard = JSON.stringify(standardAnswer(tokens, this.#provider));
         return call.read(this.#strategies.server(server, tokens), new Response(standard, { status, headers }));
       },

@@ -25,6 +25,13 @@ const SentState = z.object({
 });
 export type SentState = z.infer<typeof SentState>;
 
+/** That this browser is the one that is shown the user code of a session. */
+const UserCodeState = z.object({ sessionId: SessionId, expiresAtMs: TimeMs });
+
+export const userCodeCookie = { name: 'postern_code', schema: UserCodeState } satisfies SealedCookie<
+  typeof UserCodeState
+>;
+
 export const pageCookie = { name: 'postern_page', schema: PageState } satisfies SealedCookie<typeof PageState>;
 
 /** One registration has one callback path, so that two connections begun side by side do not disturb each other. */

@@ -19,6 +19,7 @@ import { Digests } from '../digests.ts';
 import { Directory } from '../directory/directory.ts';
 import { ProviderClients } from '../providers/provider-clients.ts';
 import { Connections } from '../sessions/connections.ts';
+import { backTo } from './back-to.ts';
 import { PendingTokens } from './pending-tokens.ts';
 
 /** What the platform is told of an authorization that failed after the end user had consented. */
@@ -171,13 +172,6 @@ function ref({ tenantId, connectionId }: SentState) {
 
 function exchangeOf({ codeVerifier, nonce }: SentState, { requestedScopes }: OpenSession) {
   return { codeVerifier: Secret.from(codeVerifier), nonce, requestedScopes };
-}
-
-/** The return_url with what the platform needs; a query of its own stays. */
-function backTo(returnUrl: string, parameters: Readonly<Record<string, string>>): URL {
-  const url = new URL(returnUrl);
-  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
-  return url;
 }
 
 /** Where nobody signs the proof that a bound token is asked for with, the code is not spent, and never will be. */

@@ -47,7 +47,10 @@ export class CompleteSession {
   async complete(request: RequestOf<typeof operations.completeSession>, call: Call): Promise<Reply> {
     const caller = callingPlatform(call);
     await this.#directory.activePlatform(caller);
-    const code = await this.#codeOf(request, caller);
+    const code =
+      request.code === undefined
+        ? await this.#shownByPlatform(request.session_id, caller)
+        : await this.#codeOf({ ...request, code: request.code }, caller);
     const endUserDigest = this.#digests.endUser({ ...caller, endUser: request.end_user });
     const completion = { sessionId: code.sessionId, endUserDigest };
     const ref = { tenantId: code.tenantId, id: code.connectionId };
@@ -55,9 +58,12 @@ export class CompleteSession {
     if (completionOf(state, { ...completion, nowMs: this.#clock.nowMs() }) === 'completed') {
       return this.#reply(state, position);
     }
-    const { tenantId, connectionId, accountDigest, accountKeys, senderConstrained } = code;
+    const { tenantId, connectionId } = code;
+    const { grant, granted: recorded } = state.session ?? {};
+    const { accountDigest, accountKeys, senderConstrained } = recorded ?? code;
     const granted = {
       accountDigest,
+      ...(grant !== undefined && { grant }),
       ...(accountKeys !== undefined && { accountKeys }),
       ...(senderConstrained !== undefined && { senderConstrained }),
     };
@@ -74,17 +80,39 @@ export class CompleteSession {
    * @throws {PosternError} `session.not_found`, `session.code_invalid`
    */
   async #codeOf(
-    { session_id: sessionId, code: sealed }: RequestOf<typeof operations.completeSession>,
+    { session_id: sessionId, code: sealed }: { readonly session_id: string; readonly code: string },
     { tenantId, platformId }: ReturnType<typeof callingPlatform>,
   ): Promise<CompletionCode> {
     const code = openCompletionCode(this.#config.cookieKey, sealed);
     if (code?.sessionId === sessionId && code.tenantId === tenantId && code.platformId === platformId) return code;
+    await this.#placeOf(sessionId, { tenantId, platformId });
+    throw new PosternError('session.code_invalid', 'The code is not one of this session.');
+  }
+
+  /**
+   * A session without a browser, whose user code the platform showed to the user whom it has logged in: nothing comes back
+   * but the platform itself.
+   *
+   * @throws {PosternError} `session.not_found`, `session.code_invalid` where a browser brings the code
+   */
+  async #shownByPlatform(
+    sessionId: string,
+    { tenantId, platformId }: ReturnType<typeof callingPlatform>,
+  ): Promise<Omit<CompletionCode, 'expiresAtMs'>> {
+    const { connectionId, returnUrl } = await this.#placeOf(sessionId, { tenantId, platformId });
+    if (returnUrl !== '')
+      throw new PosternError('session.code_invalid', 'The code that the browser brought is missing.');
+    return { sessionId, tenantId, platformId, connectionId, accountDigest: null };
+  }
+
+  /** Where a session of this platform stands. @throws {PosternError} `session.not_found` */
+  async #placeOf(sessionId: string, { tenantId, platformId }: { tenantId: string; platformId: string }) {
     const place = await this.#index.find(sessionId);
     const notFound = new PosternError('session.not_found', 'There is no such connect session.');
     if (place?.tenantId !== tenantId) throw notFound;
     const { state } = await this.#connections.load({ tenantId, id: place.connectionId });
     if (state.platformId !== platformId) throw notFound;
-    throw new PosternError('session.code_invalid', 'The code is not one of this session.');
+    return place;
   }
 
   #reply(state: Connection, position: number): Reply {

@@ -1,5 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { isPosternError, operations, type Actor, type ConnectionEvent, type TokenSet } from '@postern/contracts';
+import {
+  isPosternError,
+  operations,
+  renewableGrants,
+  type Actor,
+  type ConnectionEvent,
+  type TokenSet,
+} from '@postern/contracts';
 import { completeAuthorization, type CompleteAuthorization, type Connection } from '@postern/domain';
 import type { Executed } from '@postern/event-log';
 import { commitOrigin, OperationsClient } from '@postern/service';
@@ -68,7 +75,7 @@ export class Completion {
   #endedByRefresh({ providerId, session }: Connection, { grant }: Known) {
     const policy = this.#providers.refreshPolicyOf(providerId, session?.providerVersion);
     // Another token that is asked for leaves the one before alone; only a spent refresh token may end it.
-    if (policy.endsAccessToken !== true || grant !== undefined) return {};
+    if (policy.endsAccessToken !== true || (grant !== undefined && renewableGrants.includes(grant))) return {};
     return { endedByRefresh: { leadMs: policy.leadS * 1_000, graceMs: policy.endedAccessTokenGraceS * 1_000 } };
   }
 

@@ -8,6 +8,7 @@ import { AuthorizationConfig } from '../authorization-config.ts';
 import { authorizationLimits } from '../authorization-limits.ts';
 import { pageCookie } from '../browser/browser-state.ts';
 import { readCookie, setCookieHeader } from '../browser/cookies.ts';
+import { UserCodePages } from '../device/user-code-pages.ts';
 import { connectPage } from '../pages/connect-page.ts';
 import { PageFilter, sendPage } from '../pages/page-filter.ts';
 import { Departure } from './departure.ts';
@@ -21,6 +22,7 @@ export class ConnectController {
   readonly #clock: Clock;
   readonly #subjects: PageSubjects;
   readonly #departure: Departure;
+  readonly #userCodes: UserCodePages;
   readonly #secure: boolean;
 
   constructor(
@@ -29,7 +31,9 @@ export class ConnectController {
     clock: Clock,
     pageSubjects: PageSubjects,
     departure: Departure,
+    userCodes: UserCodePages,
   ) {
+    this.#userCodes = userCodes;
     this.#config = config;
     this.#secure = service.publicUrl.startsWith('https:');
     this.#clock = clock;
@@ -38,8 +42,9 @@ export class ConnectController {
   }
 
   @Get(':id')
-  async show(@Param('id') id: string, @Res() reply: FastifyReply): Promise<void> {
-    const view = await this.#subjects.viewOf(assertPageId(id));
+  async show(@Param('id') id: string, @Req() request: FastifyRequest, @Res() reply: FastifyReply): Promise<void> {
+    if (this.#userCodes.isShown(assertPageId(id), request.headers.cookie)) return await this.#goOn(id, reply);
+    const view = await this.#subjects.viewOf(id);
     const formToken = randomToken();
     const maxAgeMs = authorizationLimits.pageTtlMs;
     const header = setCookieHeader({
@@ -62,8 +67,25 @@ export class ConnectController {
   ): Promise<void> {
     assertPageId(id);
     this.#assertOwnForm(id, form, request);
-    const { url, setCookie } = await this.#departure.from(await this.#subjects.sessionFor(id));
+    // A second click: the first one's answer is shown again.
+    if (this.#userCodes.isShown(id, request.headers.cookie)) {
+      void reply.status(303).header('location', `/connect/${id}`).send();
+      return;
+    }
+    const started = await this.#subjects.sessionFor(id);
+    if (started.session.grant === 'device_code') {
+      const { path, setCookie } = await this.#userCodes.begin(started);
+      void reply.status(303).header('set-cookie', setCookie).header('location', path).send();
+      return;
+    }
+    const { url, setCookie } = await this.#departure.from(started);
     void reply.status(302).header('set-cookie', setCookie).header('location', url.href).send();
+  }
+
+  async #goOn(sessionId: string, reply: FastifyReply): Promise<void> {
+    const progress = await this.#userCodes.progress(sessionId);
+    if ('page' in progress) return sendPage(reply.header('cache-control', 'no-store'), progress.page);
+    void reply.status(302).header('location', progress.returnTo.href).send();
   }
 
   /**

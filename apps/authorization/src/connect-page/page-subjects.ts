@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { isId } from '@postern/contracts';
-import { startCodeExchange, type Connection, type OpenSession } from '@postern/domain';
+import { requireUnused, type Connection, type OpenSession } from '@postern/domain';
 import { Clock } from '@postern/service';
 
 import { Directory } from '../directory/directory.ts';
@@ -16,7 +16,7 @@ export interface StartedSession {
   readonly session: OpenSession;
 }
 
-type ShownSession = Pick<OpenSession, 'purpose' | 'registrationId' | 'requestedScopes' | 'providerVersion'>;
+type ShownSession = Pick<OpenSession, 'purpose' | 'registrationId' | 'requestedScopes' | 'providerVersion' | 'grant'>;
 
 /** What a page's id stands for: an open session, or a connection that only its end user can help. */
 @Injectable()
@@ -80,15 +80,14 @@ export class PageSubjects {
       { tenantId: place.tenantId, id: place.connectionId },
       { fromLeader: true },
     );
-    // Asked, not appended: whoever could not spend a code in it need not be sent to fetch one.
-    startCodeExchange({ sessionId, nowMs: this.#clock.nowMs() }, state);
-    if (state.session === null) throw nothingHere();
-    return { connection: state, session: state.session };
+    // Whoever could not spend a code in it need not be sent to fetch one.
+    const session = requireUnused({ sessionId, nowMs: this.#clock.nowMs() }, state);
+    return { connection: state, session };
   }
 
   async #view(
     { tenantId, platformId }: Connection,
-    { purpose, registrationId, requestedScopes, providerVersion }: ShownSession,
+    { purpose, registrationId, requestedScopes, providerVersion, grant }: ShownSession,
   ): Promise<Omit<ConnectPage, 'formToken'>> {
     const platform = await this.#directory.activePlatform({ tenantId, platformId });
     const registration = await this.#directory.activeRegistration({ tenantId, registrationId });
@@ -99,6 +98,7 @@ export class PageSubjects {
       providerName: registration.displayName,
       providerHost: new URL(endpoints.authorizationEndpoint).host,
       scopes: requestedScopes,
+      showsUserCode: grant === 'device_code',
     };
   }
 }

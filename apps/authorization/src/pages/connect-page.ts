@@ -9,12 +9,14 @@ export interface ConnectPage {
   /** Where the browser goes next. */
   readonly providerHost: string;
   readonly scopes: readonly string[];
+  /** The end user is shown a code, and takes it to the provider on any device. @source RFC 8628 §3.3 */
+  readonly showsUserCode?: boolean;
   readonly formToken: string;
 }
 
 /** Says who connects what to whom, with one button. */
 export function connectPage(view: ConnectPage): string {
-  const { purpose, platformName, providerName, providerHost, scopes, formToken } = view;
+  const { purpose, platformName, providerName, providerHost, scopes, formToken, showsUserCode = false } = view;
   const again = purpose === 'reauthorize';
   const title = again
     ? `Connect ${providerName} to ${platformName} again`
@@ -32,12 +34,16 @@ export function connectPage(view: ConnectPage): string {
             </ul>`
     }
     <p>
-      You will sign in and decide at <strong>${providerHost}</strong>. Go on only if you came here from ${platformName}
-      yourself; if somebody sent you this link, close the page.
+      ${
+        showsUserCode
+          ? html`You will be shown a code, and where at ${providerName} you enter it on this or another device.`
+          : html`You will sign in and decide at <strong>${providerHost}</strong>.`
+      }
+      Go on only if you came here from ${platformName} yourself; if somebody sent you this link, close the page.
     </p>
     <form method="post">
       <input type="hidden" name="form_token" value="${formToken}" />
-      <button type="submit">Continue to ${providerName}</button>
+      <button type="submit">${showsUserCode ? 'Show the code' : `Continue to ${providerName}`}</button>
     </form>`;
   return page({ title, body });
 }

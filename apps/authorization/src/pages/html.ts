@@ -39,7 +39,7 @@ main{max-width:34rem;margin:10vh auto;padding:2rem;background:#fff;border:1px so
 h1{font-size:1.5rem;line-height:1.25;margin-top:0}
 button{font:inherit;padding:.6rem 1.5rem;border:0;border-radius:.4rem;background:#1d4ed8;color:#fff;cursor:pointer}
 button:focus-visible{outline:3px solid #f59e0b;outline-offset:2px}
-code{overflow-wrap:anywhere}small{color:#57534e}`;
+code{overflow-wrap:anywhere}.code{font:2rem/1.5 ui-monospace,monospace;letter-spacing:.1em}small{color:#57534e}`;
 
 /** In one piece: the policy names the hash of exactly what stands between the tags. */
 const styleElement = new Html(`<style>${style}</style>`);
@@ -57,13 +57,14 @@ export const pagePolicy = [
   `frame-ancestors 'none'`,
 ].join('; ');
 
-/** A whole page. */
-export function page({ title, body }: { title: string; body: Html }): string {
+/** A whole page. @param refreshS after so many seconds it is asked for again */
+export function page({ title, body, refreshS }: { title: string; body: Html; refreshS?: number }): string {
   return html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
+        ${refreshS === undefined ? html`` : html`<meta http-equiv="refresh" content="${String(refreshS)}" />`}
         <title>${title}</title>
         ${styleElement}
       </head>

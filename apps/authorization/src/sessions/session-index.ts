@@ -10,6 +10,17 @@ export interface SessionPlace {
   readonly tenantId: string;
   readonly connectionId: string;
   readonly expiresAtMs: number;
+  /** Where its browser goes back to; empty where no browser has a part in it. */
+  readonly returnUrl: string;
+}
+
+/** Somebody asks a provider about the device code of a session. */
+export interface DeviceStep {
+  readonly tenantId: string;
+  readonly connectionId: string;
+  readonly sessionId: string;
+  readonly pollerId: string;
+  readonly pollingUntilMs: number;
 }
 
 /**
@@ -21,6 +32,7 @@ export interface SessionPlace {
 @Injectable()
 export class SessionIndex implements OnServiceReady, OnApplicationShutdown {
   readonly #places = new Map<string, SessionPlace>();
+  readonly #listeners: ((step: DeviceStep) => void)[] = [];
   readonly #clock: Clock;
   readonly #follower: Follower;
 
@@ -42,6 +54,11 @@ export class SessionIndex implements OnServiceReady, OnApplicationShutdown {
     return this.#places.size;
   }
 
+  /** Tells of every device code that is asked about, also of those of the last minutes; to be called before the start. */
+  onDeviceStep(listener: (step: DeviceStep) => void): void {
+    this.#listeners.push(listener);
+  }
+
   /** @returns undefined when there is no such session, or none that is remembered. @throws {PosternError} `bus.timeout` */
   async find(sessionId: string): Promise<SessionPlace | undefined> {
     if (!isId('session', sessionId)) return undefined;
@@ -61,10 +78,16 @@ export class SessionIndex implements OnServiceReady, OnApplicationShutdown {
   }
 
   #apply({ commit }: LogEntry): void {
+    const ref = { tenantId: commit.tenantId, connectionId: commit.aggregateId };
     for (const { type, data } of commit.events) {
-      if (type !== 'AuthorizationStarted') continue;
-      const { sessionId, expiresAtMs } = connectionEvents.AuthorizationStarted.data.parse(data);
-      this.#places.set(sessionId, { tenantId: commit.tenantId, connectionId: commit.aggregateId, expiresAtMs });
+      if (type === 'AuthorizationStarted') {
+        const { sessionId, expiresAtMs, returnUrl } = connectionEvents.AuthorizationStarted.data.parse(data);
+        this.#places.set(sessionId, { ...ref, expiresAtMs, returnUrl });
+      }
+      if (type === 'DeviceAuthorizationStarted' || type === 'DevicePollingStarted') {
+        const step = connectionEvents.DevicePollingStarted.data.parse(data);
+        for (const listener of this.#listeners) listener({ ...ref, ...step });
+      }
     }
     this.#forgetOld();
   }

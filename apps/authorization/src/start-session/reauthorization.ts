@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { operations, PosternError, type Actor, type ReplyOf, type RequestOf } from '@postern/contracts';
 import {
   freshnessOf,
+  hasReauthorizePage,
   isUnattended,
   pinnedOf,
   requireOwnedBy,
@@ -87,6 +88,7 @@ export class Reauthorization {
       scopes: askedScopes(wanted, { registration, provider }) ?? scopesOfBefore(connection, offered),
       offered,
       returnUrl: returnUrl ?? connection.returnUrl,
+      ...grantOf(connection),
       actor,
     });
   }
@@ -94,11 +96,11 @@ export class Reauthorization {
   /** What {@link begin} would ask for, to be shown before it does. */
   async intended(
     connection: Connection,
-  ): Promise<{ registrationId: string; scopes: string[]; providerVersion: number }> {
+  ): Promise<{ registrationId: string; scopes: string[]; providerVersion: number; grant?: 'device_code' }> {
     const registration = await this.#registrationOf(connection);
     const { version: providerVersion } = this.#providers.forSession(registration, pinnedOf(connection));
     const scopes = scopesOfBefore(connection, this.#offeredTo(connection, registration));
-    return { registrationId: registration.registrationId, scopes, providerVersion };
+    return { registrationId: registration.registrationId, scopes, providerVersion, ...grantOf(connection) };
   }
 
   /**
@@ -113,7 +115,7 @@ export class Reauthorization {
     const { authorization } = state;
     const { health } = freshnessOf(state, { nowMs: this.#clock.nowMs() });
     const needed = [authorization, health].some((word) => word === 'revoked' || word === 'reauthorization_required');
-    if (!needed || authorization === 'deleted' || isUnattended(state)) throw nothingHere();
+    if (!needed || authorization === 'deleted' || !hasReauthorizePage(state)) throw nothingHere();
     return state;
   }
 
@@ -132,6 +134,11 @@ export class Reauthorization {
   async #registrationOf({ tenantId, registrationId }: Connection): Promise<Registration> {
     return await this.#directory.activeRegistration({ tenantId, registrationId });
   }
+}
+
+/** In the way in which it was authorized. */
+function grantOf({ credential }: Connection): { grant?: 'device_code' } {
+  return credential?.grant === 'device_code' ? { grant: 'device_code' } : {};
 }
 
 /** What an unknown, a foreign and an untouchable id have in common. */

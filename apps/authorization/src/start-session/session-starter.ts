@@ -1,12 +1,15 @@
 import { Injectable } from '@nestjs/common';
 import { limits, newId, PosternError, timestampOf, type Actor, type SessionReply } from '@postern/contracts';
-import { startAuthorization, type Platform, type Registration } from '@postern/domain';
+import { startAuthorization, type Connection, type Platform, type Registration } from '@postern/domain';
 import { requireGrantType, type Provider } from '@postern/provider-catalog';
 import { commitOrigin, ServiceConfig } from '@postern/service';
 import type { z } from 'zod';
 
+import { BeginDevice } from '../device/begin-device.ts';
 import { ProviderClients } from '../providers/provider-clients.ts';
 import { Connections } from '../sessions/connections.ts';
+
+type Reply = z.infer<typeof SessionReply>;
 
 /** Everything that a new session is decided on. */
 export interface NewSession {
@@ -21,7 +24,10 @@ export interface NewSession {
   readonly scopes: readonly string[];
   /** Of what may be asked for; of the registration's scopes when absent. */
   readonly offered?: readonly string[];
+  /** Empty where the platform shows the user code itself. */
   readonly returnUrl: string;
+  /** An authorization code when absent. */
+  readonly grant?: 'device_code' | undefined;
   readonly actor: Actor;
 }
 
@@ -30,28 +36,31 @@ export interface NewSession {
 export class SessionStarter {
   readonly #connections: Connections;
   readonly #providers: ProviderClients;
+  readonly #device: BeginDevice;
   readonly #publicUrl: string;
 
-  constructor(connections: Connections, providers: ProviderClients, config: ServiceConfig) {
+  constructor(connections: Connections, providers: ProviderClients, device: BeginDevice, config: ServiceConfig) {
+    this.#device = device;
     this.#connections = connections;
     this.#providers = providers;
     this.#publicUrl = config.publicUrl;
   }
 
   /**
-   * @effect appends `AuthorizationStarted`.
+   * @effect appends `AuthorizationStarted`; where the platform shows the user code itself, the provider is asked for one.
    * @throws {PosternError} `session.return_url_unknown`, `session.scope_unknown`, `provider.not_found`,
    *   `registration.insecure_endpoint`, and what `startAuthorization` throws
    */
-  async start(session: NewSession): Promise<z.infer<typeof SessionReply>> {
+  async start(session: NewSession): Promise<Reply> {
     const { tenantId, connectionId, platform, registration, actor, returnUrl } = session;
-    if (!platform.returnUrls.includes(returnUrl)) {
+    const hasBrowser = session.grant === undefined || returnUrl !== '';
+    if (hasBrowser && !platform.returnUrls.includes(returnUrl)) {
       throw new PosternError('session.return_url_unknown', 'The return_url is none of the registered ones.');
     }
     assertScopes(session.scopes, session.offered ?? registration.scopes);
     const providerVersion = session.provider.version;
     this.#providers.withoutCredentials(registration, providerVersion);
-    requireGrantType(session.provider, 'authorization_code');
+    requireGrantType(session.provider, session.grant ?? 'authorization_code');
     const sessionId = newId('session');
     const { state } = await this.#connections.execute(
       { tenantId, id: connectionId },
@@ -68,16 +77,29 @@ export class SessionStarter {
             returnUrl,
             expiresAtMs: nowMs + limits.sessionTtlMs,
             providerVersion,
+            ...(session.grant !== undefined && { grant: session.grant }),
             nowMs,
           },
           connection,
         ),
       { actor, ...commitOrigin() },
     );
+    const expiresAt = timestampOf(state.session?.expiresAtMs ?? 0);
+    const begun = { session_id: sessionId, expires_at: expiresAt };
+    if (hasBrowser) return { ...begun, connect_url: `${this.#publicUrl}/connect/${sessionId}` };
+    return { ...begun, device_authorization: await this.#userCode(state, sessionId) };
+  }
+
+  async #userCode(state: Connection, sessionId: string): Promise<Reply['device_authorization']> {
+    const { session } = state;
+    if (session?.sessionId !== sessionId)
+      throw new PosternError('session.superseded', 'A newer session took its place.');
+    const shown = await this.#device.begin({ connection: state, session });
+    const expiresAtMs = Math.min(shown.expiresAtMs, session.expiresAtMs);
     return {
-      session_id: sessionId,
-      connect_url: `${this.#publicUrl}/connect/${sessionId}`,
-      expires_at: timestampOf(state.session?.expiresAtMs ?? 0),
+      user_code: shown.userCode,
+      verification_uri: shown.verificationUri,
+      expires_at: timestampOf(expiresAtMs),
     };
   }
 }

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { newId, operations, type ReplyOf, type RequestOf } from '@postern/contracts';
+import { newId, operations, PosternError, type ReplyOf, type RequestOf } from '@postern/contracts';
 import type { Call } from '@postern/nats';
 import { callingPlatform, Serves } from '@postern/service';
 
@@ -36,6 +36,7 @@ export class StartSession {
       registrationId: request.registration_id,
       providerId: request.provider,
     });
+    assertPlaceToGo(request);
     const connectionId = newId('connection');
     const provider = this.#providers.forSession(registration, { connectionId, pinned: null });
     return await this.#starter.start({
@@ -47,8 +48,17 @@ export class StartSession {
       provider,
       endUserDigest: this.#digests.endUser({ tenantId, platformId, endUser: request.end_user }),
       scopes: askedScopes(request, { registration, provider }) ?? registration.scopes,
-      returnUrl: request.return_url,
+      returnUrl: request.return_url ?? '',
+      ...(request.grant === 'device_code' && { grant: 'device_code' }),
       actor: { type: 'platform', id: platformId },
     });
   }
+}
+
+/** Only who shows a user code itself needs no browser, and so no place for it to go back to. */
+function assertPlaceToGo({ grant, return_url: returnUrl }: RequestOf<typeof operations.startSession>): void {
+  if (returnUrl !== undefined || grant === 'device_code') return;
+  throw new PosternError('request.malformed', 'The member return_url is missing.', {
+    details: { fields: [{ path: 'return_url', reason: 'is missing' }] },
+  });
 }

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 
 import type { EventView } from '@postern/contracts';
 import { describeWithServer } from '@postern/servers';
-import { waitFor } from '@postern/testing';
+import { acmeAccounts, acmeEnterUserCode, ScriptedBrowser, waitFor } from '@postern/testing';
 
 import { story } from '../demo/story.ts';
 import { accessTokenTtlS, withWorld, type World } from '../demo/world.ts';
@@ -115,7 +115,7 @@ async function derivedLife(world: World): Promise<void> {
   expect((await at(acme.endpoints.invoices, token)).status).toBe(401);
 }
 
-await describeWithServer('nats-server', 'a connection without a browser', () => {
+await describeWithServer('nats-server', 'a connection without a browser of its own: by client credentials, in exchange, by a user code', () => {
   test(
     'is established, leased, renewed with nobody asking, revoked at the provider, made anew and deleted; others are derived from it',
     async () => {
@@ -186,6 +186,7 @@ await describeWithServer('nats-server', 'a connection without a browser', () => 
             await heard(world, id, 'ConnectionKeyShredded');
             expect((await lease()).body['code']).toBe('connection.deleted');
             await derivedLife(world);
+            await byUserCode(world);
           } finally {
             await world.listener?.close();
           }
@@ -195,3 +196,42 @@ await describeWithServer('nats-server', 'a connection without a browser', () => 
     wholeTimeoutMs,
   );
 });
+
+/** Ada enters the code on her phone while the process that asked Acme for it is dead. */
+async function byUserCode(world: World): Promise<void> {
+  const { http, registrationId, agentId, stack } = world;
+  const user = 'user-4713';
+  const wanted = { registration_id: registrationId, end_user: user, grant: 'device_code' };
+  const started = await http.request('POST', '/v1/connect/sessions', wanted);
+  expect(started).toMatchObject({ status: 201, body: { device_authorization: { user_code: expect.any(String) } } });
+  expect(started.body).not.toHaveProperty('connect_url');
+  const sessionId = String(started.body['session_id']);
+  const shown = started.body['device_authorization'] as Record<string, string>;
+  process.kill(stack.processes().find(({ name }) => name === 'authorization')?.pid ?? 0, 'SIGKILL');
+  const { email, password } = acmeAccounts.ada;
+  const decided = { user: email, password, decision: 'allow' as const, userCode: shown['user_code'] ?? '' };
+  const last = await acmeEnterUserCode(new ScriptedBrowser(), shown['verification_uri'] ?? '', decided);
+  expect(last.text).toContain('Go back to your device');
+
+  const complete = async () =>
+    await http.request('POST', `/v1/connect/sessions/${sessionId}/complete`, { end_user: user });
+  const completed = await waitFor(
+    async () => {
+      const answer = await complete();
+      return answer.status === 200 ? answer : undefined;
+    },
+    { describe: 'nobody asked Acme again', timeoutMs: 2 * patientlyMs },
+  );
+  const id = String(completed.body['connection_id']);
+  const pollers = (await eventsOf(world, id)).map(({ data }) => data['pollerId']).filter((one) => one !== undefined);
+  expect(new Set(pollers).size).toBe(2);
+  const lease = async () =>
+    await http.request('POST', `/v1/connections/${id}/token`, { agent_id: agentId, purpose: 'from the phone' });
+  expect((await lease()).status).toBe(200);
+  expect((await http.request('POST', `/v1/connections/${id}/refresh`, {})).status).toBe(200);
+  await heard(world, id, 'RefreshTokenRotated');
+  await connections(world, 'revoke', id);
+  expect((await heard(world, id, 'UpstreamRevocationCompleted')).data).toMatchObject({ method: 'rfc7009' });
+  expect((await lease()).body).toMatchObject({ code: 'connection.revoked' });
+  expect((await lease()).body).not.toHaveProperty('reauthorize_url');
+}

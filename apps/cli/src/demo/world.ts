@@ -125,6 +125,7 @@ async function registerAtAcme(session: Session, tenantId: string, acme: AcmeProc
     tokenEndpointAuthMethod: 'client_secret_basic',
     clientCredentials: true,
     tokenExchange: true,
+    deviceFlow: true,
   });
   await createClientRegistration(session, {
     tenantId,

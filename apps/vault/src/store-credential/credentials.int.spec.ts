@@ -12,11 +12,13 @@ import { Credentials } from '../credentials.ts';
 import { PendingCredentials } from '../pending-credentials.ts';
 import { PendingSweeper } from '../pending-sweeper.ts';
 import {
+  asked,
   authorized,
   claimed,
   complete,
   connected,
   deleted,
+  deviceSession,
   exchangingSession,
   promote,
   recorded,
@@ -103,6 +105,40 @@ describe('a session', () => {
     expect(await promote(world, session)).toEqual(promoted);
     await complete(world, session, promoted);
     expect(await promote(world, session)).toEqual(promoted);
+    expect((await openAccess(session, 1)).accessToken).toBe('access-a');
+  });
+
+  test('with a user code keeps its device code until it ends, for who asks the provider alone', async () => {
+    const session = await deviceSession(world, customer);
+    const place = { ...refOf(session), session_id: session.sessionId };
+    const deviceCode = (userCode: string) => ({
+      ...{ deviceCode: `code-${userCode}`, userCode, verificationUri: 'https://acme.example/device' },
+      expiresAtMs: Date.now() + 600_000,
+    });
+    const keep = (userCode: string, by: 'authorization' | 'refresh' = 'authorization') => {
+      const sealed = world.sealTo('vault', deviceCode(userCode));
+      return world.call(by, operations.storeDeviceCode, { ...place, sealed_device_code: sealed });
+    };
+    const release = (by: 'authorization' | 'refresh' = 'authorization') =>
+      world.call(by, operations.releaseDeviceCode, place);
+    expect(await codeOf(keep('A', 'refresh'))).toBe('auth.forbidden');
+    await keep('A');
+    await keep('B');
+    expect(await codeOf(release())).toBe('session.not_found');
+    await asked(world, session);
+    expect(await codeOf(release('refresh'))).toBe('auth.forbidden');
+    const { sealed_device_code: sealed } = await release();
+    expect(JSON.parse(world.openAs('authorization', sealed))).toMatchObject({ deviceCode: 'code-A', userCode: 'A' });
+    expect(await codeOf(keep('C'))).toBe('session.not_found');
+
+    await storePending(world, session, tokenSetOf('a'));
+    expect(await codeOf(promote(world, session))).toBe('session.not_found');
+    const { sessionId } = session;
+    await world.decide('authorization', session, (state, nowMs) =>
+      domain.grantDeviceAuthorization({ sessionId, accountDigest: null, nowMs }, state),
+    );
+    expect(await codeOf(release())).toBe('session.not_found');
+    await complete(world, session, await promote(world, session), 'device_code');
     expect((await openAccess(session, 1)).accessToken).toBe('access-a');
   });
 

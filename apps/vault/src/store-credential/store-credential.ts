@@ -114,7 +114,7 @@ export class StoreCredential {
       (await this.credentials.boughtBy(owner, boughtBy)) ?? (await this.pending.find(owner, boughtBy)) ?? undefined;
     if (known !== undefined) return { credential_id: known.credentialId, credential_version: null };
     const { session } = state;
-    if (session?.sessionId !== boughtBy || session.stage !== 'exchanging') {
+    if (session?.sessionId !== boughtBy || session.stage === 'started') {
       throw new PosternError('session.not_found', 'No such session is exchanging its code.');
     }
     if (this.clock.nowMs() >= session.expiresAtMs) {

@@ -6,6 +6,9 @@ import { healthy, pastSessionsMax, type Connection, type OpenSession, type PastS
 type AuthorizationEventType =
   | 'AuthorizationStarted'
   | 'EstablishmentStarted'
+  | 'DeviceAuthorizationStarted'
+  | 'DevicePollingStarted'
+  | 'DeviceAuthorizationGranted'
   | 'CodeExchangeStarted'
   | 'AuthorizationDenied'
   | 'ConnectionAuthorized'
@@ -30,6 +33,7 @@ function sessionOf(data: DataOf<'AuthorizationStarted'>): OpenSession {
     expiresAtMs: data.expiresAtMs,
     stage: 'started',
     ...(data.providerVersion === undefined ? {} : { providerVersion: data.providerVersion }),
+    ...(data.grant === undefined ? {} : { grant: data.grant }),
   };
 }
 
@@ -104,6 +108,16 @@ function authorized(state: Connection, data: DataOf<'ConnectionAuthorized'>, { a
   };
 }
 
+/** Changes the open session, if it is this one. */
+function inSession(state: Connection, sessionId: string, change: (session: OpenSession) => OpenSession): Connection {
+  const { session } = state;
+  return session?.sessionId === sessionId ? { ...state, session: change(session) } : state;
+}
+
+function pollingOf({ pollerId, pollingUntilMs, intervalS }: Omit<DataOf<'DevicePollingStarted'>, 'sessionId'>) {
+  return { pollerId, pollingUntilMs, intervalS };
+}
+
 export const authorizationEvolvers: Evolvers<AuthorizationEventType> = {
   AuthorizationStarted: (state, data, meta) => ({
     ...begin(endSession(state, 'superseded'), data, meta),
@@ -114,8 +128,30 @@ export const authorizationEvolvers: Evolvers<AuthorizationEventType> = {
     const { platformId, providerId } = data;
     return { ...begin(endSession(state, 'superseded'), { ...session, platformId, providerId }, meta), session };
   },
+  DeviceAuthorizationStarted: (state, { sessionId, deviceCodeExpiresAtMs: expiresAtMs, ...asking }) =>
+    inSession(state, sessionId, (session) => ({
+      ...session,
+      stage: 'polling',
+      device: { ...pollingOf(asking), expiresAtMs },
+    })),
+  DevicePollingStarted: (state, { sessionId, ...asking }) =>
+    inSession(state, sessionId, (session) =>
+      session.device === undefined
+        ? session
+        : { ...session, device: { ...pollingOf(asking), expiresAtMs: session.device.expiresAtMs } },
+    ),
+  DeviceAuthorizationGranted: (state, { sessionId, accountDigest, accountKeys, senderConstrained }) =>
+    inSession(state, sessionId, (session) => ({
+      ...session,
+      stage: 'exchanging',
+      granted: {
+        accountDigest,
+        ...(accountKeys === undefined ? {} : { accountKeys }),
+        ...(senderConstrained === undefined ? {} : { senderConstrained }),
+      },
+    })),
   CodeExchangeStarted: (state, { sessionId }) =>
-    state.session?.sessionId === sessionId ? { ...state, session: { ...state.session, stage: 'exchanging' } } : state,
+    inSession(state, sessionId, (session) => ({ ...session, stage: 'exchanging' })),
   AuthorizationDenied: (state, { sessionId }) => endSession(state, 'denied', sessionId),
   ConnectionAuthorized: authorized,
   ConnectionReauthorized: authorized,

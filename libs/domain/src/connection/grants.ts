@@ -14,6 +14,12 @@ export function canRefresh(credential: Had): boolean {
   return credential.hasRefreshToken || isRenewable(credential);
 }
 
+/** Is there a page of ours on which the end user can authorize it again? A platform that shows user codes itself has none. */
+export function hasReauthorizePage(state: Pick<Connection, 'credential' | 'session' | 'returnUrl'>): boolean {
+  const isShownByPlatform = state.credential?.grant === 'device_code' && state.returnUrl === '';
+  return !isUnattended(state) && !isShownByPlatform;
+}
+
 /** Is there nobody who could be sent to the provider to mend this connection? */
 export function isUnattended({ credential, session }: Pick<Connection, 'credential' | 'session'>): boolean {
   const grant = credential === null ? session?.grant : credential.grant;

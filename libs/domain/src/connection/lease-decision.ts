@@ -2,7 +2,7 @@ import { limits, PosternError, type ErrorDetails } from '@postern/contracts';
 
 import { requireDelegation, type DelegationParty } from './delegation.ts';
 import { freshnessOf } from './freshness.ts';
-import { canRefresh, isUnattended } from './grants.ts';
+import { canRefresh, hasReauthorizePage } from './grants.ts';
 import { requireExisting, requireUsable } from './guards.ts';
 import { reliableUntilMs } from './refresh-plan.ts';
 import { hasEnded, nextAttemptAtMs, requireAttemptAllowed } from './refresh.ts';
@@ -147,7 +147,7 @@ function requireScopes({ grantedScopes }: Credential, wanted: readonly string[])
 function withFreshness(error: unknown, state: Connection, question: LeaseQuestion): unknown {
   if (!(error instanceof PosternError)) return error;
   const helpedByEndUser = ['connection.reauthorization_required', 'connection.revoked'].includes(error.code);
-  const url = helpedByEndUser && !isUnattended(state) ? question.reauthorizeUrl : undefined;
+  const url = helpedByEndUser && hasReauthorizePage(state) ? question.reauthorizeUrl : undefined;
   const details: ErrorDetails = {
     ...error.details,
     ...(url === undefined ? {} : { reauthorize_url: url }),

@@ -30,7 +30,8 @@ function endOf(state: Connection, sessionId: string): PastSession['ended'] | und
   return state.pastSessions.find((past) => past.sessionId === sessionId)?.ended;
 }
 
-function requireOpen(state: Connection, sessionId: string): OpenSession {
+/** The open session of this id. @throws {PosternError} as its end says */
+export function requireOpen(state: Connection, sessionId: string): OpenSession {
   if (state.authorization === 'none') throw new PosternError('session.not_found', 'There is no such connect session.');
   requireNotDeleted(state);
   if (state.session?.sessionId === sessionId) return state.session;
@@ -39,8 +40,22 @@ function requireOpen(state: Connection, sessionId: string): OpenSession {
   throw new PosternError('session.not_found', 'There is no such connect session.');
 }
 
-function requireLiving(session: OpenSession, nowMs: number): void {
+/** @throws {PosternError} `session.expired` */
+export function requireLiving(session: OpenSession, nowMs: number): void {
   if (nowMs >= session.expiresAtMs) throw new PosternError('session.expired', 'The connect session has expired.');
+}
+
+/**
+ * The session, if its end user can still be sent to the provider in it.
+ *
+ * @throws {PosternError} `session.already_used` once the provider has answered, or has given a user code for it; as its end
+ *   says
+ */
+export function requireUnused({ sessionId, nowMs }: StartCodeExchange, state: Connection): OpenSession {
+  const session = requireOpen(state, sessionId);
+  requireLiving(session, nowMs);
+  if (session.stage === 'started') return session;
+  throw new PosternError('session.already_used', 'The provider has been asked in this session already.');
 }
 
 /**
@@ -52,10 +67,9 @@ function requireLiving(session: OpenSession, nowMs: number): void {
  * @source RFC 6749 §4.1.2, §10.5
  */
 export function startCodeExchange(command: StartCodeExchange, state: Connection): ConnectionEvent[] {
-  const session = requireOpen(state, command.sessionId);
-  requireLiving(session, command.nowMs);
-  if (session.stage === 'exchanging') {
-    throw new PosternError('session.already_used', 'The authorization code of this session was used already.');
+  const session = requireUnused(command, state);
+  if (session.grant !== undefined) {
+    throw new PosternError('session.state_mismatch', 'No authorization code belongs to this session.');
   }
   return [connectionEvent('CodeExchangeStarted', { sessionId: command.sessionId })];
 }

@@ -66,13 +66,27 @@ export interface OpenSession {
   readonly returnUrl: string;
   readonly endUserDigest: string;
   readonly expiresAtMs: number;
-  readonly stage: 'started' | 'exchanging';
+  /** `polling`: the provider is being asked whether the end user has authorized on another device. */
+  readonly stage: 'started' | 'polling' | 'exchanging';
   /** Of the provider's file; absent in sessions of before there were pins. */
   readonly providerVersion?: number | undefined;
-  /** Only where no browser is part of it. */
+  /** Only where it is not by an authorization code. */
   readonly grant?: Grant | undefined;
   /** Only where it is to be had in exchange for tokens of these. */
   readonly delegation?: Delegation | undefined;
+  /** Only once the provider gave a device code: who asks about it, until when, and how often. @source RFC 8628 §3.5 */
+  readonly device?: DevicePolling | undefined;
+  /** Only once it gave tokens for it, of which no browser brings word: what a completion records of them. */
+  readonly granted?: Omit<DataOf<'DeviceAuthorizationGranted'>, 'sessionId'> | undefined;
+}
+
+/** The right to ask about one device code. */
+export interface DevicePolling {
+  readonly pollerId: string;
+  readonly pollingUntilMs: number;
+  readonly intervalS: number;
+  /** Of the device code. */
+  readonly expiresAtMs: number;
 }
 
 /** How a session ended. `revoked` also stands for the end by a deletion. */

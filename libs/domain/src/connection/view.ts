@@ -2,7 +2,7 @@ import { PosternError, timestampOf, type ConnectionView, type Freshness } from '
 
 import { delegationOf, delegationView, endOfDelegation, type DelegationParty } from './delegation.ts';
 import { freshnessOf } from './freshness.ts';
-import { isUnattended } from './grants.ts';
+import { hasReauthorizePage } from './grants.ts';
 import type { Connection } from './state.ts';
 
 export interface ViewContext {
@@ -42,7 +42,7 @@ export function viewOf(state: Connection, context: ViewContext): ConnectionView 
     revision: context.revision,
     position: context.position,
     created_at: timestampOf(state.createdAtMs),
-    reauthorize_url: endUserHelps && !isUnattended(state) ? context.reauthorizeUrl : null,
+    reauthorize_url: endUserHelps && hasReauthorizePage(state) ? context.reauthorizeUrl : null,
     ...(delegation !== undefined && { delegation: delegationView(delegation) }),
     freshness,
   };

@@ -78,6 +78,16 @@ export const the = {
       errorDescription: null,
       ...data,
     }),
+  deviceStarted: (data: Partial<DataOf<'DeviceAuthorizationStarted'>> = {}) =>
+    connectionEvent('DeviceAuthorizationStarted', {
+      ...polling,
+      deviceCodeExpiresAtMs: startMs + 600 * secondMs,
+      ...data,
+    }),
+  devicePolling: (data: Partial<DataOf<'DevicePollingStarted'>> = {}) =>
+    connectionEvent('DevicePollingStarted', { ...polling, ...data }),
+  deviceGranted: (data: Partial<DataOf<'DeviceAuthorizationGranted'>> = {}) =>
+    connectionEvent('DeviceAuthorizationGranted', { sessionId: ses(1), accountDigest: 'digest-of-account', ...data }),
   authorized: (data: Partial<DataOf<'ConnectionAuthorized'>> = {}) =>
     connectionEvent('ConnectionAuthorized', { ...granted, ...data }),
   reauthorized: (data: Partial<DataOf<'ConnectionReauthorized'>> = {}) =>
@@ -173,6 +183,13 @@ export const signalEvidence = (more: Partial<SignalEvidence> = {}): SignalEviden
   ...more,
 });
 
+const polling: DataOf<'DevicePollingStarted'> = {
+  sessionId: ses(1),
+  pollerId: 'poller-1',
+  pollingUntilMs: startMs + 30 * secondMs,
+  intervalS: 5,
+};
+
 const granted: DataOf<'ConnectionAuthorized'> = {
   sessionId: ses(1),
   credentialVersion: 1,
@@ -184,6 +201,8 @@ const granted: DataOf<'ConnectionAuthorized'> = {
 
 /** The beginnings of most specifications. */
 export const exchanging = [the.sessionStarted(), the.exchangeStarted()];
+/** A session whose end user was shown a user code. */
+export const polled = [the.sessionStarted({ grant: 'device_code' }), the.deviceStarted()];
 export const connected = [...exchanging, the.authorized()];
 export const withoutRefreshToken = [...exchanging, the.authorized({ hasRefreshToken: false })];
 /** A connection in which no browser had a part. */

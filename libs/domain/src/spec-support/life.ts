@@ -2,6 +2,7 @@ import { limits, PosternError, type ConnectionEvent, type ConnectionEventType } 
 import * as fc from 'fast-check';
 
 import { startAuthorization } from '../connection/authorize.ts';
+import { grantDeviceAuthorization, startDeviceAuthorization, startDevicePolling } from '../connection/device.ts';
 import { interruptRefresh, releaseRefreshToken } from '../connection/claim.ts';
 import { requestDeletion, shredKey } from '../connection/delete.ts';
 import { startEstablishment } from '../connection/establish.ts';
@@ -66,6 +67,13 @@ const tokenLifeMs = 60_000;
 const claimTimeoutMs = 20_000;
 const noReason = { reason: null };
 
+const asking = (n: number, nowMs: number) => ({
+  sessionId: ses(n),
+  pollerId: 'one',
+  pollingUntilMs: nowMs + 30_000,
+  intervalS: 5,
+});
+
 /** Everybody's deeds, also the late and the foolish ones. */
 const acts = {
   begin: (s: Connection, { n, nowMs, flag }: Act) =>
@@ -80,8 +88,18 @@ const acts = {
         requestedScopes: granted.grantedScopes,
         returnUrl: 'https://platform.example/return',
         expiresAtMs: nowMs + 100_000,
+        ...(n === 1 && { grant: 'device_code' as const }),
         nowMs,
       },
+      s,
+    ),
+  device: (s: Connection, { n, nowMs }: Act) =>
+    startDeviceAuthorization({ ...asking(n, nowMs), deviceCodeExpiresAtMs: nowMs + 90_000, nowMs }, s),
+  poll: (s: Connection, { n, nowMs, flag }: Act) =>
+    startDevicePolling({ ...asking(n, nowMs), ...(flag && { pollerId: 'another' }), nowMs }, s),
+  grantDevice: (s: Connection, { n, nowMs, flag }: Act) =>
+    grantDeviceAuthorization(
+      { sessionId: ses(n), accountDigest: null, ...(flag && { senderConstrained: 'dpop' as const }), nowMs },
       s,
     ),
   establish: (s: Connection, { n, nowMs, flag }: Act) =>
@@ -268,10 +286,21 @@ const beginning: readonly Step[] = (['begin', 'exchange', 'complete'] as const).
   flag: act === 'complete',
 }));
 
-/** Whole lives, from a connected account or from nothing. */
+/** A session whose provider is asked about a device code. */
+const polling: readonly Step[] = (['begin', 'device'] as const).map((act) => ({
+  ...{ act, n: 1, version: 1, passedMs: 0, flag: true },
+}));
+
+/** Whole lives, from a connected account, a user code that was shown, or nothing. */
 export const lives: fc.Arbitrary<Step[]> = fc
-  .tuple(fc.boolean(), fc.array(step, { maxLength: 60, size: 'max' }))
-  .map(([connected, steps]) => (connected ? [...beginning, ...steps] : steps));
+  .tuple(
+    fc.oneof(
+      { weight: 2, arbitrary: fc.constantFrom<readonly Step[]>(beginning, []) },
+      { weight: 1, arbitrary: fc.constant(polling) },
+    ),
+    fc.array(step, { maxLength: 60, size: 'max' }),
+  )
+  .map(([first, steps]) => [...first, ...steps]);
 
 /** The types of these events. */
 export function typesOf(events: readonly ConnectionEvent[]): ConnectionEventType[] {

@@ -25,6 +25,8 @@ export interface AcmeClientRegistration {
   readonly clientCredentials?: boolean;
   /** It may have tokens on behalf of others. @source RFC 8693 */
   readonly tokenExchange?: boolean;
+  /** It gets user codes. @source RFC 8628 */
+  readonly deviceFlow?: boolean;
   /** `family` when absent; the grace of `grace` is an hour, longer than any test. */
   readonly reuseRule?: ReuseRule;
 }
@@ -59,6 +61,7 @@ export async function addClient(
       'refresh_token',
       ...(registration.clientCredentials === true ? ['client_credentials'] : []),
       ...(registration.tokenExchange === true ? ['urn:ietf:params:oauth:grant-type:token-exchange'] : []),
+      ...(registration.deviceFlow === true ? ['urn:ietf:params:oauth:grant-type:device_code'] : []),
     ],
     response_types: ['code'],
     token_endpoint_auth_method: method,

@@ -6,6 +6,7 @@ import type { KoaContext } from 'oidc-provider';
 import type { AccountBook } from './acme-accounts.ts';
 import { sessionTtlS } from './acme-connected-apps.ts';
 import { sendPage } from './acme-html.ts';
+import { devicePages } from './acme-device.ts';
 import { errorPage } from './acme-pages.ts';
 import type { AcmeStore } from './acme-store.ts';
 import { actClaim } from './acme-token-exchange.ts';
@@ -80,6 +81,7 @@ export async function acmeConfiguration(ingredients: Ingredients): Promise<Recor
         },
       },
       clientCredentials: { enabled: true },
+      deviceFlow: { enabled: true, ...devicePages },
       ...(ingredients.dpopNonces && {
         dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
       }),
@@ -98,6 +100,7 @@ export async function acmeConfiguration(ingredients: Ingredients): Promise<Recor
     ttl: {
       AccessToken: accessTokenTtlS,
       AuthorizationCode: 60,
+      DeviceCode: 600,
       ClientCredentials: accessTokenTtlS,
       RefreshToken: refreshTokenTtlS,
       Grant: sessionTtlS,

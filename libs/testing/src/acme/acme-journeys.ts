@@ -41,6 +41,33 @@ export async function acmeLoginAndConsent(
   return new URL(page.url);
 }
 
+/** Who types a user code in at Acme, and what they say to the app. */
+export interface EnterUserCode extends Omit<LoginAndConsent, 'returnUrl'> {
+  readonly userCode: string;
+}
+
+/**
+ * Takes a user code to Acme's page for it, on whatever device: signs in, and decides.
+ *
+ * @returns the last page.
+ * @source RFC 8628 §3.3
+ */
+export async function acmeEnterUserCode(
+  browser: ScriptedBrowser,
+  verificationUri: string,
+  { userCode, user, password, decision }: EnterUserCode,
+): Promise<BrowserPage> {
+  let page = await browser.open(verificationUri);
+  page = await browser.submit(page, { fields: { user_code: userCode }, button: 'Continue' });
+  page = await browser.submit(page, { button: 'Continue' });
+  for (let pages = 0; pages < pagesMax && (asksForPassword(page) || offers(page, decision)); pages += 1) {
+    page = asksForPassword(page)
+      ? await browser.submit(page, { fields: { email: user, password }, button: 'login' })
+      : await browser.submit(page, { button: decision });
+  }
+  return page;
+}
+
 /** Whose access is taken away by whom. */
 export interface RevokeApp {
   readonly user: string;

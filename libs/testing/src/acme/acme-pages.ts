@@ -98,6 +98,11 @@ export function connectedAppsPage({ email, apps, csrf }: ConnectedAppsPage): str
   return page('Connected apps', `<p>Signed in as ${escapeHtml(email)}.</p>${body}`);
 }
 
+/** Takes or confirms a user code. @param form markup of oidc-provider's own */
+export function devicePage(title: string, form: string, problem?: string): string {
+  return page(title, `${alert(problem)}${form}`);
+}
+
 /** Says what went wrong, in the protocol's words. */
 export function errorPage(error: string, description: string | undefined): string {
   return page('That did not work', alert(description ? `${error}: ${description}` : error));

@@ -19,6 +19,7 @@ const endpoints: Readonly<Record<string, AcmeEndpoint>> = {
 export function acmeWatch(meter: AcmeMeter, faults: AcmeFaults, store: AcmeStore): Middleware {
   return async (ctx, next) => {
     if (ctx.method === 'POST' && ctx.path === '/request') return await watchPush(ctx, meter, next);
+    if (ctx.method === 'POST' && ctx.path === '/device/auth') return await withInterval(ctx, next);
     const endpoint = endpoints[`${ctx.method} ${ctx.path}`];
     if (!endpoint) return next();
 
@@ -37,6 +38,12 @@ export function acmeWatch(meter: AcmeMeter, faults: AcmeFaults, store: AcmeStore
       ctx.req.socket.destroy();
     }
   };
+}
+
+/** Acme may be asked every second. @source RFC 8628 §3.2 */
+async function withInterval(ctx: KoaContext, next: () => Promise<void>): Promise<void> {
+  await next();
+  if (ctx.status === 200 && typeof ctx.body === 'object') ctx.body = { ...ctx.body, interval: 1 };
 }
 
 async function watchPush(ctx: KoaContext, meter: AcmeMeter, next: () => Promise<void>): Promise<void> {
