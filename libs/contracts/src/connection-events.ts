@@ -92,6 +92,8 @@ export const connectionEvents = Object.freeze({
       providerVersion: ProviderVersion.optional(),
       /** Only where the end user authorizes on another device than the browser of this session, or without one. */
       grant: Grant.extract(['device_code']).optional(),
+      /** Only where no code challenge goes with the request, since the provider’s file says that it breaks on one. */
+      withoutPkce: z.boolean().optional(),
     }),
   },
   EstablishmentStarted: {

@@ -106,7 +106,7 @@ const emptyObject = (): Record<string, never> => ({});
 /**
  * A provider as its YAML file says it. Member names are OAuth's own where OAuth has a name for the thing.
  *
- * Implicit and password grants cannot be expressed, and PKCE can only be S256.
+ * Implicit and password grants cannot be expressed, and PKCE is S256, or none by evidence.
  */
 export const ProviderFile = z
   .strictObject({
@@ -142,8 +142,8 @@ export const ProviderFile = z
     token_endpoint_auth_methods: factOf(z.array(TokenEndpointAuthMethod).min(1)).default(
       cautious(['client_secret_basic', 'client_secret_post']),
     ),
-    /** @source RFC 7636 §4.3 */
-    code_challenge_method: factOf(z.literal('S256')).default(cautious('S256')),
+    /** `none` only where somebody has read or seen that the provider breaks on a challenge. @source RFC 7636 §4.3 */
+    code_challenge_method: factOf(z.enum(['S256', 'none'])).default(cautious('S256')),
     /** What the provider does with the challenge; it is sent whatever stands here. @source RFC 7636 */
     pkce: factOf(Support).default(cautious('unknown')),
     /** @source RFC 9126 */
@@ -218,6 +218,10 @@ export const ProviderFile = z
   })
   .refine((file) => file.rotate_after_s === undefined || file.credential !== undefined, {
     message: 'rotate_after_s goes with a credential: tokens are renewed by themselves',
+  })
+  .refine(({ code_challenge_method: { value, evidence } }) => value !== 'none' || evidence !== 'unverified', {
+    path: ['code_challenge_method'],
+    message: 'PKCE is taken away by evidence alone: documented (source, as_of) or observed (note), never unverified',
   })
   .refine((file) => mayBePolled(file), { message: 'polling needs an introspection_endpoint' })
   .refine(

@@ -36,6 +36,8 @@ export interface Provider {
   readonly rotateAfterS: number | null;
   /** What only this provider does, by the name of the code that does it with it. */
   readonly strategies: readonly StrategyName[];
+  /** Is PKCE left out, since the provider is known to break on it? @source RFC 7636 */
+  readonly withoutPkce: boolean;
   /** Does each authorization response carry `iss`? @source RFC 9207 §3 */
   readonly authorizationResponseIss: boolean;
   /** Are authorization requests sent to the provider itself before the browser goes there? @source RFC 9126 */
@@ -137,6 +139,7 @@ export function providerFrom(file: ProviderFile): Provider {
     credential: credentialFrom(file),
     rotateAfterS: file.rotate_after_s?.value ?? null,
     strategies: file.strategies.map(({ value }) => value),
+    withoutPkce: file.code_challenge_method.value === 'none',
     authorizationResponseIss: file.authorization_response_iss_parameter_supported.value,
     pushedAuthorizationRequests: file.pushed_authorization_requests.value,
     dpop: file.dpop.value,

@@ -21,7 +21,8 @@ export interface AuthorizationRequest {
 }
 
 /**
- * The authorization request, as a browser or a push carries it. What the provider's file adds never replaces what OAuth
+ * The authorization request, as a browser or a push carries it. PKCE is part of it unless the provider's file has evidence that
+ * the provider breaks on it. What the provider's file adds never replaces what OAuth
  * asks for.
  *
  * @source RFC 6749 §4.1.1, RFC 7636 §4.3
@@ -39,8 +40,7 @@ export function authorizationParameters(input: {
     client_id: clientId,
     redirect_uri: request.redirectUri,
     state: request.state,
-    code_challenge: request.codeChallenge,
-    code_challenge_method: 'S256',
+    ...(!provider.withoutPkce && { code_challenge: request.codeChallenge, code_challenge_method: 'S256' }),
     ...(request.scopes.length > 0 && { [provider.scopeParameter]: request.scopes.join(provider.scopeSeparator) }),
     ...(request.nonce !== undefined && { nonce: request.nonce }),
     ...(request.claims !== undefined && { claims: request.claims }),

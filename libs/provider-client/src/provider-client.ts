@@ -166,7 +166,8 @@ export class ProviderClient {
   }
 
   /**
-   * Where the browser goes to authorize. PKCE S256 is always part of it. Where the server takes pushed requests, it has
+   * Where the browser goes to authorize. PKCE S256 is part of it, but where the file has evidence
+   * against it. Where the server takes pushed requests, it has
    * been told all of it before, by ourselves and authenticated, and the URL says no more than which request is meant.
    *
    * @effect where it is pushed, the server keeps it for about a minute.
@@ -249,7 +250,7 @@ export class ProviderClient {
           authentication,
           callback.parameters,
           redirectUri,
-          codeVerifier.reveal(),
+          this.#provider.withoutPkce ? oauth.nopkce : codeVerifier.reveal(),
           { ...http, ...this.#forResource },
         ),
       read: async (server, response) => {

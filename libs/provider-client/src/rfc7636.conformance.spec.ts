@@ -63,8 +63,7 @@ test('§7.2 no file of the catalog can say plain, or take PKCE away', () => {
   ).resolves.toMatchObject({ code_challenge_method: 'S256', code_challenge: 'c'.repeat(43) });
 });
 
-test('§7.2 a file that says plain is no provider file', () => {
-  const yaml = `
+const yaml = `
 id: acme
 name: Acme
 version: 1
@@ -73,6 +72,25 @@ endpoints:
   evidence: unverified
 code_challenge_method: { value: METHOD, evidence: unverified }
 `;
+
+test('PKCE is taken away by evidence alone: then neither challenge nor verifier is sent, and nowhere else', async () => {
+  const taken = (evidence: string) => yaml.replace('METHOD, evidence: unverified', `none, ${evidence}`);
+  expect(() => parseProviderFile(taken('evidence: unverified'), 'acme.yaml')).toThrow(/PKCE is taken away by evidence/);
+  expect(() => parseProviderFile(taken('evidence: observed'), 'acme.yaml')).toThrow(/in note/);
+  const seen = 'evidence: observed, note: "400 to every request with code_challenge, 2026-11-28"';
+  const { withoutPkce } = parseProviderFile(taken(seen), 'acme.yaml');
+  const request = { redirectUri, state: 's', codeChallenge: 'c'.repeat(43), scopes };
+  const client = server.client({ provider: { withoutPkce } });
+  const { searchParams } = await client.authorizationUrl(request);
+  expect([...searchParams.keys()].filter((name) => name.startsWith('code_challenge'))).toEqual([]);
+  expect(searchParams.get('state')).toBe('s');
+  expect(await exchange(client)).toMatchObject({ kind: 'exchanged' });
+  expect(server.only().form.map(([name]) => name)).not.toContain('code_verifier');
+  // No provider that we know of breaks on it.
+  expect([...loadCatalog().values()].filter((one) => one.withoutPkce)).toEqual([]);
+});
+
+test('§7.2 a file that says plain is no provider file', () => {
   expect(parseProviderFile(yaml.replace('METHOD', 'S256'), 'acme.yaml').id).toBe('acme');
   expect(() => parseProviderFile(yaml.replace('METHOD', 'plain'), 'acme.yaml')).toThrow(/code_challenge_method/);
   expect(loadCatalog().size).toBeGreaterThan(200);

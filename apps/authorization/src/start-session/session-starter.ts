@@ -78,6 +78,7 @@ export class SessionStarter {
             expiresAtMs: nowMs + limits.sessionTtlMs,
             providerVersion,
             ...(session.grant !== undefined && { grant: session.grant }),
+            ...(session.provider.withoutPkce && session.grant === undefined && { withoutPkce: true }),
             nowMs,
           },
           connection,

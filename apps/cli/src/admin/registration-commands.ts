@@ -25,6 +25,7 @@ import {
   storePrivateKey,
   storeSecret,
 } from './registrations.ts';
+import { pkceWarning } from '../providers/pkce.ts';
 import { factLines, gather, list, overlapMsOf, text } from './shown.ts';
 
 type Options = PlainRun['options'];
@@ -112,7 +113,9 @@ async function create(run: SessionRun): Promise<void> {
   const { registrationId, redirectUri } = created;
   const key = given.key ?? (method === 'private_key_jwt' ? 'ES256' : undefined);
   const stored = await store({ session, tenantId }, { registrationId, given: { ...given, key } });
-  const shown = { registration_id: registrationId, redirect_uri: redirectUri, ...stored };
+  const warning = pkceWarning(providerOf(loadCatalog(), text(options, 'provider')));
+  const made = { registration_id: registrationId, redirect_uri: redirectUri, ...stored };
+  const shown = { ...made, ...(warning !== null && { warning }) };
   printer.result(shown, () => factLines(shown));
 }
 

@@ -1,19 +1,23 @@
 import { isPosternError } from '@postern/contracts';
+import { registrationEvolver } from '@postern/domain';
+import { loadCatalog, type Provider } from '@postern/provider-catalog';
 import { findNatsServer, findVault, type FoundProgram } from '@postern/servers';
 import type { Command } from 'commander';
 
+import { listAdmin } from '../admin/decide.ts';
 import { keyringOf } from '../data-folder/keyring-choice.ts';
 import { readOperator } from '../data-folder/operator.ts';
 import { dataFolder, type DataFolder } from '../data-folder/paths.ts';
 import { exitCodes } from '../output/exit-code.ts';
 import { table } from '../output/printer.ts';
 import type { RunCommand } from '../run-command.ts';
+import { openSession } from '../session/session.ts';
 import { readSupervisorFile } from '../session/supervisor-file.ts';
 import { proveDurability } from '../up/prove-durability.ts';
 import { effectiveConfig, type EffectiveSetting } from './effective-config.ts';
 import { findingLine, wrong, type Finding } from './finding.ts';
 import { alarmFindings, askService, serviceFinding } from './services.ts';
-import { secretsFinding, switchFindings } from './unsafe.ts';
+import { pkceFindings, secretsFinding, switchFindings } from './unsafe.ts';
 
 /** How long connections may take to end when all is said. */
 const leaveMs = 1_000;
@@ -35,6 +39,7 @@ export function doctorCommand(program: Command, run: RunCommand): void {
           await acknowledgements(folder),
           secretsFinding(folder),
           ...switchFindings(process.env),
+          ...pkceFindings(await registeredProviders(folder)),
         ];
         const app = options['config'];
         const config = typeof app === 'string' ? await effectiveConfig(app, folder) : [];
@@ -99,6 +104,24 @@ async function acknowledgements(folder: DataFolder): Promise<Finding> {
     }
     const found = isPosternError(error) ? error.message : String(error);
     return { what, ok: false, found, mend: 'sync_interval: always in the jetstream block of the node' };
+  }
+}
+
+/** The providers at which somebody has a client in use; none where nothing runs, which is said elsewhere. */
+async function registeredProviders(folder: DataFolder): Promise<Provider[]> {
+  const catalog = loadCatalog();
+  try {
+    const session = await openSession(folder);
+    try {
+      const registrations = await listAdmin(session, { evolver: registrationEvolver, tenantId: '*' });
+      const ids = new Set(registrations.filter(({ disabled }) => !disabled).map(({ providerId }) => providerId));
+      return [...ids].flatMap((id) => catalog.get(id) ?? []);
+    } finally {
+      await session.close();
+    }
+  } catch (error) {
+    if (isPosternError(error)) return [];
+    throw error;
   }
 }
 

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 
 import { dataFolder } from '../data-folder/paths.ts';
 import { writeSupervisorFile } from '../session/supervisor-file.ts';
+import { pkceWarning } from '../providers/pkce.ts';
 import { effectiveConfig } from './effective-config.ts';
 import { alarmFindings, askService, serviceFinding, sumOf } from './services.ts';
-import { secretsFinding, switchFindings } from './unsafe.ts';
+import { pkceFindings, secretsFinding, switchFindings } from './unsafe.ts';
 
 const answer = { app: 'vault', port: 7001, metrics: '' };
 
@@ -41,6 +42,16 @@ test('a number that must be 0 and is not names its page', () => {
   expect(alarmFindings({ ...answer, app: 'audit', readiness: null, metrics })).toEqual([
     expect.objectContaining({ found: expect.stringContaining('(3)'), mend: 'docs/runbooks/log-not-whole.md' }),
   ]);
+});
+
+test('a provider in use that is sent no code challenge is named with how that is known', () => {
+  const fact = { value: 'none', evidence: 'observed' as const, note: 'it answers 400' };
+  const acme = { id: 'acme', name: 'Acme', withoutPkce: true, facts: { code_challenge_method: fact } };
+  const other = { ...acme, id: 'other', withoutPkce: false };
+  expect(pkceFindings([acme, other])).toEqual([
+    expect.objectContaining({ what: 'provider acme', ok: false, found: expect.stringContaining('it answers 400') }),
+  ]);
+  expect(pkceWarning(other)).toBeNull();
 });
 
 test('each switch that makes it less safe is named with what it allows', () => {

@@ -2,6 +2,9 @@ import { lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import type { DataFolder } from '../data-folder/paths.ts';
+import type { Provider } from '@postern/provider-catalog';
+
+import { pkceWarning } from '../providers/pkce.ts';
 import { fine, wrong, type Finding } from './finding.ts';
 
 /** Switches that make Postern less safe, and what each allows. */
@@ -16,6 +19,15 @@ export function switchFindings(env: NodeJS.ProcessEnv): Finding[] {
   return switches
     .filter(([variable]) => (env[variable] ?? '') !== '' && env[variable] !== 'false')
     .map(([variable, allows]) => wrong(variable, `set, so that ${allows}`, `unset ${variable}`));
+}
+
+/** The providers of client registrations in use to which no code challenge is sent, one line each. */
+export function pkceFindings(providers: readonly Pick<Provider, 'id' | 'name' | 'withoutPkce' | 'facts'>[]): Finding[] {
+  return providers.flatMap((provider) => {
+    const warning = pkceWarning(provider);
+    const mend = 'docs/providers/README.md: try again whether it still breaks on PKCE';
+    return warning === null ? [] : [wrong(`provider ${provider.id}`, warning, mend)];
+  });
 }
 
 /** Whether others of this machine can read what is secret in the data folder. */
