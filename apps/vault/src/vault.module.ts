@@ -39,6 +39,7 @@ import { ShredKey } from './shred-key/shred-key.ts';
 import { Shredder } from './shred-key/shredder.ts';
 import { SignAssertion } from './sign-assertion/sign-assertion.ts';
 import { SignDpopProof } from './sign-dpop-proof/sign-dpop-proof.ts';
+import { SignRequestObject } from './sign-request-object/sign-request-object.ts';
 import { StoreCredential } from './store-credential/store-credential.ts';
 import { VaultConfig } from './vault-config.ts';
 import { VaultDatabase } from './vault-database.ts';
@@ -100,6 +101,7 @@ const keyService = {
     EndpointSecretOperations,
     SignAssertion,
     SignDpopProof,
+    SignRequestObject,
     ConfirmPosition,
     Shredder,
     ShredKey,

@@ -31,6 +31,12 @@ export function isHttpsOrLoopback(text: string): boolean {
 /** How a client authenticates at the token endpoint. @source RFC 7591 §2 */
 export const TokenEndpointAuthMethod = z.enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none']);
 
+/** An absolute URI without fragment. @source RFC 8707 §2 */
+export const ResourceUri = z
+  .url()
+  .max(2048)
+  .refine((text) => !text.includes('#'), 'must have no fragment');
+
 /** Connections of one client registration: what a transmitter may speak about. */
 export const SpokenFor = z.object({ tenantId: TenantId, registrationId: RegistrationId });
 const SpeaksFor = z.array(SpokenFor).min(1).max(64);
@@ -112,10 +118,14 @@ export const adminEvents = Object.freeze({
       /** Values for the provider file's parameters, such as `issuer`. */
       parameters: z.record(z.string().max(64), z.string().max(2048)),
       scopes: Scopes,
-      /** The `aud` of what the vault signs to authenticate this client; with `private_key_jwt` alone. */
+      /** The `aud` of what the vault signs for this client; only where it signs assertions or authorization requests. */
       assertionAudience: z.url().max(2048).optional(),
       /** Only where its tokens are bound to a key of each connection. @source RFC 9449 §5.2 */
       dpopBoundAccessTokens: z.literal(true).optional(),
+      /** What its tokens are for, said with every request. @source RFC 8707 §2 */
+      resource: ResourceUri.optional(),
+      /** Only where its authorization requests are signed by the vault. @source RFC 9101 §10.5 */
+      requireSignedRequestObject: z.literal(true).optional(),
     }),
   ),
   RegistrationSecretStored: {

@@ -22,6 +22,7 @@ export {
   WebhookUrl,
   type AdminEvent,
   type AdminEventType,
+  ResourceUri,
 } from './admin-events.ts';
 export { AppName, appNames, IdentityName, identityNames } from './apps.ts';
 export { CheckpointRecord, provenStreams, type ProvenStream } from './checkpoint.ts';

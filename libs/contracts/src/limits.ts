@@ -57,6 +57,8 @@ export const limits = Object.freeze({
   minTtlSMax: 86_400,
   /** How long a client assertion or a DPoP proof may be used; it is used at once, and once. */
   assertionTtlS: 60,
+  /** How long a signed authorization request may be used: the browser carries it at once. */
+  requestObjectTtlS: 300,
   /** How long the previous secret of a registration stays usable beside a new one, unless told otherwise. */
   secretOverlapMs: 24 * 3_600_000,
   secretOverlapMsMax: 90 * 24 * 3_600_000,

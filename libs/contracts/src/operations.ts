@@ -327,6 +327,7 @@ export const operations = Object.freeze({
       provider: z.string().max(64),
       parameters: z.record(z.string().max(64), z.string().max(2048)),
       dpop_bound_access_tokens: z.boolean().optional(),
+      require_signed_request_object: z.boolean().optional(),
     }),
     reply: z.strictObject({}),
   }),
@@ -827,6 +828,18 @@ export const operations = Object.freeze({
     summary: 'Seals the device code of a session whose provider is being asked to the app that asks it.',
     request: z.strictObject({ ...ConnectionKey, session_id: SessionId }),
     reply: z.object({ sealed_device_code: CompactJwe }),
+  }),
+  signRequestObject: operation('vault.request_object.sign', {
+    owner: 'vault',
+    callers: ['authorization'],
+    scope: 'service',
+    summary:
+      'Signs an authorization request (RFC 9101) for a registration; who asks and for whom, the vault takes from the log.',
+    request: z.strictObject({
+      ...RegistrationKey,
+      parameters: z.record(z.string().regex(/^[a-z][a-z0-9_]{0,63}$/), z.string().max(8_192)),
+    }),
+    reply: z.object({ request_object: CompactJws }),
   }),
   signDpopProof: operation('vault.dpop.sign', {
     owner: 'vault',

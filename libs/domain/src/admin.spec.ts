@@ -178,6 +178,22 @@ describe('a client registration', () => {
     given(created).when(createRegistration, bound).thenRefused('registration.exists');
   });
 
+  test('what its tokens are for, and that its requests are signed, is said when it begins, and stays so', () => {
+    const audience = 'https://acme.example';
+    const wishes = { resource: 'https://api.acme.example/v1', requireSignedRequestObject: true as const };
+    const wanting = { ...create, ...wishes, assertionAudience: audience };
+    const began = [admin.registrationCreated({ ...wishes, assertionAudience: audience })];
+    given([]).when(createRegistration, wanting).then(began);
+    given(began).when(createRegistration, wanting).thenNothing();
+    expect(stateOf(began)).toMatchObject(wishes);
+    given(began)
+      .when(createRegistration, { ...wanting, resource: 'https://other.example' })
+      .thenRefused('registration.exists');
+    given([])
+      .when(createRegistration, { ...create, ...wishes })
+      .thenRefused('request.malformed');
+  });
+
   test('its parameters have no order but that of their names', () => {
     const shuffled = { ...create, parameters: { region: 'eu', issuer: 'https://acme.example' } };
     given(created).when(createRegistration, shuffled).thenNothing();

@@ -1,4 +1,4 @@
-import { credentialHeadersMax, HeaderName, limits, TokenEndpointAuthMethod } from '@postern/contracts';
+import { credentialHeadersMax, HeaderName, limits, ResourceUri, TokenEndpointAuthMethod } from '@postern/contracts';
 import { z } from 'zod';
 
 import { ApiFile } from './api-file.ts';
@@ -128,10 +128,10 @@ export const ProviderFile = z
     discovery: factOf(Discovery).optional(),
     endpoints: factOf(Endpoints).optional(),
     /**
-     * What every token is for, as a parameter that names it; its metadata names the issuer. Whoever registers chooses
-     * both. @source RFC 8707 §2, RFC 9728
+     * What every token is for: always the same, or as a parameter that names it. Then its metadata names the issuer, and
+     * whoever registers chooses both. @source RFC 8707 §2, RFC 9728
      */
-    resource: factOf(z.literal('{resource}')).optional(),
+    resource: factOf(z.union([z.literal('{resource}'), ResourceUri])).optional(),
     /** By which tokens are had here; only `authorization_code` can be connected to today. */
     grant_types: factOf(z.array(GrantType).min(1)).default(cautious(['authorization_code'])),
     /** What no value can describe: code of ours, by its name. */
@@ -150,6 +150,8 @@ export const ProviderFile = z
     pushed_authorization_requests: factOf(Support).default(cautious('unknown')),
     /** @source RFC 9449 */
     dpop: factOf(Support).default(cautious('unknown')),
+    /** Does it take authorization requests that are signed? @source RFC 9101 */
+    signed_request_objects: factOf(Support).default(cautious('unknown')),
     /** Is every authorization response told apart by `iss`? Where it is, one without is refused. @source RFC 9207 §3 */
     authorization_response_iss_parameter_supported: factOf(z.boolean()).default(cautious(false)),
     scope_separator: factOf(z.enum([' ', ','])).default(cautious(' ')),
@@ -234,7 +236,7 @@ export const ProviderFile = z
         'a template names a parameter that is not declared: list it under parameters with its kind and a description',
     },
   )
-  .refine((file) => (file.resource !== undefined) === (file.parameters['resource']?.kind === 'resource'), {
+  .refine((file) => (file.resource?.value === '{resource}') === (file.parameters['resource']?.kind === 'resource'), {
     message: 'a resource goes with a parameter resource of that kind, and such a parameter with it',
   })
   .refine((file) => callsKeepTheirHost(file.revocation), { message: 'what is put into a call stands in its path' })

@@ -24,6 +24,10 @@ export interface Provider {
   readonly discoveryMetadata: 'openid-configuration' | 'oauth-authorization-server' | 'either';
   /** Is every token asked for with the resource that it is for, and is that resource what names the issuer? */
   readonly namesResource: boolean;
+  /** What every token is for, where that is the same for everybody; null: it is not said. @source RFC 8707 §2 */
+  readonly resource: string | null;
+  /** Does it take authorization requests that are signed? @source RFC 9101 */
+  readonly signedRequestObjects: Support;
   /** As which a provider with known endpoints names itself; null: the origin of its authorization endpoint. */
   readonly issuer: string | null;
   readonly endpoints: ProviderEndpoints | null;
@@ -131,7 +135,9 @@ export function providerFrom(file: ProviderFile): Provider {
     parameters: file.parameters,
     discoveryIssuer: file.discovery?.value.issuer ?? null,
     discoveryMetadata: file.discovery?.value.metadata ?? 'openid-configuration',
-    namesResource: file.resource !== undefined,
+    namesResource: file.resource?.value === '{resource}',
+    resource: file.resource === undefined || file.resource.value === '{resource}' ? null : file.resource.value,
+    signedRequestObjects: file.signed_request_objects.value,
     issuer: file.endpoints?.value.issuer ?? null,
     endpoints: endpointsFrom(file),
     tokenEndpointAuthMethods: file.credential === undefined ? file.token_endpoint_auth_methods.value : ['none'],

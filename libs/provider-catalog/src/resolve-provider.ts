@@ -41,7 +41,7 @@ export function resolveProvider(provider: Provider, parameters: Readonly<Record<
   const fill = (template: string) =>
     template.replace(/\{([a-z0-9_]+)\}/g, (_all, name: string) => parameters[name] ?? '');
   const revocationCall = filledCall(provider.revocation.call, parameters);
-  const resource = provider.namesResource ? (parameters['resource'] ?? null) : null;
+  const resource = provider.namesResource ? (parameters['resource'] ?? null) : provider.resource;
   const { tokenProbe } = provider.api;
   const probeUrl = tokenProbe === null || tokenProbe.url === '{userinfo_endpoint}' ? null : fill(tokenProbe.url);
   const calls = { revocationCall, resource, probeUrl };

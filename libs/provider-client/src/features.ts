@@ -6,6 +6,8 @@ import type { AuthorizationServer } from 'oauth4webapi';
 export interface AskedFeatures {
   /** Its tokens are bound to a key, though the provider gives others as well. @source RFC 9449 §5.2 */
   readonly dpopBoundAccessTokens?: boolean | undefined;
+  /** Its authorization requests are signed. @source RFC 9101 §10.5 */
+  readonly requireSignedRequestObject?: boolean | undefined;
 }
 
 /** Are the tokens of a new authorization bound to a key of the connection? @source RFC 9449 §5 */
@@ -18,21 +20,29 @@ export function bindsTokens(
 
 /** The algorithm of the keys that the vault makes for connections. */
 const proofAlgorithm = 'ES256';
+/** Those of the keys that it has for registrations. */
+const requestAlgorithms: readonly string[] = ['ES256', 'EdDSA', 'Ed25519'];
+
+interface Asked {
+  readonly provider: Provider;
+  readonly registration: AskedFeatures;
+  readonly server: AuthorizationServer;
+}
 
 /**
  * Refuses what a registration asks for where the provider's file, or the metadata that it is found by, does not say that
  * the provider has it: at the callback it would be too late, since the end user has consented by then.
  *
  * @throws {PosternError} `provider.feature_unsupported`
- * @source RFC 9449 §5.1
+ * @source RFC 9449 §5.1, RFC 9101 §10.5
  * @internal
  */
-export function requireFeatures(input: {
-  readonly provider: Provider;
-  readonly registration: AskedFeatures;
-  readonly server: AuthorizationServer;
-}): void {
-  const { provider, registration, server } = input;
+export function requireFeatures(asked: Asked): void {
+  requireBinding(asked);
+  requireSignedRequests(asked);
+}
+
+function requireBinding({ provider, registration, server }: Asked): void {
   if (!bindsTokens(provider, registration)) return;
   const { dpop_signing_alg_values_supported: algorithms } = server;
   if (provider.dpop === 'unsupported') throw unsupported(provider, 'its file says that it does not bind tokens (DPoP)');
@@ -41,6 +51,25 @@ export function requireFeatures(input: {
   }
   if (algorithms !== undefined && !algorithms.includes(proofAlgorithm)) {
     throw unsupported(provider, `it takes no proofs signed by ${proofAlgorithm} (DPoP)`);
+  }
+}
+
+/** Metadata that say nothing of `request` mean that it is not taken. @source OpenID Connect Discovery 1.0 §3 */
+function requireSignedRequests({ provider, registration, server }: Asked): void {
+  const support = provider.signedRequestObjects;
+  const isRequired = support === 'required' || server.require_signed_request_object === true;
+  if (registration.requireSignedRequestObject !== true) {
+    if (isRequired)
+      throw unsupported(provider, 'it takes signed authorization requests alone: register with --sign-requests');
+    return;
+  }
+  const said = server.request_parameter_supported === true || server.require_signed_request_object === true;
+  if (support === 'unsupported' || (support === 'unknown' && !said)) {
+    throw unsupported(provider, 'neither its file nor its metadata says that it takes signed authorization requests');
+  }
+  const algorithms = server.request_object_signing_alg_values_supported;
+  if (algorithms !== undefined && !algorithms.some((one) => requestAlgorithms.includes(one))) {
+    throw unsupported(provider, `it takes no requests signed by ${requestAlgorithms.slice(0, 2).join(' or ')}`);
   }
 }
 

@@ -36,6 +36,7 @@ export {
   type RevokeOutcome,
   type Undecided,
 } from './outcomes.ts';
+export { mayPass } from './refusal.ts';
 export { meetResource, type ClientDocument, type MetResource, type NewClient } from './meet-resource.ts';
 export { bindsTokens, type AskedFeatures } from './features.ts';
 export { shownTokens, type ShownToken, type ShownTokens } from './token-exchange.ts';
@@ -44,4 +45,5 @@ export {
   type CodeExchange,
   ProviderClient,
   type ProviderClientOptions,
+  type RequestSigner,
 } from './provider-client.ts';

@@ -40,7 +40,7 @@ import type {
   Undecided,
 } from './outcomes.ts';
 import { ProviderCallError } from './provider-call-error.ts';
-import { failureOf, refusalOf, withoutVerdict } from './refusal.ts';
+import { failureOf, mayPass, refusalOf, withoutVerdict } from './refusal.ts';
 import { discoverResource } from './protected-resource.ts';
 import { ProviderStrategies } from './strategies.ts';
 import { staticTokenSet } from './static-credential.ts';
@@ -60,6 +60,8 @@ export interface ClientRegistration extends AskedFeatures {
   readonly clientId: string;
   readonly tokenEndpointAuthMethod: TokenEndpointAuthMethod;
   readonly parameters: Readonly<Record<string, string>>;
+  /** What its tokens are for, where the provider's file does not say. @source RFC 8707 §2 */
+  readonly resource?: string | undefined;
 }
 
 export interface ProviderClientOptions {
@@ -73,6 +75,8 @@ export interface ProviderClientOptions {
   readonly discoveryCache?: DiscoveryCache;
   /** With the key of the connection that the client is for: then no token is taken that is not bound to it. */
   readonly prove?: DpopProver | undefined;
+  /** Signs authorization requests, where the registration's are signed. */
+  readonly signRequest?: RequestSigner | undefined;
   /** What servers wanted in proofs; shared by the clients of a process. */
   readonly dpopNonces?: DpopNonces;
   /** For each call; an operation makes at most two, the discovery and its own. */
@@ -81,6 +85,9 @@ export interface ProviderClientOptions {
   readonly addresses?: AddressGuard | undefined;
   readonly nowMs?: () => number;
 }
+
+/** Signs an authorization request; the key is elsewhere. @returns the request object @source RFC 9101 §4 */
+export type RequestSigner = (parameters: Readonly<Record<string, string>>) => Promise<string>;
 
 type TokenHint = 'access_token' | 'refresh_token';
 
@@ -106,6 +113,8 @@ export class ProviderClient {
   readonly #provider: Provider;
   readonly #resolved: ResolvedProvider;
   readonly #features: AskedFeatures;
+  readonly #resource: string | null;
+  readonly #signRequest: RequestSigner | undefined;
   readonly #client: oauth.Client;
   readonly #method: TokenEndpointAuthMethod;
   readonly #credentials: ClientCredentialSource | null;
@@ -123,6 +132,11 @@ export class ProviderClient {
     this.#provider = provider;
     this.#resolved = resolveProvider(provider, registration.parameters);
     this.#features = registration;
+    this.#signRequest = rest.signRequest;
+    this.#resource = this.#resolved.resource ?? registration.resource ?? null;
+    if (registration.resource !== undefined && registration.resource !== this.#resource) {
+      throw new PosternError('request.malformed', 'What tokens of this provider are for, its file says.');
+    }
     this.#client = { client_id: registration.clientId };
     this.#method = registration.tokenEndpointAuthMethod;
     this.#credentials = credentials;
@@ -181,11 +195,26 @@ export class ProviderClient {
     });
     const { client_id: clientId } = this.#client;
     const endpoint = server.authorization_endpoint ?? '';
-    const { resource } = this.#resolved;
+    const resource = this.#resource;
     const asked = resource === null ? request : { ...request, resource };
-    const parameters = authorizationParameters({ provider: this.#provider, clientId, request: asked });
+    const parameters = await this.#signed(
+      authorizationParameters({ provider: this.#provider, clientId, request: asked }),
+    );
     if (!pushed) return authorizationUrl(endpoint, parameters);
     return authorizationUrl(endpoint, { client_id: clientId, request_uri: await this.#push(parameters) });
+  }
+
+  /**
+   * All of the request in one signed object, where that is asked for: nobody on its way changes it.
+   *
+   * @source RFC 9101 §5
+   */
+  async #signed(parameters: Record<string, string>): Promise<Record<string, string>> {
+    if (this.#features.requireSignedRequestObject !== true) return parameters;
+    if (this.#signRequest === undefined) {
+      throw new PosternError('provider.client_rejected', 'Nobody signs the authorization request.');
+    }
+    return { client_id: this.#client.client_id, request: await this.#signRequest(parameters) };
   }
 
   async #push(parameters: Record<string, string>): Promise<string> {
@@ -205,7 +234,7 @@ export class ProviderClient {
     });
     if (outcome.kind === 'pushed') return outcome.requestUri;
     const why = `The provider did not take the authorization request: ${outcome.error}.`;
-    throw new PosternError(outcome.kind === 'failed' ? 'provider.unreachable' : 'provider.client_rejected', why);
+    throw new PosternError(mayPass(outcome) ? 'provider.unreachable' : 'provider.client_rejected', why);
   }
 
   /**
@@ -217,7 +246,7 @@ export class ProviderClient {
    */
   async assertIssuerNamed(): Promise<void> {
     const { resource, issuer } = this.#resolved;
-    if (resource === null) return;
+    if (resource === null || !this.#provider.namesResource) return;
     const fetch = this.#fetch(this.#timeoutMs);
     const { authorizationServers } = await codedDiscovery(() => discoverResource({ url: resource, fetch }));
     if (authorizationServers.includes(issuer)) return;
@@ -277,8 +306,7 @@ export class ProviderClient {
     }
     const sentAtMs = this.#nowMs();
     const scope = scopes.length === 0 ? {} : { scope: scopes.join(this.#provider.scopeSeparator) };
-    const { resource } = this.#resolved;
-    const parameters = { ...scope, ...(resource !== null && { resource }) };
+    const parameters = { ...scope, ...this.#resourceParameter };
     return this.#call({
       secrets: [],
       request: ({ server, authentication, http }) =>
@@ -411,7 +439,7 @@ export class ProviderClient {
           server,
           this.#client,
           authentication,
-          { ...renewal.parameters, ...this.#forResource.additionalParameters, ...scope },
+          { ...renewal.parameters, ...this.#resourceParameter, ...scope },
           http,
         ),
       read: async (server, response) => {
@@ -657,8 +685,11 @@ export class ProviderClient {
 
   /** Sent with every question for tokens, so that none is good for another server. @source RFC 8707 §2.2 */
   get #forResource() {
-    const { resource } = this.#resolved;
-    return resource === null ? {} : { additionalParameters: { resource } };
+    return this.#resource === null ? {} : { additionalParameters: this.#resourceParameter };
+  }
+
+  get #resourceParameter(): Record<string, string> {
+    return this.#resource === null ? {} : { resource: this.#resource };
   }
 
   #http(timeoutMs: number, isTokenCall = false): GuardedHttp {

@@ -71,8 +71,12 @@ export function withoutVerdict(outcome: Refusal, unsupported: string): Extract<R
   if (error === 'metadata_incomplete') {
     return { kind: 'failed', error: unsupported, httpStatus: null, retryable: false, retryAfterMs: null };
   }
-  if (outcome.kind !== 'failed') return { kind: 'failed', error, httpStatus, retryable: false, retryAfterMs: null };
-  const final =
-    httpStatus !== null && httpStatus >= 400 && httpStatus < 500 && httpStatus !== 408 && httpStatus !== 429;
-  return { kind: 'failed', error, httpStatus, retryable: !final, retryAfterMs: outcome.retryAfterMs };
+  const retryAfterMs = outcome.kind === 'failed' ? outcome.retryAfterMs : null;
+  return { kind: 'failed', error, httpStatus, retryable: mayPass(outcome), retryAfterMs };
+}
+
+/** May the same be taken later? Not what the provider has looked at and refused, for whatever reason. */
+export function mayPass({ kind, httpStatus }: Refusal): boolean {
+  if (kind !== 'failed') return false;
+  return httpStatus === null || httpStatus < 400 || httpStatus >= 500 || httpStatus === 408 || httpStatus === 429;
 }

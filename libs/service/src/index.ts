@@ -1,6 +1,7 @@
 export { callingApp, callingOwner, callingPlatform, type CallingOwner } from './callers.ts';
 export { ClientCredentials, type ClientCredential, type ClientCredentialSource } from './client-credentials.ts';
 export { DpopProofs, type Prove } from './dpop-proofs.ts';
+export { RequestObjects } from './request-objects.ts';
 export { Clock } from './clock.ts';
 export { configClass, describeConfig, readConfig } from './config.ts';
 export type { ConfigClass, ConfigEntry, ConfigRule, Environment } from './config.ts';

@@ -7,6 +7,7 @@ import { ClientCredentials } from './client-credentials.ts';
 import { Clock } from './clock.ts';
 import type { ConfigClass } from './config.ts';
 import { DpopProofs } from './dpop-proofs.ts';
+import { RequestObjects } from './request-objects.ts';
 import { DiscoveredEndpoints } from './discovered-endpoints.ts';
 import { EventLogs } from './event-logs.ts';
 import { HealthController } from './health-controller.ts';
@@ -35,7 +36,7 @@ export interface ServiceParts {
 
 /**
  * Gives every provider of an app, by class: its configuration (by its own class and by `ServiceConfig`), `Logger`,
- * `Bus`, `EventLogs`, `Trust`, `CommitReader`, `ServiceKeys`, `OperationsClient`, `ClientCredentials`, `DpopProofs`,
+ * `Bus`, `EventLogs`, `Trust`, `CommitReader`, `ServiceKeys`, `OperationsClient`, `ClientCredentials`, `DpopProofs`, `RequestObjects`,
  * `Clock`, `Metrics`, `ReadinessRegistry`, `ServiceIdentity`, `RawRoutes`.
  *
  * It is global: `startService` puts it beside the app's module, which imports nothing of it.
@@ -54,11 +55,12 @@ export class ServiceModule {
         OperationsClient,
         ClientCredentials,
         DpopProofs,
+        RequestObjects,
         DiscoveredEndpoints,
         ProblemFilter,
         RawRoutes,
       ],
-      exports: [...providers.map(tokenOf), OperationsClient, ClientCredentials, DpopProofs, RawRoutes],
+      exports: [...providers.map(tokenOf), OperationsClient, ClientCredentials, DpopProofs, RequestObjects, RawRoutes],
     };
   }
 }

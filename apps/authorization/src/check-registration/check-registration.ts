@@ -21,8 +21,11 @@ export class CheckRegistration {
     provider: providerId,
     parameters,
     dpop_bound_access_tokens: dpopBoundAccessTokens,
+    require_signed_request_object: requireSignedRequestObject,
   }: RequestOf<typeof operations.checkRegistration>): Promise<ReplyOf<typeof operations.checkRegistration>> {
-    await this.#providers.toBe({ providerId, parameters, dpopBoundAccessTokens }).requireFeatures();
+    await this.#providers
+      .toBe({ providerId, parameters, dpopBoundAccessTokens, requireSignedRequestObject })
+      .requireFeatures();
     return {};
   }
 }

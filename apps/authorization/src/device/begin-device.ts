@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { isPosternError, PosternError, type DeviceCode } from '@postern/contracts';
 import { denyAuthorization, startDeviceAuthorization, type Connection, type OpenSession } from '@postern/domain';
-import type { Refusal } from '@postern/provider-client';
+import { mayPass, type Refusal } from '@postern/provider-client';
 import { Clock, commitOrigin, Logger } from '@postern/service';
 
 import { Directory } from '../directory/directory.ts';
@@ -80,7 +80,7 @@ export class BeginDevice {
     this.#logger.warn('a provider gave no user code', { sessionId, kind, error, httpStatus });
     const message = `The provider gave no user code: ${error}.`;
     // What may pass leaves the session open: the button can be pressed again.
-    if (kind === 'failed') return new PosternError('provider.unreachable', message);
+    if (mayPass(refusal)) return new PosternError('provider.unreachable', message);
     try {
       await this.#connections.execute(
         { tenantId, id: connectionId },

@@ -16,8 +16,9 @@ import {
   type AddressGuard,
   type ClientDocument,
   type MetResource,
+  type RequestSigner,
 } from '@postern/provider-client';
-import { ClientCredentials, DpopProofs, ServiceConfig } from '@postern/service';
+import { ClientCredentials, DpopProofs, RequestObjects, ServiceConfig } from '@postern/service';
 
 import { AuthorizationConfig } from '../authorization-config.ts';
 import { Directory } from '../directory/directory.ts';
@@ -38,6 +39,7 @@ export class ProviderClients {
   readonly #publicUrl: string;
   readonly #credentials: ClientCredentials;
   readonly #proofs: DpopProofs;
+  readonly #requests: RequestObjects;
   readonly #directory: Directory;
 
   constructor(
@@ -45,6 +47,7 @@ export class ProviderClients {
     service: ServiceConfig,
     credentials: ClientCredentials,
     proofs: DpopProofs,
+    requests: RequestObjects,
     directory: Directory,
   ) {
     this.#directory = directory;
@@ -54,6 +57,7 @@ export class ProviderClients {
     this.#publicUrl = service.publicUrl;
     this.#credentials = credentials;
     this.#proofs = proofs;
+    this.#requests = requests;
   }
 
   /**
@@ -107,12 +111,17 @@ export class ProviderClients {
    */
   departing(registration: Registration, version: number | undefined): ProviderClient {
     let source: Promise<ClientCredentialSource | null> | undefined;
-    return this.#client(registration, version, async (refusedVersion) => {
-      source ??= this.#credentials.of(registration);
-      const credentials = await source;
-      if (credentials === null) throw new PosternError('provider.client_rejected', 'A public client has no secret.');
-      return await credentials(refusedVersion);
-    });
+    return this.#client(
+      registration,
+      version,
+      async (refusedVersion) => {
+        source ??= this.#credentials.of(registration);
+        const credentials = await source;
+        if (credentials === null) throw new PosternError('provider.client_rejected', 'A public client has no secret.');
+        return await credentials(refusedVersion);
+      },
+      { signRequest: this.#requests.of(registration) },
+    );
   }
 
   /**
@@ -127,7 +136,7 @@ export class ProviderClients {
     const { tenantId } = registration;
     const binds = bindsTokens(this.#at(registration.providerId, version), registration);
     const prove = binds ? this.#proofs.of({ tenantId, connectionId }) : undefined;
-    return this.#client(registration, version, await this.#credentials.of(registration), prove);
+    return this.#client(registration, version, await this.#credentials.of(registration), { prove });
   }
 
   /**
@@ -154,7 +163,7 @@ export class ProviderClients {
     registration: ClientRegistration & Pick<Registration, 'providerId'>,
     version: number | undefined,
     credentials: ClientCredentialSource | null,
-    prove?: DpopProver,
+    signers: { readonly prove?: DpopProver | undefined; readonly signRequest?: RequestSigner } = {},
   ): ProviderClient {
     return new ProviderClient({
       provider: this.#at(registration.providerId, version),
@@ -164,7 +173,7 @@ export class ProviderClients {
       addresses: this.#addresses,
       discoveryCache: this.#discoveryCache,
       dpopNonces: this.#dpopNonces,
-      prove,
+      ...signers,
     });
   }
 }

@@ -6,6 +6,7 @@ import {
   PosternError,
   newId,
   RegistrationSecretKind,
+  ResourceUri,
   TokenEndpointAuthMethod,
 } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
@@ -51,6 +52,8 @@ export function registrationCommands(registrations: Command, run: RunCommand): v
     .option('--auth-method <method>', `${TokenEndpointAuthMethod.options.join(', ')}; the provider’s first when absent`)
     .option('--audience <url>', 'for whom client assertions are; the provider’s issuer when absent')
     .option('--dpop', 'its tokens are bound to a key of each connection (RFC 9449); they cannot be leased')
+    .option('--resource <uri>', 'what its tokens are for, and for nothing else (RFC 8707)')
+    .option('--sign-requests', 'its authorization requests are signed by a key in the vault (RFC 9101)')
     .option('--parameter <name=value>', 'a parameter of the provider, such as issuer (may be repeated)', gather, [])
     .option('--scope <scope>', 'a scope it may ask for (may be repeated)', gather, [])
     .action(run.withSession(create));
@@ -109,9 +112,12 @@ async function create(run: SessionRun): Promise<void> {
     scopes: options['scope'] as string[],
     assertionAudience: options['audience'] === undefined ? undefined : text(options, 'audience'),
     ...(options['dpop'] === true && { dpopBoundAccessTokens: true }),
+    ...(options['resource'] !== undefined && { resource: resourceOf(options) }),
+    ...(options['signRequests'] === true && { requireSignedRequestObject: true }),
   });
   const { registrationId, redirectUri } = created;
-  const key = given.key ?? (method === 'private_key_jwt' ? 'ES256' : undefined);
+  const signs = method === 'private_key_jwt' || options['signRequests'] === true;
+  const key = given.key ?? (signs ? 'ES256' : undefined);
   const stored = await store({ session, tenantId }, { registrationId, given: { ...given, key } });
   const warning = pkceWarning(providerOf(loadCatalog(), text(options, 'provider')));
   const made = { registration_id: registrationId, redirect_uri: redirectUri, ...stored };
@@ -196,6 +202,13 @@ async function store(
 function clientIdOf(options: Options): string {
   const { id, credential } = providerOf(loadCatalog(), text(options, 'provider'));
   return credential === null || options['clientId'] !== undefined ? text(options, 'clientId') : id;
+}
+
+/** `--resource`. @throws {PosternError} `request.malformed` */
+function resourceOf(options: Options): string {
+  const parsed = ResourceUri.safeParse(options['resource']);
+  if (parsed.success) return parsed.data;
+  throw new PosternError('request.malformed', '--resource must be an absolute URI without fragment (RFC 8707 §2).');
 }
 
 /** Said, or what the provider's file names first. */

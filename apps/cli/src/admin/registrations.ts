@@ -34,10 +34,14 @@ export interface NewRegistration {
   readonly tokenEndpointAuthMethod: z.infer<typeof TokenEndpointAuthMethod>;
   readonly parameters: Readonly<Record<string, string>>;
   readonly scopes: readonly string[];
-  /** With `private_key_jwt` alone; the provider's issuer when absent. */
+  /** Only where something is signed; the provider's issuer when absent. */
   readonly assertionAudience?: string | undefined;
   /** Its tokens are bound to a key of each connection. */
   readonly dpopBoundAccessTokens?: true | undefined;
+  /** What its tokens are for, where the provider's file does not say. */
+  readonly resource?: string | undefined;
+  /** Its authorization requests are signed by the vault. */
+  readonly requireSignedRequestObject?: true | undefined;
 }
 
 /**
@@ -54,7 +58,7 @@ export async function createClientRegistration(
   const { tenantId, registrationId = newId('registration'), assertionAudience, ...rest } = input;
   const issuer = issuerOf(input);
   await requireFeatures(session, input);
-  const signs = rest.tokenEndpointAuthMethod === 'private_key_jwt';
+  const signs = rest.tokenEndpointAuthMethod === 'private_key_jwt' || rest.requireSignedRequestObject === true;
   const audience = assertionAudience ?? (signs ? issuer : undefined);
   const data = { ...rest, parameters: { ...rest.parameters }, scopes: [...rest.scopes], assertionAudience: audience };
   await decideAdmin(session, { evolver: registrationEvolver, tenantId, id: registrationId }, (state) =>
@@ -135,20 +139,27 @@ async function storeSealedSecret(
 /** Asks the provider's metadata, by way of who reaches it, only where something is wanted that not every provider has. */
 async function requireFeatures(
   session: Session,
-  { tenantId, providerId, parameters, dpopBoundAccessTokens }: NewRegistration,
+  { tenantId, providerId, parameters, dpopBoundAccessTokens, requireSignedRequestObject }: NewRegistration,
 ): Promise<void> {
-  if (dpopBoundAccessTokens === undefined) return;
+  if (dpopBoundAccessTokens === undefined && requireSignedRequestObject === undefined) return;
   const request = { provider: providerId, parameters: { ...parameters } };
   await session.call(operations.checkRegistration, tenantId, {
     ...request,
     dpop_bound_access_tokens: dpopBoundAccessTokens,
+    require_signed_request_object: requireSignedRequestObject,
   });
 }
 
 /** Whose client it is, and for whom its assertions are made out. @source RFC 7523 §3 */
-function issuerOf({ providerId, parameters }: NewRegistration): string {
+function issuerOf({ providerId, parameters, resource }: NewRegistration): string {
   const provider = providerOf(loadCatalog(), providerId);
   requireSomeGrantType(provider);
+  if (resource !== undefined && (provider.namesResource || provider.resource !== null)) {
+    throw new PosternError(
+      'request.malformed',
+      `What tokens of ${provider.name} are for, its file says: leave out --resource.`,
+    );
+  }
   return resolveProvider(provider, parameters).issuer;
 }
 

@@ -2,31 +2,35 @@ import { newId, type EventView } from '@postern/contracts';
 import { describeWithServer } from '@postern/servers';
 import { acmeAccounts, acmeLoginAndConsent, startAcme, waitFor, type Acme } from '@postern/testing';
 
-import { createClientRegistration, redirectUriOf } from '../admin/registrations.ts';
+import { createClientRegistration, redirectUriOf, storePrivateKey } from '../admin/registrations.ts';
 import { story } from '../demo/story.ts';
 import { withWorld, type World } from '../demo/world.ts';
 
 const wholeTimeoutMs = 300_000;
 const endUser = 'user-4711';
 
-await describeWithServer('nats-server', 'a connection whose tokens are bound to its key (RFC 9449)', () => {
-  test(
-    'is authorized, refreshed with the key that only the vault has, leased to nobody, and revoked',
-    async () => {
-      // A server that wants its nonce in each proof, as those do that mean it.
-      const acme = await startAcme({ accessTokenTtlS: 600, dpopNonces: true });
-      try {
-        await withWorld(
-          () => undefined,
-          (world) => wholeLife(world, acme),
-        );
-      } finally {
-        await acme.close();
-      }
-    },
-    wholeTimeoutMs,
-  );
-});
+await describeWithServer(
+  'nats-server',
+  'a connection whose request is signed (RFC 9101) and whose tokens are bound to its key (RFC 9449)',
+  () => {
+    test(
+      'is authorized, refreshed with the key that only the vault has, leased to nobody, and revoked',
+      async () => {
+        // A server that wants its nonce in each proof, as those do that mean it.
+        const acme = await startAcme({ accessTokenTtlS: 600, dpopNonces: true });
+        try {
+          await withWorld(
+            () => undefined,
+            (world) => wholeLife(world, acme),
+          );
+        } finally {
+          await acme.close();
+        }
+      },
+      wholeTimeoutMs,
+    );
+  },
+);
 
 async function wholeLife(world: World, acme: Acme): Promise<void> {
   const { http, site, session, tenantId, browser } = world;
@@ -34,13 +38,19 @@ async function wholeLife(world: World, acme: Acme): Promise<void> {
   try {
     const registrationId = newId('registration');
     const redirectUris = [redirectUriOf(session, registrationId)];
-    // A public client: only of such a one are the refresh tokens bound as well.
-    const { clientId } = await acme.registerClient({ redirectUris, tokenEndpointAuthMethod: 'none' });
+    const clientId = 'app_bound';
     await createClientRegistration(session, {
       ...{ tenantId, registrationId, clientId, providerId: 'openid-connect', displayName: 'Acme' },
       ...{ tokenEndpointAuthMethod: 'none', parameters: { issuer: acme.issuer } },
       scopes: ['openid', 'offline_access', 'contacts:read'],
       dpopBoundAccessTokens: true,
+      requireSignedRequestObject: true,
+    });
+    const { publicJwk } = await storePrivateKey(session, { tenantId, registrationId, key: 'ES256' });
+    // A public client: only of such a one are the refresh tokens bound as well.
+    await acme.registerClient({
+      ...{ clientId, redirectUris, tokenEndpointAuthMethod: 'none', signsRequests: true },
+      jwks: { keys: [publicJwk] },
     });
     const started = await http.request('POST', '/v1/connect/sessions', {
       ...{ registration_id: registrationId, end_user: endUser, return_url: site.returnUrl },
@@ -54,7 +64,11 @@ async function wholeLife(world: World, acme: Acme): Promise<void> {
       ...{ code, end_user: endUser },
     });
     expect(completed).toMatchObject({ status: 200, body: { freshness: { health: 'ok' } } });
-    expect(acme.pushedRequests().at(-1)?.['dpop_jkt']).toHaveLength(43);
+    const pushed = acme.pushedRequests().at(-1) ?? {};
+    expect(Object.keys(pushed).toSorted()).toEqual(['client_id', 'request']);
+    const [, payload = ''] = String(pushed['request']).split('.');
+    const request = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>;
+    expect(request).toMatchObject({ iss: clientId, aud: acme.issuer, dpop_jkt: expect.stringMatching(/^.{43}$/) });
 
     const id = String(completed.body['connection_id']);
     const at = `/v1/connections/${id}`;

@@ -41,8 +41,10 @@ export class SignAssertion {
     const recipient = this.trust.recipient(app);
     const { tenant_id: tenantId, registration_id: registrationId, refused_version: refusedVersion } = request;
     const registration = await this.directory.registrationFor(app, { tenantId, registrationId });
-    const { clientId, assertionAudience: aud } = registration;
-    if (aud === null) throw new PosternError('vault.credential_missing', 'The registration signs no assertions.');
+    const { clientId, assertionAudience: aud, tokenEndpointAuthMethod } = registration;
+    // An audience alone may be there for signed authorization requests.
+    if (aud === null || tokenEndpointAuthMethod !== 'private_key_jwt')
+      throw new PosternError('vault.credential_missing', 'The registration signs no assertions.');
     const { secret, version } = await this.secrets.open(registration, { kind: 'private_key', refusedVersion });
     try {
       const { publicJwk, sign } = jwtSigner(secret);

@@ -45,7 +45,7 @@ afterAll(async () => {
 type App = 'authorization' | 'refresh' | 'revocation';
 
 /** A registration that authenticates by assertions, with a key in use. */
-async function signing(algorithm: 'ES256' | 'EdDSA' = 'ES256') {
+async function signing(algorithm: 'ES256' | 'EdDSA' = 'ES256', more: Partial<domain.Registration> = {}) {
   const customer = await world.customer();
   const registrationId = newId('registration');
   const of = { ...customer, registrationId };
@@ -59,9 +59,16 @@ async function signing(algorithm: 'ES256' | 'EdDSA' = 'ES256') {
     assertionAudience: acme.issuer,
   } as const;
   await world.admin(of.tenantId, domain.registrationEvolver, registrationId, (state) =>
-    domain.createRegistration({ ...registration, scopes: [...registration.scopes] }, state),
+    domain.createRegistration({ ...registration, scopes: [...registration.scopes], ...wishesOf(more) }, state),
   );
   return { ...of, clientId: registration.clientId, publicJwk: await rotated(of, algorithm) };
+}
+
+function wishesOf({ tokenEndpointAuthMethod, requireSignedRequestObject }: Partial<domain.Registration>) {
+  return {
+    ...(tokenEndpointAuthMethod !== undefined && { tokenEndpointAuthMethod }),
+    ...(requireSignedRequestObject === true && { requireSignedRequestObject }),
+  };
 }
 
 const registrationOf = ({ tenantId, registrationId }: Customer) => ({
@@ -297,5 +304,47 @@ describe('a DPoP proof (RFC 9449 §4.2)', () => {
     const request = { tenant_id: tenantId, connection_id: connectionId };
     await world.call('revocation', operations.shredConnectionKey, request);
     expect(await codeOf(prove(session))).toBe('connection.deleted');
+  });
+});
+
+describe('a signed authorization request (RFC 9101)', () => {
+  const requestOf = (of: Customer & { clientId: string }, more: Record<string, string> = {}) => ({
+    ...registrationOf(of),
+    parameters: { client_id: of.clientId, response_type: 'code', state: 's', claims: '{"id_token":{}}', ...more },
+  });
+  const signed = async (of: Customer & { clientId: string }, more?: Record<string, string>) =>
+    (await world.call('authorization', operations.signRequestObject, requestOf(of, more))).request_object;
+  const plain = { tokenEndpointAuthMethod: 'none', requireSignedRequestObject: true } as const;
+
+  test.each(['ES256', 'EdDSA'] as const)(
+    '§4 says the whole request, whose it is and for whom, for five minutes, and is of a type of its own: %s',
+    async (algorithm) => {
+      const of = await signing(algorithm, plain);
+      const keys = createLocalJWKSet({ keys: [of.publicJwk] });
+      const { payload, protectedHeader } = await jwtVerify(await signed(of), keys, { algorithms: [algorithm] });
+      expect(protectedHeader).toEqual({ alg: algorithm, kid: of.publicJwk.kid, typ: 'oauth-authz-req+jwt' });
+      const { iat = 0 } = payload;
+      expect(payload).toEqual({
+        ...{ client_id: of.clientId, response_type: 'code', state: 's', claims: { id_token: {} } },
+        ...{ iss: of.clientId, aud: acme.issuer, jti: expect.stringMatching(/^[\w-]{43}$/) },
+        ...{ iat, nbf: iat, exp: iat + limits.requestObjectTtlS },
+      });
+    },
+  );
+
+  test('§10.8 is no client assertion, and none is signed for a client that does not authenticate by one', async () => {
+    const of = await signing('ES256', plain);
+    for (const name of ['sub', 'aud', 'exp', 'request_uri', 'client_assertion']) {
+      expect(await codeOf(signed(of, { [name]: of.clientId }))).toBe('request.malformed');
+    }
+    expect(await codeOf(assertion('authorization', of))).toBe('vault.credential_missing');
+  });
+
+  test('is signed for its own client, for who sends browsers away, and only where its requests are signed', async () => {
+    const of = await signing('ES256', plain);
+    expect(await codeOf(signed(of, { client_id: 'another' }))).toBe('request.malformed');
+    expect(await codeOf(signed(of, { claims: '{' }))).toBe('request.malformed');
+    expect(await codeOf(world.call('refresh', operations.signRequestObject, requestOf(of)))).toBe('auth.forbidden');
+    expect(await codeOf(signed(await signing()))).toBe('vault.credential_missing');
   });
 });

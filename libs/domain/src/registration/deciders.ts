@@ -13,9 +13,9 @@ export function createRegistration(
   state: Registration,
 ): RegistrationEvent[] {
   const { providerId, displayName, clientId, tokenEndpointAuthMethod, scopes, assertionAudience } = command;
-  const binds = command.dpopBoundAccessTokens === true && { dpopBoundAccessTokens: true as const };
-  if ((tokenEndpointAuthMethod === 'private_key_jwt') !== (assertionAudience !== undefined)) {
-    throw new PosternError('request.malformed', 'private_key_jwt goes with an audience, and an audience with it.');
+  const signs = tokenEndpointAuthMethod === 'private_key_jwt' || command.requireSignedRequestObject === true;
+  if (signs !== (assertionAudience !== undefined)) {
+    throw new PosternError('request.malformed', 'What is signed goes with an audience, and an audience with it.');
   }
   const data = {
     providerId,
@@ -25,7 +25,7 @@ export function createRegistration(
     parameters: sorted(command.parameters),
     scopes,
     ...(assertionAudience !== undefined && { assertionAudience }),
-    ...binds,
+    ...wishesOf(command),
   };
   const existing = {
     providerId: state.providerId,
@@ -35,10 +35,23 @@ export function createRegistration(
     parameters: state.parameters,
     scopes: state.scopes,
     ...(state.assertionAudience !== null && { assertionAudience: state.assertionAudience }),
-    ...(state.dpopBoundAccessTokens === true && { dpopBoundAccessTokens: true as const }),
+    ...wishesOf(state),
   };
   const event = adminEvent('RegistrationCreated', data);
   return createOnce('registration', state, { same: alike(existing, data), event });
+}
+
+/** What a registration asks of its provider beside what every one has; absent members are not asked for. */
+function wishesOf({
+  dpopBoundAccessTokens,
+  resource,
+  requireSignedRequestObject,
+}: Pick<AdminDataOf<'RegistrationCreated'>, 'dpopBoundAccessTokens' | 'resource' | 'requireSignedRequestObject'>) {
+  return {
+    ...(dpopBoundAccessTokens === true && { dpopBoundAccessTokens }),
+    ...(resource !== undefined && { resource }),
+    ...(requireSignedRequestObject === true && { requireSignedRequestObject }),
+  };
 }
 
 /** A secret of which the vault has a new version. */

@@ -26,10 +26,14 @@ export interface Registration extends AdminState {
   /** Values for the provider file's parameters, in the order of their names. */
   readonly parameters: Readonly<Record<string, string>>;
   readonly scopes: string[];
-  /** The `aud` of its client assertions; null where it does not authenticate by them. */
+  /** The `aud` of what is signed for it; null where nothing is. */
   readonly assertionAudience: string | null;
   /** Only where its tokens are bound to a key of each connection. @source RFC 9449 §5.2 */
   readonly dpopBoundAccessTokens?: true | undefined;
+  /** Only where its tokens are for this alone. @source RFC 8707 §2 */
+  readonly resource?: string | undefined;
+  /** Only where its authorization requests are signed. @source RFC 9101 §10.5 */
+  readonly requireSignedRequestObject?: true | undefined;
   readonly createdAtMs: number;
   /** Those of one kind newest first: the first is the one in use, the others are what it replaced. */
   readonly secrets: readonly RegistrationSecret[];
@@ -112,6 +116,8 @@ export const registrationEvolver: Evolver<Registration, RegistrationEvent> = Obj
       scopes: data.scopes,
       assertionAudience: data.assertionAudience ?? null,
       ...(data.dpopBoundAccessTokens === true && { dpopBoundAccessTokens: true }),
+      ...(data.resource !== undefined && { resource: data.resource }),
+      ...(data.requireSignedRequestObject === true && { requireSignedRequestObject: true }),
       createdAtMs: atMs,
     }),
     RegistrationSecretStored: (state, data, { atMs }) => {

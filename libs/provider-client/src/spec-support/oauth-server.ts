@@ -9,8 +9,10 @@ import {
   heldClientSecret,
   ProviderClient,
   type AskedFeatures,
+  type ClientRegistration,
   type DpopNonces,
   type DpopProver,
+  type RequestSigner,
   type TokenEndpointAuthMethod,
 } from '../index.ts';
 
@@ -104,7 +106,8 @@ export class OauthServer {
       allowLoopback?: boolean;
       prove?: DpopProver;
       dpopNonces?: DpopNonces;
-      features?: AskedFeatures;
+      features?: AskedFeatures & Pick<ClientRegistration, 'resource'>;
+      signRequest?: RequestSigner;
     } = {},
   ): ProviderClient {
     const { method = 'client_secret_basic', provider = {}, allowLoopback = true, features, ...rest } = options;

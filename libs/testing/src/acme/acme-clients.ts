@@ -27,6 +27,8 @@ export interface AcmeClientRegistration {
   readonly tokenExchange?: boolean;
   /** It gets user codes. @source RFC 8628 */
   readonly deviceFlow?: boolean;
+  /** Its authorization requests come signed, and in no other way. @source RFC 9101 §10.5 */
+  readonly signsRequests?: boolean;
   /** `family` when absent; the grace of `grace` is an hour, longer than any test. */
   readonly reuseRule?: ReuseRule;
 }
@@ -66,6 +68,7 @@ export async function addClient(
     response_types: ['code'],
     token_endpoint_auth_method: method,
     ...(registration.jwks && { jwks: registration.jwks }),
+    ...(registration.signsRequests === true && { require_signed_request_object: true }),
   });
   store.setReuseRule(clientId, registration.reuseRule ?? 'family');
   await provider.Client.find(clientId).catch(async (error: unknown) => {

@@ -81,6 +81,7 @@ export async function acmeConfiguration(ingredients: Ingredients): Promise<Recor
         },
       },
       clientCredentials: { enabled: true },
+      requestObjects: { enabled: true },
       deviceFlow: { enabled: true, ...devicePages },
       ...(ingredients.dpopNonces && {
         dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
