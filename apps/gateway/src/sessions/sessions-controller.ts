@@ -9,6 +9,9 @@ import type { PlatformCaller } from '../token/platform-token.ts';
 /** A completion waits for the vault and the log. */
 const completeTimeoutMs = limits.providerTimeoutMs;
 
+/** A user code waits for the provider's metadata and for its answer. */
+const userCodeTimeoutMs = 2 * limits.providerTimeoutMs + limits.requestTimeoutMs;
+
 /** `/v1/connect/sessions`: begins and completes connect sessions; `authorization` decides. */
 @Controller('v1/connect/sessions')
 @UseGuards(PlatformGuard)
@@ -21,7 +24,8 @@ export class SessionsController {
     @Body() body: unknown,
   ): Promise<ReplyOf<typeof operations.startSession>> {
     const request = parseRequest(operations.startSession.request, body ?? {});
-    return this.bus.call(operations.startSession, caller, request);
+    const timeoutMs = request.grant === 'device_code' ? userCodeTimeoutMs : limits.requestTimeoutMs;
+    return this.bus.call(operations.startSession, caller, request, { timeoutMs });
   }
 
   @Post(':session/complete')

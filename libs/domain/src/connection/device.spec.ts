@@ -1,4 +1,4 @@
-import { limits } from '@postern/contracts';
+import { CarriedConnection, limits } from '@postern/contracts';
 
 import { endUserDigest, given, polled, ses, stateOf, the } from '../spec-support/connection.ts';
 import { codeOf, startMs } from '../spec-support/given.ts';
@@ -81,6 +81,14 @@ describe('a device code', () => {
     const completion = { sessionId: ses(1), endUserDigest, nowMs };
     expect(codeOf(() => completionOf(stateOf(polled), completion))).toBe('session.code_invalid');
     expect(completionOf(stateOf([...polled, the.deviceGranted()]), completion)).toBe('completable');
+  });
+
+  test('goes on in another epoch where it stood, byte for byte', () => {
+    const granted = the.deviceGranted({ accountKeys: { email: 'digest' }, senderConstrained: 'dpop' });
+    for (const events of [begun, polled, [...polled, the.devicePolling({ intervalS: 10 })], [...polled, granted]]) {
+      const state = stateOf(events);
+      expect(JSON.stringify(CarriedConnection.parse(state))).toBe(JSON.stringify(state));
+    }
   });
 
   test('is completed for the end user of the session alone, and stands in the credential as how it was had', () => {
