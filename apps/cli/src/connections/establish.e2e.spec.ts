@@ -115,87 +115,91 @@ async function derivedLife(world: World): Promise<void> {
   expect((await at(acme.endpoints.invoices, token)).status).toBe(401);
 }
 
-await describeWithServer('nats-server', 'a connection without a browser of its own: by client credentials, in exchange, by a user code', () => {
-  test(
-    'is established, leased, renewed with nobody asking, revoked at the provider, made anew and deleted; others are derived from it',
-    async () => {
-      await withWorld(
-        () => undefined,
-        async (world) => {
-          await story[0]?.run(world);
-          const { http, registrationId, agentId, acme } = world;
-          // Ada's, from which others are derived in the end.
-          await acme.setAccessTokenTtl(600);
-          await story[1]?.run(world);
-          await acme.setAccessTokenTtl(accessTokenTtlS);
-          try {
-            const wanted = {
-              registration_id: registrationId,
-              grant: { type: 'client_credentials' },
-              scopes: ['contacts:read'],
-              idempotency_key: 'nightly-import',
-            };
-            const made = await http.request('POST', '/v1/connections', wanted);
-            expect(made).toMatchObject({
-              status: 201,
-              body: { scope: ['contacts:read'], freshness: { health: 'ok' } },
-            });
-            const id = String(made.body['connection_id']);
-            const again = await http.request('POST', '/v1/connections', wanted);
-            expect(again.body['connection_id']).toBe(id);
+await describeWithServer(
+  'nats-server',
+  'a connection without a browser of its own: by client credentials, in exchange, by a user code',
+  () => {
+    test(
+      'is established, leased, renewed with nobody asking, revoked at the provider, made anew and deleted; others are derived from it',
+      async () => {
+        await withWorld(
+          () => undefined,
+          async (world) => {
+            await story[0]?.run(world);
+            const { http, registrationId, agentId, acme } = world;
+            // Ada's, from which others are derived in the end.
+            await acme.setAccessTokenTtl(600);
+            await story[1]?.run(world);
+            await acme.setAccessTokenTtl(accessTokenTtlS);
+            try {
+              const wanted = {
+                registration_id: registrationId,
+                grant: { type: 'client_credentials' },
+                scopes: ['contacts:read'],
+                idempotency_key: 'nightly-import',
+              };
+              const made = await http.request('POST', '/v1/connections', wanted);
+              expect(made).toMatchObject({
+                status: 201,
+                body: { scope: ['contacts:read'], freshness: { health: 'ok' } },
+              });
+              const id = String(made.body['connection_id']);
+              const again = await http.request('POST', '/v1/connections', wanted);
+              expect(again.body['connection_id']).toBe(id);
 
-            const lease = async () =>
-              await http.request('POST', `/v1/connections/${id}/token`, { agent_id: agentId, purpose: 'import' });
-            const first = await lease();
-            expect(first).toMatchObject({ status: 200, body: { token_type: 'Bearer', credential_version: 1 } });
-            await heard(world, id, 'AccessTokenRefreshed');
-            const second = await lease();
-            expect(second.body['access_token']).not.toBe(first.body['access_token']);
-            const types = (await eventsOf(world, id)).map(({ type }) => type);
-            expect(types).not.toContain('RefreshTokenRotated');
-            expect(types).not.toContain('ReauthorizationRequired');
+              const lease = async () =>
+                await http.request('POST', `/v1/connections/${id}/token`, { agent_id: agentId, purpose: 'import' });
+              const first = await lease();
+              expect(first).toMatchObject({ status: 200, body: { token_type: 'Bearer', credential_version: 1 } });
+              await heard(world, id, 'AccessTokenRefreshed');
+              const second = await lease();
+              expect(second.body['access_token']).not.toBe(first.body['access_token']);
+              const types = (await eventsOf(world, id)).map(({ type }) => type);
+              expect(types).not.toContain('RefreshTokenRotated');
+              expect(types).not.toContain('ReauthorizationRequired');
 
-            const revoked = await connections(world, 'revoke', id);
-            expect(revoked['freshness']).toMatchObject({ health: 'revoked' });
-            expect(await lease()).toMatchObject({ status: 409, body: { code: 'connection.revoked' } });
-            expect((await lease()).body).not.toHaveProperty('reauthorize_url');
-            expect((await heard(world, id, 'UpstreamRevocationCompleted')).data).toMatchObject({ method: 'rfc7009' });
-            const dead = await fetch(acme.endpoints.contacts, {
-              headers: { authorization: `Bearer ${String(second.body['access_token'])}` },
-            });
-            expect(dead.status).toBe(401);
-            expect(await connections(world, 'reauthorize', id)).toMatchObject({ code: 'connection.unattended' });
+              const revoked = await connections(world, 'revoke', id);
+              expect(revoked['freshness']).toMatchObject({ health: 'revoked' });
+              expect(await lease()).toMatchObject({ status: 409, body: { code: 'connection.revoked' } });
+              expect((await lease()).body).not.toHaveProperty('reauthorize_url');
+              expect((await heard(world, id, 'UpstreamRevocationCompleted')).data).toMatchObject({ method: 'rfc7009' });
+              const dead = await fetch(acme.endpoints.contacts, {
+                headers: { authorization: `Bearer ${String(second.body['access_token'])}` },
+              });
+              expect(dead.status).toBe(401);
+              expect(await connections(world, 'reauthorize', id)).toMatchObject({ code: 'connection.unattended' });
 
-            const grant = ['--grant', 'client_credentials'];
-            const anew = await connections(
-              world,
-              'establish',
-              ...grant,
-              '--connection',
-              id,
-              '--scope',
-              'contacts:read',
-            );
-            expect(anew).toMatchObject({ connection_id: id, freshness: { health: 'ok' } });
-            expect((await lease()).status).toBe(200);
-            expect(await connections(world, 'establish', ...grant, '--registration', registrationId)).toMatchObject({
-              code: 'request.malformed',
-            });
+              const grant = ['--grant', 'client_credentials'];
+              const anew = await connections(
+                world,
+                'establish',
+                ...grant,
+                '--connection',
+                id,
+                '--scope',
+                'contacts:read',
+              );
+              expect(anew).toMatchObject({ connection_id: id, freshness: { health: 'ok' } });
+              expect((await lease()).status).toBe(200);
+              expect(await connections(world, 'establish', ...grant, '--registration', registrationId)).toMatchObject({
+                code: 'request.malformed',
+              });
 
-            await connections(world, 'delete', id);
-            await heard(world, id, 'ConnectionKeyShredded');
-            expect((await lease()).body['code']).toBe('connection.deleted');
-            await derivedLife(world);
-            await byUserCode(world);
-          } finally {
-            await world.listener?.close();
-          }
-        },
-      );
-    },
-    wholeTimeoutMs,
-  );
-});
+              await connections(world, 'delete', id);
+              await heard(world, id, 'ConnectionKeyShredded');
+              expect((await lease()).body['code']).toBe('connection.deleted');
+              await derivedLife(world);
+              await byUserCode(world);
+            } finally {
+              await world.listener?.close();
+            }
+          },
+        );
+      },
+      wholeTimeoutMs,
+    );
+  },
+);
 
 /** Ada enters the code on her phone while the process that asked Acme for it is dead. */
 async function byUserCode(world: World): Promise<void> {

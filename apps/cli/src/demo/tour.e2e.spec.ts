@@ -8,8 +8,8 @@ await describeWithServer('nats-server', 'postern demo --tour', () => {
     async () => {
       const { steps, code, output } = await playDemo('--tour');
       expect(steps.filter(({ held }) => !held)).toEqual([]);
-      expect([steps.length, code]).toEqual([5, 0]);
-      const [, , onBehalf, mcp] = steps.map(({ proof }) => proof as Record<string, unknown>);
+      expect([steps.length, code]).toEqual([6, 0]);
+      const [, , , onBehalf, mcp] = steps.map(({ proof }) => proof as Record<string, unknown>);
       expect(onBehalf).toMatchObject({
         act: { sub: expect.stringMatching(/^app_/) as string },
         chain_on_record: [

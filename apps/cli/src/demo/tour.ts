@@ -1,4 +1,4 @@
-import { keyProfiles, waitFor } from '@postern/testing';
+import { acmeAccounts, acmeEnterUserCode, keyProfiles, ScriptedBrowser, waitFor } from '@postern/testing';
 
 import { redirectUriOf, registerResource } from '../admin/registrations.ts';
 import { isKeyTaken, registerForKeys } from '../provider-drill/key-steps.ts';
@@ -25,6 +25,7 @@ const keyProvider = 'stripe-api-key';
 export const tour: readonly TourStop[] = [
   { title: 'a platform is created and gets its token', run: createPlatform },
   { title: 'client credentials: a connection of the platform’s own, and no browser', run: ownCredentials },
+  { title: 'the device flow: Ada enters a code on her phone, and the platform has no browser at all', run: userCode },
   {
     title: 'token exchange: a service further down gets a token of its own, which says who acts on whose behalf',
     run: onBehalfOfAda,
@@ -48,7 +49,38 @@ async function ownCredentials({ world }: TourWorld): Promise<Proof> {
   expectThat('Acme knows the token', atAcme['active'] === true, atAcme);
   const refused = await revoke(world, connectionId);
   await gone(world, leased);
-  return { connection_id: connectionId, client_id: atAcme['client_id'], scope: atAcme['scope'], then: refused };
+  return { connection_id: connectionId, client_id: atAcme['client_id'], scope: atAcme['scope'], afterwards: refused };
+}
+
+async function userCode({ world }: TourWorld): Promise<Proof> {
+  const { http, registrationId, acme } = world;
+  const asked = { registration_id: registrationId, end_user: endUser, grant: 'device_code', scopes };
+  const started = await http.request('POST', '/v1/connect/sessions', asked);
+  const shown = started.body['device_authorization'] as Record<string, string> | undefined;
+  expectThat('the platform has a code to show', shown?.['user_code'] !== undefined, started.status);
+  const { email: user, password } = acmeAccounts.ada;
+  const entered = { userCode: shown?.['user_code'] ?? '', user, password, decision: 'allow' as const };
+  const complete = async () =>
+    await http.request('POST', `/v1/connect/sessions/${String(started.body['session_id'])}/complete`, {
+      end_user: endUser,
+    });
+  const early = await complete();
+  expectThat('nothing can be completed before she has', early.body['code'] === 'session.code_invalid', early);
+  await acmeEnterUserCode(new ScriptedBrowser(), shown?.['verification_uri'] ?? '', entered);
+  const completed = await waitFor(
+    async () => {
+      const answer = await complete();
+      return answer.status === 200 ? answer : undefined;
+    },
+    { timeoutMs: patientlyMs, describe: 'nobody heard that Ada agreed' },
+  );
+  const connectionId = String(completed.body['connection_id']);
+  const token = await lease(world, connectionId);
+  const contacts = await call(acme.endpoints.contacts, token);
+  expectThat('Acme takes the token', contacts.status === 200, contacts.status);
+  const refused = await revoke(world, connectionId);
+  await gone(world, token);
+  return { connection_id: connectionId, verification_uri: shown?.['verification_uri'], afterwards: refused };
 }
 
 async function onBehalfOfAda({ world }: TourWorld): Promise<Proof> {
@@ -95,7 +127,7 @@ async function onBehalfOfAda({ world }: TourWorld): Promise<Proof> {
   return {
     ...{ on_behalf_of: ada, acts: service, connection_id: derived },
     ...{ account: invoices.body['account'], act, chain_on_record: use?.delegation },
-    ...{ ada_at_billing: ofAda.status, then: refused, without_ada: code },
+    ...{ ada_at_billing: ofAda.status, afterwards: refused, without_ada: code },
   };
 }
 
@@ -118,7 +150,7 @@ async function mcpServer({ world, mcp: { server } }: TourWorld): Promise<Proof> 
   const after = await waitFor(async () => ((await callAgain()) === 401 ? 401 : undefined), {
     ...{ timeoutMs: patientlyMs, describe },
   });
-  return { server: server.url, issuer, client_id: clientId, tool: status, then: refused, tool_then: after };
+  return { server: server.url, issuer, client_id: clientId, tool: status, afterwards: refused, tool_then: after };
 }
 
 async function apiKey({ world, internet }: TourWorld): Promise<Proof> {
@@ -133,7 +165,7 @@ async function apiKey({ world, internet }: TourWorld): Promise<Proof> {
   const leased = await ask(world, connectionId);
   expectThat('the provider takes it as the lease says', await isKeyTaken(profile, leased), leased.body['code']);
   const refused = await revoke(world, connectionId);
-  return { provider: profile.name, connection_id: connectionId, sent_as: leased.body['sent_as'], then: refused };
+  return { provider: profile.name, connection_id: connectionId, sent_as: leased.body['sent_as'], afterwards: refused };
 }
 
 async function establish({ http, registrationId }: World, body: object): Promise<string> {
