@@ -8,15 +8,15 @@ import type { Archive } from './stream-archive.ts';
  * For questions, not for decisions: those need nothing that was dropped.
  */
 export function withArchive(live: EventLog, archive: Archive): EventLog {
-  /** The last position that only the archive holds. */
-  const archivedUpTo = async () => {
+  /** The last position, from that one on, that only the archive holds; 0 where all stands, and no manifest is looked at. */
+  const archivedUpTo = async (fromPosition = 1) => {
     const gone = (await live.beginning()).firstPosition - 1;
-    return gone === 0 ? 0 : Math.min(gone, archive.lastPosition());
+    return gone < fromPosition ? 0 : Math.min(gone, archive.lastPosition());
   };
 
   async function* read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
     const { fromPosition = 1, untilPosition = Infinity } = request;
-    const archived = await archivedUpTo();
+    const archived = await archivedUpTo(fromPosition);
     const before = archive.read({ ...request, untilPosition: Math.min(archived, untilPosition) });
     if (request.lastPerSubject === true)
       return yield* lastOfEach(archived < fromPosition ? undefined : before, request);
@@ -50,7 +50,7 @@ export function withArchive(live: EventLog, archive: Archive): EventLog {
       return message ?? (await lastArchived(subject, options?.untilPosition));
     },
     at: async (position) => {
-      if (position > (await archivedUpTo())) return await live.at(position);
+      if (position > (await archivedUpTo(position))) return await live.at(position);
       for await (const message of archive.read({ filter: '>', fromPosition: position, untilPosition: position })) {
         return message;
       }
