@@ -29,6 +29,21 @@ const wholePaths = [
     ...['revocation: process SIGNALS', 'revocation: send CONNECTIONS', 'vault: postern.connection.refused'],
   ],
 ];
+/** And in it what caused what. */
+const causes = [
+  [
+    ...['gateway: POST /v1/connections/:id/token', 'gateway: tokens.lease'],
+    ...['vault: tokens.lease', 'vault: postern.lease.record'],
+  ],
+  [
+    ...['refresh: process REFRESH', 'refresh: vault.refresh_token.release'],
+    ...['vault: vault.refresh_token.release', 'vault: send CONNECTIONS'],
+  ],
+  [
+    ...['revocation: POST /webhooks/:provider/:registration', 'revocation: process SIGNALS'],
+    'vault: postern.connection.refused',
+  ],
+];
 const told = [
   ...['postern.refresh.due_lag', 'postern.refresh.outcomes', 'postern.revocation.to_refusal', 'postern.feed.age'],
   ...['postern.operation.duration', 'postern.audit.lag', 'postern.signals', 'postern.refresh.breakers'],
@@ -174,6 +189,7 @@ for (const [server, keyring] of [
               expect(collector.received().length).toBeGreaterThan(10_000);
               expect(scanText('traces', collector.received(), canaries)).toEqual([]);
               for (const path of wholePaths) expect(collector.traces()).toContainEqual(expect.arrayContaining(path));
+              expect(collector.paths()).toEqual(expect.arrayContaining(causes));
               expect([...collector.metrics()]).toEqual(expect.arrayContaining(told));
               const { spans, attributes } = collector.names();
               const foreign = [...attributes].filter((key) => !key.startsWith('postern.'));

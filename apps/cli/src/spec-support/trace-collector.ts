@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 interface ToldSpan {
   readonly traceId: string;
   readonly spanId: string;
+  readonly parentSpanId?: string;
   readonly name: string;
   readonly app: string;
   readonly attributes?: readonly { readonly key: string }[];
@@ -23,6 +24,8 @@ export interface TraceCollector {
   received(): string;
   /** Which spans came of each trace, as `app: name`. */
   traces(): string[][];
+  /** How it came to each span: the spans that caused it, the first one first, as `app: name`. */
+  paths(): string[][];
   /** By what names spans are told of: theirs, and those of their attributes. */
   names(): { readonly spans: Set<string>; readonly attributes: Set<string> };
   /** The names of the metrics that came. */
@@ -49,6 +52,7 @@ export async function traceCollector(): Promise<TraceCollector> {
     url: `http://127.0.0.1:${port}`,
     received: () => bodies.map(({ text }) => text).join('\n'),
     traces: () => byTrace(spans()),
+    paths: () => pathsOf(spans()),
     names: () => ({
       spans: new Set(spans().map(({ name }) => name)),
       attributes: new Set(spans().flatMap(({ attributes = [] }) => attributes.map(({ key }) => key))),
@@ -68,4 +72,15 @@ function spansIn({ resourceSpans = [] }: OtlpTraces): ToldSpan[] {
 function byTrace(spans: readonly ToldSpan[]): string[][] {
   const traces = Map.groupBy(spans, ({ traceId }) => traceId);
   return [...traces.values()].map((trace) => trace.map(({ app, name }) => `${app}: ${name}`));
+}
+
+function pathsOf(spans: readonly ToldSpan[]): string[][] {
+  const known = new Map(spans.map((span) => [span.spanId, span]));
+  return spans.map((span) => {
+    const path: string[] = [];
+    for (let one: ToldSpan | undefined = span; one !== undefined; one = known.get(one.parentSpanId ?? '')) {
+      path.unshift(`${one.app}: ${one.name}`);
+    }
+    return path;
+  });
 }
