@@ -9,6 +9,7 @@
  *          table of the same columns and key
  * tree     growing the tree of CONNECTIONS and signing its heads: how much that adds to projecting
  * verify   the whole of CONNECTIONS as `audit verify` does: how long, and how much memory
+ * who_could  which platforms and agents could have used what at moments of the past: how long, with and without snapshots
  * telemetry_c64  leases at 64 in flight by a vault that is watched, against one that is not
  */
 import { rmSync } from 'node:fs';
@@ -23,12 +24,14 @@ import { benchReplay } from './audit/replay.mjs';
 import { benchTelemetry } from './audit/telemetry.mjs';
 import { benchTree } from './audit/tree.mjs';
 import { benchVerify } from './audit/verify.mjs';
+import { benchWhoCould } from './audit/who-could.mjs';
 
 const parts = {
   replay: benchReplay,
   project: benchProject,
   tree: benchTree,
   verify: benchVerify,
+  who_could: benchWhoCould,
   telemetry_c64: benchTelemetry,
 };
 const events = Number(process.env.POSTERN_BENCH_EVENTS ?? 100_000);
@@ -55,7 +58,7 @@ export async function run(tell) {
     tell(`a log of ${events} commits`);
     const made = await makeLog(await connect('revocation'), events);
     const link = async (identity) => ({ servers: nats.url, creds: await identityCreds(operator, identity), identity });
-    const world = { bus: await connect('audit'), link, postgres, rounds, ...made, trust: trustOf(made.keys) };
+    const world = { bus: await connect('audit'), link, connect, postgres, rounds, ...made, trust: trustOf(made.keys) };
     const report = { baseline: {}, result: { commits: made.commits, connections: made.connections }, ratios: {} };
     for (const name of wanted) {
       tell(name);

@@ -29,6 +29,10 @@ export class AuditConfig extends defineConfig(
     accessMaxAgeMs: duration({ minMs: 1, maxMs: maxAgeMsMax }).optional(),
     /** Where what was dropped from CONNECTIONS and ACCESS is archived; without it nothing is told about that. */
     archiveDir: text().optional(),
+    /** Where it keeps which connections there are, so that it need not read the whole log before it answers about the past. */
+    snapshotDir: text().optional(),
+    /** A snapshot for so many positions. */
+    snapshotPositions: integer({ min: 2, max: 10_000_000 }).default(10_000),
   },
   [
     {

@@ -19,11 +19,26 @@ export class Appearances {
   /** Takes note of the first commit of a connection that stands; one that goes on with what is known changes nothing. */
   note({ position, commit }: Pick<LogEntry, 'position' | 'commit'>): void {
     const { aggregate, aggregateId: connectionId, tenantId } = commit;
-    if (aggregate !== 'connection' || this.#known.has(connectionId)) return;
+    if (aggregate === 'connection') this.add({ tenantId, connectionId, position });
+  }
+
+  /** The same of one that is told in other words; they come in the order of their positions. */
+  add({ tenantId, connectionId, position }: Appearance & { readonly tenantId: string }): void {
+    if (this.#known.has(connectionId)) return;
     this.#known.add(connectionId);
     const ofTenant = this.#byTenant.get(tenantId);
     if (ofTenant === undefined) this.#byTenant.set(tenantId, [{ connectionId, position }]);
     else ofTenant.push({ connectionId, position });
+  }
+
+  has(connectionId: string): boolean {
+    return this.#known.has(connectionId);
+  }
+
+  /** As if nothing had ever appeared. */
+  clear(): void {
+    this.#byTenant.clear();
+    this.#known.clear();
   }
 
   /** Puts before all what appeared in a part of the log that was dropped: each stands where it first did. */

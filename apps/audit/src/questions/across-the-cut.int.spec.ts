@@ -92,6 +92,13 @@ describe('what was archived and dropped', () => {
 
   test('is answered by an audit that started after it was dropped, too', async () => {
     await past.restartAudit();
+    expect(readdirSync(past.snapshotDir).length).toBeGreaterThan(1);
+    expect(await all()).toBe(told);
+    expect((await here()).map(({ connection_id: id }) => id)).toEqual(connections);
+  });
+
+  test('is answered the same by an audit that recalls nothing', async () => {
+    await past.restartAudit(past.archiveDir, { POSTERN_SNAPSHOT_DIR: join(past.snapshotDir, 'elsewhere') });
     expect(await all()).toBe(told);
     expect((await here()).map(({ connection_id: id }) => id)).toEqual(connections);
   });

@@ -104,6 +104,11 @@ export class SpecPast {
     return join(this.#folder, 'archive');
   }
 
+  /** Where its audit keeps snapshots. */
+  get snapshotDir(): string {
+    return join(this.#folder, 'snapshots');
+  }
+
   /** @param archiveDir where it is told that archives are; null for an audit that is told of none. */
   async restartAudit(
     archiveDir: string | null = this.archiveDir,
@@ -131,6 +136,7 @@ export class SpecPast {
       POSTERN_NATS_URL: this.#server.url,
       POSTERN_NATS_CREDS_FILE: file('audit.creds', this.#auditCreds),
       ...(archiveDir !== null && { POSTERN_ARCHIVE_DIR: archiveDir }),
+      ...{ POSTERN_SNAPSHOT_DIR: this.snapshotDir, POSTERN_SNAPSHOT_POSITIONS: '4' },
       POSTERN_TRUST_FILE: file('trust.json', JSON.stringify(this.#trust)),
       POSTERN_LOG_LEVEL: 'fatal',
       ...more,

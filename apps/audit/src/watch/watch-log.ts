@@ -4,13 +4,16 @@ import { evolverOf, upcast } from '@postern/domain';
 import { CommitReader, Follower, LogVerifier, type LogFinding, type WaitOptions } from '@postern/event-log';
 import { EventLogs, Logger, Metrics, ReadinessRegistry, type OnServiceReady } from '@postern/service';
 
+import { AuditConfig } from '../audit-config.ts';
+import { AppearanceSnapshots } from '../past/appearance-snapshots.ts';
 import { Appearances } from '../past/appearances.ts';
 import { PastLogs } from '../past/past-logs.ts';
 
 /**
  * Verifies both logs as they grow, from their first message on: signatures, writers, revisions, hash chain, carried
  * states. What does not hold is alarmed at once, long before somebody asks `postern audit verify`. Where the beginning was
- * dropped it begins with what still stands, and reads in the archive which connections there were.
+ * dropped it begins with what still stands, and reads in the archive which connections there were; or it recalls that from
+ * snapshots.
  */
 @Injectable()
 export class WatchLog implements OnServiceReady, OnApplicationShutdown {
@@ -19,6 +22,7 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
   #verifiedUpTo = 0;
   /** Resolves once the connections of the archive are known. */
   #archived: Promise<void> = Promise.resolve();
+  readonly #snapshots: AppearanceSnapshots | undefined;
 
   constructor(
     private readonly logs: EventLogs,
@@ -28,7 +32,15 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
     private readonly logger: Logger,
     private readonly appearances: Appearances,
     private readonly pastLogs: PastLogs,
+    { snapshotDir: folder, snapshotPositions: positionsEach }: AuditConfig,
   ) {
+    const onProblem = (problem: string) => logger.error('a snapshot is made anew', { problem });
+    this.#snapshots =
+      folder === undefined
+        ? undefined
+        : new AppearanceSnapshots({
+            ...{ folder, positionsEach, whole: pastLogs.connections, reader, appearances, onProblem },
+          });
     const findings = metrics.counter('postern.audit.findings');
     const report = (stream: string) => (finding: LogFinding) => {
       findings.add(1, { stream, kind: finding.kind });
@@ -45,7 +57,10 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
   async onServiceReady(): Promise<void> {
     const { firstPosition, verifiedUpTo } = await this.logs.connections.beginning();
     if (firstPosition > 1) this.#verifiedUpTo = verifiedUpTo;
-    this.#archived = this.#noteArchived();
+    // Without its archive a log that was cut is another one to whoever asks.
+    const isWhole = firstPosition === 1 || (await this.pastLogs.archivedConnections()) !== undefined;
+    if (isWhole) await this.#snapshots?.recall(firstPosition);
+    if (this.#snapshots?.isRecalled !== true) this.#archived = this.#noteArchived();
     // Whoever asks hears of it, too.
     this.#archived.catch((error: unknown) => this.logger.error('the archive cannot be read', { err: error }));
     for (const follower of this.#followers) await follower.start();
@@ -53,6 +68,7 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     for (const follower of this.#followers) await follower.stop();
+    await this.#snapshots?.settled();
   }
 
   /**
@@ -62,7 +78,11 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
    *   was archived.
    */
   async untilConnections(position: number, options: WaitOptions): Promise<void> {
-    await this.#untilArchived(options);
+    if (this.#snapshots?.isRecalled === true) {
+      if (this.#connections.position >= position) this.#snapshots.watched(position);
+      return await within(this.#snapshots.cover(position), 'CONNECTIONS is being read.', options);
+    }
+    await within(this.#archived, 'The archive of CONNECTIONS is being read.', options);
     try {
       await this.#connections.waitForPosition(position, options);
     } catch (error) {
@@ -70,15 +90,6 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
       const far = `CONNECTIONS was read up to position ${this.#connections.position} of ${position} so far.`;
       throw new PosternError('service.not_ready', far, { cause: error });
     }
-  }
-
-  async #untilArchived({ timeoutMs }: WaitOptions): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      const error = new PosternError('service.not_ready', 'The archive of CONNECTIONS is being read.');
-      timer = setTimeout(() => reject(error), timeoutMs);
-    });
-    await Promise.race([this.#archived, late]).finally(() => clearTimeout(timer));
   }
 
   async #noteArchived(): Promise<void> {
@@ -102,6 +113,7 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
     { reader, filter, report }: { reader: CommitReader; filter: string; report: (finding: LogFinding) => void },
   ): Follower {
     const verifier = new LogVerifier({ evolverOf, upcast: upcast });
+    const isConnections = filter === subjects.allConnections;
     return new Follower({
       log,
       reader,
@@ -110,10 +122,21 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
       onEntry: (entry) => {
         const begins = verifier.begin(entry, this.#verifiedUpTo);
         if (!begins) verifier.entry(entry).forEach(report);
+        if (isConnections) this.#snapshots?.passed(entry);
+        if (this.#snapshots?.isRefuted === true) return;
         if (begins || entry.commit.revision === 1) this.appearances.note(entry);
       },
       onProblem: report,
       onFailure: (error) => this.logger.error('the watch over the log ended', { err: error }),
     });
   }
+}
+
+/** @throws {PosternError} `service.not_ready` with these words, when it takes longer. */
+async function within(work: Promise<void>, words: string, { timeoutMs }: WaitOptions): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new PosternError('service.not_ready', words)), timeoutMs);
+  });
+  await Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

@@ -36,6 +36,8 @@ export interface DataFolder {
   readonly logDir: string;
   /** What was dropped from the streams; elsewhere with POSTERN_ARCHIVE_DIR. */
   readonly archiveDir: string;
+  /** What audit keeps so as to be asked about the past soon after it starts; it may be deleted. */
+  readonly snapshotDir: string;
   /** What signs the checkpoints; during a change of keys also the one before. */
   readonly checkpointKeyFile: string;
   readonly previousCheckpointKeyFile: string;
@@ -70,6 +72,7 @@ function dataFolderAt(root: string): DataFolder {
     keyServerCaFile: join(root, 'vault-server', 'tls', 'ca.pem'),
     logDir: join(root, 'logs'),
     archiveDir: process.env['POSTERN_ARCHIVE_DIR'] ?? join(root, 'archive'),
+    snapshotDir: join(root, 'snapshots'),
     checkpointKeyFile: identityFile('audit', 'checkpoint.jwk'),
     previousCheckpointKeyFile: identityFile('audit', 'checkpoint-previous.jwk'),
     credsFile: (identity) => identityFile(identity, 'nats.creds'),

@@ -51,6 +51,7 @@ function ownKeys(app: AppName, { folder, keyServerUrl }: ServiceEnvironmentOptio
         POSTERN_DATABASE_URL_FILE: folder.secretFile('audit-database-url'),
         POSTERN_CHECKPOINT_KEY_FILE: folder.checkpointKeyFile,
         POSTERN_ARCHIVE_DIR: folder.archiveDir,
+        POSTERN_SNAPSHOT_DIR: folder.snapshotDir,
         ...(existsSync(folder.previousCheckpointKeyFile) && {
           POSTERN_CHECKPOINT_PREVIOUS_KEY_FILE: folder.previousCheckpointKeyFile,
         }),
