@@ -46,6 +46,7 @@ import { ProviderStrategies } from './strategies.ts';
 import { staticTokenSet } from './static-credential.ts';
 import {
   exchangedScopesMax,
+  exchangeOutcome,
   requireExchanged,
   tokenExchangeForm,
   tokenExchangeGrantType,
@@ -453,7 +454,7 @@ export class ProviderClient {
     const sentAtMs = this.#nowMs();
     const scopesMax = exchangedScopesMax(renewal, shown);
     const form = tokenExchangeForm(renewal, shown, this.#provider);
-    return this.#tokenCall({
+    const outcome = await this.#tokenCall<Refreshed>({
       secrets: [shown.subject.accessToken, ...(shown.actor === null ? [] : [shown.actor.accessToken])],
       request: ({ server, authentication, http }) =>
         oauth.genericTokenEndpointRequest(server, this.#client, authentication, tokenExchangeGrantType, form, http),
@@ -464,6 +465,7 @@ export class ProviderClient {
         return renewed;
       },
     });
+    return exchangeOutcome(outcome);
   }
 
   #renewed(

@@ -3,6 +3,7 @@ import { Secret } from '@postern/crypto';
 import type { Provider } from '@postern/provider-catalog';
 import type { TokenEndpointResponse } from 'oauth4webapi';
 
+import type { Refreshed, Refusal } from './outcomes.ts';
 import { ProviderCallError } from './provider-call-error.ts';
 
 /** @source RFC 8693 §2.1 */
@@ -86,4 +87,18 @@ export function requireExchanged(
   if (granted.some((scope) => !scopesMax.includes(scope))) {
     throw new ProviderCallError('wider_scope', { httpStatus: 200 });
   }
+}
+
+/** Of which an exchange is refused, and nothing is to be mended in our registration. */
+const aboutTheExchange: readonly string[] = ['invalid_request', 'invalid_target'];
+
+/**
+ * What a server says of the tokens, the actor or the target, in words that elsewhere are about whoever asks.
+ *
+ * @source RFC 8693 §2.2.2
+ */
+export function exchangeOutcome(outcome: Refreshed | Refusal): Refreshed | Refusal {
+  if (outcome.kind === 'refreshed' || outcome.httpStatus !== 400) return outcome;
+  const { error, errorDescription, httpStatus } = outcome;
+  return aboutTheExchange.includes(error) ? { kind: 'rejected', error, errorDescription, httpStatus } : outcome;
 }

@@ -61,7 +61,7 @@ async function derivedLife(world: World): Promise<void> {
   expect(toldOtherwise).toMatchObject({ status: 400, body: { code: 'request.malformed' } });
   const nowhere = exchange(person);
   nowhere.grant.audience = ['acme:payroll'];
-  expect(await establish(nowhere)).toMatchObject({ body: { code: 'provider.unreachable' } });
+  expect(await establish(nowhere)).toMatchObject({ body: { code: 'provider.rejected' } });
 
   const made = await establish(exchange(person, { scopes: ['contacts:read'] }));
   expect(made).toMatchObject({ status: 201, body: { scope: ['contacts:read'], freshness: { health: 'ok' } } });

@@ -1,4 +1,4 @@
-import { CarriedConnection, type ConnectionEvent, type Delegation } from '@postern/contracts';
+import { CarriedConnection, limits, type ConnectionEvent, type Delegation } from '@postern/contracts';
 
 import {
   connected,
@@ -148,6 +148,16 @@ describe('a chain of exchanges', () => {
   test('is followed as each connection says it today, not as it was', () => {
     const moved = { ...chained, [first]: derivedFrom(onBehalf(service)) };
     expect(delegationChain(onBehalf(first), house(moved))?.steps).toEqual([onBehalf(first), onBehalf(service)]);
+  });
+
+  test('is as long as it may be, and no longer', () => {
+    const long = Object.fromEntries(
+      Array.from({ length: limits.delegationStepsMax }, (_, n) => [con(20 + n), derivedFrom(onBehalf(con(21 + n)))]),
+    );
+    const at = (n: number) => delegationChain(onBehalf(con(20 + n)), house({ ...long, [last]: connected }));
+    const last = con(20 + limits.delegationStepsMax);
+    expect(at(1)?.steps).toHaveLength(limits.delegationStepsMax);
+    expect(codeOf(() => at(0))).toBe('connection.delegation_refused');
   });
 
   test('ends, though it were a ring', () => {
