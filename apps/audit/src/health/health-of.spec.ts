@@ -25,6 +25,12 @@ describe('the state of a connection, and who can mend it', () => {
     ['nothing fails', {}, 'ok', 'nobody'],
     ['it fails, and its token lives', failing, 'failing', 'provider'],
     ['it fails, and its token has ended', { ...failing, accessEndsAtMs: nowMs - 1 }, 'unusable', 'provider'],
+    [
+      'what it is derived from is suspended',
+      { ...failing, failingKind: 'postern', failingError: 'connection.delegation_ended' },
+      'failing',
+      'platform',
+    ],
     ['the provider limits us', { ...failing, failingKind: 'rate_limited' }, 'failing', 'time'],
     ['our client is refused', { ...failing, failingKind: 'registration_refused' }, 'failing', 'administrator'],
     ['its token ended and nobody refreshed it', { accessEndsAtMs: nowMs - 90_000 }, 'late', 'administrator'],

@@ -100,7 +100,7 @@ function refreshVerdict(facts: HealthFacts, nowMs: number): Verdict | undefined 
     return { state: 'reauthorization_required', reason, remedy: 'end_user', sinceMs: endsAtMs };
   }
   if (failingSinceMs !== null) {
-    const { words, remedy } = facts.failingKind === null ? refused : troubles[facts.failingKind];
+    const { words, remedy } = troubleOf(facts);
     const since = `Refreshing fails since ${told(failingSinceMs)}: ${words} (${facts.failingError ?? 'no word'}).`;
     if (hasEnded) {
       const reason = `${since} Its token ended at ${told(endsAtMs)}: there is none to lease.`;
@@ -149,6 +149,14 @@ const troubles: Readonly<Record<AttemptFailure, Trouble>> = {
   postern: { words: 'Postern could not ask', remedy: 'administrator' },
   interrupted: { words: 'whoever refreshed it was interrupted', remedy: 'time' },
 };
+
+/** Only of a derived connection: it is the platform's to mend those it leans on. */
+const leansOnNothing: Trouble = { words: 'what it is derived from cannot be used', remedy: 'platform' };
+
+function troubleOf({ failingKind, failingError }: HealthFacts): Trouble {
+  if (failingError === 'connection.delegation_ended') return leansOnNothing;
+  return failingKind === null ? refused : troubles[failingKind];
+}
 
 interface RunningClock {
   readonly clock: Clock['clock'];

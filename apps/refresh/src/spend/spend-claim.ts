@@ -137,9 +137,12 @@ export class SpendClaim {
   }
 
   async #notSpent(held: HeldClaim, error: PosternError, stillWorking: () => void): Promise<void> {
-    this.#outcomes.add(1, { provider: held.providerId, outcome: 'not_spent' });
-    annotate(() => ({ 'postern.refresh.outcome': 'not_spent', 'error.type': error.code }));
-    const level = error.row.retry === 'never' ? 'error' : 'warn';
+    // Of a derived connection nothing is given while the others may not be used: nobody's failure.
+    const isWithheld = error.code === 'connection.delegation_ended';
+    const outcome = isWithheld ? 'withheld' : 'not_spent';
+    this.#outcomes.add(1, { provider: held.providerId, outcome });
+    annotate(() => ({ 'postern.refresh.outcome': outcome, 'error.type': error.code }));
+    const level = isWithheld ? 'info' : error.row.retry === 'never' ? 'error' : 'warn';
     this.logger[level]('a refresh token was not spent', { ...idsOf(held), code: error.code, err: error });
     const pauseMsMin = isOurs(error) ? refreshLimits.ownRetryDelayMsMin : undefined;
     const failure = { ...nothingSpent, pauseMsMin, error: error.code, errorDescription: null, httpStatus: null };

@@ -21,6 +21,9 @@ export interface DelegationChain {
   readonly parties: readonly DelegationParty[];
 }
 
+/** Nothing: what almost every lease finds, so that it is made once. */
+const standsAlone: DelegationChain = Object.freeze({ steps: [], parties: [] });
+
 /**
  * Follows a derived connection to the one that an end user authorized, by what each connection says today: one that was
  * established anew may be derived from another than before.
@@ -34,9 +37,10 @@ export function delegationChain(
   first: Delegation | undefined,
   stateOf: (connectionId: string) => Connection | undefined,
 ): DelegationChain | undefined {
+  if (first === undefined) return standsAlone;
   const steps: Delegation[] = [];
   const parties: DelegationParty[] = [];
-  for (let step = first; step !== undefined;) {
+  for (let step: Delegation | undefined = first; step !== undefined;) {
     if (steps.length === limits.delegationStepsMax) {
       throw new PosternError('connection.delegation_refused', 'Too many exchanges stand behind the connection.');
     }
