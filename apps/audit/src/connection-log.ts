@@ -53,8 +53,8 @@ export class ConnectionLog {
     const { tenantId, connectionId } = state;
     const reauthorizeUrl = this.reauthorizeUrl(connectionId);
     const load = async (id: string) => (await this.repository.load({ tenantId, id })).state;
-    const { parties } = await loadDelegationChain(delegationOf(state), load);
-    return viewOf(state, { revision, position, reauthorizeUrl, parties, nowMs: this.#clock.nowMs() });
+    const chain = await loadDelegationChain(delegationOf(state), load);
+    return viewOf(state, { revision, position, reauthorizeUrl, chain, nowMs: this.#clock.nowMs() });
   }
 
   reauthorizeUrl(connectionId: string): string {

@@ -17,7 +17,7 @@ import {
   loadDelegationChain,
   requireEnabled,
   type Connection,
-  type DelegationParty,
+  type DelegationChain,
 } from '@postern/domain';
 import type { Loaded } from '@postern/event-log';
 import type { Call } from '@postern/nats';
@@ -43,7 +43,8 @@ interface Question {
 }
 
 interface AboutOne extends Question {
-  readonly parties: readonly DelegationParty[];
+  /** What stood behind it then. */
+  readonly chain: DelegationChain;
 }
 
 /**
@@ -121,11 +122,11 @@ export class WhoCould {
   async #usable(loaded: Loaded<Connection>, question: Question): Promise<UsableConnection> {
     const { tenantId, credential } = loaded.state;
     const { connections: position } = question.moment;
-    const { parties } = await loadDelegationChain(
+    const chain = await loadDelegationChain(
       credential?.delegation,
       async (id) => (await this.past.connection({ tenantId, id }, position)).state,
     );
-    return usable(loaded, { ...question, parties });
+    return usable(loaded, { ...question, chain });
   }
 }
 
@@ -179,9 +180,9 @@ function usable({ state, revision, position }: Loaded<Connection>, question: Abo
 }
 
 /** What ended can be had by a refresh only, and no refresh goes through a registration that is disabled. */
-function requireLeasable(state: Connection, { moment, directory, parties }: AboutOne): void {
+function requireLeasable(state: Connection, { moment, directory, chain }: AboutOne): void {
   const { tenantId, platformId } = state;
-  const decision = leaseDecision(state, { nowMs: Date.parse(moment.time), tenantId, platformId, parties });
+  const decision = leaseDecision(state, { nowMs: Date.parse(moment.time), tenantId, platformId, chain });
   if (decision.kind === 'grant') return;
   const noRegistration = { exists: false, disabled: false };
   requireEnabled('registration', directory.registration(state.registrationId) ?? noRegistration);

@@ -66,7 +66,7 @@ export class ExchangePartiesReader {
     if (chain.parties.some(({ connectionId }) => connectionId === derived.connectionId)) {
       throw refused('A connection cannot be derived from itself.');
     }
-    requireDelegation(chain.parties);
+    requireDelegation(chain);
     for (const party of actor === null ? [subject] : [subject, actor]) await this.#requireSameServer(party, derived);
     const granted = subject.credential?.grantedScopes ?? [];
     const missing = derived.scopes.filter((scope) => !granted.includes(scope));

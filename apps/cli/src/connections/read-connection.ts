@@ -35,7 +35,7 @@ export async function readConnection(session: Session, tenantId: string, connect
     rollout,
     chain,
     nowMs,
-    view: viewOf(state, { revision, position, reauthorizeUrl, parties: chain.parties, nowMs }),
+    view: viewOf(state, { revision, position, reauthorizeUrl, chain, nowMs }),
   };
 }
 

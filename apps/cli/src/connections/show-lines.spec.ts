@@ -36,8 +36,7 @@ const alone: DelegationChain = { steps: [], parties: [] };
 
 function screenOf(state: Connection, rollout: Rollout | null = null, chain = alone): string {
   const reauthorizeUrl = `https://postern.example/connect/${connectionId}`;
-  const { parties } = chain;
-  const view = viewOf(state, { revision: 9, position: 70, reauthorizeUrl, parties, nowMs });
+  const view = viewOf(state, { revision: 9, position: 70, reauthorizeUrl, chain, nowMs });
   return showLines({ view, state, events: [], rollout, chain, nowMs }).join('\n');
 }
 

@@ -149,9 +149,9 @@ function nextStep({ view, state, chain, nowMs }: Shown): string {
   const { authorization, suspended, reauthorize_url: url, connection_id: id, freshness } = view;
   if (authorization === 'deleted') return 'nothing: connect the account anew if it is needed again';
   if (suspended) return `postern connections resume ${id}`;
-  const end = authorization === 'authorized' ? endOfDelegation(chain.parties) : undefined;
+  const end = authorization === 'authorized' ? endOfDelegation(chain) : undefined;
   if (end !== undefined)
-    return `it leans on another one: postern connections show ${end.details.ended_by?.connection_id}`;
+    return `it leans on another one: postern connections show ${end.details.ended_by?.connection_id ?? chain.parties.at(-1)?.connectionId}`;
   if (isUnattended(state) && (authorization !== 'authorized' || freshness.health === 'reauthorization_required')) {
     const grant = state.credential?.grant ?? state.session?.grant ?? '';
     const from = chain.steps[0];

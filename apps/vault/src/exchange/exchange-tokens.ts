@@ -73,7 +73,7 @@ export class ExchangeTokens {
       subject: await this.#open(release, subject, chain),
       actor: actor === null ? null : await this.#open(release, actor, chain),
     };
-    requireDelegation((await this.#chain(release)).parties);
+    await this.#chain(release);
     return opened;
   }
 
@@ -82,7 +82,7 @@ export class ExchangeTokens {
       delegation,
       async (id) => (await this.connections.load({ tenantId, id }, { fromLeader: true })).state,
     );
-    requireDelegation(chain.parties);
+    requireDelegation(chain);
     return chain;
   }
 
@@ -111,13 +111,13 @@ export class ExchangeTokens {
   }
 
   /** The connection with a token that lives, by the rules of a lease. */
-  async #living(release: ExchangeRelease, party: ExchangeParty, { parties }: DelegationChain) {
+  async #living(release: ExchangeRelease, party: ExchangeParty, chain: DelegationChain) {
     const { tenantId, platformId } = release.derived;
     const { connectionId } = party;
     const decide = async () => {
       const { state, position } = await this.connections.load({ tenantId, id: connectionId }, { fromLeader: true });
       requireWhereItWas(state, party);
-      const decision = leaseDecision(state, { nowMs: this.clock.nowMs(), tenantId, platformId, parties });
+      const decision = leaseDecision(state, { nowMs: this.clock.nowMs(), tenantId, platformId, chain });
       return { state, position, decision };
     };
     const first = await decide();

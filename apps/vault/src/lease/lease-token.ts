@@ -208,14 +208,10 @@ export class LeaseToken implements OnApplicationShutdown {
     }
   }
 
-  #decisionOn(
-    state: Connection,
-    { parties }: DelegationChain,
-    { tenantId, platformId, request }: Attempt,
-  ): LeaseDecision {
+  #decisionOn(state: Connection, chain: DelegationChain, { tenantId, platformId, request }: Attempt): LeaseDecision {
     return leaseDecision(state, {
       nowMs: this.clock.nowMs(),
-      parties,
+      chain,
       tenantId,
       platformId,
       scopes: request.scopes,

@@ -16,7 +16,7 @@ import {
   whileItLives,
 } from '../spec-support/connection.ts';
 import { codeOf, refusalOf } from '../spec-support/given.ts';
-import { delegationChain, loadDelegationChain } from './delegation.ts';
+import { delegationChain, loadDelegationChain, requireDelegation } from './delegation.ts';
 import { startEstablishment, type StartEstablishment } from './establish.ts';
 import { leaseDecision } from './lease-decision.ts';
 import { completeAuthorization } from './session.ts';
@@ -50,8 +50,8 @@ function house(histories: Readonly<Record<string, readonly ConnectionEvent[]>>) 
 const living = { [person]: connected, [service]: established };
 
 function lease(histories: Readonly<Record<string, readonly ConnectionEvent[]>>, state = stateOf(derived)) {
-  const parties = delegationChain(state.credential?.delegation, house(histories))?.parties;
-  return leaseDecision(state, { ...owner, nowMs: whileItLives, parties });
+  const chain = delegationChain(state.credential?.delegation, house(histories));
+  return leaseDecision(state, { ...owner, nowMs: whileItLives, chain });
 }
 
 describe('a derived connection', () => {
@@ -114,7 +114,7 @@ describe('a derived connection', () => {
     const view = (histories: typeof living) =>
       viewOf(stateOf(derived), {
         ...context,
-        parties: delegationChain(onBehalf(person, service), house(histories))?.parties ?? [],
+        ...{ chain: delegationChain(onBehalf(person, service), house(histories)) },
       });
     expect(view(living)).toMatchObject({
       reauthorize_url: null,
@@ -157,12 +157,15 @@ describe('a chain of exchanges', () => {
     const at = (n: number) => delegationChain(onBehalf(con(20 + n)), house({ ...long, [last]: connected }));
     const last = con(20 + limits.delegationStepsMax);
     expect(at(1)?.steps).toHaveLength(limits.delegationStepsMax);
-    expect(codeOf(() => at(0))).toBe('connection.delegation_refused');
+    const chain = at(0);
+    expect([chain?.steps.length, chain?.isTooLong]).toEqual([limits.delegationStepsMax, true]);
+    expect(codeOf(() => chain && requireDelegation(chain))).toBe('connection.delegation_refused');
   });
 
   test('ends, though it were a ring', () => {
     const ring = { [first]: derivedFrom(onBehalf(second)), [second]: derivedFrom(onBehalf(first)) };
-    expect(codeOf(() => delegationChain(onBehalf(first), house(ring)))).toBe('connection.delegation_refused');
+    const state = stateOf(derivedFrom(onBehalf(first)));
+    expect(codeOf(() => lease(ring, state))).toBe('connection.delegation_refused');
   });
 
   test('a state that is not at hand is no answer; fetched, it is', async () => {

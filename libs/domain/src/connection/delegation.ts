@@ -19,6 +19,8 @@ export interface DelegationParty {
 export interface DelegationChain {
   readonly steps: readonly Delegation[];
   readonly parties: readonly DelegationParty[];
+  /** Only where it goes on beyond `delegationStepsMax`, as a ring does: then nothing may be used that leans on it. */
+  readonly isTooLong?: true;
 }
 
 /** Nothing: what almost every lease finds, so that it is made once. */
@@ -30,7 +32,6 @@ const standsAlone: DelegationChain = Object.freeze({ steps: [], parties: [] });
  *
  * @param stateOf the newest state of a connection of the same tenant; undefined where it is not at hand
  * @returns no steps for a connection that stands by itself; undefined where a state was not at hand
- * @throws {PosternError} `connection.delegation_refused` beyond `delegationStepsMax`, so that a ring ends, too
  * @source RFC 8693 §4.1
  */
 export function delegationChain(
@@ -41,9 +42,7 @@ export function delegationChain(
   const steps: Delegation[] = [];
   const parties: DelegationParty[] = [];
   for (let step: Delegation | undefined = first; step !== undefined;) {
-    if (steps.length === limits.delegationStepsMax) {
-      throw new PosternError('connection.delegation_refused', 'Too many exchanges stand behind the connection.');
-    }
+    if (steps.length === limits.delegationStepsMax) return { steps, parties, isTooLong: true };
     steps.push(step);
     const subject = stateOf(step.subjectConnectionId);
     if (subject === undefined) return undefined;
@@ -81,9 +80,10 @@ export async function loadDelegationChain(
  * A derived connection is worth what its subject and its actor are worth, all the way up: where one of them may not be
  * used, neither may it, at once and without an event of its own; when that one is mended, it goes on.
  *
- * @throws {PosternError} `connection.delegation_ended`, which names the nearest one
+ * @throws {PosternError} `connection.delegation_ended`, which names the nearest one; `connection.delegation_refused` for
+ *   a chain that does not end
  */
-export function requireDelegation(parties: readonly DelegationParty[]): void {
+export function requireDelegation({ parties, isTooLong }: Pick<DelegationChain, 'parties' | 'isTooLong'>): void {
   for (const { connectionId, role, state } of parties) {
     try {
       requireUsable(state);
@@ -94,12 +94,15 @@ export function requireDelegation(parties: readonly DelegationParty[]): void {
       throw new PosternError('connection.delegation_ended', message, { details });
     }
   }
+  if (isTooLong === true) {
+    throw new PosternError('connection.delegation_refused', 'Too many exchanges stand behind the connection.');
+  }
 }
 
 /** With what a lease of a derived connection would be refused because of these; undefined where it would not. */
-export function endOfDelegation(parties: readonly DelegationParty[]): PosternError | undefined {
+export function endOfDelegation(chain: DelegationChain): PosternError | undefined {
   try {
-    requireDelegation(parties);
+    requireDelegation(chain);
     return undefined;
   } catch (error) {
     if (isPosternError(error)) return error;

@@ -1,6 +1,6 @@
 import { limits, PosternError, type ErrorDetails } from '@postern/contracts';
 
-import { requireDelegation, type DelegationParty } from './delegation.ts';
+import { requireDelegation, type DelegationChain } from './delegation.ts';
 import { freshnessOf } from './freshness.ts';
 import { canRefresh, hasReauthorizePage } from './grants.ts';
 import { requireExisting, requireUsable } from './guards.ts';
@@ -14,8 +14,8 @@ export interface LeaseQuestion {
   readonly platformId: string;
   /** Scopes that must be granted: an assertion, never a narrowing. */
   readonly scopes?: readonly string[] | undefined;
-  /** Whom a derived connection leans on, as they are now; it cannot be answered without. */
-  readonly parties?: readonly DelegationParty[] | undefined;
+  /** What stands behind a derived connection, as it is now; it cannot be answered without. */
+  readonly chain?: DelegationChain | undefined;
   /** Nobody is given the token for it: what it is bound to and derived from does not matter then. */
   readonly givesNothing?: boolean | undefined;
   /** How long the access token must still live. */
@@ -66,7 +66,7 @@ function decideLease(state: Connection, question: LeaseQuestion): LeaseDecision 
   const credential = requireUsable(state);
   if (question.givesNothing !== true) {
     requireUsableByBearer(credential);
-    requireParties(credential, question);
+    requireChain(credential, question);
   }
   requireScopes(credential, question.scopes ?? []);
   if (hasEnded(credential, nowMs)) {
@@ -130,10 +130,10 @@ function requireUsableByBearer({ senderConstrained }: Credential): void {
   );
 }
 
-function requireParties({ delegation }: Credential, { parties }: LeaseQuestion): void {
+function requireChain({ delegation }: Credential, { chain }: LeaseQuestion): void {
   if (delegation === undefined) return;
-  if (parties === undefined) throw new Error('nobody looked at what a derived connection leans on');
-  requireDelegation(parties);
+  if (chain === undefined) throw new Error('nobody looked at what a derived connection leans on');
+  requireDelegation(chain);
 }
 
 function requireScopes({ grantedScopes }: Credential, wanted: readonly string[]): void {

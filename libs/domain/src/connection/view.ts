@@ -1,6 +1,6 @@
 import { PosternError, timestampOf, type ConnectionView, type Freshness } from '@postern/contracts';
 
-import { delegationOf, delegationView, endOfDelegation, type DelegationParty } from './delegation.ts';
+import { delegationOf, delegationView, endOfDelegation, type DelegationChain } from './delegation.ts';
 import { freshnessOf } from './freshness.ts';
 import { hasReauthorizePage } from './grants.ts';
 import type { Connection } from './state.ts';
@@ -12,8 +12,8 @@ export interface ViewContext {
   /** Where the end user can authorize again; told only where that helps. */
   readonly reauthorizeUrl: string | null;
   readonly nowMs: number;
-  /** Whom a derived connection leans on, where the asker looked at them. */
-  readonly parties?: readonly DelegationParty[];
+  /** What stands behind a derived connection, where the asker looked. */
+  readonly chain?: DelegationChain | undefined;
   readonly stale?: boolean;
 }
 
@@ -26,7 +26,7 @@ export function viewOf(state: Connection, context: ViewContext): ConnectionView 
   const { authorization, credential } = state;
   if (authorization === 'moved') throw new PosternError('connection.moved', 'The connection goes on in a later epoch.');
   if (authorization === 'none') throw new PosternError('connection.not_found', 'There is no such connection.');
-  const freshness = withDelegation(freshnessOf(state, context), context.parties ?? []);
+  const freshness = withDelegation(freshnessOf(state, context), context.chain);
   const delegation = delegationOf(state);
   const endUserHelps = authorization === 'revoked' || freshness.health === 'reauthorization_required';
   return {
@@ -49,7 +49,8 @@ export function viewOf(state: Connection, context: ViewContext): ConnectionView 
 }
 
 /** What is derived is no better than what it is derived from. */
-function withDelegation(freshness: Freshness, parties: readonly DelegationParty[]): Freshness {
-  const end = freshness.health === 'ok' || freshness.health === 'degraded' ? endOfDelegation(parties) : undefined;
+function withDelegation(freshness: Freshness, chain: DelegationChain | undefined): Freshness {
+  const isWorse = freshness.health !== 'ok' && freshness.health !== 'degraded';
+  const end = chain === undefined || isWorse ? undefined : endOfDelegation(chain);
   return end === undefined ? freshness : { ...freshness, health: 'degraded', reason: end.code };
 }
