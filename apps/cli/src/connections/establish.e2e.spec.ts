@@ -2,10 +2,13 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-import type { EventView } from '@postern/contracts';
+import { newId, type EventView } from '@postern/contracts';
+import { Secret } from '@postern/crypto';
 import { describeWithServer } from '@postern/servers';
-import { acmeAccounts, acmeEnterUserCode, ScriptedBrowser, waitFor } from '@postern/testing';
+import { acmeAccounts, acmeEnterUserCode, ScriptedBrowser, startAcme, waitFor } from '@postern/testing';
 
+import { createClientRegistration, storeSecret } from '../admin/registrations.ts';
+import type { HttpAnswer } from '../demo/platform-client.ts';
 import { story } from '../demo/story.ts';
 import { accessTokenTtlS, withWorld, type World } from '../demo/world.ts';
 
@@ -81,6 +84,11 @@ async function derivedLife(world: World): Promise<void> {
   const ring = { ...exchange(further), connection_id: derived };
   expect(await establish(ring)).toMatchObject({ status: 409, body: { code: 'connection.delegation_refused' } });
 
+  const byDerived = exchange(person);
+  byDerived.grant.actor_connection_id = derived;
+  expect(await establish(byDerived)).toMatchObject({ status: 409, body: { code: 'connection.delegation_refused' } });
+  await expectNotShownElsewhere(world, async (there) => await establish({ ...exchange(person), ...there }));
+
   const renewed = await http.request('POST', `/v1/connections/${further}/refresh`, {});
   expect(renewed).toMatchObject({ status: 200, body: { credential_version: 2 } });
   expect((await at(acme.endpoints.invoices, (await tokenOf(further)).token)).status).toBe(200);
@@ -113,6 +121,27 @@ async function derivedLife(world: World): Promise<void> {
   await connections(world, 'revoke', derived);
   await heard(world, derived, 'UpstreamRevocationCompleted');
   expect((await at(acme.endpoints.invoices, token)).status).toBe(401);
+}
+
+/** What one server issued is not shown to another, though we have a client there. */
+async function expectNotShownElsewhere(
+  { session, tenantId }: World,
+  exchange: (there: { registration_id: string }) => Promise<HttpAnswer>,
+): Promise<void> {
+  const elsewhere = await startAcme();
+  const at = { tenantId, registrationId: newId('registration') };
+  try {
+    await createClientRegistration(session, {
+      ...{ ...at, providerId: 'openid-connect', displayName: 'Elsewhere', clientId: 'app', scopes: [] },
+      ...{ tokenEndpointAuthMethod: 'client_secret_basic', parameters: { issuer: elsewhere.issuer } },
+    });
+    await storeSecret(session, { ...at, kind: 'client_secret', secret: Secret.from('the secret of the app') });
+    const refused = await exchange({ registration_id: at.registrationId });
+    expect(refused).toMatchObject({ status: 409, body: { code: 'connection.delegation_refused' } });
+    expect(elsewhere.tokenCalls()).toEqual([]);
+  } finally {
+    await elsewhere.close();
+  }
 }
 
 await describeWithServer(

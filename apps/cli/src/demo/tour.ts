@@ -150,7 +150,7 @@ async function mcpServer({ world, mcp: { server } }: TourWorld): Promise<Proof> 
   const after = await waitFor(async () => ((await callAgain()) === 401 ? 401 : undefined), {
     ...{ timeoutMs: patientlyMs, describe },
   });
-  return { server: server.url, issuer, client_id: clientId, tool: status, afterwards: refused, tool_then: after };
+  return { server: server.url, issuer, client_id: clientId, tool: status, afterwards: refused, tool_afterwards: after };
 }
 
 async function apiKey({ world, internet }: TourWorld): Promise<Proof> {
