@@ -15,6 +15,7 @@ import { TellOwner } from './notices/tell-owner.ts';
 import { Appearances } from './past/appearances.ts';
 import { Past } from './past/past.ts';
 import { PastLogs } from './past/past-logs.ts';
+import { ConnectionScopes } from './questions/connection-scopes.ts';
 import { Diff } from './questions/diff.ts';
 import { ListConnections } from './questions/list-connections.ts';
 import { ListEvents } from './questions/list-events.ts';
@@ -34,6 +35,7 @@ import { WatchLog } from './watch/watch-log.ts';
     PastLogs,
     Past,
     WhoDid,
+    ConnectionScopes,
     WhoCould,
     Diff,
     WatchLog,

@@ -6,10 +6,11 @@ import { ClaimId, PlatformId, RegistrationId, SessionId } from './ids.ts';
 import { limits } from './limits.ts';
 import { RequiredClaims } from './required-claims.ts';
 import { SignalEvidence } from './signal.ts';
-import { ProviderVersion, Scopes, TimeMs } from './wire.ts';
+import { Capability, ProviderVersion, Scopes, TimeMs } from './wire.ts';
 
 const ProviderWords = z.string().max(limits.providerWordsCharsMax);
 const Reason = z.string().max(limits.reasonCharsMax);
+const Capabilities = z.array(Capability).max(limits.capabilitiesMax);
 const CredentialVersion = z.number().int().positive();
 const Digest = z.string().max(64);
 /** Keyed digests by which signals find the account, by the name of the key in the provider's file. */
@@ -86,6 +87,8 @@ export const connectionEvents = Object.freeze({
       registrationId: RegistrationId,
       endUserDigest: Digest,
       requestedScopes: Scopes,
+      /** What they followed from, where capabilities were asked for. */
+      requestedCapabilities: Capabilities.optional(),
       returnUrl: z.string().max(limits.returnUrlCharsMax),
       expiresAtMs: TimeMs,
       /** Of the provider's file, by which this session goes to its end. */
@@ -110,6 +113,8 @@ export const connectionEvents = Object.freeze({
       /** Null where it is the platform's own, and no user's. */
       endUserDigest: Digest.nullable(),
       requestedScopes: Scopes,
+      /** What they followed from, where capabilities were asked for. */
+      requestedCapabilities: Capabilities.optional(),
       expiresAtMs: TimeMs,
       /** Of the provider's file, by which this goes to its end. */
       providerVersion: ProviderVersion,

@@ -76,6 +76,9 @@ const PageQuery = z.strictObject({
 
 const limit = PageQuery.shape.limit;
 const WhoDidQuery = operations.whoDid.request.extend({ limit });
+const ScopesQuery = operations.connectionScopes.request
+  .omit(withoutConnection)
+  .extend({ days: z.coerce.number().int().min(1).max(366).optional() });
 const WhoCouldQuery = operations.whoCould.request.extend({ limit, after: PageQuery.shape.after });
 const DiffQuery = operations.diff.request.extend({ limit });
 const HealthQuery = operations.connectionsHealth.request.omit(withoutConnection).extend({ limit });
@@ -133,6 +136,14 @@ export const httpRoutes = Object.freeze({
     path: '/v1/connections/{connection_id}',
     summary: operations.showConnection.summary,
     reply: operations.showConnection.reply,
+    status: 200,
+  }),
+  connectionScopes: platformRoute({
+    method: 'GET',
+    path: '/v1/connections/{connection_id}/scopes',
+    summary: operations.connectionScopes.summary,
+    query: ScopesQuery,
+    reply: operations.connectionScopes.reply,
     status: 200,
   }),
   listEvents: platformRoute({

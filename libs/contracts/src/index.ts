@@ -168,6 +168,7 @@ export {
 export { errorOfProblem, parseRequest, Problem, problemOf } from './problem.ts';
 export {
   AggregateChange,
+  ConnectionScopesReply,
   ConnectionUse,
   Facts,
   Moment,

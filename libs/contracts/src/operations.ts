@@ -20,7 +20,16 @@ import { DelegationView, EstablishedGrant } from './grants.ts';
 import { Freshness } from './freshness.ts';
 import { Inspection } from './inspection.ts';
 import { limits } from './limits.ts';
-import { DiffReply, DiffRequest, WhoCouldReply, WhoCouldRequest, WhoDidReply, WhoDidRequest } from './questions.ts';
+import {
+  ConnectionScopesReply,
+  ConnectionScopesRequest,
+  DiffReply,
+  DiffRequest,
+  WhoCouldReply,
+  WhoCouldRequest,
+  WhoDidReply,
+  WhoDidRequest,
+} from './questions.ts';
 import { ConnectionsHealth, ConnectionsHealthRequest, HealthOverview, HealthOverviewRequest } from './health.ts';
 import { ModelRequest, ProjectionRebuilt, ProjectionsList, ProjectionVerified } from './projections.ts';
 import { RefreshStatus } from './refresh-status.ts';
@@ -505,6 +514,14 @@ export const operations = Object.freeze({
     summary: 'Tells who used which connection, for what purpose, under which scopes, granted or refused and why.',
     request: WhoDidRequest,
     reply: WhoDidReply,
+  }),
+  connectionScopes: operation('connections.scopes', {
+    owner: 'audit',
+    callers: platformCallers,
+    scope: 'platform',
+    summary: 'Tells the scopes that were asked for, given and used, and which could be dropped.',
+    request: ConnectionScopesRequest,
+    reply: ConnectionScopesReply,
   }),
   whoCould: operation('audit.who_could', {
     owner: 'audit',

@@ -4,7 +4,7 @@ import { AggregateKind } from './commit.ts';
 import { DelegationView } from './grants.ts';
 import { AgentId, ConnectionId, PlatformId, RegistrationId } from './ids.ts';
 import { limits } from './limits.ts';
-import { Scopes, Timestamp } from './wire.ts';
+import { Capability, Scopes, Timestamp } from './wire.ts';
 
 const Position = z.number().int().nonnegative();
 const moment = /^(?:(?<connections>\d{1,15})\/(?<admin>\d{1,15})\/(?<access>\d{1,15})@)?(?<time>\d{4}-.+)$/;
@@ -108,6 +108,68 @@ export const WhoDidReply = z.object({
   /** `after` of the next page, which wants the moment of this one as `at`; null at the end. */
   next: z.string().nullable(),
 });
+
+export const ConnectionScopesRequest = z.strictObject({
+  connection_id: ConnectionId,
+  /** Up to this moment; now when absent. */
+  at: MomentAsked.optional(),
+  /** How far back uses are counted. */
+  days: z.number().int().min(1).max(366).optional(),
+  after: z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .optional()
+    .describe('`next` of the page before'),
+});
+
+/** What the leases of one scope, in one page, come to. */
+export const ScopeUse = z.object({ scope: z.string(), leases: z.number().int().positive(), last_at: Timestamp });
+export type ScopeUse = z.infer<typeof ScopeUse>;
+
+export const ConnectionScopesReply = z.object({
+  answered_at: Moment,
+  connection_id: ConnectionId,
+  /** With what the credential that is held was asked for; null where none is held. */
+  asked: z
+    .object({
+      at: Timestamp,
+      scopes: Scopes,
+      /** From which the scopes followed; null where scopes were named, or nothing. */
+      capabilities: z.array(Capability).nullable(),
+    })
+    .nullable(),
+  /** What the provider gave, as it says, and what it gave of its own accord since. */
+  given: z
+    .object({
+      credential_version: z.number().int().positive(),
+      scopes: Scopes,
+      not_given: Scopes,
+      not_asked: Scopes,
+    })
+    .nullable(),
+  /** Changes of scopes that nobody asked for, since the credential was authorized. */
+  drifts: z.array(z.object({ at: Timestamp, lost: Scopes, gained: Scopes })),
+  /** What leases said that they were for; calls of the provider's API are not seen. Pages add up. */
+  used: z.object({
+    since: Timestamp,
+    leases: z.number().int().nonnegative(),
+    /** Leases that named no scopes: they may have been for any. */
+    without_scopes: z.number().int().nonnegative(),
+    scopes: z.array(ScopeUse),
+    /** What the provider's API asked for and the credential does not have. */
+    missing: Scopes,
+  }),
+  /** Of the given ones those that no lease of this page named, but for those that allow nothing by themselves. */
+  could_be_dropped: Scopes,
+  /** Whether a scope in `could_be_dropped` was surely not named: every page was read, and each lease named its scopes. */
+  certain: z.boolean(),
+  not_believed: z.array(NotBelieved),
+  read_up_to: Position,
+  /** `after` of the next page, which wants the moment of this one as `at`; null at the end. */
+  next: z.string().nullable(),
+});
+
+export type ConnectionScopesReply = z.infer<typeof ConnectionScopesReply>;
 
 export const WhoCouldRequest = z.strictObject({
   connection_id: ConnectionId.optional(),

@@ -112,6 +112,38 @@ describe('who could', () => {
   });
 });
 
+describe('scopes of a connection', () => {
+  const scopes = async (connectionId: string, request: object = {}, platformId?: string) =>
+    await past.ask(operations.connectionScopes, { connection_id: connectionId, ...request }, platformId);
+
+  test('are asked, given and used: three facts', async () => {
+    const told = await scopes(ada, {}, shop);
+    expect(told).toMatchObject({
+      asked: { scopes: ['read'], capabilities: null },
+      given: { credential_version: 1, scopes: ['read'], not_given: [], not_asked: [] },
+      ...{ drifts: [], could_be_dropped: [], certain: true, next: null, not_believed: [] },
+      used: { leases: 1, without_scopes: 0, scopes: [{ scope: 'read', leases: 1 }] },
+    });
+  });
+
+  test('that nobody could have used are told as such, and others that may have been', async () => {
+    expect(await scopes(grace)).toMatchObject({
+      used: { leases: 0 },
+      certain: true,
+      could_be_dropped: ['read', 'write'],
+    });
+    // Their one lease named no scopes.
+    expect(await scopes(theirs)).toMatchObject({
+      ...{ used: { leases: 1, without_scopes: 1, scopes: [] }, certain: false, could_be_dropped: ['read'] },
+    });
+  });
+
+  test('are nobody else’s business', async () => {
+    await expect(scopes(ada, {}, rival)).rejects.toMatchObject({ code: 'connection.not_found' });
+    await expect(scopes(newId('connection'))).rejects.toMatchObject({ code: 'connection.not_found' });
+  });
+});
+
 describe('who did', () => {
   const did = async (request: object = {}, platformId?: string) =>
     await past.ask(operations.whoDid, request, platformId);

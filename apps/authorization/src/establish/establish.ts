@@ -43,6 +43,7 @@ interface Establishing {
   readonly registration: Registration;
   readonly endUserDigest: string | null;
   readonly way: Way;
+  readonly capabilities: readonly string[] | undefined;
   readonly providerVersion: number;
   readonly actor: CallingOwner['actor'];
 }
@@ -155,6 +156,7 @@ export class Establish {
       way: this.#ways.of(request.grant, {
         ...{ ...request, tenantId, connectionId, registration, provider, parties },
       }),
+      capabilities: request.capabilities,
       providerVersion: provider.version,
     };
   }
@@ -173,7 +175,7 @@ export class Establish {
   /** @returns the connection as it is, where the key made it before: then nothing is asked of anybody. */
   async #begin(wanted: Establishing) {
     const { tenantId, connectionId, sessionId, purpose, registration, way, platformId, endUserDigest } = wanted;
-    const { providerVersion } = wanted;
+    const { providerVersion, capabilities } = wanted;
     const { providerId, registrationId } = registration;
     return await this.#connections.execute(
       { tenantId, id: connectionId },
@@ -183,6 +185,7 @@ export class Establish {
             ...{ sessionId, purpose, grant: way.grant, platformId, providerId, registrationId, endUserDigest },
             ...{ requestedScopes: [...way.scopes], providerVersion },
             ...(way.delegation && { delegation: way.delegation }),
+            ...(capabilities !== undefined && { requestedCapabilities: [...capabilities] }),
             expiresAtMs: nowMs + limits.sessionTtlMs,
             nowMs,
           },

@@ -86,6 +86,7 @@ export class Reauthorization {
       provider,
       endUserDigest,
       scopes: askedScopes(wanted, { registration, provider }) ?? scopesOfBefore(connection, offered),
+      capabilities: wanted.capabilities,
       offered,
       returnUrl: returnUrl ?? connection.returnUrl,
       ...grantOf(connection),

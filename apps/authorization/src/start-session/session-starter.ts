@@ -22,6 +22,8 @@ export interface NewSession {
   readonly provider: Provider;
   readonly endUserDigest: string;
   readonly scopes: readonly string[];
+  /** What the scopes followed from, where capabilities were asked for. */
+  readonly capabilities?: readonly string[] | undefined;
   /** Of what may be asked for; of the registration's scopes when absent. */
   readonly offered?: readonly string[];
   /** Empty where the platform shows the user code itself. */
@@ -74,6 +76,7 @@ export class SessionStarter {
             registrationId: registration.registrationId,
             endUserDigest: session.endUserDigest,
             requestedScopes: [...session.scopes],
+            ...(session.capabilities !== undefined && { requestedCapabilities: [...session.capabilities] }),
             returnUrl,
             expiresAtMs: nowMs + limits.sessionTtlMs,
             providerVersion,

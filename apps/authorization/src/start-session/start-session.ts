@@ -48,6 +48,7 @@ export class StartSession {
       provider,
       endUserDigest: this.#digests.endUser({ tenantId, platformId, endUser: request.end_user }),
       scopes: askedScopes(request, { registration, provider }) ?? registration.scopes,
+      capabilities: request.capabilities,
       returnUrl: request.return_url ?? '',
       ...(request.grant === 'device_code' && { grant: 'device_code' }),
       actor: { type: 'platform', id: platformId },

@@ -8,6 +8,7 @@ import type { RunCommand } from '../run-command.ts';
 import type { Session } from '../session/session.ts';
 import { establishCommand } from './establish-command.ts';
 import { readConnection } from './read-connection.ts';
+import { scopesCommand } from './scopes-command.ts';
 import { showLines } from './show-lines.ts';
 
 /** `postern connections …`: one connection's life. */
@@ -58,6 +59,7 @@ export function connectionCommands(program: Command, run: RunCommand): void {
       }),
     );
 
+  scopesCommand(connections, run);
   establishCommand(connections, run);
 
   const change = <O extends Operation>(name: string, operation: O, words: string, { cascades = false } = {}) => {

@@ -77,6 +77,16 @@ export class ConnectionsController {
     return this.#ask(operations.listEvents, caller, { ...page, connection_id: id });
   }
 
+  @Get(':id/scopes')
+  async scopes(
+    @Caller() caller: PlatformCaller,
+    @Param('id') id: string,
+    @Query() query: unknown,
+  ): Promise<ReplyOf<typeof operations.connectionScopes>> {
+    const asked = parseRequest(httpRoutes.connectionScopes.query, query);
+    return this.#ask(operations.connectionScopes, caller, { ...asked, connection_id: id });
+  }
+
   @Post(':id/rejections')
   @HttpCode(200)
   async rejected(@Caller() caller: PlatformCaller, @Param('id') id: string, @Body() body: unknown): Promise<unknown> {
