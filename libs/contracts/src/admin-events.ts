@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { ConnectionId, PlatformId, RegistrationId, TenantId } from './ids.ts';
+import { AdministratorId, ConnectionId, PlatformId, RegistrationId, TenantId } from './ids.ts';
 import { limits } from './limits.ts';
 import { DeliveredType } from './notifications.ts';
 import { RegistrationSecretKind } from './registration-secrets.ts';
@@ -73,6 +73,40 @@ function hasNoExtras(text: string): boolean {
   const { username, password } = new URL(text);
   return username === '' && password === '' && !text.includes('#');
 }
+
+/** Whose decision it is: an administrator's signature over {@link administratorStatement}. */
+export const SignedBy = z.object({
+  administratorId: AdministratorId,
+  /** Ed25519, base64url. */
+  signature: z.string().regex(/^[A-Za-z0-9_-]{86}$/),
+});
+export type SignedBy = z.infer<typeof SignedBy>;
+
+/** An administrator's public key; `kid` is its thumbprint. @source RFC 8037 §2, RFC 7638 */
+export const AdministratorJwk = z.object({
+  kty: z.literal('OKP'),
+  crv: z.literal('Ed25519'),
+  x: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  kid: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+});
+export type AdministratorJwk = z.infer<typeof AdministratorJwk>;
+
+/** Counts the signed decisions of an aggregate, so that each signature is good once. */
+const DecisionNumber = z.number().int().positive();
+
+/** The worst that scopes allow, from the provider's matrix; `unknown` where it does not tell. */
+export const ApprovedRisk = z.enum(['read', 'write', 'destructive', 'money', 'admin', 'unknown']);
+export type ApprovedRisk = z.infer<typeof ApprovedRisk>;
+
+/** What a tenant may use at a provider. */
+const ApprovedContent = {
+  number: DecisionNumber,
+  /** Of the provider's file, as it was looked at. */
+  fileVersion: ProviderVersion,
+  scopes: Scopes,
+  hosts: z.array(z.string().max(256)).max(64),
+  risk: ApprovedRisk,
+} as const;
 
 /** The events of configuration, on ADMIN: who uses Postern and how, evented like everything else. */
 export const adminEvents = Object.freeze({
@@ -245,6 +279,54 @@ export const adminEvents = Object.freeze({
     'rollout',
     'Whether a re-authorization moves a connection to the version that new connections get.',
     z.object({ reauthorizationMovesPin: z.boolean() }),
+  ),
+  GovernanceCreated: event('governance', 'The tenant has administrators who sign.', z.object({})),
+  AdministratorAdded: event(
+    'governance',
+    'An administrator’s public key; the private one is nowhere here. The name is a role’s, not a person’s.',
+    z.object({
+      number: DecisionNumber,
+      administratorId: AdministratorId,
+      name: Name,
+      publicJwk: AdministratorJwk,
+      /** Who vouches for it; null for the first, which whoever held the data folder recorded. */
+      by: SignedBy.nullable(),
+    }),
+  ),
+  AdministratorRemoved: event(
+    'governance',
+    'The signature of this administrator is good for nothing new.',
+    z.object({ number: DecisionNumber, administratorId: AdministratorId, reason: Reason, by: SignedBy }),
+  ),
+  TenantPolicyChanged: event(
+    'governance',
+    'Whether a second administrator must approve providers and scopes, and whether high risk may be added to a connection.',
+    z.object({
+      number: DecisionNumber,
+      approvals: z.enum(['required', 'none']),
+      highRiskConnections: z.enum(['own', 'any']),
+      by: SignedBy,
+    }),
+  ),
+  ApprovalCreated: event(
+    'approval',
+    'From now on the log tells what the tenant may use at this provider.',
+    z.object({ providerId: z.string().min(1).max(64) }),
+  ),
+  ApprovalRequested: event(
+    'approval',
+    'An administrator asks that the tenant may use the provider so.',
+    z.object({ ...ApprovedContent, reason: Reason, by: SignedBy }),
+  ),
+  ApprovalGranted: event(
+    'approval',
+    'Another administrator approved what was asked for.',
+    z.object({ ...ApprovedContent, by: SignedBy }),
+  ),
+  ApprovalDenied: event(
+    'approval',
+    'The request was refused, or what was approved is withdrawn.',
+    z.object({ number: DecisionNumber, reason: Reason, by: SignedBy }),
   ),
 } as const);
 

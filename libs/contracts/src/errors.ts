@@ -97,6 +97,49 @@ export const errorTable = Object.freeze({
     retry: 'reread',
   }),
   'administrator.disabled': row(403, 'The administrator is disabled', 'Ask another administrator.'),
+  'administrator.signature_required': row(
+    403,
+    'An administrator must sign this',
+    'Name the file of your own key with --as; one is made with: postern admin key FILE.',
+  ),
+  'administrator.signature_invalid': row(
+    403,
+    'The signature is not that administrator’s',
+    'See whose keys count with: postern admin list. A decision that is on the log already was forged: postern audit verify.',
+  ),
+  'administrator.last': row(
+    409,
+    'Too few administrators would be left',
+    'Add another one first, or end the need for approvals: postern admin policy --approvals none.',
+  ),
+  'governance.too_few': row(409, 'There is no second administrator', 'Add one first: postern admin add NAME.'),
+  'governance.changed': row(
+    409,
+    'Something else was decided meanwhile',
+    'Look at what is asked for now, and sign again.',
+    { retry: 'reread' },
+  ),
+  'approval.pending': row(
+    409,
+    'Another request waits for an answer',
+    'A second administrator decides it with: postern providers approve|deny ID.',
+  ),
+  'approval.nothing_open': row(404, 'There is nothing to decide', 'Ask with: postern providers request ID.'),
+  'approval.own_request': row(
+    403,
+    'Who asks cannot approve',
+    'Another administrator of the tenant must look at it: postern providers review ID.',
+  ),
+  'approval.required': row(
+    403,
+    'The tenant may not use this at the provider',
+    'Ask with: postern providers request ID --scope SCOPE; a second administrator approves it.',
+  ),
+  'connection.high_risk': row(
+    409,
+    'What is of high risk is not added to this connection',
+    'Begin a connection of its own for it, or set the policy: postern admin policy --high-risk any.',
+  ),
   'registration.not_found': row(
     404,
     'There is no such client registration',

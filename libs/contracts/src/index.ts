@@ -13,10 +13,18 @@ export {
 export { parseJson } from './parse-json.ts';
 export { AccessGroup, AccessRecord, accessSignatureContext } from './access.ts';
 export {
+  administratorSignatureContext,
+  administratorStatement,
+  type AdministratorDecision,
+} from './administrator-statement.ts';
+export {
   adminEvents,
+  AdministratorJwk,
+  ApprovedRisk,
   isHttpsOrLoopback,
   ReturnUrl,
   SecurityEventDelivery,
+  SignedBy,
   SpokenFor,
   TokenEndpointAuthMethod,
   WebhookUrl,

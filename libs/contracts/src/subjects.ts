@@ -14,6 +14,8 @@ export const adminAggregates = [
   'bridge',
   'webhook',
   'rollout',
+  'governance',
+  'approval',
 ] as const;
 export type AdminAggregate = (typeof adminAggregates)[number];
 

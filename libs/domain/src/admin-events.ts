@@ -42,8 +42,8 @@ export function adminEvolve<State extends AdminState, T extends AdminEventType>(
   };
 }
 
-/** A rollout begins with its first decision and has no end. */
-type AdminArea = Exclude<AdminAggregate, 'rollout'>;
+/** The others begin with their first decision and have no end. */
+type AdminArea = Exclude<AdminAggregate, 'rollout' | 'governance' | 'approval'>;
 
 /** @throws {PosternError} `<area>.not_found` when it never began */
 export function requireBegun(area: AdminArea, state: AdminState): void {

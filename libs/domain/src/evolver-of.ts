@@ -2,10 +2,12 @@ import type { AggregateKind, ConnectionEvent } from '@postern/contracts';
 
 import { administratorEvolver, type Administrator, type AdministratorEvent } from './administrator/administrator.ts';
 import { agentEvolver, type Agent, type AgentEvent } from './agent/agent.ts';
+import { approvalEvolver, type Approval, type ApprovalEvent } from './approval/approval.ts';
 import { bridgeEvolver, type Bridge, type BridgeEvent } from './bridge/bridge.ts';
 import { connectionEvolver } from './connection/evolve.ts';
 import type { Connection } from './connection/state.ts';
 import type { Evolver } from './evolver.ts';
+import { governanceEvolver, type Governance, type GovernanceEvent } from './governance/governance.ts';
 import { platformEvolver, type Platform, type PlatformEvent } from './platform/platform.ts';
 import { registrationEvolver, type Registration, type RegistrationEvent } from './registration/registration.ts';
 import { rolloutEvolver, type Rollout, type RolloutEvent } from './rollout/rollout.ts';
@@ -24,6 +26,8 @@ export interface Aggregates {
   transmitter: { state: Transmitter; event: TransmitterEvent };
   bridge: { state: Bridge; event: BridgeEvent };
   rollout: { state: Rollout; event: RolloutEvent };
+  governance: { state: Governance; event: GovernanceEvent };
+  approval: { state: Approval; event: ApprovalEvent };
   webhook: { state: Webhook; event: WebhookEvent };
 }
 
@@ -39,6 +43,8 @@ const evolvers: { readonly [K in AggregateKind]: EvolverFor<K> } = Object.freeze
   transmitter: transmitterEvolver,
   bridge: bridgeEvolver,
   rollout: rolloutEvolver,
+  governance: governanceEvolver,
+  approval: approvalEvolver,
   webhook: webhookEvolver,
 });
 

@@ -57,8 +57,13 @@ const adminBefore: Record<Exclude<AggregateKind, 'connection'>, unknown> = {
   bridge: admin.bridgeCreated(),
   webhook: admin.webhookCreated(),
   rollout: admin.rolloutCreated(),
+  governance: admin.governanceCreated(),
+  approval: admin.approvalCreated(),
 };
 const adminHistory: Record<string, unknown[]> = {
+  AdministratorRemoved: [admin.governanceCreated(), admin.administratorAdded(1), admin.administratorAdded(2)],
+  ApprovalGranted: [admin.approvalCreated(), admin.approvalRequested()],
+  ApprovalDenied: [admin.approvalCreated(), admin.approvalRequested()],
   ProviderVersionRolledBack: [admin.rolloutCreated(), admin.canaryStarted()],
   RegistrationSecretRetired: [
     admin.registrationCreated(),

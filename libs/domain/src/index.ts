@@ -148,6 +148,26 @@ export {
   type RegistrationEvent,
   type RegistrationSecret,
 } from './registration/registration.ts';
+export {
+  approvalEvolver,
+  denyApproval,
+  grantApproval,
+  requestApproval,
+  type Approval,
+  type ApprovalEvent,
+  type ApprovedAccess,
+} from './approval/approval.ts';
+export {
+  addAdministrator,
+  changePolicy,
+  governanceEvolver,
+  livingAdministrators,
+  removeAdministrator,
+  requireLivingAdministrator,
+  type Governance,
+  type GovernanceEvent,
+  type GoverningAdministrator,
+} from './governance/governance.ts';
 export { changePinPolicy, promoteVersion, rollBack, startCanary } from './rollout/deciders.ts';
 export { rolloutEvolver, type CurrentVersion, type Rollout, type RolloutEvent } from './rollout/rollout.ts';
 export { pinnedOf, versionForAuthorization, versionInUse, type PinnedConnection } from './rollout/version-in-use.ts';

@@ -42,6 +42,7 @@ export {
   type Pause,
   type SendOutcome,
 } from './resolve-append.ts';
+export { requireSignature, signAsAdministrator, type RecordedAdministrator } from './administrator-signature.ts';
 export {
   commitSigner,
   commitVerifier,

@@ -1,3 +1,4 @@
+export { highRiskScopes, hostsOf, isAbove, riskOf, worstRisk, type KnownRisk } from './access.ts';
 export {
   classifyAnswer,
   generalAnswers,

@@ -4,8 +4,10 @@ import { canRefresh } from '@postern/domain';
 import type {
   AdminState,
   Agent,
+  Approval,
   Bridge,
   Connection,
+  Governance,
   Platform,
   Registration,
   Rollout,
@@ -65,6 +67,18 @@ const factsByKind: { readonly [K in AggregateKind]?: (state: never) => FactsOf }
     canary: state.canary,
     withdrawn: state.withdrawn,
     reauthorization_moves_pin: state.reauthorizationMovesPin,
+  }),
+  governance: ({ administrators, policy }: Governance) => ({
+    administrators: administrators.filter(({ removed }) => !removed).map(({ administratorId }) => administratorId),
+    approvals: policy?.approvals ?? 'none',
+    high_risk_connections: policy?.highRiskConnections ?? 'own',
+  }),
+  approval: ({ providerId, open, approved }: Approval) => ({
+    provider: providerId,
+    asked_for: open?.scopes ?? null,
+    scopes: approved?.granted.scopes ?? null,
+    hosts: approved?.granted.hosts ?? null,
+    risk: approved?.granted.risk ?? null,
   }),
   bridge: ({ displayName, speaksFor }: Bridge) => ({ name: displayName, speaks_for: speaksFor }),
 };

@@ -40,8 +40,13 @@ function partOf(tenantId: string, kind: KindWithIds | undefined, id = ''): Pick<
   return { filter, aggregate: { kind, id } };
 }
 
-/** All but rollouts, which have the ids of providers: `postern providers versions ID` tells of them. */
-const kindsWithIds = aggregateKinds.filter((kind) => kind !== 'rollout');
+/**
+ * All but those with ids of providers or of the tenant: `postern providers versions|review ID` and `postern admin list` tell
+ * of them.
+ */
+const kindsWithIds = aggregateKinds.filter(
+  (kind) => kind !== 'rollout' && kind !== 'governance' && kind !== 'approval',
+);
 type KindWithIds = (typeof kindsWithIds)[number];
 
 /** The kind of aggregate that an id names by its prefix. */

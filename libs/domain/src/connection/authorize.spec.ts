@@ -44,6 +44,23 @@ describe('starting an authorization', () => {
     expect(state).toMatchObject({ tenantId, connectionId, authorization: 'pending', session: { stage: 'started' } });
   });
 
+  test.each([
+    [
+      'what is of high risk is not added to a connection without such',
+      ['contacts.read', 'contacts.delete'],
+      ['contacts.delete'],
+    ],
+    ['a scope that is held already is no new risk', ['contacts.read'], ['contacts.read']],
+    ['where the tenant keeps nothing apart, it is added', ['contacts.read', 'contacts.delete'], undefined],
+  ] as const)('%s', (_name, requestedScopes, highRiskScopes) => {
+    const decided = given(connected).when(
+      startAuthorization,
+      start({ requestedScopes: [...requestedScopes], highRiskScopes }),
+    );
+    if (highRiskScopes?.[0] === 'contacts.delete') decided.thenRefused('connection.high_risk');
+    else expect(decided.thenState().session).toMatchObject({ requestedScopes });
+  });
+
   test('the same session again is no event', () => {
     given([the.sessionStarted()])
       .when(startAuthorization, start({ sessionId: ses(1), purpose: 'connect' }))

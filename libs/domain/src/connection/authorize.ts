@@ -1,10 +1,10 @@
 import { PosternError, type ConnectionEvent } from '@postern/contracts';
 
 import { connectionEvent, type DataOf } from './events.ts';
-import { requireHere, requireNotDeleted } from './guards.ts';
+import { requireHere, requireNoNewRisk, requireNotDeleted, type KeptApart } from './guards.ts';
 import type { Connection } from './state.ts';
 
-export interface StartAuthorization extends DataOf<'AuthorizationStarted'> {
+export interface StartAuthorization extends DataOf<'AuthorizationStarted'>, KeptApart {
   readonly nowMs: number;
 }
 
@@ -39,7 +39,8 @@ function requirePurpose(command: StartAuthorization, state: Connection): void {
  *
  * @returns no events when this very session is open already.
  * @throws {PosternError} `connection.not_found` also for another platform's connection, `connection.deleted`,
- *   `session.end_user_mismatch`, `session.already_used`, `session.expired`, `request.malformed`
+ *   `session.end_user_mismatch`, `session.already_used`, `session.expired`, `request.malformed`, `connection.high_risk`
+ *   where scopes of high risk would be added to a connection that has none
  * @source RFC 6749 §4.1.1
  */
 export function startAuthorization(command: StartAuthorization, state: Connection): ConnectionEvent[] {
@@ -53,6 +54,7 @@ export function startAuthorization(command: StartAuthorization, state: Connectio
   if (command.expiresAtMs <= command.nowMs) {
     throw new PosternError('session.expired', 'The connect session would have expired before it began.');
   }
-  const { nowMs: _nowMs, ...data } = command;
+  requireNoNewRisk(command, state);
+  const { nowMs: _nowMs, highRiskScopes: _high, ...data } = command;
   return [connectionEvent('AuthorizationStarted', data)];
 }

@@ -2,10 +2,10 @@ import { PosternError, unattendedGrants, type ConnectionEvent } from '@postern/c
 
 import { connectionEvent, type DataOf } from './events.ts';
 import { isUnattended } from './grants.ts';
-import { requireHere, requireNotDeleted } from './guards.ts';
+import { requireHere, requireNoNewRisk, requireNotDeleted, type KeptApart } from './guards.ts';
 import type { Connection } from './state.ts';
 
-export interface StartEstablishment extends DataOf<'EstablishmentStarted'> {
+export interface StartEstablishment extends DataOf<'EstablishmentStarted'>, KeptApart {
   readonly nowMs: number;
 }
 
@@ -45,12 +45,12 @@ function requireUnattended(state: Connection): void {
  *   a repeat is not an error.
  * @throws {PosternError} `connection.not_found` also for another platform's connection, `connection.deleted`,
  *   `connection.establish_key_used` where a new connection's id stands for another one, `request.malformed` for a grant
- *   that needs a browser, and for a connection that an end user authorized
+ *   that needs a browser, and for a connection that an end user authorized; `connection.high_risk`
  * @source RFC 6749 §4.4, RFC 8693 §2.1
  */
 export function startEstablishment(command: StartEstablishment, state: Connection): ConnectionEvent[] {
   requireHere(state);
-  const { nowMs, ...data } = command;
+  const { nowMs, highRiskScopes: _high, ...data } = command;
   if (!unattendedGrants.includes(command.grant)) {
     throw new PosternError('request.malformed', `A connection by ${command.grant} is not established so.`);
   }
@@ -65,6 +65,7 @@ export function startEstablishment(command: StartEstablishment, state: Connectio
     if (isSame && isDerivedAlike(command, state)) return [];
     throw new PosternError('connection.establish_key_used', 'The key was used for another connection.');
   }
+  requireNoNewRisk(command, state);
   if (command.expiresAtMs <= nowMs) {
     throw new PosternError('session.expired', 'The time for it would have been over before it began.');
   }

@@ -71,3 +71,34 @@ export function requireUsable(state: Connection): Credential {
   }
   return state.credential;
 }
+
+export interface KeptApart {
+  /**
+   * Scopes that may destroy, spend or administer, where the tenant keeps these to connections of their own; absent: it does
+   * not.
+   */
+  readonly highRiskScopes?: readonly string[] | undefined;
+}
+
+/**
+ * A connection that many use for little is no place for what can do much; one that has some of it already may get more.
+ *
+ * @throws {PosternError} `connection.high_risk`
+ */
+export function requireNoNewRisk(
+  { highRiskScopes = [], requestedScopes }: KeptApart & { readonly requestedScopes: readonly string[] },
+  state: Connection,
+): void {
+  const granted = state.credential?.grantedScopes;
+  if (granted === undefined || granted.some((scope) => highRiskScopes.includes(scope))) return;
+  const added = requestedScopes.filter((scope) => highRiskScopes.includes(scope));
+  if (added.length === 0) return;
+  const fields = added.map((scope) => ({ path: 'scopes', reason: `${scope} is of high risk` }));
+  throw new PosternError(
+    'connection.high_risk',
+    `The connection has nothing of high risk, and ${added.join(', ')} is.`,
+    {
+      details: { fields },
+    },
+  );
+}

@@ -8,6 +8,13 @@ export const administratorId = numbered('adm', 1);
 export const natsUser = `U${'A'.repeat(55)}`;
 export const secretHash = '$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaGhhc2g';
 
+/** The signature itself is nobody's: deciders leave it to whoever asks them. */
+export const signedBy = (n: number) => ({ administratorId: numbered('adm', n), signature: 's'.repeat(86) });
+const approved = {
+  ...{ number: 1, fileVersion: 3, risk: 'write' as const },
+  ...{ scopes: ['crm.objects.contacts.write'], hosts: ['api.hubapi.com', 'app.hubspot.com'] },
+};
+
 /** Each event on ADMIN with data that fit. */
 export const admin = {
   tenantCreated: (name = 'Example') => adminEvent('TenantCreated', { name }),
@@ -86,5 +93,31 @@ export const admin = {
       registrationIds: [],
       ...data,
     }),
+  governanceCreated: () => adminEvent('GovernanceCreated', {}),
+  administratorAdded: (n = 1, by: AdminDataOf<'AdministratorAdded'>['by'] = n === 1 ? null : signedBy(1)) =>
+    adminEvent('AdministratorAdded', {
+      number: n,
+      administratorId: numbered('adm', n),
+      name: 'operations',
+      publicJwk: { kty: 'OKP', crv: 'Ed25519', x: String(n).repeat(43), kid: 'k'.repeat(43) },
+      by,
+    }),
+  administratorRemoved: (data: Partial<AdminDataOf<'AdministratorRemoved'>> = {}) =>
+    adminEvent('AdministratorRemoved', {
+      ...{ number: 3, administratorId: numbered('adm', 2), reason: 'left', by: signedBy(1) },
+      ...data,
+    }),
+  tenantPolicyChanged: (data: Partial<AdminDataOf<'TenantPolicyChanged'>> = {}) =>
+    adminEvent('TenantPolicyChanged', {
+      ...{ number: 3, approvals: 'required', highRiskConnections: 'own', by: signedBy(1) },
+      ...data,
+    }),
+  approvalCreated: (providerId = 'hubspot') => adminEvent('ApprovalCreated', { providerId }),
+  approvalRequested: (data: Partial<AdminDataOf<'ApprovalRequested'>> = {}) =>
+    adminEvent('ApprovalRequested', { ...approved, reason: 'for the new desk', by: signedBy(1), ...data }),
+  approvalGranted: (data: Partial<AdminDataOf<'ApprovalGranted'>> = {}) =>
+    adminEvent('ApprovalGranted', { ...approved, by: signedBy(2), ...data }),
+  approvalDenied: (data: Partial<AdminDataOf<'ApprovalDenied'>> = {}) =>
+    adminEvent('ApprovalDenied', { number: 1, reason: null, by: signedBy(2), ...data }),
   transmitterDisabled: () => adminEvent('TransmitterDisabled', { reason: null }),
 };
