@@ -25,6 +25,7 @@ import { ShownTokensReader } from './establish/shown-tokens.ts';
 import { ProviderClients } from './providers/provider-clients.ts';
 import { Connections } from './sessions/connections.ts';
 import { SessionIndex } from './sessions/session-index.ts';
+import { MayUse } from './start-session/may-use.ts';
 import { Reauthorization } from './start-session/reauthorization.ts';
 import { SessionStarter } from './start-session/session-starter.ts';
 import { StartSession } from './start-session/start-session.ts';
@@ -44,6 +45,7 @@ import { StartSession } from './start-session/start-session.ts';
     DevicePoller,
     Digests,
     Directory,
+    MayUse,
     MeetResource,
     Establish,
     ExchangePartiesReader,

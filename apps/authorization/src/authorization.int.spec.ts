@@ -10,29 +10,45 @@ import {
   newId,
   operations,
   TokenSet,
+  type AdministratorJwk,
   type AdminEvent,
   type ConnectionEvent,
 } from '@postern/contracts';
 import { generateSealingKey, generateSigningKey, opener, randomToken, sealJwe } from '@postern/crypto';
 import {
+  addAdministrator,
+  approvalEvolver,
+  changePolicy,
+  completeAuthorization,
   connectionEvolver,
   createPlatform,
   createRegistration,
   createTenant,
   disablePlatform,
   disableRegistration,
+  governanceEvolver,
+  grantApproval,
   platformEvolver,
   recordRefreshRejected,
   registrationEvolver,
   releaseRefreshToken,
+  requestApproval,
   requireClaims,
   revokeConnection,
+  startCodeExchange,
   startDeviceAuthorization,
   startRefresh,
   tenantEvolver,
   type Connection,
 } from '@postern/domain';
-import { CommitReader, commitSigner, commitVerifier, Repository, type Evolver } from '@postern/event-log';
+import {
+  CommitReader,
+  commitSigner,
+  commitVerifier,
+  Repository,
+  signAsAdministrator,
+  type Evolver,
+} from '@postern/event-log';
 import {
   callOperation,
   connectBus,
@@ -803,6 +819,26 @@ await describeWithServer('nats-server', 'authorization', () => {
       expect(await complete(sessionId, code)).toMatchObject({ connection_id: id, freshness: { health: 'ok' } });
     });
 
+    test('more is consented to in place; the credential of before serves until the new one is there', async () => {
+      const { session_id: began, connect_url: url } = await connect({ scopes: ['openid', 'offline_access'] });
+      const { code: firstCode } = await goThrough(url);
+      const { connection_id: id } = await complete(began, firstCode);
+      const stateNow = async () => {
+        const repository = repositoryOf(administrator, 'administrator', connectionEvolver);
+        const { authorization, credential } = (await repository.load({ tenantId, id })).state;
+        return { authorization, version: credential?.version, scopes: credential?.grantedScopes };
+      };
+      const before = { authorization: 'authorized', version: 1, scopes: ['openid', 'offline_access'] };
+      expect(await stateNow()).toEqual(before);
+      const request = { connection_id: id, scopes };
+      const { connect_url: again } = await callOperation(platform, operations.reauthorize, ours, request);
+      expect(await stateNow()).toEqual(before);
+      const { sessionId, code } = await goThrough(again);
+      expect(await stateNow()).toEqual(before);
+      await complete(sessionId, code);
+      expect(await stateNow()).toEqual({ authorization: 'authorized', version: 2, scopes });
+    });
+
     test('a token endpoint that fails ends the session, and the platform hears of it', async () => {
       const { connect_url: url } = await connect();
       acme.faults.set({ tokenEndpoint: { status: 500 } });
@@ -849,6 +885,121 @@ await describeWithServer('nats-server', 'authorization', () => {
       expect(await refused(connect({ capabilities: ['contacts.read'] }))).toBe('provider.capability_unknown');
       expect(await refused(asking(['issues.create'], { scopes: ['read'] }))).toBe('request.malformed');
       expect(await refused(asking(['Everything']))).toBe('request.malformed');
+    });
+  });
+
+  describe('what is of high risk', () => {
+    const id = newId('registration');
+    const linear = ['read', 'write', 'issues:create', 'comments:create'];
+    beforeAll(() => createRegistrationAt(id, { providerId: 'linear', scopes: linear }));
+
+    /** A connection at a provider that is not here, with these scopes. */
+    async function connectedWith(grantedScopes: string[]): Promise<string> {
+      const { session_id: sessionId } = await connect({ registration_id: id, scopes: grantedScopes });
+      const connectionId = await connectionOf(sessionId);
+      const endUserDigest = String((await eventsOf(connectionId))[0]?.data['endUserDigest']);
+      const nowMs = Date.now();
+      const told = { sessionId, credentialVersion: 1, grantedScopes, accountDigest: null, hasRefreshToken: false };
+      const command = { ...told, accessTokenExpiresAtMs: null, endUserDigest, nowMs };
+      await act('authorization', connectionId, (state) => startCodeExchange({ sessionId, nowMs }, state));
+      await act('authorization', connectionId, (state) => completeAuthorization(command, state));
+      return connectionId;
+    }
+    const widen = async (connectionId: string, wanted: object) =>
+      await callOperation(platform, operations.reauthorize, ours, { connection_id: connectionId, ...wanted });
+
+    test('is not added to a connection without such, and has one of its own', async () => {
+      const low = await connectedWith(['read', 'issues:create']);
+      expect(await refused(widen(low, { capabilities: ['issues.read', 'issues.delete'] }))).toBe(
+        'connection.high_risk',
+      );
+      expect((await typesOf(low)).at(-1)).toBe('ConnectionAuthorized');
+      await widen(low, { scopes: ['read', 'issues:create', 'comments:create'] });
+      await connect({ registration_id: id, capabilities: ['issues.delete'] });
+      await widen(await connectedWith(['read', 'write']), { scopes: linear });
+    });
+  });
+
+  describe('a tenant that demands approvals', () => {
+    const governed = newId('tenant');
+    const desk = newId('platform');
+    const registered = { id: newId('registration'), provider: 'linear' };
+    const people = [0, 1].map(() => ({ administratorId: newId('administrator'), ...generateSigningKey() }));
+    type Signing = Parameters<typeof signAsAdministrator>[0];
+    let bus: Bus;
+
+    const signedBy = (n: number, decision: Omit<Signing, 'tenantId' | 'data'>, data: object) => {
+      const who = people[n] ?? fail('nobody');
+      const whole = { tenantId: governed, ...decision, data: { ...data } };
+      return { administratorId: who.administratorId, signature: signAsAdministrator(whole, who.privateJwk) };
+    };
+    const governing = (n: number, type: string, data: object) =>
+      signedBy(n, { aggregate: 'governance', aggregateId: governed, type }, data);
+    const approving = (n: number, type: string, data: object) =>
+      signedBy(n, { aggregate: 'approval', aggregateId: registered.provider, type }, data);
+    const begin = (wanted: { scopes: string[] }) =>
+      callOperation(
+        bus,
+        operations.startSession,
+        { tenantId: governed, platformId: desk },
+        { registration_id: registered.id, end_user: 'u', return_url: site.returnUrl, ...wanted },
+      );
+    /** What was decided reaches the service by the log. */
+    const until = (wanted: { scopes: string[] }, code: string) =>
+      waitFor(async () => (await refused(begin(wanted))) === code, { timeoutMs: 60_000, describe: code });
+    const approval = { tenantId: governed, id: registered.provider };
+    const content = (number: number, scopes: string[], risk: 'read' | 'write') => ({
+      number,
+      fileVersion: 1,
+      scopes,
+      hosts: ['api.linear.app', 'linear.app'],
+      risk,
+    });
+    async function ask(number: number, scopes: string[], risk: 'read' | 'write') {
+      const data = { ...content(number, scopes, risk), reason: null };
+      const by = approving(0, 'ApprovalRequested', data);
+      const command = { providerId: registered.provider, ...data, by };
+      await administer(approvalEvolver, approval, (state) => requestApproval(command, state));
+    }
+    const grant = async (data: ReturnType<typeof content>, by: ReturnType<typeof approving>) =>
+      await administer(approvalEvolver, approval, (state) => grantApproval({ ...data, by }, state));
+
+    beforeAll(async () => {
+      await administer(tenantEvolver, { tenantId: governed, id: governed }, (s) => createTenant({ name: 'G' }, s));
+      const named = { name: 'Desk', returnUrls: [site.returnUrl] };
+      await administer(platformEvolver, { tenantId: governed, id: desk }, (s) => createPlatform(named, s));
+      const offered = ['read', 'write', 'issues:create'];
+      const more = { providerId: registered.provider, tenantId: governed, scopes: offered };
+      await createRegistrationAt(registered.id, more);
+      bus = await connected(desk, (await platformCreds(bundle, { tenantId: governed, platformId: desk })).creds);
+      const governance = { tenantId: governed, id: governed };
+      for (const [n, { administratorId, publicJwk }] of people.entries()) {
+        const data = { number: n + 1, administratorId, name: 'a', publicJwk: publicJwk as AdministratorJwk };
+        const by = n === 0 ? null : governing(0, 'AdministratorAdded', data);
+        await administer(governanceEvolver, governance, (s) => addAdministrator({ ...data, by }, s));
+      }
+      const policy = { number: 3, approvals: 'required', highRiskConnections: 'own' } as const;
+      const by = governing(1, 'TenantPolicyChanged', policy);
+      await administer(governanceEvolver, governance, (s) => changePolicy({ ...policy, by }, s));
+    });
+
+    test('uses a provider, and scopes of more risk, only after two have signed', async () => {
+      expect(await refused(begin({ scopes: ['read'] }))).toBe('approval.required');
+      await ask(1, ['read'], 'read');
+      expect(await refused(begin({ scopes: ['read'] }))).toBe('approval.required');
+      await grant(content(1, ['read'], 'read'), approving(1, 'ApprovalGranted', content(1, ['read'], 'read')));
+      await until({ scopes: ['read'] }, 'not refused');
+      expect(await refused(begin({ scopes: ['read', 'issues:create'] }))).toBe('approval.required');
+    });
+
+    test('is not helped by what one has signed twice, or nobody', async () => {
+      await ask(2, ['issues:create', 'read'], 'write');
+      const more = content(2, ['issues:create', 'read'], 'write');
+      // As whoever can write ADMIN, but has no second person's key, would do it.
+      const forged = { ...approving(0, 'ApprovalGranted', more), administratorId: people[1]?.administratorId ?? '' };
+      await grant(more, forged);
+      await until({ scopes: ['read'] }, 'administrator.signature_invalid');
+      expect(await refused(begin({ scopes: ['read', 'issues:create'] }))).toBe('administrator.signature_invalid');
     });
   });
 

@@ -1,11 +1,15 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { isId, PosternError, subjects } from '@postern/contracts';
 import {
+  approvalEvolver,
+  governanceEvolver,
   platformEvolver,
   registrationEvolver,
   rolloutEvolver,
   tenantEvolver,
   upcast,
+  type Approval,
+  type Governance,
   type Platform,
   type Registration,
   type Rollout,
@@ -30,6 +34,8 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
   readonly #platforms: StateView<Platform>;
   readonly #registrations: StateView<Registration>;
   readonly #rollouts: StateView<Rollout>;
+  readonly #governances: StateView<Governance>;
+  readonly #approvals: StateView<Approval>;
   readonly #directory: DirectoryFollower;
 
   constructor(logs: EventLogs, reader: CommitReader, logger: Logger, readiness: ReadinessRegistry) {
@@ -38,11 +44,16 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
     this.#platforms = new StateView({ ...source, evolver: platformEvolver });
     this.#registrations = new StateView({ ...source, evolver: registrationEvolver });
     this.#rollouts = new StateView({ ...source, evolver: rolloutEvolver });
+    this.#governances = new StateView({ ...source, evolver: governanceEvolver });
+    this.#approvals = new StateView({ ...source, evolver: approvalEvolver });
     this.#directory = new DirectoryFollower({
       log: logs.admin,
       reader,
       filter: subjects.allAdmin,
-      views: [this.#tenants, this.#platforms, this.#registrations, this.#rollouts],
+      views: [
+        ...[this.#tenants, this.#platforms, this.#registrations, this.#rollouts],
+        ...[this.#governances, this.#approvals],
+      ],
       onProblem: (problem) => logger.error('a message on the admin log is not folded', { ...problem }),
       onFailure: (error) => logger.error('the admin feed has failed', { err: error }),
     });
@@ -103,6 +114,16 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
   /** What the tenant decided about the versions of a provider's file, as far as it was read; undefined: nothing. */
   rollout(tenantId: string, providerId: string): Rollout | undefined {
     return this.#rollouts.get({ tenantId, id: providerId })?.state;
+  }
+
+  /** Who signs for the tenant, and its policy, as far as it was read; undefined while nobody does. */
+  governance(tenantId: string): Governance | undefined {
+    return this.#governances.get({ tenantId, id: tenantId })?.state;
+  }
+
+  /** What the tenant may use at a provider; undefined where nobody ever asked. @throws {PosternError} `service.not_ready` */
+  async approval(tenantId: string, providerId: string): Promise<Approval | undefined> {
+    return await this.#known(() => this.#approvals.get({ tenantId, id: providerId })?.state);
   }
 
   async onServiceReady(): Promise<void> {

@@ -28,6 +28,7 @@ import { Directory } from '../directory/directory.ts';
 import { ProviderClients } from '../providers/provider-clients.ts';
 import { Connections } from '../sessions/connections.ts';
 import { ExchangePartiesReader } from './exchange-parties.ts';
+import { MayUse } from '../start-session/may-use.ts';
 import { Ways, type Way } from './ways.ts';
 
 type Request = RequestOf<typeof operations.establish>;
@@ -45,6 +46,7 @@ interface Establishing {
   readonly way: Way;
   readonly capabilities: readonly string[] | undefined;
   readonly providerVersion: number;
+  readonly highRiskScopes: readonly string[] | undefined;
   readonly actor: CallingOwner['actor'];
 }
 
@@ -65,6 +67,7 @@ export class Establish {
   readonly #completion: Completion;
   readonly #ways: Ways;
   readonly #parties: ExchangePartiesReader;
+  readonly #mayUse: MayUse;
   readonly #clock: Clock;
   readonly #logger: Logger;
 
@@ -77,6 +80,7 @@ export class Establish {
     completion: Completion,
     ways: Ways,
     parties: ExchangePartiesReader,
+    mayUse: MayUse,
     clock: Clock,
     logger: Logger,
   ) {
@@ -88,6 +92,7 @@ export class Establish {
     this.#completion = completion;
     this.#ways = ways;
     this.#parties = parties;
+    this.#mayUse = mayUse;
     this.#clock = clock;
     this.#logger = logger;
   }
@@ -148,16 +153,19 @@ export class Establish {
     const connectionId = request.connection_id ?? this.#newConnectionId({ tenantId, platformId }, request);
     const pinned = existing?.credential?.providerVersion ?? null;
     const provider = this.#providers.forSession(registration, { connectionId, pinned });
+    const way = this.#ways.of(request.grant, {
+      ...{ ...request, tenantId, connectionId, registration, provider, parties },
+    });
+    await this.#mayUse.require({ tenantId, registration, provider, scopes: way.scopes });
     return {
       ...{ tenantId, platformId, registration, actor, connectionId },
       sessionId: newId('session'),
       purpose: existing === undefined ? 'connect' : 'reauthorize',
       endUserDigest: own ?? digestOfBefore,
-      way: this.#ways.of(request.grant, {
-        ...{ ...request, tenantId, connectionId, registration, provider, parties },
-      }),
+      way,
       capabilities: request.capabilities,
       providerVersion: provider.version,
+      highRiskScopes: this.#mayUse.keptApart(tenantId, provider),
     };
   }
 
@@ -175,7 +183,7 @@ export class Establish {
   /** @returns the connection as it is, where the key made it before: then nothing is asked of anybody. */
   async #begin(wanted: Establishing) {
     const { tenantId, connectionId, sessionId, purpose, registration, way, platformId, endUserDigest } = wanted;
-    const { providerVersion, capabilities } = wanted;
+    const { providerVersion, capabilities, highRiskScopes } = wanted;
     const { providerId, registrationId } = registration;
     return await this.#connections.execute(
       { tenantId, id: connectionId },
@@ -183,7 +191,7 @@ export class Establish {
         startEstablishment(
           {
             ...{ sessionId, purpose, grant: way.grant, platformId, providerId, registrationId, endUserDigest },
-            ...{ requestedScopes: [...way.scopes], providerVersion },
+            ...{ requestedScopes: [...way.scopes], providerVersion, highRiskScopes },
             ...(way.delegation && { delegation: way.delegation }),
             ...(capabilities !== undefined && { requestedCapabilities: [...capabilities] }),
             expiresAtMs: nowMs + limits.sessionTtlMs,

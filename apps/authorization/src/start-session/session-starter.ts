@@ -8,6 +8,7 @@ import type { z } from 'zod';
 import { BeginDevice } from '../device/begin-device.ts';
 import { ProviderClients } from '../providers/provider-clients.ts';
 import { Connections } from '../sessions/connections.ts';
+import { MayUse } from './may-use.ts';
 
 type Reply = z.infer<typeof SessionReply>;
 
@@ -39,19 +40,27 @@ export class SessionStarter {
   readonly #connections: Connections;
   readonly #providers: ProviderClients;
   readonly #device: BeginDevice;
+  readonly #mayUse: MayUse;
   readonly #publicUrl: string;
 
-  constructor(connections: Connections, providers: ProviderClients, device: BeginDevice, config: ServiceConfig) {
+  constructor(
+    connections: Connections,
+    providers: ProviderClients,
+    device: BeginDevice,
+    mayUse: MayUse,
+    config: ServiceConfig,
+  ) {
     this.#device = device;
     this.#connections = connections;
     this.#providers = providers;
+    this.#mayUse = mayUse;
     this.#publicUrl = config.publicUrl;
   }
 
   /**
    * @effect appends `AuthorizationStarted`; where the platform shows the user code itself, the provider is asked for one.
    * @throws {PosternError} `session.return_url_unknown`, `session.scope_unknown`, `provider.not_found`,
-   *   `registration.insecure_endpoint`, and what `startAuthorization` throws
+   *   `registration.insecure_endpoint`, `approval.required`, and what `startAuthorization` throws
    */
   async start(session: NewSession): Promise<Reply> {
     const { tenantId, connectionId, platform, registration, actor, returnUrl } = session;
@@ -63,6 +72,8 @@ export class SessionStarter {
     const providerVersion = session.provider.version;
     this.#providers.withoutCredentials(registration, providerVersion);
     requireGrantType(session.provider, session.grant ?? 'authorization_code');
+    await this.#mayUse.require(session);
+    const highRiskScopes = this.#mayUse.keptApart(tenantId, session.provider);
     const sessionId = newId('session');
     const { state } = await this.#connections.execute(
       { tenantId, id: connectionId },
@@ -82,6 +93,7 @@ export class SessionStarter {
             providerVersion,
             ...(session.grant !== undefined && { grant: session.grant }),
             ...(session.provider.withoutPkce && session.grant === undefined && { withoutPkce: true }),
+            highRiskScopes,
             nowMs,
           },
           connection,
