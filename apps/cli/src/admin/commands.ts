@@ -14,6 +14,7 @@ import { writePrivate } from '../data-folder/files.ts';
 import { ensureTenantKey } from '../data-folder/key-administration.ts';
 import { table } from '../output/printer.ts';
 import type { RunCommand, SessionRun } from '../run-command.ts';
+import { administratorCommands } from './administrator-commands.ts';
 import { bridgeCommands } from './bridge-commands.ts';
 import { decideAdmin } from './decide.ts';
 import { endNatsUsersOfTenant } from './platform-users.ts';
@@ -25,6 +26,7 @@ import { gather, list, refuseToOverwrite, show, text, withoutHash } from './show
 
 /** `postern tenants|platforms|agents|registrations|transmitters|bridges|webhooks …`: administration. */
 export function adminCommands(program: Command, run: RunCommand): void {
+  administratorCommands(program.command('admin').description('who signs for a tenant, and its policy'), run);
   tenantCommands(program.command('tenants').description('tenants'), run);
   platformCommands(program.command('platforms').description('agent platforms and their credentials'), run);
   agentCommands(program.command('agents').description('the agents of platforms'), run);

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { gather } from '../admin/shown.ts';
 import { table } from '../output/printer.ts';
 import type { RunCommand } from '../run-command.ts';
+import { approve, deny, request, review } from './approvals.ts';
 import { explainScopes } from './scopes.ts';
 import { shownProvider } from './shown-provider.ts';
 import { validateFiles } from './validate.ts';
@@ -53,7 +54,29 @@ export function providerCommands(program: Command, run: RunCommand): void {
     .option('--capabilities <list>', 'what must be possible, joined by commas, such as messages.read,messages.write')
     .option('--offered <list>', 'only these scopes, joined by commas or spaces, such as those of a registration')
     .action(run.plain(async (given) => explainScopes(given)));
+  approvalCommands(providers, run);
   versionCommands(providers, run);
+}
+
+/** What a tenant may use at a provider: decisions of two administrators, on ADMIN. */
+function approvalCommands(providers: Command, run: RunCommand): void {
+  const signedCommand = (words: string) =>
+    providers.command(words).option('--as <file>', 'the file of your own key, which signs this');
+  signedCommand('request <id>')
+    .description('asks that the tenant may use a provider, or more of it; a second administrator decides')
+    .option('--scope <scope>', 'a scope beside those that are approved (may be repeated)', gather, [])
+    .option('--registration <registration>', 'with its scopes, and its hosts where only its issuer names them')
+    .option('--reason <text>', 'kept with the request; no personal data')
+    .action(run.withSession(request));
+  providers
+    .command('review <id>')
+    .description('what is asked for beside what is approved: scopes, hosts, risk')
+    .action(run.withSession(review));
+  signedCommand('approve <id>').description('says yes to what review shows').action(run.withSession(approve));
+  signedCommand('deny <id>')
+    .description('says no; where nothing is asked for, withdraws what was approved')
+    .option('--reason <text>', 'kept with the decision; no personal data')
+    .action(run.withSession(deny));
 }
 
 /** Which version of a provider's file a tenant's connections use: decisions of administrators, on ADMIN. */
