@@ -28,6 +28,7 @@ function projectNode() {
 }
 
 if (!existsSync(main)) {
+  console.error('postern: building once, which takes a minute or two');
   const { status } = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-b'], {
     cwd: root,
     stdio: ['ignore', process.stderr, 'inherit'],

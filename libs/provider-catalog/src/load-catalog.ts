@@ -40,7 +40,7 @@ export function parseProviderFile(yaml: string, fileName: string): Provider {
     throw new PosternError('provider.invalid', `${fileName}: ${named}.`, { details: { fields } });
   }
   if (`${parsed.data.id}.yaml` !== fileName) {
-    throw new PosternError('provider.invalid', `${fileName} holds the provider ${parsed.data.id}.`);
+    throw new PosternError('provider.invalid', `${fileName} has id: ${parsed.data.id}; a file is named after its id.`);
   }
   return providerFrom(parsed.data);
 }
