@@ -19,6 +19,7 @@ import { Digests } from './digests.ts';
 import { Directory } from './directory/directory.ts';
 import { MeetResource } from './meet-resource/meet-resource.ts';
 import { Establish } from './establish/establish.ts';
+import { GrantAssertions } from './establish/grant-assertions.ts';
 import { Ways } from './establish/ways.ts';
 import { ExchangePartiesReader } from './establish/exchange-parties.ts';
 import { ShownTokensReader } from './establish/shown-tokens.ts';
@@ -50,6 +51,7 @@ import { StartSession } from './start-session/start-session.ts';
     Establish,
     ExchangePartiesReader,
     ShownTokensReader,
+    GrantAssertions,
     PageSubjects,
     PendingTokens,
     ProviderClients,

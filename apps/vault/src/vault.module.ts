@@ -37,7 +37,9 @@ import { ReleaseSuspectedToken } from './release-suspected-token/release-suspect
 import { SealedRows } from './sealed-rows.ts';
 import { ShredKey } from './shred-key/shred-key.ts';
 import { Shredder } from './shred-key/shredder.ts';
+import { GrantAssertions } from './sign-assertion/grant-assertions.ts';
 import { SignAssertion } from './sign-assertion/sign-assertion.ts';
+import { SignGrantAssertion } from './sign-assertion/sign-grant-assertion.ts';
 import { SignDpopProof } from './sign-dpop-proof/sign-dpop-proof.ts';
 import { SignRequestObject } from './sign-request-object/sign-request-object.ts';
 import { StoreCredential } from './store-credential/store-credential.ts';
@@ -99,7 +101,9 @@ const keyService = {
     RegistrationSecrets,
     RegistrationSecretOperations,
     EndpointSecretOperations,
+    GrantAssertions,
     SignAssertion,
+    SignGrantAssertion,
     SignDpopProof,
     SignRequestObject,
     ConfirmPosition,

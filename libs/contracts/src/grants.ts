@@ -43,6 +43,28 @@ export const unattendedGrants: readonly Grant[] = Object.freeze([
   'static',
 ] as const);
 
+const Subject = z
+  .string()
+  .min(1)
+  .max(limits.endUserCharsMax)
+  .describe('For whom, as the provider names its users, such as an address; absent: for the client itself');
+
+/** An installation of an app, and what of it a token is for: all of it where nothing is said. */
+const Installation = {
+  installation_id: z.string().regex(/^[1-9][0-9]{0,19}$/, 'must be the number of an installation'),
+  /** Names of repositories, without their owner. */
+  repositories: z
+    .array(z.string().regex(/^[A-Za-z0-9._-]{1,100}$/, 'must be the name of a repository, without its owner'))
+    .min(1)
+    .max(100)
+    .optional(),
+  permissions: z
+    .record(z.string().regex(/^[a-z][a-z_]{0,63}$/), z.enum(['read', 'write', 'admin']))
+    .refine((permissions) => Object.keys(permissions).length >= 1, 'must name one at least')
+    .refine((permissions) => Object.keys(permissions).length <= limits.scopesMax, 'has too many members')
+    .optional(),
+};
+
 /**
  * From which connections one is derived: as `sub` and `act` of a token say it, but by our own ids. What the subject is
  * derived from itself, its own connection says.
@@ -102,6 +124,21 @@ export const Renewal = z.discriminatedUnion('grant', [
     actor: ExchangeParty.nullable(),
     parameters: z.record(z.string().max(64), z.string().max(limits.grantParameterCharsMax)),
   }),
+  z.strictObject({
+    grant: z.literal('jwt_bearer'),
+    scopes: Scopes,
+    /** For whom; null: for the client itself. @source RFC 7523 §3 */
+    subject: Subject.nullable(),
+    /** Do the scopes stand in the assertion, and not beside it? */
+    scopesInAssertion: z.boolean(),
+    parameters: z.record(z.string().max(64), z.string().max(limits.grantParameterCharsMax)),
+  }),
+  z.strictObject({
+    grant: z.literal('installation'),
+    /** What is narrowed is not named by scopes. */
+    scopes: z.array(z.never()),
+    ...Installation,
+  }),
 ]);
 export type Renewal = z.infer<typeof Renewal>;
 
@@ -151,9 +188,19 @@ const TokenExchangeGrant = z.strictObject({
   parameters: Parameters.optional(),
 });
 
+const JwtBearerGrant = z.strictObject({
+  type: z.literal('jwt_bearer'),
+  subject: Subject.optional(),
+  parameters: Parameters.optional(),
+});
+
+const InstallationGrant = z.strictObject({ type: z.literal('installation'), ...Installation });
+
 /** How a connection is to be had without a browser, with what that takes. */
 export const EstablishedGrant = z.discriminatedUnion('type', [
   ClientCredentialsGrant,
+  JwtBearerGrant,
+  InstallationGrant,
   z.strictObject({
     type: z.literal('static'),
     sealed_secret: CompactJwe.describe('A static secret as JSON, sealed to authorization; its header names the tenant'),
@@ -165,6 +212,8 @@ export type EstablishedGrant = z.infer<typeof EstablishedGrant>;
 /** The same over HTTP: TLS carries a secret, and the gateway seals it. */
 export const HttpEstablishedGrant = z.discriminatedUnion('type', [
   ClientCredentialsGrant,
+  JwtBearerGrant,
+  InstallationGrant,
   z.strictObject({ type: z.literal('static'), secret: StaticSecret }),
   TokenExchangeGrant,
 ]);

@@ -858,6 +858,19 @@ export const operations = Object.freeze({
     }),
     reply: z.object({ request_object: CompactJws }),
   }),
+  signGrantAssertion: operation('vault.grant_assertion.sign', {
+    owner: 'vault',
+    callers: ['authorization'],
+    scope: 'service',
+    summary: 'Signs what a connection that is being established is asked for with (RFC 7523 §2.1).',
+    request: z.strictObject({
+      ...ConnectionKey,
+      session_id: SessionId,
+      sealed_renewal: CompactJwe.describe('Sealed to the vault; its header names connection and session'),
+    }),
+    /** Good for one use within a minute, sealed all the same: whoever has it is given a token. */
+    reply: SecretStored.extend({ sealed_assertion: CompactJwe }),
+  }),
   signDpopProof: operation('vault.dpop.sign', {
     owner: 'vault',
     callers: ['authorization', 'refresh', 'revocation'],

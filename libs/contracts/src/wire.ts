@@ -59,7 +59,7 @@ export const Ed25519PublicJwk = z.object({
 });
 export type Ed25519PublicJwk = z.infer<typeof Ed25519PublicJwk>;
 
-/** How the vault signs for a client registration. @source RFC 7518 §3.4, RFC 8037 §3.1 */
+/** With which kind of key of its own making the vault signs for a client registration. @source RFC 7518 §3.4, RFC 8037 §3.1 */
 export const JwsAlgorithm = z.enum(['ES256', 'EdDSA']);
 export type JwsAlgorithm = z.infer<typeof JwsAlgorithm>;
 
@@ -80,6 +80,13 @@ export const SigningPublicJwk = z.union([
     ...jwkNames,
   }),
   z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: Coordinate, alg: z.literal('EdDSA'), ...jwkNames }),
+  z.object({
+    kty: z.literal('RSA'),
+    n: Base64Url.max(1_024),
+    e: Base64Url.max(16),
+    alg: z.literal('RS256'),
+    ...jwkNames,
+  }),
 ]);
 export type SigningPublicJwk = z.infer<typeof SigningPublicJwk>;
 

@@ -43,10 +43,29 @@ describe('a private key from elsewhere', () => {
     expect(decodeProtectedHeader(jwtSigner(pem).sign({ header: { alg: 'none' }, claims: {} })).alg).toBe('ES256');
   });
 
+  test('of RSA signs with RS256, as another library reads it, and comes in three forms', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    const pkcs1 = privateKey.export({ format: 'pem', type: 'pkcs1' }).toString();
+    const key = parseJwtKey(pkcs1);
+    expect(parseJwtKey(JSON.stringify({ type: 'service_account', private_key: pkcs1 }))).toEqual(key);
+    expect(parseJwtKey(JSON.stringify(await exportJWK(privateKey)))).toEqual(key);
+    const signer = jwtSigner(key);
+    const jwt = signer.sign({ header: { typ: 'JWT' }, claims: { iss: 'us' } });
+    const { payload, protectedHeader } = await jwtVerify(jwt, publicKey, { algorithms: ['RS256'] });
+    expect({ payload, protectedHeader }).toEqual({
+      payload: { iss: 'us' },
+      protectedHeader: { alg: 'RS256', typ: 'JWT' },
+    });
+    expect(signer.publicJwk.kid).toBe(await calculateJwkThumbprint(signer.publicJwk));
+    expect(Object.keys(signer.publicJwk).toSorted()).toEqual(['alg', 'e', 'kid', 'kty', 'n', 'use']);
+  });
+
   test('of another curve, of another kind, public, encrypted or none at all is refused', async () => {
     const unfit = [
       generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey.export({ format: 'pem', type: 'pkcs8' }),
-      generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'pem', type: 'pkcs8' }),
+      generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ format: 'pem', type: 'pkcs8' }),
+      generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).privateKey.export({ format: 'pem', type: 'pkcs8' }),
+      JSON.stringify({ type: 'service_account', private_key: 'none' }),
       generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'pem', type: 'spki' }),
       pair().export({ format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'secret' }),
       JSON.stringify({ kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA', d: 'AA' }),

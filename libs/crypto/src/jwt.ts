@@ -5,6 +5,11 @@ import { jwkThumbprint } from './jwk.ts';
 /** ECDSA on P-256 with SHA-256, or Ed25519. @source RFC 7518 §3.4, RFC 8037 §3.1 */
 export type JwsAlgorithm = 'ES256' | 'EdDSA';
 
+/** Shorter ones are not to be used. @source RFC 7518 §3.3 */
+const rsaBitsMin = 2_048;
+/** Longer ones cost more than a signature may: no provider asks for them. */
+const rsaBitsMax = 4_096;
+
 /** The public part of a signing key, as it stands in a JWKS; `kid` is its thumbprint. @source RFC 7517 §4 */
 export type JwsPublicJwk =
   | {
@@ -21,6 +26,14 @@ export type JwsPublicJwk =
       readonly crv: 'Ed25519';
       readonly x: string;
       readonly alg: 'EdDSA';
+      readonly kid: string;
+      readonly use: 'sig';
+    }
+  | {
+      readonly kty: 'RSA';
+      readonly n: string;
+      readonly e: string;
+      readonly alg: 'RS256';
       readonly kid: string;
       readonly use: 'sig';
     };
@@ -47,17 +60,21 @@ export function generateJwtKey(algorithm: JwsAlgorithm): Buffer {
 }
 
 /**
- * Reads somebody's private key, as PEM or as a JWK.
+ * Reads somebody's private key: as PEM, as a JWK, or as the file of a service account that has it as PEM in its
+ * `private_key`.
  *
  * @returns PKCS #8 bytes, as {@link generateJwtKey} makes them.
- * @throws {KeyInvalidError} on anything but an unencrypted P-256 or Ed25519 private key.
+ * @throws {KeyInvalidError} on anything but an unencrypted private key: P-256, Ed25519, or RSA of 2,048 to 4,096 bits.
  */
 export function parseJwtKey(text: string): Buffer {
-  const key = privateKeyFrom(() =>
-    text.trimStart().startsWith('{')
-      ? createPrivateKey({ key: JSON.parse(text) as object, format: 'jwk' })
-      : createPrivateKey({ key: text, format: 'pem' }),
-  );
+  const key = privateKeyFrom(() => {
+    if (!text.trimStart().startsWith('{')) return createPrivateKey({ key: text, format: 'pem' });
+    const json = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    const { private_key: pem } = json;
+    return typeof pem === 'string'
+      ? createPrivateKey({ key: pem, format: 'pem' })
+      : createPrivateKey({ key: json, format: 'jwk' });
+  });
   publicJwkOf(key);
   return pkcs8Of(key);
 }
@@ -81,15 +98,14 @@ export function jwtSigner(pkcs8: Uint8Array): JwtSigner {
   };
 }
 
-/** JOSE wants the two numbers of an ECDSA signature side by side, not in DER. @source RFC 7518 §3.4 */
-function signatureOf(bytes: Buffer, { key, alg }: { key: KeyObject; alg: JwsAlgorithm }): string {
-  const signature =
-    alg === 'ES256' ? signBytes('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }) : signBytes(null, bytes, key);
-  return signature.toString('base64url');
+/** JOSE wants the two numbers of an ECDSA signature side by side, not in DER. @source RFC 7518 §3.3, §3.4 */
+function signatureOf(bytes: Buffer, { key, alg }: { key: KeyObject; alg: JwsPublicJwk['alg'] }): string {
+  const digest = alg === 'EdDSA' ? null : 'sha256';
+  return signBytes(digest, bytes, { key, dsaEncoding: 'ieee-p1363' }).toString('base64url');
 }
 
 function publicJwkOf(key: KeyObject): JwsPublicJwk {
-  const { kty, crv, x = '', y = '' } = createPublicKey(key).export({ format: 'jwk' });
+  const { kty, crv, x = '', y = '', n = '', e = '' } = publicPartOf(key);
   if (kty === 'EC' && crv === 'P-256') {
     const named = { kty, crv, x, y, alg: 'ES256', use: 'sig' } as const;
     return { ...named, kid: jwkThumbprint(named) };
@@ -98,7 +114,21 @@ function publicJwkOf(key: KeyObject): JwsPublicJwk {
     const named = { kty, crv, x, alg: 'EdDSA', use: 'sig' } as const;
     return { ...named, kid: jwkThumbprint(named) };
   }
-  throw new KeyInvalidError('not a P-256 or Ed25519 key');
+  const { modulusLength: bits = 0 } = key.asymmetricKeyDetails ?? {};
+  if (kty === 'RSA' && bits >= rsaBitsMin && bits <= rsaBitsMax) {
+    const named = { kty, n, e, alg: 'RS256', use: 'sig' } as const;
+    return { ...named, kid: jwkThumbprint(named) };
+  }
+  throw new KeyInvalidError('not a P-256, Ed25519 or RSA key of a length that is used');
+}
+
+/** A kind of key that has no JWK is none that we could use. */
+function publicPartOf(key: KeyObject) {
+  try {
+    return createPublicKey(key).export({ format: 'jwk' });
+  } catch {
+    throw new KeyInvalidError('not a key of a kind that is used');
+  }
 }
 
 /** What OpenSSL says of a bad key may quote it. */

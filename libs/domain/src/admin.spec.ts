@@ -273,7 +273,7 @@ describe('a client registration', () => {
     given([]).when(retireRegistrationSecret, retire).thenRefused('registration.not_found');
   });
 
-  test('who signs says for whom, and nobody else does', () => {
+  test('who signs says for whom', () => {
     const signing = {
       ...create,
       tokenEndpointAuthMethod: 'private_key_jwt',
@@ -287,9 +287,11 @@ describe('a client registration', () => {
       .thenRefused('registration.exists');
     const { assertionAudience, ...without } = signing;
     given([]).when(createRegistration, without).thenRefused('request.malformed');
+    // Its key may sign for grants alone (RFC 7523 §2.1).
+    const forGrants = { ...create, assertionAudience };
     given([])
-      .when(createRegistration, { ...create, assertionAudience })
-      .thenRefused('request.malformed');
+      .when(createRegistration, forGrants)
+      .then([admin.registrationCreated(forGrants)]);
   });
 
   test('gets nothing once it is disabled', () => {

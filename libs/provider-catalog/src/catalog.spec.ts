@@ -219,7 +219,12 @@ describe('what is known', () => {
   test('a provider whose tokens are had in another way is refused', () => {
     const installation = providerOf(catalog, 'github-app-installation');
     expect(codeOf(() => requireGrantType(installation, 'authorization_code'))).toBe('provider.flow_unsupported');
-    expect(codeOf(() => requireSomeGrantType(installation))).toBe('provider.flow_unsupported');
+    expect(codeOf(() => requireSomeGrantType({ ...installation, grantTypes: [] }))).toBe('provider.flow_unsupported');
+    expect(() => requireGrantType(installation, 'installation')).not.toThrow();
+    expect(codeOf(() => requireGrantType(installation, 'jwt_bearer'))).toBe('provider.flow_unsupported');
+    expect(codeOf(() => requireGrantType(providerOf(catalog, 'salesforce'), 'installation'))).toBe(
+      'provider.flow_unsupported',
+    );
     const linear = providerOf(catalog, 'linear');
     expect(() => requireSomeGrantType(linear)).not.toThrow();
     expect(codeOf(() => requireGrantType(linear, 'client_credentials'))).toBe('provider.flow_unsupported');

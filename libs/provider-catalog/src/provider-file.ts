@@ -60,12 +60,23 @@ const Discovery = z.strictObject({
 const Endpoints = z.strictObject({
   /** What its ID tokens and its answers name as `iss`; not said: the origin of the authorization endpoint. */
   issuer: UrlTemplate.optional(),
-  authorization_endpoint: UrlTemplate,
+  /** Only where somebody can be sent there. */
+  authorization_endpoint: UrlTemplate.optional(),
   token_endpoint: UrlTemplate,
   revocation_endpoint: UrlTemplate.optional(),
   introspection_endpoint: UrlTemplate.optional(),
   device_authorization_endpoint: UrlTemplate.optional(),
   pushed_authorization_request_endpoint: UrlTemplate.optional(),
+});
+
+/** What an assertion must say with which a token is asked for. @source RFC 7523 §3 */
+const AssertionFacts = z.strictObject({
+  /** For whom it is, unless the registration says otherwise. */
+  audience: z.enum(['issuer', 'token_endpoint']).default('issuer'),
+  /** Where the scopes stand: beside it, or in it as a claim. */
+  scopes: z.enum(['parameter', 'claim']).default('parameter'),
+  /** Whom it names where nobody is impersonated: the client, as the standard has it, or nobody. */
+  subject_otherwise: z.enum(['client', 'nobody']).default('client'),
 });
 
 /** The grant types there are for us: implicit and password grants cannot be written down. @source RFC 7591 §2 */
@@ -132,8 +143,10 @@ export const ProviderFile = z
      * whoever registers chooses both. @source RFC 8707 §2, RFC 9728
      */
     resource: factOf(z.union([z.literal('{resource}'), ResourceUri])).optional(),
-    /** By which tokens are had here; only `authorization_code` can be connected to today. */
+    /** By which tokens are had here. */
     grant_types: factOf(z.array(GrantType).min(1)).default(cautious(['authorization_code'])),
+    /** How tokens are had with a JWT; not said: as the standard has it. @source RFC 7523 §2.1 */
+    assertion: factOf(AssertionFacts).optional(),
     /** What no value can describe: code of ours, by its name. */
     strategies: z
       .array(factOf(z.enum(strategyNames)))
@@ -215,6 +228,9 @@ export const ProviderFile = z
   .refine((file) => [file.credential, file.discovery, file.endpoints].filter((one) => one !== undefined).length === 1, {
     message: 'says either discovery (an issuer) or endpoints or a credential, and one of them alone',
   })
+  .refine((file) => hasItsEndpoints(file), {
+    message: 'the grant type authorization_code needs an authorization_endpoint',
+  })
   .refine((file) => !isInQuery(file.credential) || file.credential?.evidence === 'documented', {
     message: 'a credential in the query ends up in logs: only where the provider documents no other place',
   })
@@ -245,6 +261,18 @@ export const ProviderFile = z
       'a host_label stands as the first label of a host, before at least two fixed ones, and a path_segment as a whole segment of the path',
   });
 export type ProviderFile = z.infer<typeof ProviderFile>;
+
+/** Where endpoints are discovered, the metadata says whether there is one. */
+function hasItsEndpoints({
+  endpoints,
+  grant_types: { value: types },
+}: {
+  readonly endpoints?: { value: { authorization_endpoint?: string | undefined } } | undefined;
+  readonly grant_types: { value: readonly string[] };
+}): boolean {
+  if (endpoints === undefined) return true;
+  return endpoints.value.authorization_endpoint !== undefined || !types.includes('authorization_code');
+}
 
 function isInQuery(credential: { value: { kind: string; in?: string } } | undefined): boolean {
   return credential?.value.kind === 'api_key' && credential.value.in === 'query';

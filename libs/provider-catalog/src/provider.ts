@@ -38,6 +38,8 @@ export interface Provider {
   readonly credential: StaticCredential | null;
   /** After how long such a credential should be replaced; null: not known. */
   readonly rotateAfterS: number | null;
+  /** How tokens are had with a JWT. @source RFC 7523 §2.1 */
+  readonly assertion: AssertionPolicy;
   /** What only this provider does, by the name of the code that does it with it. */
   readonly strategies: readonly StrategyName[];
   /** Is PKCE left out, since the provider is known to break on it? @source RFC 7636 */
@@ -81,6 +83,13 @@ export interface Provider {
   readonly facts: Readonly<Record<string, Fact<unknown>>>;
 }
 
+/** What is in an assertion with which a token is asked for. */
+export interface AssertionPolicy {
+  readonly audience: 'issuer' | 'token_endpoint';
+  readonly scopes: 'parameter' | 'claim';
+  readonly subjectOtherwise: 'client' | 'nobody';
+}
+
 /** A credential that is none of OAuth's: its form, and where a request carries it. */
 export type StaticCredential =
   | { readonly kind: 'api_key'; readonly in: 'header' | 'query'; readonly name: string; readonly prefix: string }
@@ -94,7 +103,8 @@ export type ProviderParameter = Readonly<Parameter>;
 
 /** Endpoints as URL templates, or as URLs once resolved. */
 export interface ProviderEndpoints {
-  readonly authorizationEndpoint: string;
+  /** Null where nobody can be sent. */
+  readonly authorizationEndpoint: string | null;
   readonly tokenEndpoint: string;
   readonly revocationEndpoint: string | null;
   readonly introspectionEndpoint: string | null;
@@ -143,6 +153,7 @@ export function providerFrom(file: ProviderFile): Provider {
     tokenEndpointAuthMethods: file.credential === undefined ? file.token_endpoint_auth_methods.value : ['none'],
     grantTypes: file.credential === undefined ? file.grant_types.value : [],
     credential: credentialFrom(file),
+    assertion: assertionFrom(file),
     rotateAfterS: file.rotate_after_s?.value ?? null,
     strategies: file.strategies.map(({ value }) => value),
     withoutPkce: file.code_challenge_method.value === 'none',
@@ -195,13 +206,18 @@ function leadOf(token: ProviderFile['refresh_token']): number {
 function endpointsFrom({ endpoints }: ProviderFile): ProviderEndpoints | null {
   if (endpoints === undefined) return null;
   return {
-    authorizationEndpoint: endpoints.value.authorization_endpoint,
+    authorizationEndpoint: endpoints.value.authorization_endpoint ?? null,
     tokenEndpoint: endpoints.value.token_endpoint,
     revocationEndpoint: endpoints.value.revocation_endpoint ?? null,
     introspectionEndpoint: endpoints.value.introspection_endpoint ?? null,
     pushedAuthorizationRequestEndpoint: endpoints.value.pushed_authorization_request_endpoint,
     deviceAuthorizationEndpoint: endpoints.value.device_authorization_endpoint,
   };
+}
+
+function assertionFrom({ assertion }: ProviderFile): AssertionPolicy {
+  const { audience = 'issuer', scopes = 'parameter', subject_otherwise = 'client' } = assertion?.value ?? {};
+  return { audience, scopes, subjectOtherwise: subject_otherwise };
 }
 
 function credentialFrom({ credential }: ProviderFile): StaticCredential | null {

@@ -59,6 +59,8 @@ const grantTypeOf = Object.freeze({
   device_code: 'urn:ietf:params:oauth:grant-type:device_code',
   client_credentials: 'client_credentials',
   token_exchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
+  jwt_bearer: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+  installation: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
 } as const);
 
 /**
@@ -67,7 +69,12 @@ const grantTypeOf = Object.freeze({
  * @throws {PosternError} `provider.flow_unsupported`
  */
 export function requireGrantType(provider: Provider, grant: keyof typeof grantTypeOf): void {
-  if (provider.grantTypes.includes(grantTypeOf[grant])) return;
+  const ofInstallations = provider.strategies.includes('installation_tokens');
+  if (ofInstallations && grant === 'jwt_bearer') {
+    throw new PosternError('provider.flow_unsupported', `Tokens of ${provider.name} are those of an installation.`);
+  }
+  const isOfItsKind = grant !== 'installation' || ofInstallations;
+  if (isOfItsKind && provider.grantTypes.includes(grantTypeOf[grant])) return;
   const { name, grantTypes } = provider;
   const ways =
     grantTypes.length === 0
@@ -99,14 +106,14 @@ function known({ id, endpoints, issuer }: Provider, fill: (template: string) => 
   if (endpoints === null) throw new PosternError('provider.invalid', `${id} has neither discovery nor endpoints.`);
   const { pushedAuthorizationRequestEndpoint: pushed, deviceAuthorizationEndpoint: device } = endpoints;
   const filled = {
-    authorizationEndpoint: fill(endpoints.authorizationEndpoint),
+    authorizationEndpoint: endpoints.authorizationEndpoint === null ? null : fill(endpoints.authorizationEndpoint),
     tokenEndpoint: fill(endpoints.tokenEndpoint),
     revocationEndpoint: endpoints.revocationEndpoint === null ? null : fill(endpoints.revocationEndpoint),
     introspectionEndpoint: endpoints.introspectionEndpoint === null ? null : fill(endpoints.introspectionEndpoint),
     ...(pushed !== undefined && { pushedAuthorizationRequestEndpoint: fill(pushed) }),
     ...(device !== undefined && { deviceAuthorizationEndpoint: fill(device) }),
   };
-  const named = issuer === null ? new URL(filled.authorizationEndpoint).origin : fill(issuer);
+  const named = issuer === null ? new URL(filled.authorizationEndpoint ?? filled.tokenEndpoint).origin : fill(issuer);
   return { kind: 'known' as const, issuer: named, endpoints: filled };
 }
 

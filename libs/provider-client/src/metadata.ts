@@ -76,7 +76,7 @@ export function metadataOf(
   return {
     issuer,
     authorization_response_iss_parameter_supported: authorizationResponseIss,
-    authorization_endpoint: endpoints.authorizationEndpoint,
+    ...(endpoints.authorizationEndpoint !== null && { authorization_endpoint: endpoints.authorizationEndpoint }),
     token_endpoint: endpoints.tokenEndpoint,
     ...(endpoints.revocationEndpoint !== null && { revocation_endpoint: endpoints.revocationEndpoint }),
     ...(endpoints.introspectionEndpoint !== null && { introspection_endpoint: endpoints.introspectionEndpoint }),

@@ -70,7 +70,7 @@ function withRefresh(wrong: Partial<Provider['refresh']>) {
 function withEndpoint(name: 'tokenEndpoint' | 'authorizationEndpoint', place: string) {
   return ({ endpoints }: Provider): Partial<Provider> => {
     if (endpoints === null) throw new Error('the endpoints of this provider are discovered');
-    const [, host = '', path = ''] = /^https:\/\/([^/]+)(.*)$/.exec(endpoints[name]) ?? [];
+    const [, host = '', path = ''] = /^https:\/\/([^/]+)(.*)$/.exec(endpoints[name] ?? '') ?? [];
     const wrong = place.startsWith('//') ? `https:${place}${path}` : `https://${host}${place}`;
     return { endpoints: { ...endpoints, [name]: wrong } };
   };

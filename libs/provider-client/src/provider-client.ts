@@ -26,6 +26,7 @@ import { DiscoveryCache } from './discovery-cache.ts';
 import { DpopNonces, withDpop, type DpopProver } from './dpop.ts';
 import { requireFeatures, type AskedFeatures } from './features.ts';
 import { guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
+import { askForInstallationToken, type ShownAssertion } from './installation-token.ts';
 import { codedDiscovery, callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './metadata.ts';
 import { deviceCodeFrom, withoutTokens } from './device.ts';
 import type {
@@ -162,7 +163,7 @@ export class ProviderClient {
     return {
       issuer: server.issuer,
       endpoints: {
-        authorizationEndpoint: server.authorization_endpoint ?? '',
+        authorizationEndpoint: server.authorization_endpoint ?? null,
         tokenEndpoint: server.token_endpoint ?? '',
         revocationEndpoint: server.revocation_endpoint ?? null,
         introspectionEndpoint: server.introspection_endpoint ?? null,
@@ -410,7 +411,8 @@ export class ProviderClient {
    */
   requireRenewal({ grant }: Renewal): void {
     requireGrantType(this.#provider, grant);
-    if (this.#method !== 'none') return;
+    // An assertion is a credential of its own.
+    if (this.#method !== 'none' || grant === 'jwt_bearer' || grant === 'installation') return;
     throw new PosternError('provider.flow_unsupported', 'The client registration has no credential to ask with.');
   }
 
@@ -418,15 +420,56 @@ export class ProviderClient {
    * Asks for an access token with what we hold ourselves, the first one as every later one; no user is asked and nothing
    * is spent, so that an answer which is lost may be asked for again. A refresh token is not kept.
    *
-   * @param shown the tokens of an exchange, which the vault gave for this call
+   * @param shown what the vault gave for this one call, where the grant takes more than the client's own credentials: the
+   *   tokens of an exchange, or what it signed
    * @throws {PosternError} as {@link requireRenewal}.
-   * @source RFC 6749 §4.4.2, §4.4.3, RFC 8693 §2.1
+   * @source RFC 6749 §4.4.2, §4.4.3, RFC 7523 §2.1, §3.1, RFC 8693 §2.1
    */
-  async renew(renewal: Renewal, shown?: ShownTokens): Promise<Refreshed | Refusal> {
+  async renew(renewal: Renewal, shown?: ShownTokens | ShownAssertion): Promise<Refreshed | Refusal> {
     this.requireRenewal(renewal);
     if (renewal.grant === 'client_credentials') return await this.#renewByOwnCredentials(renewal);
-    if (shown === undefined) throw new Error('there is nothing to exchange');
-    return await this.#exchange(renewal, shown);
+    if (renewal.grant === 'token_exchange') {
+      if (shown === undefined || !('subject' in shown)) throw new Error('there is nothing to exchange');
+      return await this.#exchange(renewal, shown);
+    }
+    if (shown === undefined || !('assertion' in shown)) throw new Error('nothing was signed');
+    return renewal.grant === 'installation'
+      ? await this.#ofInstallation(renewal, shown)
+      : await this.#assert(renewal, shown);
+  }
+
+  async #ofInstallation(
+    renewal: RenewalBy<'installation'>,
+    { assertion }: ShownAssertion,
+  ): Promise<Refreshed | Refusal> {
+    try {
+      const { token_endpoint: endpoint = '' } = await this.#server();
+      const call = { endpoint, renewal, assertion, fetch: this.#fetch(this.#timeoutMs), nowMs: this.#nowMs() };
+      return await askForInstallationToken(call);
+    } catch (error) {
+      return failureOf(callErrorFrom(error));
+    }
+  }
+
+  /** An assertion stands for the client where that has nothing else to show: it is not named beside it. */
+  async #assert(renewal: RenewalBy<'jwt_bearer'>, { assertion }: ShownAssertion): Promise<Refreshed | Refusal> {
+    const sentAtMs = this.#nowMs();
+    const { scopes, scopesInAssertion } = renewal;
+    const beside =
+      scopes.length === 0 || scopesInAssertion ? {} : { scope: scopes.join(this.#provider.scopeSeparator) };
+    const form = { ...renewal.parameters, ...this.#forResource.additionalParameters, ...beside };
+    return this.#tokenCall({
+      secrets: [assertion],
+      request: ({ server, authentication, http }) => {
+        const client = this.#method === 'none' ? () => undefined : authentication;
+        const asserted = { ...form, assertion: assertion.reveal() };
+        return oauth.genericTokenEndpointRequest(server, this.#client, client, jwtBearer, asserted, http);
+      },
+      read: async (server, response) => {
+        const answer = await oauth.processGenericTokenEndpointResponse(server, this.#client, response);
+        return this.#renewed(answer, { renewal, scopesOtherwise: scopes, sentAtMs });
+      },
+    });
   }
 
   async #renewByOwnCredentials(renewal: RenewalBy<'client_credentials'>): Promise<Refreshed | Refusal> {
@@ -739,6 +782,8 @@ type Attempt<T extends Answer> = (way: {
 }) => Promise<T | Refusal>;
 
 const unsupported = 'revocation_unsupported';
+/** @source RFC 7523 §2.1 */
+const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 
 interface AuthenticatedCall<T extends Answer> {
   /** What was sent and must not come back in the provider's words. */

@@ -20,6 +20,8 @@ const strategies: Readonly<Record<StrategyName, Strategy>> = {
   secret_as_user: { basicAuthentication: secretAsUser },
   tokens_in_authed_user: { answer: withTokensOfAuthedUser },
   issuer_by_tid: { server: withIssuerByTid },
+  // No change of a standard request, but a request of its own: installation-token.ts.
+  installation_tokens: {},
 };
 
 /** The strategies of one provider as one, each applied after the one before it. @internal */

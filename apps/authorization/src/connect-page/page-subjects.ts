@@ -96,7 +96,7 @@ export class PageSubjects {
       purpose,
       platformName: platform.name,
       providerName: registration.displayName,
-      providerHost: new URL(endpoints.authorizationEndpoint).host,
+      providerHost: new URL(endpoints.authorizationEndpoint ?? endpoints.tokenEndpoint).host,
       scopes: requestedScopes,
       showsUserCode: grant === 'device_code',
     };

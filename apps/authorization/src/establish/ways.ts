@@ -13,6 +13,7 @@ import type { Provider } from '@postern/provider-catalog';
 import type { ProviderClient, Refreshed, Refusal } from '@postern/provider-client';
 import { ServiceKeys } from '@postern/service';
 
+import { GrantAssertions } from './grant-assertions.ts';
 import { askedScopes, type WantedAccess } from '../start-session/asked-scopes.ts';
 import { assertScopes } from '../start-session/session-starter.ts';
 import { delegationBy, ExchangePartiesReader, partyOf, type ExchangeParties } from './exchange-parties.ts';
@@ -48,11 +49,18 @@ export class Ways {
   readonly #keys: ServiceKeys;
   readonly #parties: ExchangePartiesReader;
   readonly #shown: ShownTokensReader;
+  readonly #assertions: GrantAssertions;
 
-  constructor(keys: ServiceKeys, parties: ExchangePartiesReader, shown: ShownTokensReader) {
+  constructor(
+    keys: ServiceKeys,
+    parties: ExchangePartiesReader,
+    shown: ShownTokensReader,
+    assertions: GrantAssertions,
+  ) {
     this.#keys = keys;
     this.#parties = parties;
     this.#shown = shown;
+    this.#assertions = assertions;
   }
 
   /** @throws {PosternError} `request.malformed`, `session.scope_unknown`, `provider.capability_unknown` */
@@ -62,9 +70,33 @@ export class Ways {
         return renewed({ grant: grant.type, scopes: scopesOf(wanted), parameters: grant.parameters ?? {} });
       case 'token_exchange':
         return this.#exchanged(grant, wanted);
+      case 'jwt_bearer': {
+        const { assertion } = wanted.provider;
+        const ourselves = assertion.subjectOtherwise === 'client' ? wanted.registration.clientId : null;
+        return this.#asserted({
+          grant: grant.type,
+          scopes: scopesOf(wanted),
+          subject: grant.subject ?? ourselves,
+          scopesInAssertion: assertion.scopes === 'claim',
+          parameters: grant.parameters ?? {},
+        });
+      }
+      case 'installation': {
+        const { type, ...installation } = grant;
+        refuseScopes(wanted, 'What an installation is asked for is named by repositories and permissions.');
+        return this.#asserted({ grant: type, scopes: [], ...installation });
+      }
       case 'static':
         return this.#made(grant.sealed_secret, wanted);
     }
+  }
+
+  #asserted(renewal: Renewal): Way {
+    return {
+      ...renewed(renewal),
+      obtain: async (client, establishment) =>
+        await client.renew(renewal, { assertion: await this.#assertions.of(establishment, renewal) }),
+    };
   }
 
   /** @source RFC 8693 §2.1 */
@@ -91,9 +123,7 @@ export class Ways {
 
   /** What it may do was decided where it was made. */
   #made(sealed: string, wanted: Wanted): Way {
-    if (wanted.scopes !== undefined || wanted.capabilities !== undefined) {
-      throw new PosternError('request.malformed', 'A credential that was made by hand has no scopes to be asked for.');
-    }
+    refuseScopes(wanted, 'A credential that was made by hand has no scopes to be asked for.');
     const secret = this.#open(sealed, wanted.tenantId);
     return {
       grant: 'static',
@@ -135,6 +165,10 @@ function renewed(renewal: Renewal): Way {
     },
     obtain: async (client) => await client.renew(renewal),
   };
+}
+
+function refuseScopes({ scopes, capabilities }: WantedAccess, why: string): void {
+  if (scopes !== undefined || capabilities !== undefined) throw new PosternError('request.malformed', why);
 }
 
 /** No scopes unless some are asked for: the registration's are those that users may be asked for. */

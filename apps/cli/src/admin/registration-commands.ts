@@ -50,7 +50,7 @@ export function registrationCommands(registrations: Command, run: RunCommand): v
     .option('--client-id <id>', 'needed unless the provider is mcp, or its credentials are made by hand')
     .option('--id <registration>', 'an id from: postern registrations reserve')
     .option('--auth-method <method>', `${TokenEndpointAuthMethod.options.join(', ')}; the provider’s first when absent`)
-    .option('--audience <url>', 'for whom client assertions are; the provider’s issuer when absent')
+    .option('--audience <url>', 'for whom assertions are; what the provider’s file says when absent')
     .option('--dpop', 'its tokens are bound to a key of each connection (RFC 9449); they cannot be leased')
     .option('--resource <uri>', 'what its tokens are for, and for nothing else (RFC 8707)')
     .option('--sign-requests', 'its authorization requests are signed by a key in the vault (RFC 9101)')
@@ -92,7 +92,10 @@ function withSecretOptions(command: Command): Command {
   return command
     .option('--client-secret-file <file>', 'a file with the client secret, or - for standard input')
     .option('--webhook-secret-file <file>', 'a file with the secret that the provider signs webhooks with')
-    .option('--private-key-file <file>', 'a private key (PEM or JWK) that the provider knows already')
+    .option(
+      '--private-key-file <file>',
+      'a private key that the provider knows already: PEM, JWK, or the file of a service account',
+    )
     .option('--make-private-key [algorithm]', `the vault makes one: ${JwsAlgorithm.options.join(', ')} (ES256)`);
 }
 
@@ -111,6 +114,7 @@ async function create(run: SessionRun): Promise<void> {
     parameters: parametersOf(options['parameter'] as string[]),
     scopes: options['scope'] as string[],
     assertionAudience: options['audience'] === undefined ? undefined : text(options, 'audience'),
+    signs: given.key !== undefined,
     ...(options['dpop'] === true && { dpopBoundAccessTokens: true }),
     ...(options['resource'] !== undefined && { resource: resourceOf(options) }),
     ...(options['signRequests'] === true && { requireSignedRequestObject: true }),

@@ -34,8 +34,10 @@ export interface NewRegistration {
   readonly tokenEndpointAuthMethod: z.infer<typeof TokenEndpointAuthMethod>;
   readonly parameters: Readonly<Record<string, string>>;
   readonly scopes: readonly string[];
-  /** Only where something is signed; the provider's issuer when absent. */
+  /** For whom assertions are; what the provider's file says when absent. */
   readonly assertionAudience?: string | undefined;
+  /** Has it a private key for something else than `private_key_jwt`? */
+  readonly signs?: boolean | undefined;
   /** Its tokens are bound to a key of each connection. */
   readonly dpopBoundAccessTokens?: true | undefined;
   /** What its tokens are for, where the provider's file does not say. */
@@ -55,11 +57,12 @@ export async function createClientRegistration(
   session: Session,
   input: NewRegistration,
 ): Promise<{ registrationId: string; redirectUri: string }> {
-  const { tenantId, registrationId = newId('registration'), assertionAudience, ...rest } = input;
-  const issuer = issuerOf(input);
+  const { tenantId, registrationId = newId('registration'), assertionAudience, signs = false, ...rest } = input;
+  const usual = audienceOf(input);
   await requireFeatures(session, input);
-  const signs = rest.tokenEndpointAuthMethod === 'private_key_jwt' || rest.requireSignedRequestObject === true;
-  const audience = assertionAudience ?? (signs ? issuer : undefined);
+  const { tokenEndpointAuthMethod, requireSignedRequestObject } = rest;
+  const isAsked = signs || tokenEndpointAuthMethod === 'private_key_jwt' || requireSignedRequestObject === true;
+  const audience = assertionAudience ?? (isAsked ? usual : undefined);
   const data = { ...rest, parameters: { ...rest.parameters }, scopes: [...rest.scopes], assertionAudience: audience };
   await decideAdmin(session, { evolver: registrationEvolver, tenantId, id: registrationId }, (state) =>
     createRegistration(data, state),
@@ -150,8 +153,8 @@ async function requireFeatures(
   });
 }
 
-/** Whose client it is, and for whom its assertions are made out. @source RFC 7523 §3 */
-function issuerOf({ providerId, parameters, resource }: NewRegistration): string {
+/** For whom its assertions are made out, unless somebody says otherwise. @source RFC 7523 §3 */
+function audienceOf({ providerId, parameters, resource }: NewRegistration): string {
   const provider = providerOf(loadCatalog(), providerId);
   requireSomeGrantType(provider);
   if (resource !== undefined && (provider.namesResource || provider.resource !== null)) {
@@ -160,7 +163,9 @@ function issuerOf({ providerId, parameters, resource }: NewRegistration): string
       `What tokens of ${provider.name} are for, its file says: leave out --resource.`,
     );
   }
-  return resolveProvider(provider, parameters).issuer;
+  const resolved = resolveProvider(provider, parameters);
+  const isEndpoint = provider.assertion.audience === 'token_endpoint' && resolved.kind === 'known';
+  return isEndpoint ? resolved.endpoints.tokenEndpoint : resolved.issuer;
 }
 
 /** The one redirect URI of a registration, to be entered at the provider exactly so. @source RFC 9700 §2.1 */

@@ -15,7 +15,10 @@ export function establishCommand(connections: Command, run: RunCommand): void {
   connections
     .command('establish')
     .description('makes a connection that needs no browser, or makes one anew in place')
-    .requiredOption('--grant <type>', 'how it is had: client_credentials, token_exchange, static')
+    .requiredOption(
+      '--grant <type>',
+      'how it is had: client_credentials, jwt_bearer, installation, token_exchange, static',
+    )
     .option('--platform <id>', 'whose connection it becomes; not needed with --connection')
     .option('--provider <id>', 'at which provider; or the registration')
     .option('--registration <id>', 'of which client registration')
@@ -23,10 +26,16 @@ export function establishCommand(connections: Command, run: RunCommand): void {
     .option('--scope <scope>', 'once for each; none where the provider decides', collect)
     .option('--parameter <name=value>', 'said to the provider beside the standard’s own; no secret', collect)
     .option('--secret-file <file>', 'static: a file with the API key, or with JSON of its parts; - is standard input')
-    .option('--subject <connection>', 'token_exchange: on whose behalf, the connection whose token is exchanged')
+    .option(
+      '--subject <name>',
+      'jwt_bearer: for whom, as the provider names its users; token_exchange: the connection whose token is exchanged',
+    )
     .option('--actor <connection>', 'token_exchange: who acts')
     .option('--audience <name>', 'token_exchange: the service that the token is for, as its server knows it', collect)
     .option('--resource <url>', 'token_exchange: the service that the token is for, by its URL', collect)
+    .option('--installation <number>', 'installation: of the app')
+    .option('--repository <name>', 'installation: narrowed to it, once for each', collect)
+    .option('--permission <name=level>', 'installation: narrowed to it (read, write, admin), once for each', collect)
     .option('--connection <id>', 'one that exists, made anew in place')
     .option('--key <text>', 'the same again answers with the same connection')
     .action(
@@ -66,14 +75,20 @@ function grantOf(
   if ((typeof file === 'string') !== (type === 'static')) {
     throw new PosternError('request.malformed', '--secret-file goes with --grant static, which needs it.');
   }
-  const parameters = parametersOf((options['parameter'] as string[] | undefined) ?? []);
-  if (typeof file !== 'string') return said({ type, parameters, ...exchangeOf(options) });
+  const given = said({
+    type,
+    parameters: pairsOf(options, 'parameter'),
+    ...exchangeOf(options),
+    installation_id: options['installation'],
+    repositories: options['repository'],
+    permissions: pairsOf(options, 'permission'),
+  });
+  if (typeof file !== 'string') return given;
   const plaintext = Buffer.from(JSON.stringify(staticSecretIn(file)), 'utf8');
   try {
     const protectedHeader = { cty: 'application/json', ten: tenantId };
     return {
-      type,
-      ...(parameters && { parameters }),
+      ...given,
       sealed_secret: sealedTo('authorization', session, { protectedHeader, plaintext }),
     };
   } finally {
@@ -82,20 +97,22 @@ function grantOf(
 }
 
 /** Each kind of grant refuses what is not its own. */
-function exchangeOf({ subject, actor, audience, resource }: Readonly<Record<string, unknown>>) {
-  return { subject_connection_id: subject, actor_connection_id: actor, audience, resource };
+function exchangeOf({ grant, subject, actor, audience, resource }: Readonly<Record<string, unknown>>) {
+  const named = grant === 'token_exchange' ? { subject_connection_id: subject } : { subject };
+  return { ...named, actor_connection_id: actor, audience, resource };
 }
 
 function said(members: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
 }
 
-function parametersOf(pairs: readonly string[]): Record<string, string> | undefined {
-  if (pairs.length === 0) return undefined;
+function pairsOf(options: Readonly<Record<string, unknown>>, name: string): Record<string, string> | undefined {
+  const pairs = options[name] as readonly string[] | undefined;
+  if (pairs === undefined) return undefined;
   return Object.fromEntries(
     pairs.map((pair) => {
       const at = pair.indexOf('=');
-      if (at < 1) throw new PosternError('request.malformed', `--parameter must be name=value: ${pair.slice(0, 64)}`);
+      if (at < 1) throw new PosternError('request.malformed', `--${name} must be name=value: ${pair.slice(0, 64)}`);
       return [pair.slice(0, at), pair.slice(at + 1)];
     }),
   );

@@ -27,7 +27,8 @@ await describeWithServer('nats-server', 'the table of named providers', () => {
       const named = [...providerProfiles, ...keyProfiles];
       const rows = stdout.split('\n').filter((line) => named.some(({ name }) => line.startsWith(`${name}  `)));
       expect(rows).toHaveLength(named.length);
-      expect(stdout).not.toMatch(/(access|refresh)-[A-Za-z0-9_-]{32}|sk_test_/);
+      expect(stdout).toMatch(/^GitHub App \(installation\)  /m);
+      expect(stdout).not.toMatch(/(access|refresh)-[A-Za-z0-9_-]{32}|sk_test_|ghs_/);
     },
     timeoutMs,
   );

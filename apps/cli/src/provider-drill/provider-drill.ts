@@ -1,12 +1,16 @@
 import { keyProfiles, providerProfiles } from '@postern/testing';
 
 import { table } from '../output/printer.ts';
+import { installationRow, walkThroughInstallations } from './installation-steps.ts';
 import { walkThroughKeys } from './key-steps.ts';
 import { withProviderWorld } from './provider-world.ts';
 import { steps, walkThrough, type StepResult } from './steps.ts';
 
 /** The named providers by the ids of their profiles. */
-export const drillProviders: readonly string[] = [...providerProfiles, ...keyProfiles].map(({ id }) => id);
+export const drillProviders: readonly string[] = [
+  ...[...providerProfiles, ...keyProfiles].map(({ id }) => id),
+  installationRow.id,
+];
 
 /** What the named providers came to. */
 export interface ProviderDrillReport {
@@ -42,6 +46,11 @@ export async function providerDrill({
       onProgress(profile.name);
       results[profile.id] = await walkThroughKeys(world, profile);
     }
+    const chosenApps = [installationRow].filter(({ id }) => only.includes(id));
+    for (const { id, name } of chosenApps) {
+      onProgress(name);
+      results[id] = await walkThroughInstallations(world);
+    }
     const complaints = await world.internet.complaints();
     const failures = Object.entries(results).flatMap(([id, row]) =>
       Object.entries(row)
@@ -52,7 +61,7 @@ export async function providerDrill({
       .filter(({ profileId }) => profileId === null || failures.some((one) => one.startsWith(`failed: ${profileId},`)))
       .map(({ profileId, where, why }) => `  ${profileId ?? 'nobody'} at ${where}: ${why}`);
     const head = ['provider', ...Object.keys(steps)];
-    const rows = [...chosen, ...chosenKeys].map(({ id, name }) => [
+    const rows = [...chosen, ...chosenApps, ...chosenKeys].map(({ id, name }) => [
       name,
       ...Object.values(results[id] ?? {}).map(cellOf),
     ]);

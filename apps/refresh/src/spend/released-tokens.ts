@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { operations, PosternError, Renewal } from '@postern/contracts';
 import { CryptoError, Secret, zero } from '@postern/crypto';
-import { shownTokens, type ShownTokens } from '@postern/provider-client';
+import { shownTokens, type ShownAssertion, type ShownTokens } from '@postern/provider-client';
 import { OperationsClient, ServiceKeys } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
@@ -9,7 +9,7 @@ import type { HeldClaim } from '../claim/take-claim.ts';
 /** A refresh token with the scopes it stands for, opened; or what is asked with where there is none. */
 export type ReleasedToken =
   | { readonly refreshToken: Secret; readonly grantedScopes: readonly string[] }
-  | { readonly renewal: Renewal; readonly shown?: ShownTokens | undefined };
+  | { readonly renewal: Renewal; readonly shown?: ShownTokens | ShownAssertion | undefined };
 
 /** Gets refresh tokens from the vault, which says in the log that it gave one away before it does. */
 @Injectable()
@@ -38,8 +38,7 @@ export class ReleasedTokens {
     const { plaintext } = this.keys.opener.open(sealed);
     try {
       const part = JSON.parse(plaintext.toString('utf8')) as Released;
-      if ('renewal' in part)
-        return { renewal: Renewal.parse(part.renewal), shown: part.exchange && shownTokens(part.exchange) };
+      if ('renewal' in part) return { renewal: Renewal.parse(part.renewal), shown: shownOf(part) };
       return { refreshToken: Secret.from(part.refreshToken), grantedScopes: part.grantedScopes };
     } finally {
       zero(plaintext);
@@ -48,5 +47,15 @@ export class ReleasedTokens {
 }
 
 type Released =
-  | { readonly renewal: unknown; readonly exchange?: Parameters<typeof shownTokens>[0] }
+  | {
+      readonly renewal: unknown;
+      readonly exchange?: Parameters<typeof shownTokens>[0];
+      readonly assertion?: string;
+    }
   | { readonly refreshToken: string; readonly grantedScopes: string[] };
+
+/** What goes along with the question, where the grant needs more than the client's own credentials. */
+function shownOf({ exchange, assertion }: Extract<Released, { readonly renewal: unknown }>) {
+  if (exchange !== undefined) return shownTokens(exchange);
+  return assertion === undefined ? undefined : { assertion: Secret.from(assertion) };
+}

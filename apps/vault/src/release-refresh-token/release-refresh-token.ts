@@ -7,8 +7,10 @@ import { callingApp, Clock, commitOrigin, crashPoint, Serves, Trust } from '@pos
 
 import { Connections, ownerOf } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
+import { Directory } from '../directory.ts';
 import { ExchangeTokens } from '../exchange/exchange-tokens.ts';
 import type { RefreshPart } from '../sealed-token-set.ts';
+import { GrantAssertions, isAsserted } from '../sign-assertion/grant-assertions.ts';
 
 type Request = RequestOf<typeof operations.releaseRefreshToken>;
 type Reply = ReplyOf<typeof operations.releaseRefreshToken>;
@@ -29,6 +31,8 @@ export class ReleaseRefreshToken implements OnApplicationShutdown {
     private readonly connections: Connections,
     private readonly credentials: Credentials,
     private readonly tokens: ExchangeTokens,
+    private readonly directory: Directory,
+    private readonly assertions: GrantAssertions,
   ) {}
 
   @Serves(operations.releaseRefreshToken)
@@ -52,8 +56,8 @@ export class ReleaseRefreshToken implements OnApplicationShutdown {
     const { version } = state.credential;
     const part = await this.credentials.openForSpending(ownerOf(state), version);
     if (part === undefined) throw new PosternError('refresh.not_possible', 'The credential has no refresh token.');
-    const exchange = await this.#exchange(part, state, call);
-    const plaintext = Buffer.from(JSON.stringify({ ...part, ...exchange }), 'utf8');
+    const shown = { ...(await this.#exchange(part, state, call)), ...(await this.#signed(state, part)) };
+    const plaintext = Buffer.from(JSON.stringify({ ...part, ...shown }), 'utf8');
     const protectedHeader = { cty: 'application/json', con: connectionId, clm: claimId, ver: version };
     const sealed = this.#sealer.seal({ scope: tenantId, recipient, plaintext, protectedHeader });
     zero(plaintext);
@@ -72,6 +76,14 @@ export class ReleaseRefreshToken implements OnApplicationShutdown {
     if (delegation === undefined) throw new PosternError('refresh.not_possible', 'The log names no subject.');
     const asked = { derived, delegation, subject, actor, app: 'refresh', correlationId, waits: false } as const;
     return { exchange: await this.tokens.open(asked) };
+  }
+
+  /** Where it is asked for with something that the registration's key signs, that goes along. */
+  async #signed({ tenantId, registrationId }: Connection, { renewal }: RefreshPart): Promise<{ assertion?: string }> {
+    if (renewal === undefined || !isAsserted(renewal)) return {};
+    const registration = await this.directory.registrationFor('refresh', { tenantId, registrationId });
+    const { assertion } = await this.assertions.sign(registration, renewal);
+    return { assertion };
   }
 
   onApplicationShutdown(): void {

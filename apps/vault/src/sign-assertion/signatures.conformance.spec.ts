@@ -1,7 +1,15 @@
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import { rmSync } from 'node:fs';
 
-import { limits, newId, operations, type RequestOf, type SigningPublicJwk } from '@postern/contracts';
+import {
+  limits,
+  newId,
+  operations,
+  type Grant,
+  type Renewal,
+  type RequestOf,
+  type SigningPublicJwk,
+} from '@postern/contracts';
 import { pkcePair, randomToken, Secret } from '@postern/crypto';
 import * as domain from '@postern/domain';
 import { createOperator, serverOperatorConfig } from '@postern/nats';
@@ -10,9 +18,18 @@ import { ProviderClient } from '@postern/provider-client';
 import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
 import { ClientCredentials, OperationsClient, ServiceIdentity, ServiceKeys } from '@postern/service';
 import { acmeAccounts, acmeLoginAndConsent, ScriptedBrowser, startAcme, type Acme } from '@postern/testing';
-import { createLocalJWKSet, decodeProtectedHeader, EmbeddedJWK, jwtVerify } from 'jose';
+import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, EmbeddedJWK, jwtVerify } from 'jose';
 
-import { authorized, deleted, exchangingSession } from '../spec-journeys.ts';
+import {
+  authorized,
+  claimed,
+  complete,
+  deleted,
+  exchangingSession,
+  promote,
+  released,
+  storePending,
+} from '../spec-journeys.ts';
 import { codeOf, specNats, tokenSetOf, VaultWorld, type Customer } from '../spec-world.ts';
 
 const folder = temporaryDataDir('postern-signatures-');
@@ -143,6 +160,159 @@ describe('a client assertion (RFC 7523 §3)', () => {
     await rotated(withSecret);
     expect(await codeOf(assertion('refresh', withSecret))).toBe('vault.credential_missing');
     expect(await codeOf(assertion('refresh', { ...of, tenantId: newId('tenant') }))).toBe('registration.not_found');
+  });
+});
+
+describe('an assertion with which a token is asked for (RFC 7523 §2.1)', () => {
+  const audience = 'https://as.example/token';
+  const subject = 'ada@acme.example';
+  const delegated: Renewal = {
+    ...{ grant: 'jwt_bearer', scopes: ['read', 'write'], subject },
+    ...{ scopesInAssertion: true, parameters: {} },
+  };
+
+  /** An app whose key its provider knows: made elsewhere, and given to us in the file of a service account. */
+  async function app(privateKey?: string) {
+    const customer = await world.customer();
+    const registrationId = newId('registration');
+    const of = { ...customer, registrationId, clientId: `app-of-${registrationId}` };
+    const { clientId } = of;
+    const registered = {
+      providerId: 'openid-connect',
+      displayName: 'Acme',
+      clientId,
+      parameters: { issuer: acme.issuer },
+    };
+    await world.admin(of.tenantId, domain.registrationEvolver, registrationId, (state) =>
+      domain.createRegistration(
+        { ...registered, tokenEndpointAuthMethod: 'none', scopes: [], assertionAudience: audience },
+        state,
+      ),
+    );
+    if (privateKey === undefined) return of;
+    const stored = await world.call('administrator', operations.importPrivateKey, {
+      ...registrationOf(of),
+      sealed_key: world.sealTo('vault', { type: 'service_account', private_key: privateKey }),
+    });
+    const { secret_version: secretVersion, public_jwk: publicJwk } = stored;
+    await world.admin(of.tenantId, domain.registrationEvolver, registrationId, (state) =>
+      domain.storeRegistrationSecret(
+        { kind: 'private_key', secretVersion, publicJwk, overlapMs: 0, nowMs: Date.now() },
+        state,
+      ),
+    );
+    return of;
+  }
+
+  /** The log says that a connection is about to be established. */
+  async function establishing(of: Customer, grant: Grant) {
+    const session = { tenantId: of.tenantId, connectionId: newId('connection'), sessionId: newId('session') };
+    const { platformId, registrationId } = of;
+    const begun = {
+      purpose: 'connect',
+      grant,
+      platformId,
+      providerId: 'acme',
+      registrationId,
+      endUserDigest: 'digest',
+    } as const;
+    await world.decide('authorization', session, (state, nowMs) =>
+      domain.startEstablishment(
+        {
+          ...{ sessionId: session.sessionId, ...begun, requestedScopes: [], providerVersion: 1 },
+          ...{ expiresAtMs: nowMs + limits.sessionTtlMs, nowMs },
+        },
+        state,
+      ),
+    );
+    return session;
+  }
+
+  async function asked(session: Awaited<ReturnType<typeof establishing>>, renewal: Renewal): Promise<string> {
+    const { sealed_assertion } = await world.call('authorization', operations.signGrantAssertion, {
+      ...{ tenant_id: session.tenantId, connection_id: session.connectionId, session_id: session.sessionId },
+      sealed_renewal: world.sealTo('vault', renewal),
+    });
+    return world.openAs('authorization', sealed_assertion);
+  }
+
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2_048 });
+  const rsaPem = rsa.privateKey.export({ format: 'pem', type: 'pkcs1' }).toString();
+
+  test('names issuer, subject and audience, lives a minute, and is signed by the key that the provider knows', async () => {
+    const of = await app(rsaPem);
+    const session = await establishing(of, 'jwt_bearer');
+    const jwts = [await asked(session, delegated), await asked(session, delegated)];
+    const [first, second] = await Promise.all(jwts.map((jwt) => jwtVerify(jwt, rsa.publicKey)));
+    // By which name the provider knows this key, only the provider knows.
+    expect(first?.protectedHeader).toEqual({ alg: 'RS256', typ: 'JWT' });
+    const { iat = 0, jti } = first?.payload ?? {};
+    expect(first?.payload).toEqual({
+      ...{
+        iss: of.clientId,
+        sub: subject,
+        aud: audience,
+        scope: 'read write',
+        jti: expect.stringMatching(/^[\w-]{43}$/),
+      },
+      ...{ iat, exp: iat + limits.assertionTtlS },
+    });
+    expect(Math.abs(Date.now() / 1000 - iat)).toBeLessThan(60);
+    expect(second?.payload.jti).not.toBe(jti);
+  });
+
+  test('says no more than was asked: nobody where nobody is impersonated, scopes beside it, a key of the vault by name', async () => {
+    const of = await app();
+    const { kid } = await rotated(of);
+    const session = await establishing(of, 'jwt_bearer');
+    const jwt = await asked(session, { ...delegated, subject: null, scopesInAssertion: false } as Renewal);
+    expect(decodeProtectedHeader(jwt)).toEqual({ alg: 'ES256', typ: 'JWT', kid });
+    expect(Object.keys(decodeJwt(jwt)).toSorted()).toEqual(['aud', 'exp', 'iat', 'iss', 'jti']);
+  });
+
+  test('of a GitHub App names the app, is a minute old and lives less than ten', async () => {
+    const of = await app(rsaPem);
+    const session = await establishing(of, 'installation');
+    const jwt = await asked(session, { grant: 'installation', scopes: [], installation_id: '7' });
+    const { payload } = await jwtVerify(jwt, rsa.publicKey, { algorithms: ['RS256'] });
+    const { iat = 0, exp = 0 } = payload;
+    expect(payload).toEqual({ iss: of.clientId, iat, exp, jti: expect.any(String) });
+    expect(exp - iat).toBeLessThan(600);
+    expect(Math.abs(Date.now() / 1000 - iat - 60)).toBeLessThan(60);
+  });
+
+  test('is signed for a beginning that stands in the log, with its grant, and not for a registration that is disabled', async () => {
+    const of = await app(rsaPem);
+    const session = await establishing(of, 'jwt_bearer');
+    const elsewhere = { ...session, sessionId: newId('session') };
+    expect(await codeOf(asked(elsewhere, delegated))).toBe('session.not_found');
+    expect(await codeOf(asked(await establishing(of, 'installation'), delegated))).toBe('session.not_found');
+    const given: Renewal = { grant: 'client_credentials', scopes: [], parameters: {} };
+    expect(await codeOf(asked(await establishing(of, 'client_credentials'), given))).toBe('session.not_found');
+    expect(await codeOf(asked(await establishing(await app(), 'jwt_bearer'), delegated))).toBe(
+      'vault.credential_missing',
+    );
+    await world.admin(of.tenantId, domain.registrationEvolver, of.registrationId, (state) =>
+      domain.disableRegistration({ reason: null }, state),
+    );
+    expect(await codeOf(asked(session, delegated))).toBe('registration.disabled');
+  });
+
+  test('goes along with each release for a claim, another one each time, for whom the connection was made', async () => {
+    const of = await app(rsaPem);
+    const session = await establishing(of, 'jwt_bearer');
+    const set = { ...tokenSetOf('a'), refreshToken: null, renewal: delegated };
+    await storePending(world, session, set);
+    await complete(world, session, await promote(world, session), 'jwt_bearer');
+    const claimId = await claimed(world, session);
+    const parts = [await released(world, session, claimId), await released(world, session, claimId)].map(
+      ({ sealed_refresh_token: sealed }) =>
+        JSON.parse(world.openAs('refresh', sealed)) as { renewal: Renewal; assertion: string },
+    );
+    const claims = parts.map(({ assertion: jwt }) => decodeJwt(jwt));
+    expect(parts[0]?.renewal).toEqual(delegated);
+    expect(claims[0]).toMatchObject({ iss: of.clientId, sub: subject, aud: audience });
+    expect(claims[0]?.jti).not.toBe(claims[1]?.jti);
   });
 });
 

@@ -6,7 +6,7 @@ import { sorted, type Registration, type RegistrationEvent } from './registratio
 /**
  * @returns no events when it exists in these words.
  * @throws {PosternError} `registration.exists` in other words; `request.malformed` when it authenticates by
- *   assertions and nobody said for whom they are, or the other way round
+ *   assertions and nobody said for whom they are
  */
 export function createRegistration(
   command: AdminDataOf<'RegistrationCreated'>,
@@ -14,8 +14,8 @@ export function createRegistration(
 ): RegistrationEvent[] {
   const { providerId, displayName, clientId, tokenEndpointAuthMethod, scopes, assertionAudience } = command;
   const signs = tokenEndpointAuthMethod === 'private_key_jwt' || command.requireSignedRequestObject === true;
-  if (signs !== (assertionAudience !== undefined)) {
-    throw new PosternError('request.malformed', 'What is signed goes with an audience, and an audience with it.');
+  if (signs && assertionAudience === undefined) {
+    throw new PosternError('request.malformed', 'What is signed for a provider goes with an audience.');
   }
   const data = {
     providerId,

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
+import { GithubInstallations } from './github-installations.ts';
 import type { KeyProfile, MadeSecret } from './key-profile.ts';
 import type {
   ProfileAnswer,
@@ -22,6 +23,7 @@ const complaintsMax = 1_000;
 /** Plays all profiles at once, whatever host a request is for. */
 export class ProfileServer {
   readonly book = new ProfileBook();
+  readonly installations = new GithubInstallations();
   readonly complaints: ProfileComplaint[] = [];
   readonly #profiles: readonly ProviderProfile[];
   readonly #keyProfiles: readonly KeyProfile[];
@@ -59,6 +61,11 @@ export class ProfileServer {
     if (keyed !== undefined) {
       this.complain(keyed.id, place, 'the credential is not known');
       return keyed.api.dead;
+    }
+    const installed = await this.installations.answer(request);
+    if (installed !== undefined) {
+      if (installed.status >= 400) this.complain('github-app-installation', place, `answered ${installed.status}`);
+      return installed;
     }
     for (const profile of this.#profiles) {
       const route = profile.routes.find(({ method, at }) => isAt(request, method, at));

@@ -46,6 +46,8 @@ export async function startProviderInternetProcess(dataDir: string): Promise<Pro
     registerClient: remote('registerClient'),
     makeSecret: remote('makeSecret'),
     endSecret: remote('endSecret'),
+    installApp: remote('installApp'),
+    uninstallApp: remote('uninstallApp'),
     setWebhook: remote('setWebhook'),
     latestGrant: remote('latestGrant'),
     grant: remote('grant'),

@@ -7,6 +7,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { ensureTls } from '@postern/servers';
 
 import { readText } from '../acme/http-body.ts';
+import type { InstalledApp } from './github-installations.ts';
 import type { KeyProfile, MadeSecret } from './key-profile.ts';
 import type { ProfileRequest, ProviderProfile } from './profile.ts';
 import type { GrantReport } from './profile-book.ts';
@@ -25,6 +26,10 @@ export interface ProviderControl {
   makeSecret(keyProfileId: string): Promise<MadeSecret>;
   /** Somebody deletes it at the provider. */
   endSecret(keyProfileId: string, made: MadeSecret): Promise<void>;
+  /** Somebody installs an app whose key this is. */
+  installApp(publicJwk: object): Promise<InstalledApp>;
+  /** Somebody removes it. */
+  uninstallApp(installationId: string): Promise<void>;
   /** Where the provider sends its notices for this client, and what it signs them with. */
   setWebhook(clientId: string, webhook: { url: string; secret: string }): Promise<void>;
   /** Who authorized this client last. */
@@ -141,6 +146,11 @@ function controlOf(
       known(server.endSecret(known(keyProfile(id), 'profile of keys'), made) || undefined, 'secret');
       return Promise.resolve();
     },
+    installApp: (publicJwk) => Promise.resolve(server.installations.install(publicJwk)),
+    uninstallApp: (id) => {
+      known(server.installations.uninstall(id) || undefined, 'installation');
+      return Promise.resolve();
+    },
     setWebhook: (clientId, webhook) => {
       known(book.client(clientId), 'client').webhook = webhook;
       return Promise.resolve();
@@ -225,7 +235,12 @@ async function requestOf(message: IncomingMessage): Promise<ProfileRequest> {
 function membersOf(text: string, format: ProfileRequest['format']): Record<string, string> {
   if (format === 'json') {
     const body = JSON.parse(text) as Record<string, unknown>;
-    return Object.fromEntries(Object.entries(body).map(([name, value]) => [name, String(value)]));
+    return Object.fromEntries(
+      Object.entries(body).map(([name, value]) => [
+        name,
+        typeof value === 'object' ? JSON.stringify(value) : String(value),
+      ]),
+    );
   }
   const form = new URLSearchParams(format === 'form' ? text : '');
   return Object.fromEntries([...form].filter(([name]) => form.getAll(name).length === 1));
