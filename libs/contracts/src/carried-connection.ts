@@ -66,6 +66,7 @@ const Credential = z.strictObject({
   grant: Grant.optional(),
   senderConstrained: SenderConstraint.optional(),
   delegation: Delegation.optional(),
+  rotateAtMs: TimeMs.optional(),
   authorizationEndsAtMs: TimeMs.optional(),
   missingScopes: z.array(z.string()).optional(),
   requiredClaims: z.string().optional(),
@@ -77,6 +78,7 @@ const Credential = z.strictObject({
     })
     .optional(),
   inspectedAtMs: TimeMs.optional(),
+  rotationDueSinceMs: TimeMs.optional(),
 });
 
 const Claim = z.strictObject({

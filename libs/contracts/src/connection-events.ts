@@ -52,6 +52,8 @@ const Granted = z.object({
   senderConstrained: SenderConstraint.optional(),
   /** Only where the token was had in exchange for others'. */
   delegation: Delegation.optional(),
+  /** Only where nobody but a person can replace it: when its owner is reminded to. */
+  rotateAtMs: TimeMs.optional(),
 });
 
 /** Why the end user must authorize again. */
@@ -261,6 +263,12 @@ export const connectionEvents = Object.freeze({
     writer: 'refresh',
     summary: 'The provider ends this authorization at a known time, however often it is refreshed; its owner is told.',
     data: z.object({ endsAtMs: TimeMs }),
+  },
+  RotationDue: {
+    version: 1,
+    writer: 'refresh',
+    summary: 'A credential that was made by hand is as old as it should become; its owner is told.',
+    data: z.object({ credentialVersion: CredentialVersion }),
   },
   ConnectionRevoked: {
     version: 2,

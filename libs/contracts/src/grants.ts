@@ -196,6 +196,14 @@ const JwtBearerGrant = z.strictObject({
 
 const InstallationGrant = z.strictObject({ type: z.literal('installation'), ...Installation });
 
+const RotateAfterS = z
+  .number()
+  .int()
+  .min(limits.rotateAfterSMin)
+  .max(limits.rotateAfterSMax)
+  .optional()
+  .describe('After so long its owner is reminded to replace it; absent: after as long as the provider’s file says');
+
 /** How a connection is to be had without a browser, with what that takes. */
 export const EstablishedGrant = z.discriminatedUnion('type', [
   ClientCredentialsGrant,
@@ -204,6 +212,7 @@ export const EstablishedGrant = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('static'),
     sealed_secret: CompactJwe.describe('A static secret as JSON, sealed to authorization; its header names the tenant'),
+    rotate_after_s: RotateAfterS,
   }),
   TokenExchangeGrant,
 ]);
@@ -214,7 +223,7 @@ export const HttpEstablishedGrant = z.discriminatedUnion('type', [
   ClientCredentialsGrant,
   JwtBearerGrant,
   InstallationGrant,
-  z.strictObject({ type: z.literal('static'), secret: StaticSecret }),
+  z.strictObject({ type: z.literal('static'), secret: StaticSecret, rotate_after_s: RotateAfterS }),
   TokenExchangeGrant,
 ]);
 export type HttpEstablishedGrant = z.infer<typeof HttpEstablishedGrant>;

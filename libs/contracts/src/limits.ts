@@ -17,6 +17,9 @@ export const limits = Object.freeze({
   /** How many exchanges may stand between a connection and the one an end user authorized. */
   delegationStepsMax: 4,
   idempotencyKeyCharsMax: 128,
+  /** When a person is reminded to replace a credential that was made by hand. */
+  rotateAfterSMin: 1,
+  rotateAfterSMax: 10 * 365 * 86_400,
   scopeCharsMax: 256,
   purposeCharsMax: 256,
   endUserCharsMax: 256,

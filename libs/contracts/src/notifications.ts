@@ -12,6 +12,7 @@ export const notificationTypes = [
   'connection.deleted',
   'connection.health_changed',
   'connection.authorization_expiring',
+  'connection.rotation_due',
   'lease.superseded',
   'scope.drift_detected',
 ] as const;

@@ -43,6 +43,7 @@ export {
 } from './connection/refresh-outcome.ts';
 export {
   announceAuthorizationEnd,
+  announceRotation,
   boughtAtMs,
   earliestRefreshAtMs,
   refreshLeadShareMax,

@@ -57,3 +57,9 @@ test('the owner hears when the provider will end the authorization, and where to
     reauthorize_url: 'https://postern.example/connect/x',
   });
 });
+
+test('the owner hears that a credential should be replaced, and nobody is sent anywhere for it', () => {
+  const [notice, ...more] = told(connection({}), connection({}), event('RotationDue', { credentialVersion: 1 }));
+  expect(notice).toMatchObject({ type: 'connection.rotation_due', reauthorize_url: null });
+  expect(more).toEqual([]);
+});

@@ -11,6 +11,7 @@ const told: Readonly<Record<string, NotificationType>> = Object.freeze({
   ConnectionRevoked: 'connection.revoked',
   DeletionRequested: 'connection.deleted',
   AuthorizationExpiring: 'connection.authorization_expiring',
+  RotationDue: 'connection.rotation_due',
   ScopeDriftDetected: 'scope.drift_detected',
 });
 

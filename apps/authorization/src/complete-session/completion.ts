@@ -17,7 +17,7 @@ import { Connections } from '../sessions/connections.ts';
 
 type Known = Pick<
   CompleteAuthorization,
-  'sessionId' | 'endUserDigest' | 'accountDigest' | 'accountKeys' | 'grant' | 'senderConstrained'
+  'sessionId' | 'endUserDigest' | 'accountDigest' | 'accountKeys' | 'grant' | 'senderConstrained' | 'rotateAtMs'
 >;
 
 /** What is to be completed: its token set waits in the vault. */

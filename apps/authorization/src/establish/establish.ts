@@ -117,6 +117,7 @@ export class Establish {
       accountDigest: null,
       grant: way.grant,
       ...boundBy(answer.tokenSet),
+      ...(way.rotateAfterS !== null && { rotateAtMs: this.#clock.nowMs() + way.rotateAfterS * 1_000 }),
     };
     const done = await this.#completion.record({ tenantId, connectionId, sessionId, ...known }, actor);
     return this.#reply(done.state, done.position);

@@ -25,6 +25,8 @@ export interface Way {
   readonly scopes: readonly string[];
   /** Only where it is derived from others. */
   readonly delegation?: Delegation;
+  /** After how long somebody should be reminded to replace it; null: never. */
+  readonly rotateAfterS: number | null;
   /** Refuses what cannot be had so, before anything is written down. @throws {PosternError} */
   readonly require: (client: ProviderClient) => Promise<void> | void;
   /** Asks the provider, once it stands in the log what for. */
@@ -87,7 +89,7 @@ export class Ways {
         return this.#asserted({ grant: type, scopes: [], ...installation });
       }
       case 'static':
-        return this.#made(grant.sealed_secret, wanted);
+        return this.#made(grant, wanted);
     }
   }
 
@@ -122,12 +124,16 @@ export class Ways {
   }
 
   /** What it may do was decided where it was made. */
-  #made(sealed: string, wanted: Wanted): Way {
+  #made(
+    { sealed_secret: sealed, rotate_after_s: rotateAfterS }: EstablishedGrant & { readonly type: 'static' },
+    wanted: Wanted,
+  ): Way {
     refuseScopes(wanted, 'A credential that was made by hand has no scopes to be asked for.');
     const secret = this.#open(sealed, wanted.tenantId);
     return {
       grant: 'static',
       scopes: [],
+      rotateAfterS: rotateAfterS ?? wanted.provider.rotateAfterS,
       require: (client) => client.requireStatic(secret),
       obtain: async (client) => await client.adopt(secret),
     };
@@ -158,6 +164,7 @@ function renewed(renewal: Renewal): Way {
   return {
     grant: renewal.grant,
     scopes: renewal.scopes,
+    rotateAfterS: null,
     require: async (client) => {
       client.requireRenewal(renewal);
       await client.requireFeatures();

@@ -27,6 +27,11 @@ export function establishCommand(connections: Command, run: RunCommand): void {
     .option('--parameter <name=value>', 'said to the provider beside the standard’s own; no secret', collect)
     .option('--secret-file <file>', 'static: a file with the API key, or with JSON of its parts; - is standard input')
     .option(
+      '--rotate-after <days>',
+      'static: when its owner is reminded to replace it; else as the provider’s file says',
+      Number,
+    )
+    .option(
       '--subject <name>',
       'jwt_bearer: for whom, as the provider names its users; token_exchange: the connection whose token is exchanged',
     )
@@ -79,6 +84,7 @@ function grantOf(
     type,
     parameters: pairsOf(options, 'parameter'),
     ...exchangeOf(options),
+    rotate_after_s: options['rotateAfter'] === undefined ? undefined : Number(options['rotateAfter']) * 86_400,
     installation_id: options['installation'],
     repositories: options['repository'],
     permissions: pairsOf(options, 'permission'),

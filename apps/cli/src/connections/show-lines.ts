@@ -105,6 +105,7 @@ function clocksOf({ view: { created_at: createdAt }, state, nowMs }: Shown): [st
     ['refresh token', credential === null ? undefined : refreshTokenWords(credential)],
     ['bound to its key', credential?.senderConstrained && `by ${credential.senderConstrained}: not leased`],
     ['provider ends it', when(credential?.authorizationEndsAtMs, nowMs)],
+    ['replace it by', when(credential?.rotateAtMs, nowMs)],
     ['failing since', when(health.failingSinceMs, nowMs)],
     ['next attempt', when(health.nextAttemptAtMs ?? interrupted?.retryAtMs, nowMs)],
     [
@@ -122,6 +123,7 @@ function clocksOf({ view: { created_at: createdAt }, state, nowMs }: Shown): [st
 
 function refreshTokenWords(credential: Credential): string {
   if (credential.hasRefreshToken) return 'held';
+  if (credential.grant === 'static') return 'none: made by hand, and replaced by hand';
   return isRenewable(credential)
     ? `none needed: renewed by ${credential.grant}`
     : 'none: it ends with the access token';

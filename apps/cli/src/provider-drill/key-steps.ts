@@ -85,13 +85,17 @@ class KeyWalk {
     expectThat('nothing is refreshed', asked.status === 409, asked);
     const before = await this.#lease();
     const made = await this.#world.internet.makeSecret(this.#profile.id);
-    const rotated = await this.#establish(made, { connection_id: id });
+    const rotated = await this.#establish(made, { connection_id: id }, { rotate_after_s: 1 });
     expectThat('it was replaced in place', rotated.body['connection_id'] === id, rotated);
     this.#connected = { id, made };
     const after = await this.#lease();
     const isOther = after.body['access_token'] !== before.body['access_token'];
     expectThat('the new one is leased', isOther && (await this.#isTaken(after)), after.body['code']);
-    return ok('replaced in place');
+    await waitFor(async () => (await this.#events()).find(({ type }) => type === 'RotationDue'), {
+      timeoutMs: patienceMs,
+      describe: 'its owner to be reminded',
+    });
+    return ok('replaced in place, with a reminder');
   }
 
   async foundByAsking(): Promise<StepResult> {
@@ -132,8 +136,8 @@ class KeyWalk {
     return { id: String(established.body['connection_id']), made };
   }
 
-  async #establish(secret: MadeSecret, more: object = {}): Promise<HttpAnswer> {
-    const grant = { type: 'static', secret };
+  async #establish(secret: MadeSecret, more: object = {}, of: object = {}): Promise<HttpAnswer> {
+    const grant = { type: 'static', secret, ...of };
     return await this.#world.http.request('POST', '/v1/connections', {
       ...{ registration_id: this.#registrationId, grant, ...more },
     });

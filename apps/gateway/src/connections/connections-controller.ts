@@ -49,11 +49,12 @@ export class ConnectionsController {
   /** No secret stands in the clear on the bus. */
   #sealed(grant: HttpEstablishedGrant, { tenantId }: PlatformCaller): EstablishedGrant {
     if (grant.type !== 'static') return grant;
-    const plaintext = Buffer.from(JSON.stringify(grant.secret), 'utf8');
+    const { secret, ...rest } = grant;
+    const plaintext = Buffer.from(JSON.stringify(secret), 'utf8');
     try {
       const recipient = this.trust.recipient('authorization');
       const protectedHeader = { cty: 'application/json', ten: tenantId };
-      return { type: 'static', sealed_secret: sealJwe({ recipient, plaintext, protectedHeader }) };
+      return { ...rest, sealed_secret: sealJwe({ recipient, plaintext, protectedHeader }) };
     } finally {
       zero(plaintext);
     }

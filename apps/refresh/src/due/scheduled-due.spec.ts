@@ -111,6 +111,25 @@ describe('what memory holds', () => {
   });
 });
 
+describe('the age of a credential that was made by hand', () => {
+  const made = {
+    accessTokenExpiresAtMs: null,
+    grant: 'static' as const,
+    hasRefreshToken: false,
+    rotateAtMs: afterItsEnd,
+  };
+  const history = [the.started, the.exchanging, the.authorized(made)];
+
+  test('is told once its time has come, and costs no refresh; what memory says is asked of the leader', async () => {
+    const told = await arrive(history, { nowMs: afterItsEnd + 1 });
+    expect(told).toMatchObject({ ripeness: 'nothing', written: ['RotationDue'] });
+    expect(told.state.credential?.rotationDueSinceMs).toBeDefined();
+    const known = await arrive(history, { nowMs: afterItsEnd + 1, remembered: history });
+    expect(known).toMatchObject({ ripeness: 'nothing', written: ['RotationDue'], loads: 1 });
+    expect(await arrive(history, { nowMs: afterItsEnd - daysMs })).toMatchObject({ ripeness: 'nothing', written: [] });
+  });
+});
+
 describe('the end of an authorization', () => {
   const tokenless = [the.started, the.exchanging, the.authorized({ accessTokenExpiresAtMs: null })];
   const noticeMs = whileItLives + 351 * daysMs;

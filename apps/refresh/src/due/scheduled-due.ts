@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import { isPosternError, limits } from '@postern/contracts';
-import { announceAuthorizationEnd, type Connection } from '@postern/domain';
+import { announceAuthorizationEnd, announceRotation, type Connection } from '@postern/domain';
 import type { WorkMessage } from '@postern/nats';
 import { Clock, commitOrigin, Logger } from '@postern/service';
 
 import { Connections, refreshActor } from '../connections.ts';
-import type { DueClock, PlannedDue } from '../schedule/plan-refresh.ts';
+import { noticeClocks, type DueClock, type PlannedDue } from '../schedule/plan-refresh.ts';
 import { Plans } from '../schedule/plans.ts';
 import { scheduleLimits } from '../schedule/schedule-limits.ts';
 import type { Due } from './due-messages.ts';
@@ -34,7 +34,7 @@ export class ScheduledDue {
   /**
    * What memory calls ripe is ripe: the claim stands only where memory was right. Anything else is the leader's to say.
    *
-   * @effect Tells of the end of an authorization, where that is what is due. @throws {PosternError} `log.*`
+   * @effect Tells of the end of an authorization, or of the age of a credential, where that is what is due. @throws {PosternError} `log.*`
    */
   async ripeness(due: Due, message: Pick<WorkMessage, 'nak'>): Promise<Ripeness> {
     const known = this.connections.peek(refOf(due));
@@ -43,14 +43,14 @@ export class ScheduledDue {
     const plan = this.plans.of(state);
     if (plan === undefined) return 'nothing';
     if (this.#leftMs(plan) > 0) return this.#early(due, plan, message);
-    if (plan.clock !== 'authorization') return 'refresh';
-    const next = this.plans.of(await this.#announce(due, state));
-    return next === undefined || next.clock === 'authorization' || this.#leftMs(next) > 0 ? 'nothing' : 'refresh';
+    if (!noticeClocks.has(plan.clock)) return 'refresh';
+    const next = this.plans.of(await this.#announce(due, state, plan.clock));
+    return next === undefined || noticeClocks.has(next.clock) || this.#leftMs(next) > 0 ? 'nothing' : 'refresh';
   }
 
   #isRipe(state: Connection): boolean {
     const plan = this.plans.of(state);
-    return plan !== undefined && plan.clock !== 'authorization' && this.#leftMs(plan) <= 0;
+    return plan !== undefined && !noticeClocks.has(plan.clock) && this.#leftMs(plan) <= 0;
   }
 
   /** How long it is still too early. */
@@ -70,13 +70,15 @@ export class ScheduledDue {
     return 'waits';
   }
 
-  async #announce(due: Due, state: Connection): Promise<Connection> {
+  async #announce(due: Due, state: Connection, clock: DueClock): Promise<Connection> {
     const endsAtMs = this.plans.authorizationEndOf(state);
-    if (endsAtMs === null) return state;
     const { credentialVersion } = due;
     const options = { actor: refreshActor, ...commitOrigin(), fromLeader: true };
     try {
-      const decide = (current: Connection) => announceAuthorizationEnd({ endsAtMs, credentialVersion }, current);
+      const decide = (current: Connection) => {
+        if (clock === 'rotation') return announceRotation({ credentialVersion }, current);
+        return endsAtMs === null ? [] : announceAuthorizationEnd({ endsAtMs, credentialVersion }, current);
+      };
       return (await this.connections.execute(refOf(due), decide, options)).state;
     } catch (error) {
       if (!isPosternError(error) || error.code.startsWith('log.')) throw error;

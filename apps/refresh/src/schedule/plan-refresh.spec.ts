@@ -144,6 +144,17 @@ describe('the authorization', () => {
     expect(planned(later, { absoluteTtlS })?.atMs).toBe(atMs);
   });
 
+  test('of a credential that was made by hand has no end, and an age of which is told once', () => {
+    const made = {
+      ...endless,
+      hasRefreshToken: false,
+      grant: 'static' as const,
+      rotateAtMs: boughtMs + 90 * dayS * 1_000,
+    };
+    expect(planned(made, {})).toMatchObject({ clock: 'rotation', atMs: made.rotateAtMs });
+    expect(planned({ ...made, rotationDueSinceMs: made.rotateAtMs }, {})).toBeUndefined();
+  });
+
   test('that is short is told of in the last fifth', () => {
     const { atMs = 0 } = planned(endless, { absoluteTtlS: 10 * dayS }) ?? {};
     expect(atMs).toBe(boughtMs + 8 * dayS * 1_000);

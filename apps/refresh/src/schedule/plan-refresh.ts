@@ -23,9 +23,12 @@ export const cautiousPolicy: ClockPolicy = Object.freeze({ leadS: 60, idleTtlS: 
 /**
  * Which clock makes something due: the access token's end (`access_token`; `no_refresh_token` when only its end can be
  * noted), the refresh token's end when it rests (`idle`), the end of the authorization (`authorization`: its owner is
- * told), a failed attempt (`retry`), a claim that nobody may have ended (`claim`).
+ * told), the age at which a credential that was made by hand should be replaced (`rotation`: the same), a failed attempt (`retry`), a claim that nobody may have ended (`claim`).
  */
-export type DueClock = 'access_token' | 'no_refresh_token' | 'idle' | 'authorization' | 'retry' | 'claim';
+export type DueClock = 'access_token' | 'no_refresh_token' | 'idle' | 'authorization' | 'rotation' | 'retry' | 'claim';
+
+/** Somebody is told then, and nothing is refreshed. */
+export const noticeClocks: ReadonlySet<DueClock> = new Set(['authorization', 'rotation']);
 
 /** When something is to be done next about a connection. */
 export interface PlannedDue {
@@ -49,7 +52,7 @@ export function planRefresh(state: Connection, policy: ClockPolicy): PlannedDue 
   if (claim !== null) return { clock: 'claim', atMs: claim.expiresAtMs, credentialVersion };
   const rings = canRefresh(credential)
     ? [refreshing(state, credential, policy), authorizationEnd(credential, policy)]
-    : [tokenEnd(credential), authorizationEnd(credential, policy)];
+    : [tokenEnd(credential), authorizationEnd(credential, policy), rotation(credential)];
   const first = earliest(rings);
   return first && { ...first, credentialVersion };
 }
@@ -107,6 +110,12 @@ function authorizationEnd(credential: Credential, policy: ClockPolicy): Ring | u
   const lifeMs = endsAtMs - credential.authorizedAtMs;
   const leadMs = Math.min(lifeMs * scheduleLimits.idleLeadShareMax, scheduleLimits.authorizationNoticeMs);
   return { clock: 'authorization', atMs: Math.floor(endsAtMs - leadMs) };
+}
+
+function rotation({ rotateAtMs, rotationDueSinceMs }: Credential): Ring | undefined {
+  return rotateAtMs === undefined || rotationDueSinceMs !== undefined
+    ? undefined
+    : { clock: 'rotation', atMs: rotateAtMs };
 }
 
 function earliest(rings: readonly (Ring | undefined)[]): Ring | undefined {

@@ -16,6 +16,7 @@ const changingThePlan: ReadonlySet<string> = new Set<ConnectionEventType>([
   'RefreshInterrupted',
   'ReauthorizationRequired',
   'AuthorizationExpiring',
+  'RotationDue',
   'ConnectionRevoked',
   'ConnectionSuspended',
   'ConnectionResumed',

@@ -96,6 +96,7 @@ function authorized(state: Connection, data: DataOf<'ConnectionAuthorized'>, { a
       ...(data.grant === undefined ? {} : { grant: data.grant }),
       ...(data.senderConstrained === undefined ? {} : { senderConstrained: data.senderConstrained }),
       ...(data.delegation === undefined ? {} : { delegation: data.delegation }),
+      ...(data.rotateAtMs === undefined ? {} : { rotateAtMs: data.rotateAtMs }),
     },
     claim: null,
     interrupted: null,

@@ -13,7 +13,8 @@ type RefreshEventType =
   | 'RefreshRejected'
   | 'RefreshInterrupted'
   | 'ReauthorizationRequired'
-  | 'AuthorizationExpiring';
+  | 'AuthorizationExpiring'
+  | 'RotationDue';
 
 /** How many interrupted claims of one version are remembered: the first and its one retry. */
 const interruptedClaimsMax = 2;
@@ -100,6 +101,10 @@ export const refreshEvolvers: Evolvers<RefreshEventType> = {
   }),
   RefreshInterrupted: interrupted,
   AuthorizationExpiring: expiring,
+  RotationDue: (state, _data, { atMs }) =>
+    state.credential === null
+      ? state
+      : { ...state, credential: learned(state.credential, { rotationDueSinceMs: atMs }) },
   ReauthorizationRequired: (state, { cause, evidence }) =>
     state.authorization === 'authorized'
       ? { ...state, authorization: 'reauthorization_required', reauthorizationCause: cause, evidence }

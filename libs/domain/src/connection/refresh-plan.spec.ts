@@ -1,7 +1,7 @@
 import { connectionId, metaAt, stateOf, the, connected, revoked, tokenEndsMs } from '../spec-support/connection.ts';
 import { codeOf, startMs } from '../spec-support/given.ts';
 import { connectionEvolver } from './evolve.ts';
-import { announceAuthorizationEnd } from './refresh-plan.ts';
+import { announceAuthorizationEnd, announceRotation } from './refresh-plan.ts';
 
 const endsAtMs = tokenEndsMs + 86_400_000;
 
@@ -30,5 +30,29 @@ describe('the end of an authorization', () => {
       stateOf(told),
     );
     expect(anew.credential).not.toHaveProperty('authorizationEndsAtMs');
+  });
+});
+
+describe('a credential that was made by hand', () => {
+  const made = the.authorized({ grant: 'static', hasRefreshToken: false, rotateAtMs: tokenEndsMs });
+  const replaceable = [...connected.slice(0, -1), made];
+
+  test('is old once: its owner is reminded, and not again until there is another', () => {
+    const command = { credentialVersion: 1 };
+    const [event] = announceRotation(command, stateOf(replaceable));
+    expect(event).toEqual({ type: 'RotationDue', version: 1, data: command });
+    const told = stateOf([...replaceable, the.rotationDue()]);
+    expect(told.credential?.rotationDueSinceMs).toBeGreaterThan(0);
+    expect(announceRotation(command, told)).toEqual([]);
+    expect(announceRotation({ credentialVersion: 2 }, stateOf(replaceable))).toEqual([]);
+    const another = [the.sessionStarted({ purpose: 'reauthorize', sessionId: 'ses_2' }), the.reauthorized()];
+    expect(stateOf([...replaceable, the.rotationDue(), ...another]).credential).not.toHaveProperty(
+      'rotationDueSinceMs',
+    );
+  });
+
+  test('of one that nobody wants replaced, and of one that may not be used, nobody is told', () => {
+    expect(announceRotation({ credentialVersion: 1 }, stateOf(connected))).toEqual([]);
+    expect(codeOf(() => announceRotation({ credentialVersion: 1 }, stateOf(revoked)))).toBe('connection.revoked');
   });
 });

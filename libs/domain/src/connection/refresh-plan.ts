@@ -73,3 +73,18 @@ export function announceAuthorizationEnd(
   if (credential.version !== credentialVersion || credential.authorizationEndsAtMs !== undefined) return [];
   return [connectionEvent('AuthorizationExpiring', { endsAtMs })];
 }
+
+/**
+ * Records that a credential which was made by hand should be replaced by now, so that its owner hears of it, once.
+ *
+ * @returns no events when it was said already, of a version that is no longer current, and where nobody wants it replaced.
+ * @throws {PosternError} `connection.*` when it may not be used.
+ */
+export function announceRotation(
+  { credentialVersion }: { readonly credentialVersion: number },
+  state: Connection,
+): ConnectionEvent[] {
+  const { version, rotateAtMs, rotationDueSinceMs } = requireUsable(state);
+  if (version !== credentialVersion || rotateAtMs === undefined || rotationDueSinceMs !== undefined) return [];
+  return [connectionEvent('RotationDue', { credentialVersion })];
+}

@@ -119,6 +119,8 @@ export interface Credential {
   readonly senderConstrained?: SenderConstraint | undefined;
   /** Only where it was had in exchange for tokens of these: it is worth no more than they are. */
   readonly delegation?: Delegation | undefined;
+  /** Only where nobody but a person can replace it: when its owner is reminded to. */
+  readonly rotateAtMs?: number | undefined;
   /** Only once the owner was told that the provider ends the authorization then, whatever we do. */
   readonly authorizationEndsAtMs?: number | undefined;
   /** Only once the provider's API wanted more than was granted: what, as far as it said so. */
@@ -129,6 +131,8 @@ export interface Credential {
   readonly signal?: DecidingSignal | undefined;
   /** Only once its refresh token was shown to the provider though nobody suspected it: when that was last. */
   readonly inspectedAtMs?: number | undefined;
+  /** Only once its owner was reminded to replace it. */
+  readonly rotationDueSinceMs?: number | undefined;
 }
 
 /**
@@ -139,13 +143,12 @@ export function learned(
   credential: Credential,
   more: Pick<
     Partial<Credential>,
-    'authorizationEndsAtMs' | 'missingScopes' | 'requiredClaims' | 'signal' | 'inspectedAtMs'
+    'authorizationEndsAtMs' | 'missingScopes' | 'requiredClaims' | 'signal' | 'inspectedAtMs' | 'rotationDueSinceMs'
   >,
 ): Credential {
-  const { authorizationEndsAtMs, missingScopes, requiredClaims, signal, inspectedAtMs, ...bought } = {
-    ...credential,
-    ...more,
-  };
+  const all = { ...credential, ...more };
+  const { authorizationEndsAtMs, missingScopes, requiredClaims, signal, inspectedAtMs, rotationDueSinceMs, ...bought } =
+    all;
   return {
     ...bought,
     ...(authorizationEndsAtMs !== undefined && { authorizationEndsAtMs }),
@@ -153,6 +156,7 @@ export function learned(
     ...(requiredClaims !== undefined && { requiredClaims }),
     ...(signal !== undefined && { signal }),
     ...(inspectedAtMs !== undefined && { inspectedAtMs }),
+    ...(rotationDueSinceMs !== undefined && { rotationDueSinceMs }),
   };
 }
 

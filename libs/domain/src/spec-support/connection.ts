@@ -140,6 +140,8 @@ export const the = {
     connectionEvent('RefreshInterrupted', { claimId: clm(1), credentialVersion: 1, ...data }),
   reauthorizationRequired: (data: Partial<DataOf<'ReauthorizationRequired'>> = {}) =>
     connectionEvent('ReauthorizationRequired', { cause: 'refresh_rejected', evidence: 'invalid_grant', ...data }),
+  rotationDue: (data: Partial<DataOf<'RotationDue'>> = {}) =>
+    connectionEvent('RotationDue', { credentialVersion: 1, ...data }),
   expiring: (data: Partial<DataOf<'AuthorizationExpiring'>> = {}) =>
     connectionEvent('AuthorizationExpiring', { endsAtMs: tokenEndsMs + 1_000_000 * secondMs, ...data }),
   revoked: (data: Partial<DataOf<'ConnectionRevoked'>> = {}) =>

@@ -10,7 +10,7 @@ import { connectionEvolver } from '../connection/evolve.ts';
 import { startInspection } from '../connection/inspection.ts';
 import { leaseDecision, type LeaseDecision } from '../connection/lease-decision.ts';
 import { recordRefreshed, recordRefreshFailed, recordRefreshRejected } from '../connection/refresh-outcome.ts';
-import { announceAuthorizationEnd } from '../connection/refresh-plan.ts';
+import { announceAuthorizationEnd, announceRotation } from '../connection/refresh-plan.ts';
 import { requireReauthorization, startRefresh } from '../connection/refresh.ts';
 import { recordUpstreamRevocationFailed, recordUpstreamRevoked, revokeConnection } from '../connection/revoke.ts';
 import { completeAuthorization, denyAuthorization, startCodeExchange } from '../connection/session.ts';
@@ -141,14 +141,17 @@ const acts = {
         hasRefreshToken: n !== 3 && s.session?.grant === undefined,
         ...(s.session?.grant !== undefined && { grant: s.session.grant }),
         ...(n === 2 && flag && { senderConstrained: 'dpop' as const }),
+        ...(n !== 2 && { rotateAtMs: nowMs + 50_000 }),
         ...(n === 2 && { endedByRefresh: { leadMs: 20_000, graceMs: 0 } }),
         nowMs,
         ...granted,
       },
       s,
     ),
-  announce: (s: Connection, { nowMs, version }: Act) =>
-    announceAuthorizationEnd({ endsAtMs: nowMs + 100_000, credentialVersion: version }, s),
+  announce: (s: Connection, { n, nowMs, version }: Act) =>
+    n === 1
+      ? announceRotation({ credentialVersion: version }, s)
+      : announceAuthorizationEnd({ endsAtMs: nowMs + 100_000, credentialVersion: version }, s),
   claim: (s: Connection, { n, nowMs, flag }: Act) =>
     startRefresh({ claimId: clm(n), claimTimeoutMs, reason: flag ? 'expired' : 'requested', nowMs }, s),
   release: (s: Connection, { n, nowMs }: Act) => releaseRefreshToken({ claimId: clm(n), nowMs }, s),
