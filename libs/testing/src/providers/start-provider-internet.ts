@@ -236,10 +236,7 @@ function membersOf(text: string, format: ProfileRequest['format']): Record<strin
   if (format === 'json') {
     const body = JSON.parse(text) as Record<string, unknown>;
     return Object.fromEntries(
-      Object.entries(body).map(([name, value]) => [
-        name,
-        typeof value === 'object' ? JSON.stringify(value) : String(value),
-      ]),
+      Object.entries(body).map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]),
     );
   }
   const form = new URLSearchParams(format === 'form' ? text : '');
