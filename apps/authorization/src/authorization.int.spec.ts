@@ -833,7 +833,7 @@ await describeWithServer('nats-server', 'authorization', () => {
       const request = { connection_id: id, scopes };
       const { connect_url: again } = await callOperation(platform, operations.reauthorize, ours, request);
       expect(await stateNow()).toEqual(before);
-      const { sessionId, code } = await goThrough(again);
+      const { sessionId, code } = await goThrough(again ?? '');
       expect(await stateNow()).toEqual(before);
       await complete(sessionId, code);
       expect(await stateNow()).toEqual({ authorization: 'authorized', version: 2, scopes });
