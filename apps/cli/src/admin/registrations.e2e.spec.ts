@@ -115,8 +115,6 @@ await describeWithServer('nats-server', 'postern registrations', () => {
           ]) {
             expect([wrong, (await registrations(world, ...wrong))['code']]).toEqual([wrong, 'request.malformed']);
           }
-          const installation = ['create', '--provider', 'github-app-installation', '--name', 'x', '--client-id', 'x'];
-          expect((await registrations(world, ...installation))['code']).toBe('provider.flow_unsupported');
           expect(await world.session.admin.head()).toBe(before);
           const linear = [
             'create',

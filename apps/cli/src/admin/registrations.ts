@@ -62,6 +62,9 @@ export async function createClientRegistration(
   await requireFeatures(session, input);
   const { tokenEndpointAuthMethod, requireSignedRequestObject } = rest;
   const isAsked = signs || tokenEndpointAuthMethod === 'private_key_jwt' || requireSignedRequestObject === true;
+  if (assertionAudience !== undefined && !isAsked) {
+    throw new PosternError('request.malformed', 'An audience is for what is signed: name a key, or leave it out.');
+  }
   const audience = assertionAudience ?? (isAsked ? usual : undefined);
   const data = { ...rest, parameters: { ...rest.parameters }, scopes: [...rest.scopes], assertionAudience: audience };
   await decideAdmin(session, { evolver: registrationEvolver, tenantId, id: registrationId }, (state) =>
