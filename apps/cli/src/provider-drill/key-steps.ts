@@ -6,7 +6,7 @@ import { createClientRegistration } from '../admin/registrations.ts';
 import type { HttpAnswer } from '../demo/platform-client.ts';
 import { expectThat } from '../demo/expect-that.ts';
 import type { ProviderWorld } from './provider-world.ts';
-import type { StepResult } from './steps.ts';
+import { takeSteps, type StepResult } from './steps.ts';
 
 /** The machine may have other things to do. */
 const patienceMs = 90_000;
@@ -33,15 +33,7 @@ export async function walkThroughKeys(
     'found by asking': () => walk.foundByAsking(),
     'by us': () => walk.byUs(),
   };
-  const results: Record<string, StepResult> = {};
-  for (const [name, step] of Object.entries(steps)) {
-    try {
-      results[name] = await step();
-    } catch (error) {
-      results[name] = { result: 'failed', note: error instanceof Error ? error.message : String(error) };
-    }
-  }
-  return results;
+  return await takeSteps(Object.entries(steps));
 }
 
 class KeyWalk {

@@ -44,10 +44,17 @@ export async function walkThrough(
 ): Promise<Readonly<Record<string, StepResult>>> {
   const provider = providerOf(loadCatalog(), profile.provider);
   const walk: Walk = { world, profile, provider, client: undefined, connection: undefined };
+  return await takeSteps(Object.entries(steps).map(([name, step]) => [name, () => step(walk)]));
+}
+
+/** One after the other; what throws has failed, and the next is taken all the same. */
+export async function takeSteps(
+  named: readonly (readonly [name: string, step: () => Promise<StepResult>])[],
+): Promise<Readonly<Record<string, StepResult>>> {
   const results: Record<string, StepResult> = {};
-  for (const [name, step] of Object.entries(steps)) {
+  for (const [name, step] of named) {
     try {
-      results[name] = await step(walk);
+      results[name] = await step();
     } catch (error) {
       results[name] = { result: 'failed', note: error instanceof Error ? error.message : String(error) };
     }
