@@ -1,5 +1,5 @@
 import { PosternError } from '@postern/contracts';
-import type { Secret } from '@postern/crypto';
+import { Secret } from '@postern/crypto';
 import type { Provider } from '@postern/provider-catalog';
 import { ClientSecretBasic, ClientSecretPost, None, type ClientAuth } from 'oauth4webapi';
 
@@ -23,11 +23,6 @@ export type ClientCredentialSource = (refusedVersion?: number) => Promise<Client
 /** A secret that is at hand, and the only one. */
 export function heldClientSecret(clientSecret: Secret): ClientCredentialSource {
   return () => Promise.resolve({ version: 1, clientSecret });
-}
-
-/** What the provider may not be allowed to say back to us. */
-export function secretOf(credential: ClientCredential): Secret {
-  return 'clientSecret' in credential ? credential.clientSecret : credential.clientAssertion;
 }
 
 /**
@@ -64,4 +59,30 @@ function clientAssertion(assertion: Secret): ClientAuth {
     body.set('client_assertion_type', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer');
     body.set('client_assertion', assertion.reveal());
   };
+}
+
+/**
+ * A credential as it is, and as a header carries it: a server that repeats a request repeats that, and may not be heard.
+ *
+ * @source RFC 6749 §2.3.1
+ */
+export function sentFormsOf(clientId: string, credential: ClientCredential): Secret[] {
+  const secret = secretOf(credential);
+  const own = [clientId, secret.reveal()];
+  const pairs = [own, own.map(encodeURIComponent), own.map(formEncoded), [secret.reveal(), '']];
+  const headers = pairs.map((pair) => Secret.from(Buffer.from(pair.join(':'), 'utf8').toString('base64')));
+  return [secret, ...headers];
+}
+
+/** As `oauth4webapi` writes it, which encodes more than it would have to. @source RFC 6749 appendix B */
+function formEncoded(text: string): string {
+  return new URLSearchParams({ text })
+    .toString()
+    .slice('text='.length)
+    .replaceAll(/[-._*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+/** What the provider is shown, whichever it is. @internal */
+export function secretOf(credential: ClientCredential): Secret {
+  return 'clientSecret' in credential ? credential.clientSecret : credential.clientAssertion;
 }

@@ -41,10 +41,5 @@ export { meetResource, type ClientDocument, type MetResource, type NewClient } f
 export { bindsTokens, type AskedFeatures } from './features.ts';
 export type { ShownAssertion } from './installation-token.ts';
 export { shownTokens, type ShownToken, type ShownTokens } from './token-exchange.ts';
-export {
-  type ClientRegistration,
-  type CodeExchange,
-  ProviderClient,
-  type ProviderClientOptions,
-  type RequestSigner,
-} from './provider-client.ts';
+export type { CodeExchange, RequestSigner } from './authorize.ts';
+export { ProviderClient, type ClientRegistration, type ProviderClientOptions } from './provider-client.ts';

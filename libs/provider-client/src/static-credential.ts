@@ -2,6 +2,8 @@ import { PosternError, type SentAs, type StaticSecret, type TokenSet } from '@po
 import type { Secret } from '@postern/crypto';
 import type { Provider, StaticCredential } from '@postern/provider-catalog';
 
+import type { ProbeOutcome, Refreshed, Refusal } from './outcomes.ts';
+
 /**
  * What is stored and leased of a secret that somebody made by hand: the text that a request carries, and where.
  *
@@ -56,6 +58,19 @@ const wantedForms = Object.freeze({
 
 function unfit(provider: string, wanted: string): PosternError {
   return new PosternError('request.malformed', `${provider} wants ${wanted}.`);
+}
+
+/**
+ * Is a secret taken, by what the provider's API said of it? Where nobody was asked it is believed.
+ *
+ * @internal
+ */
+export function adopted(tokenSet: TokenSet, probed: ProbeOutcome | null): Refreshed | Refusal {
+  if (probed === null || probed.kind === 'alive') return { kind: 'refreshed', tokenSet, rotated: false };
+  const said = { errorDescription: null, error: probed.error ?? 'credential_refused' };
+  if (probed.kind !== 'failed') return { kind: 'rejected', ...said, httpStatus: probed.httpStatus };
+  const { httpStatus, retryAfterMs } = probed;
+  return { kind: 'failed', ...said, httpStatus, retryAfterMs, mayHaveBeenProcessed: false };
 }
 
 /** How a request to the provider's API carries a credential: its URL, and its headers. @internal */

@@ -1,0 +1,225 @@
+import type { Secret } from '@postern/crypto';
+import type { Provider, ResolvedProvider } from '@postern/provider-catalog';
+import * as oauth from 'oauth4webapi';
+
+import type { AddressGuard } from './address-guard.ts';
+import {
+  clientAuthentication,
+  sentFormsOf,
+  type ClientCredential,
+  type ClientCredentialSource,
+  type TokenEndpointAuthMethod,
+} from './client-authentication.ts';
+import type { DiscoveryCache } from './discovery-cache.ts';
+import { withDpop, type DpopNonces, type DpopProver } from './dpop.ts';
+import { guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
+import { callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './metadata.ts';
+import type { Refusal } from './outcomes.ts';
+import { ProviderCallError } from './provider-call-error.ts';
+import { failureOf, refusalOf } from './refusal.ts';
+import type { ProviderStrategies } from './strategies.ts';
+import { callsItselfJson, standardAnswer, tokensIn } from './token-answer.ts';
+
+export interface Answer {
+  readonly kind: string;
+}
+
+export type Attempt<T extends Answer> = (way: {
+  readonly credential: ClientCredential | null;
+  readonly timeoutMs: number;
+}) => Promise<T | Refusal>;
+
+export interface AuthenticatedCall<T extends Answer> {
+  /** What was sent and must not come back in the provider's words. */
+  readonly secrets: readonly Secret[];
+  readonly request: (way: {
+    readonly server: oauth.AuthorizationServer;
+    readonly authentication: oauth.ClientAuth;
+    readonly http: GuardedHttp;
+  }) => Promise<Response>;
+  /** Nothing when the answer is none: it is weighed as a refusal then. */
+  readonly read: (server: oauth.AuthorizationServer, response: Response) => Promise<T | undefined>;
+  /** Goes with a proof where tokens are bound. @source RFC 9449 §5 */
+  readonly isTokenCall?: boolean;
+  /** Of an answer that brings what was asked for; 200 when absent. */
+  readonly successStatus?: 200 | 201;
+  /** The same, of an answer with another status. */
+  readonly readRefusal?: (response: Response) => Promise<T | undefined>;
+}
+
+interface Sent {
+  readonly secrets: readonly Secret[];
+  readonly credential: ClientCredential | null;
+}
+
+/** Who calls whom, and how. */
+export interface CallingSide {
+  readonly provider: Provider;
+  readonly resolved: ResolvedProvider;
+  readonly client: oauth.Client;
+  readonly method: TokenEndpointAuthMethod;
+  readonly credentials: ClientCredentialSource | null;
+  /** What tokens are for; null where that is not said. @source RFC 8707 §2 */
+  readonly resource: string | null;
+  readonly strategies: ProviderStrategies;
+  readonly allowLoopback: boolean;
+  readonly timeoutMs: number;
+  readonly addresses: AddressGuard | undefined;
+  readonly cache: DiscoveryCache;
+  readonly prove: DpopProver | undefined;
+  readonly nonces: DpopNonces;
+  readonly nowMs: () => number;
+}
+
+/** How a call is made to a provider and its answer weighed, whatever it asks for. */
+export class ProviderCalls {
+  readonly #side: CallingSide;
+
+  constructor(side: CallingSide) {
+    this.#side = side;
+  }
+
+  get provider(): Provider {
+    return this.#side.provider;
+  }
+
+  get client(): oauth.Client {
+    return this.#side.client;
+  }
+
+  nowMs(): number {
+    return this.#side.nowMs();
+  }
+
+  /** Has our client something to prove itself with? */
+  get hasOwnCredential(): boolean {
+    return this.#side.method !== 'none';
+  }
+
+  /** Are its tokens bound to a key? */
+  get isBound(): boolean {
+    return this.#side.prove !== undefined;
+  }
+
+  /** A token endpoint may say no with any status; what brings no tokens is weighed as a refusal. */
+  tokenCall<T extends Answer>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
+    return this.call({
+      ...call,
+      isTokenCall: true,
+      read: async (server, response) => {
+        const { status, headers } = response;
+        const lift = (body: object) => this.#side.strategies.answer(body);
+        const text = await response.text();
+        const tokens = callsItselfJson(response) ? tokensIn(text, lift) : undefined;
+        // A provider may say no with a 200.
+        if (tokens === undefined) return await call.readRefusal?.(new Response(text, { status, headers }));
+        const standard = JSON.stringify(standardAnswer(tokens, this.provider));
+        return call.read(this.#side.strategies.server(server, tokens), new Response(standard, { status, headers }));
+      },
+    });
+  }
+
+  /** With our credentials, as {@link withCredential}. */
+  async call<T extends Answer>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
+    return await this.withCredential((way) => this.#attempt(call, way));
+  }
+
+  /** One call that brings what proves it itself. */
+  async withoutCredential<T extends Answer>(attempt: Attempt<T>): Promise<T | Refusal> {
+    return await attempt({ credential: null, timeoutMs: this.#side.timeoutMs });
+  }
+
+  /**
+   * One call; and, when the provider refuses our credentials and there is another version of them, a second one with
+   * that: a rotation here and at the provider never happens at the same instant. Who refuses a client has spent nothing
+   * of what it brought. Both calls together take no more time than one may.
+   */
+  async withCredential<T extends Answer>(attempt: Attempt<T>): Promise<T | Refusal> {
+    const { method, credentials, timeoutMs: wholeMs } = this.#side;
+    const credential = method === 'none' ? null : ((await credentials?.()) ?? null);
+    const startedMs = performance.now();
+    const outcome = await attempt({ credential, timeoutMs: wholeMs });
+    if (outcome.kind !== 'client_rejected' || credential === null) return outcome;
+    const other = await credentials?.(credential.version);
+    const timeoutMs = Math.floor(wholeMs - (performance.now() - startedMs));
+    if (other === undefined || other.version === credential.version || timeoutMs < 1) return outcome;
+    return await attempt({ credential: other, timeoutMs });
+  }
+
+  async #attempt<T extends Answer>(
+    { request, read, readRefusal, secrets, isTokenCall = false, successStatus = 200 }: AuthenticatedCall<T>,
+    { credential, timeoutMs }: { credential: ClientCredential | null; timeoutMs: number },
+  ): Promise<T | Refusal> {
+    const { method, strategies } = this.#side;
+    const authentication = clientAuthentication(method, credential, strategies.basicAuthentication);
+    try {
+      const server = await this.server();
+      const response = await request({ server, authentication, http: this.#http(timeoutMs, isTokenCall) });
+      const answer =
+        response.status === successStatus
+          ? await read(server, response.clone())
+          : await readRefusal?.(response.clone());
+      if (answer !== undefined) return answer;
+      return await this.refusal(response, { secrets, credential });
+    } catch (error) {
+      return failureOf(callErrorFrom(error));
+    }
+  }
+
+  /** What the provider said in the place of what was asked for, without any secret that was sent. */
+  async refusal(response: Response, sent: Sent): Promise<Refusal> {
+    const { secrets, credential } = sent;
+    const hidden = credential === null ? [] : sentFormsOf(this.client.client_id, credential);
+    const { answers: rows } = this.provider;
+    return await refusalOf({ response, rows, secrets: [...secrets, ...hidden], nowMs: this.nowMs() });
+  }
+
+  /** Sent with every question for tokens, so that none is good for another server. @source RFC 8707 §2.2 */
+  get resourceParameter(): Record<string, string> {
+    const { resource } = this.#side;
+    return resource === null ? {} : { resource };
+  }
+
+  /** None is named where the provider's own choice is wanted. @source RFC 6749 §3.3 */
+  scopeParameter(scopes: readonly string[]): Record<string, string> {
+    return scopes.length === 0 ? {} : { scope: scopes.join(this.provider.scopeSeparator) };
+  }
+
+  #http(timeoutMs: number, isTokenCall = false): GuardedHttp {
+    // guardedFetch judges every URL, more strictly than oauth4webapi does without this switch.
+    return {
+      [oauth.customFetch]: this.#side.strategies.fetch(
+        isTokenCall ? this.#proving({ timeoutMs }) : this.fetch(timeoutMs),
+      ),
+      [oauth.allowInsecureRequests]: true,
+    };
+  }
+
+  /** How the provider's API is called with an access token. */
+  fetchWith(accessToken: Secret): GuardedFetch {
+    return this.#proving({ timeoutMs: this.#side.timeoutMs, accessToken });
+  }
+
+  /** With proofs, where the tokens are bound to a key. */
+  #proving(call: { readonly timeoutMs: number; readonly accessToken?: Secret }): GuardedFetch {
+    const { prove, nonces } = this.#side;
+    if (prove === undefined) return this.fetch(call.timeoutMs);
+    return withDpop({ ...call, prove, nonces, fetch: (timeoutMs) => this.fetch(timeoutMs) });
+  }
+
+  fetch(timeoutMs = this.#side.timeoutMs): GuardedFetch {
+    const { allowLoopback, addresses } = this.#side;
+    return guardedFetch({ allowLoopback, timeoutMs, addresses });
+  }
+
+  /** The provider as its file or its own metadata has it, from the cache where that has it. */
+  async server(): Promise<oauth.AuthorizationServer> {
+    const { resolved, cache, allowLoopback, timeoutMs } = this.#side;
+    if (resolved.kind === 'static') throw new ProviderCallError('metadata_incomplete');
+    if (resolved.kind === 'known') return metadataOf(resolved, this.provider);
+    const { issuer, metadata } = resolved;
+    return cache.get(`${metadata} ${issuer}`, () =>
+      fetchMetadata({ issuer, metadata, http: this.#http(timeoutMs), allowLoopback }),
+    );
+  }
+}
