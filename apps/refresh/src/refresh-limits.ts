@@ -28,6 +28,8 @@ export const refreshLimits = Object.freeze({
   /** The pause after a failure; it grows with the time for which refreshing has been failing. */
   retryDelayMsMin: 4_000,
   retryDelayMsMax: 15 * 60_000,
+  /** A pause is no longer than this share of the time after which a resting refresh token ends. */
+  retryRestShareMax: 0.1,
   /** The first pause where no provider was asked, because a service of ours was gone for a moment. */
   ownRetryDelayMsMin: 500,
   /** What was bought is offered to the vault and the log this often, some ten minutes, before it is given up. */

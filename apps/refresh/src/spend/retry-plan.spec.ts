@@ -32,6 +32,18 @@ test('the pause grows with the time of failing, up to its maximum', () => {
   expect(plan(failing, {}, 24 * 3_600_000)).toBe(retryDelayMsMax);
 });
 
+test('near the end of a resting refresh token the pauses become short again', () => {
+  const failingForMs = 24 * 3_600_000;
+  const left = (leftMs: number) => plan(failing, {}, failingForMs, 1, whileItLives + failingForMs + leftMs);
+  expect(left(24 * 3_600_000)).toBe(retryDelayMsMax);
+  expect(left(3_600_000)).toBe(360_000);
+  expect(left(60_000)).toBe(6_000);
+  expect(left(1_000)).toBe(retryDelayMsMin);
+  // What the provider asked for holds all the same, and what has ended is in no hurry.
+  expect(plan(failing, { retryAfterMs: 900_000 }, failingForMs, 0, whileItLives + failingForMs + 60_000)).toBe(900_000);
+  expect(left(0)).toBe(retryDelayMsMax);
+});
+
 test('Retry-After is a floor, with chance on top', () => {
   expect(plan(healthy, { retryAfterMs: 120_000 }, 0, 0)).toBe(120_000);
   expect(plan(healthy, { retryAfterMs: 120_000 })).toBeGreaterThan(120_000);

@@ -23,7 +23,9 @@ export interface Failure {
  * The pause is as long as refreshing has been failing, so it about doubles each time without a counter, which no
  * process could keep; the first is short, none is longer than the maximum. Half of it is chance, lest everyone who
  * failed together comes back together. `Retry-After` is a floor, with chance on top. Where the refresh token may have
- * been spent, the living access token is served first, as long as the refresh token can wait for that.
+ * been spent, the living access token is served first, as long as the refresh token can wait for that. And while a
+ * resting refresh token comes near its end, the pause is no more than a share of the time that is left: however long it
+ * has been failing, many attempts are still made.
  *
  * @param now `random` between 0 and 1, `restEndsAtMs` when the refresh token ends if nobody uses it
  */
@@ -33,10 +35,12 @@ export function nextAttemptAtMs(
   now: { readonly nowMs: number; readonly random: number; readonly restEndsAtMs: number | null },
 ): number {
   const { nowMs, random } = now;
-  const { retryDelayMsMin, retryDelayMsMax } = refreshLimits;
+  const { retryDelayMsMin, retryDelayMsMax, retryRestShareMax } = refreshLimits;
   const { retryAfterMs, pauseMsMin = retryDelayMsMin, mayHaveBeenProcessed } = failure;
   const failingForMs = nowMs - (health.failingSinceMs ?? nowMs);
-  const pauseMs = Math.min(Math.max(failingForMs, pauseMsMin), retryDelayMsMax);
+  const restMs = now.restEndsAtMs === null || now.restEndsAtMs <= nowMs ? Infinity : now.restEndsAtMs - nowMs;
+  const pauseMsMax = Math.min(retryDelayMsMax, restMs * retryRestShareMax);
+  const pauseMs = Math.max(Math.min(failingForMs, pauseMsMax), pauseMsMin);
   const backOffMs = pauseMs * (0.5 + random / 2);
   const askedMs = retryAfterMs === null ? 0 : retryAfterMs + retryDelayMsMin * random;
   const servedMs = mayHaveBeenProcessed && credential !== null ? servedUntilMs(credential, now) : 0;
