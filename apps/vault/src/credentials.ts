@@ -189,9 +189,21 @@ export class Credentials implements OnApplicationShutdown {
     });
   }
 
-  /** The refresh token of a version that is about to be spent: what was read is kept for {@link takeKnown}. */
-  async openForSpending(owner: CredentialOwner, version: number): Promise<RefreshPart | undefined> {
+  /**
+   * The refresh token of a version that is about to be spent: what was read is kept for {@link takeKnown}.
+   *
+   * @param mayHaveSpent claims that had it before, and of which nobody knows what they bought
+   * @throws {PosternError} `vault.version_stale` where the table holds what one of them bought
+   */
+  async openForSpending(
+    owner: CredentialOwner,
+    version: number,
+    mayHaveSpent: readonly string[] = [],
+  ): Promise<RefreshPart | undefined> {
     const stored = await this.versions(owner);
+    if (stored.some((one) => one.version > version && mayHaveSpent.includes(one.boughtBy))) {
+      throw new PosternError('vault.version_stale', 'A claim that counted as interrupted has bought the next version.');
+    }
     const part = await this.openRefresh(owner, version, stored);
     this.#forStore.set(connectionOf(owner), stored);
     return part;

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { operations, type ReplyOf } from '@postern/contracts';
-import { interruptRefresh, recordRefreshed, type Claim } from '@postern/domain';
+import { interruptedClaims, interruptRefresh, recordRefreshed, type Claim } from '@postern/domain';
 import { commitOrigin, Logger, OperationsClient } from '@postern/service';
 
 import { Connections, refreshActor } from '../connections.ts';
@@ -31,21 +31,22 @@ export class TakeOver {
 
   /**
    * Records what an interrupted claim bought after all: its worker may have been slow, stored it when the claim had been
-   * ended already, and died before it could say so. To be asked before the retry, which would spend a token that is spent.
+   * ended already, and died before it could say so. To be asked before the retry, which would spend a token that is
+   * spent, and when the retry is refused: that may be why.
    *
    * @returns whether there was anything. @throws {PosternError} what the vault or the log answers
    */
-  async recover(due: Due): Promise<boolean> {
+  async recover(due: ConnectionIds): Promise<boolean> {
     const { tenantId, connectionId: id } = due;
-    const { interrupted } = (await this.connections.load({ tenantId, id })).state;
-    for (const claimId of interrupted?.claimIds ?? []) {
+    const { state } = await this.connections.load({ tenantId, id });
+    for (const claimId of interruptedClaims(state)) {
       const bought = await this.#find(due, claimId);
       if (bought !== undefined && (await this.#record(due, claimId, bought))) return true;
     }
     return false;
   }
 
-  async #find({ tenantId, connectionId }: Due, claimId: string): Promise<Bought | undefined> {
+  async #find({ tenantId, connectionId }: ConnectionIds, claimId: string): Promise<Bought | undefined> {
     const found = await this.operations.call(
       operations.findCredential,
       { app: 'refresh' },
@@ -55,7 +56,7 @@ export class TakeOver {
     return found.found && credentialVersion !== null ? { ...found, credential_version: credentialVersion } : undefined;
   }
 
-  async #record({ tenantId, connectionId }: Due, claimId: string, bought: Bought): Promise<boolean> {
+  async #record({ tenantId, connectionId }: ConnectionIds, claimId: string, bought: Bought): Promise<boolean> {
     const { appended } = await this.connections.execute(
       { tenantId, id: connectionId },
       (state, { nowMs }) => {
@@ -88,5 +89,7 @@ export class TakeOver {
     });
   }
 }
+
+type ConnectionIds = Pick<Due, 'tenantId' | 'connectionId'>;
 
 type Bought = ReplyOf<typeof operations.findCredential> & { readonly credential_version: number };

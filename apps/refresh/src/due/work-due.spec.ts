@@ -1,6 +1,7 @@
 import { Clock, Metrics } from '@postern/service';
 
 import { claimId, connectionId, tenantId } from '../spec-support/states.ts';
+import type { Due } from './due-messages.ts';
 import { WorkDue } from './work-due.ts';
 
 const payload = { reason: 'expired', credential_version: 1, position: 1 };
@@ -16,6 +17,8 @@ interface Situation {
   readonly known?: object;
   /** The vault holds what an interrupted claim bought. */
   readonly recovered?: boolean;
+  /** How its claims end, one after the other. */
+  readonly ends?: readonly string[];
 }
 const called = '{"called":true}';
 const notCalled = '{"called":false}';
@@ -23,18 +26,20 @@ const notCalled = '{"called":false}';
 /** A worker before whom these claims stand, one after the other. */
 function worker(
   taken: readonly object[],
-  { remainingMs = 0, inHand = false, ripeness = 'refresh', recovered = false, ...pace }: Situation = {},
+  { remainingMs = 0, inHand = false, ripeness = 'refresh', recovered = false, ends = [], ...pace }: Situation = {},
 ) {
   const done: string[] = [];
+  const asked: Due[] = [];
   const left = [...taken];
+  const spent = [...ends];
   const work = new WorkDue(
-    { take: async () => left.shift() ?? standing } as never,
+    { take: async (due: Due) => (asked.push(due), left.shift() ?? standing) } as never,
     { remainingMs: () => remainingMs } as never,
     { recover: async () => recovered, end: async () => void done.push('taken over') } as never,
-    { isInHand: () => inHand, spend: async () => void done.push('spent') } as never,
+    { isInHand: () => inHand, spend: async () => (done.push('spent'), spent.shift() ?? 'settled') } as never,
     { ripeness: async () => ripeness } as never,
     { ensure: async () => void done.push('schedule ensured') } as never,
-    { load: async () => ({ state: { claim: pace.known ?? null } }) } as never,
+    { load: async () => ({ state: { claim: pace.known ?? null, credential: { version: 3 } }, position: 9 }) } as never,
     {
       seat: () => pace.seat ?? { kind: 'seat', leave: () => void done.push('seat left') },
       turn: () => pace.turn ?? { kind: 'permit', end: (how: object) => void done.push(JSON.stringify(how)) },
@@ -44,7 +49,7 @@ function worker(
   );
   const nak = (delayMs?: number) => void done.push(`put back for ${delayMs}`);
   const message = { subject: `refresh.due.${tenantId}.${connectionId}`, nak } as never;
-  return { done, run: (more = {}) => work.due({ ...payload, ...more }, message) };
+  return { done, asked, run: (more = {}) => work.due({ ...payload, ...more }, message) };
 }
 
 test('a live claim puts the message back until the claim ends', async () => {
@@ -63,6 +68,14 @@ test('what an interrupted claim bought is recorded, and nothing is claimed', asy
   const { done, run } = worker([{ kind: 'claimed', held: {} }], { recovered: true });
   await run();
   expect(done).toEqual(['schedule ensured', 'seat left']);
+});
+
+test('what comes in from an interrupted claim while its retry is refused is tried at once', async () => {
+  const claimed = { kind: 'claimed', held: {} };
+  const { done, asked, run } = worker([claimed, claimed], { ends: ['superseded'] });
+  await run();
+  expect(done).toEqual(['spent', called, 'spent', called, 'seat left']);
+  expect(asked[1]).toEqual({ tenantId, connectionId, reason: 'requested', credentialVersion: 3, position: 9 });
 });
 
 test('a claim on which this very process still works is not taken over, however old', async () => {

@@ -9,7 +9,7 @@ import { Connections } from '../connections.ts';
 import { Pace, type Permit } from '../pace/pace.ts';
 import { refreshLimits } from '../refresh-limits.ts';
 import { KeepSchedule } from '../schedule/keep-schedule.ts';
-import { SpendClaim } from '../spend/spend-claim.ts';
+import { SpendClaim, type Spent } from '../spend/spend-claim.ts';
 import { readDue, type Due } from './due-messages.ts';
 import { ScheduledDue } from './scheduled-due.ts';
 
@@ -57,16 +57,28 @@ export class WorkDue {
     }
   }
 
-  async #refresh(due: Due, message: WorkMessage): Promise<void> {
+  async #refresh(asked: Due, message: WorkMessage): Promise<void> {
+    let due = asked;
     for (let step = 1; step <= refreshLimits.stepsPerDueMax; step += 1) {
       if (await this.takeOver.recover(due)) return await this.#nothing(due);
       const taken = await this.#take(due, message);
-      if (taken === 'put_back' || taken === 'spent') return;
+      if (taken === 'put_back' || taken === 'settled') return;
+      if (taken === 'superseded') {
+        due = await this.#newer(due);
+        continue;
+      }
       if (taken.kind === 'nothing') return await this.#nothing(due);
       if (this.#mustWait(taken, message)) return;
       await this.takeOver.end(due, taken.claim);
     }
     message.nak(refreshLimits.putBackMs);
+  }
+
+  /** The version that stands now, to be tried at once: no lease should find out whether the provider still honors it. */
+  async #newer({ tenantId, connectionId }: Due): Promise<Due> {
+    const { state, position } = await this.connections.load({ tenantId, id: connectionId });
+    const credentialVersion = state.credential?.version ?? 0;
+    return { tenantId, connectionId, reason: 'requested', credentialVersion, position };
   }
 
   /** The message is acknowledged after this, and may have been all that would have woken anybody. */
@@ -75,7 +87,7 @@ export class WorkDue {
   }
 
   /** Claims and spends at the provider's pace; whatever its pace, a claim that stands is looked after. */
-  async #take(due: Due, message: WorkMessage): Promise<'put_back' | 'spent' | Exclude<Taken, { kind: 'claimed' }>> {
+  async #take(due: Due, message: WorkMessage): Promise<'put_back' | Spent | Exclude<Taken, { kind: 'claimed' }>> {
     const { state } = await this.connections.load({ tenantId: due.tenantId, id: due.connectionId });
     const turn = state.claim === null ? this.pace.turn(state) : unpaced;
     if (turn.kind === 'put_back') {
@@ -90,8 +102,7 @@ export class WorkDue {
       crashPoint('after the claim', due.connectionId);
       called = true;
       if (due.dueAtMs !== undefined) this.#lagSeconds.observe((this.clock.nowMs() - due.dueAtMs) / 1_000);
-      await this.spending.spend(taken.held, message);
-      return 'spent';
+      return await this.spending.spend(taken.held, message);
     } finally {
       turn.end({ called });
     }

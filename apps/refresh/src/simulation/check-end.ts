@@ -1,4 +1,4 @@
-import type { Connection } from '@postern/domain';
+import { interruptedClaims, type Connection } from '@postern/domain';
 import type { Catalog } from '@postern/provider-catalog';
 
 import { Plans } from '../schedule/plans.ts';
@@ -76,8 +76,13 @@ function checkLost(ending: Ending, state: Connection): void {
     if (stored !== undefined) world.violate('what is stored is not lost', id, world.nameOf(stored));
     return;
   }
-  const rejected = invariants.rejectedClaimOf(id);
-  const call = provider.calls.findLast(({ claimId }) => claimId === rejected);
+  const rejection = invariants.rejectionOf(id);
+  const late = interruptedClaims(state).find((claimId) => {
+    const row = tables.boughtBy(id, claimId);
+    return row !== undefined && (invariants.storedAtMs.get(row.tokenSet.accessToken) ?? 0) < (rejection?.atMs ?? 0);
+  });
+  if (late !== undefined) world.violate('what is stored is not lost', id, world.nameOf(late));
+  const call = provider.calls.findLast(({ claimId }) => claimId === rejection?.claimId);
   if (call?.refused === undefined) return world.violate('what is told is true', id, `no refusal, yet ${cause}`);
   if (blameless.has(call.refused)) return;
   if (call.refused === 'idle') return checkIdle(ending, state, call);
@@ -86,12 +91,13 @@ function checkLost(ending: Ending, state: Connection): void {
 }
 
 /**
- * When it ended, the provider had spent a refresh token for tokens that nobody had stored yet; or it came to a call only
- * when nobody waited for it any more, and took it for reuse.
+ * The provider had spent a refresh token for tokens that nobody had stored yet when the vault gave it away for the use
+ * that ended the grant; or it came to a call only when nobody waited for it any more, and took it for reuse.
  */
 function isUndecidable({ provider, invariants }: Ending, grant: Grant | undefined): boolean {
-  const endedAtMs = grant?.ended?.atMs ?? 0;
-  const isUnstored = (accessToken: string) => (invariants.storedAtMs.get(accessToken) ?? Infinity) > endedAtMs;
+  const last = provider.calls.find(({ grant: of, refused }) => of === grant && refused === 'reuse');
+  const handedOutAtMs = invariants.handedOutAtMs.get(last?.claimId ?? '') ?? 0;
+  const isUnstored = (accessToken: string) => (invariants.storedAtMs.get(accessToken) ?? Infinity) >= handedOutAtMs;
   return provider.calls.some(
     ({ grant: of, issued, isAwaited }) =>
       of === grant && (issued === undefined ? !isAwaited : isUnstored(issued.accessToken)),

@@ -27,6 +27,11 @@ interface ClaimRecord {
   takenOver: boolean;
 }
 
+interface Rejection {
+  readonly claimId: string;
+  readonly atMs: number;
+}
+
 /** A refresh token on its way. */
 export interface Call {
   readonly process: SimProcess;
@@ -61,8 +66,10 @@ export class Invariants {
   readonly #revocationsAnswered = new Map<string, number>();
   /** When each access token reached the vault. */
   readonly storedAtMs = new Map<string, number>();
+  /** When the vault last gave the refresh token to each claim. */
+  readonly handedOutAtMs = new Map<string, number>();
   /** The last claim of each connection that was rejected. */
-  readonly #rejections = new Map<string, string>();
+  readonly #rejections = new Map<string, Rejection>();
   readonly suspensions = new Intervals();
   refreshes = 0;
   leases = 0;
@@ -81,7 +88,7 @@ export class Invariants {
     return truth;
   }
 
-  rejectedClaimOf(connectionId: string): string | undefined {
+  rejectionOf(connectionId: string): Rejection | undefined {
     return this.#rejections.get(connectionId);
   }
 
@@ -137,6 +144,11 @@ export class Invariants {
     return call;
   }
 
+  /** A refresh token leaves the vault. */
+  handsOut(claimId: string): void {
+    this.handedOutAtMs.set(claimId, this.#world.nowMs);
+  }
+
   /** A version is written into the vault. */
   stores(connectionId: string, row: Row): void {
     const { state } = this.truthOf(connectionId);
@@ -175,7 +187,9 @@ export class Invariants {
     if (event.type === 'RefreshTokenReleased') this.#released(event.data.claimId);
     if (event.type === 'RefreshInterrupted' || event.type === 'RefreshFailed') this.#ended(id, event);
     if (event.type === 'AccessTokenRefreshed') this.#refreshed(before, event.data);
-    if (event.type === 'RefreshRejected') this.#rejections.set(id, event.data.claimId);
+    if (event.type === 'RefreshRejected') {
+      this.#rejections.set(id, { claimId: event.data.claimId, atMs: world.nowMs });
+    }
     if (event.type === 'ConnectionSuspended') this.suspensions.begin(id, world.nowMs);
     if (event.type === 'ConnectionResumed') this.suspensions.end(id, world.nowMs);
   }

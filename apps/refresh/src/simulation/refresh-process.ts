@@ -122,6 +122,7 @@ export class RefreshProcess {
     const pace = new Pace(config, clock, logger, metrics);
     const keeper = new KeepSchedule(connections, logs, plans, schedules, dueMessages, clock);
     const outcomes = new OutcomeLog(connections, plans, clock);
+    const takeOver = new TakeOver(connections, operations, plans, logger);
     const spending = new SpendClaim(
       config,
       clock,
@@ -129,6 +130,7 @@ export class RefreshProcess {
       new ReleasedTokens(operations, { opener } as never),
       new KeepBought(sealing, operations, outcomes, clock, logger),
       outcomes,
+      takeOver,
       pace,
       logger,
       metrics,
@@ -136,7 +138,7 @@ export class RefreshProcess {
     this.due = new WorkDue(
       new TakeClaim(config, clock, connections, logger),
       watch,
-      new TakeOver(connections, operations, plans, logger),
+      takeOver,
       spending,
       new ScheduledDue(connections, plans, clock, logger),
       keeper,

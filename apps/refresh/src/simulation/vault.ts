@@ -10,6 +10,7 @@ import {
 } from '@postern/contracts';
 import {
   connectionEvolver,
+  interruptedClaims,
   isClaimLive,
   leaseDecision,
   refreshOutcomeWelcome,
@@ -108,8 +109,12 @@ export class Vault {
     const version = state.credential?.version ?? 0;
     if (!isClaimLive(state, process.clock.nowMs())) throw new PosternError('refresh.claim_lost', 'It is not live.');
     await process.cross('vault database');
+    if (interruptedClaims(state).some((earlier) => (tables.boughtBy(id, earlier)?.version ?? 0) > version)) {
+      throw new PosternError('vault.version_stale', 'An interrupted claim has bought the next version.');
+    }
     const row = tables.find(id, version);
     if (row === undefined) throw new PosternError('vault.credential_missing', 'The version is not stored.');
+    this.#options.invariants.handsOut(claimId);
     const { refreshToken, grantedScopes } = row.tokenSet;
     if (refreshToken === null) throw new PosternError('refresh.not_possible', 'There is no refresh token.');
     return { sealed_refresh_token: JSON.stringify({ refreshToken, grantedScopes }), credential_version: version };

@@ -5,9 +5,11 @@ import type { Refreshed, Refusal } from '@postern/provider-client';
 import { annotate, Clock, crashPoint, Logger, Metrics, withCall, type Counter, type Histogram } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
+import { TakeOver } from '../claim/take-over.ts';
 import { Pace } from '../pace/pace.ts';
 import { RefreshConfig } from '../refresh-config.ts';
 import { refreshLimits } from '../refresh-limits.ts';
+import { insist } from './insist.ts';
 import { KeepBought } from './keep-bought.ts';
 import { OutcomeLog } from './outcome-log.ts';
 import { ProviderClients, type RefreshingClient } from './provider-clients.ts';
@@ -16,16 +18,23 @@ import type { Failure } from './retry-plan.ts';
 
 type Message = Pick<WorkMessage, 'working'>;
 
+/**
+ * How a claim ended. `superseded`: the provider refused its refresh token, and the vault turned out to hold what an
+ * interrupted claim had bought with the same one. That stands now as the current version, and whether the provider still
+ * honors it is not known: it may have taken the refused use for a theft.
+ */
+export type Spent = 'settled' | 'superseded';
+
 /** What the token endpoint said, or why it was not asked. */
-type Attempt =
-  | {
-      readonly kind: 'answered';
-      readonly client: RefreshingClient;
-      readonly answer: Refreshed | Refusal;
-      /** Was a refresh token spent for it? Otherwise a lost answer costs nothing. */
-      readonly spent: boolean;
-    }
-  | { readonly kind: 'not_spent'; readonly error: PosternError };
+type Attempt = Answered | { readonly kind: 'not_spent'; readonly error: PosternError };
+
+interface Answered {
+  readonly kind: 'answered';
+  readonly client: RefreshingClient;
+  readonly answer: Refreshed | Refusal;
+  /** Was a refresh token spent for it? Otherwise a lost answer costs nothing. */
+  readonly spent: boolean;
+}
 
 /**
  * Spends the refresh token of a claim, once, and writes down what came of it.
@@ -46,6 +55,7 @@ export class SpendClaim {
     private readonly tokens: ReleasedTokens,
     private readonly bought: KeepBought,
     private readonly outcomes: OutcomeLog,
+    private readonly takeOver: TakeOver,
     private readonly pace: Pace,
     private readonly logger: Logger,
     metrics: Metrics,
@@ -60,10 +70,10 @@ export class SpendClaim {
   }
 
   /** @throws {PosternError} only when no outcome could be written: then the claim is left to be taken over. */
-  async spend(held: HeldClaim, message: Message): Promise<void> {
+  async spend(held: HeldClaim, message: Message): Promise<Spent> {
     this.#inHand.add(held.claimId);
     try {
-      await this.#settle(held, await this.#attempt(held), () => message.working());
+      return await this.#settle(held, await this.#attempt(held), () => message.working());
     } finally {
       this.#inHand.delete(held.claimId);
     }
@@ -105,9 +115,21 @@ export class SpendClaim {
     throw new PosternError('refresh.claim_lost', 'The claim has too little time left to be spent.');
   }
 
-  async #settle(held: HeldClaim, attempt: Attempt, stillWorking: () => void): Promise<void> {
-    if (attempt.kind === 'not_spent') return await this.#notSpent(held, attempt.error, stillWorking);
-    const { answer, client, spent } = attempt;
+  async #settle(held: HeldClaim, attempt: Attempt, stillWorking: () => void): Promise<Spent> {
+    if (attempt.kind === 'not_spent') {
+      await this.#notSpent(held, attempt.error, stillWorking);
+      return 'settled';
+    }
+    const isRejected = attempt.answer.kind === 'rejected';
+    // From an interrupted claim something may have come in since this one looked for it: that would be why.
+    const cameIn = () => insist(() => this.takeOver.recover(held), { clock: this.clock, onRetry: stillWorking });
+    if (isRejected && (await cameIn())) return 'superseded';
+    await this.#answered(held, attempt, stillWorking);
+    // Until the rejection stood, more could come in; what comes now finds a dead grant in the log.
+    return isRejected && (await cameIn()) ? 'superseded' : 'settled';
+  }
+
+  async #answered(held: HeldClaim, { answer, client, spent }: Answered, stillWorking: () => void): Promise<void> {
     this.#outcomes.add(1, { provider: held.providerId, outcome: answer.kind });
     annotate(() => ({ 'postern.refresh.outcome': answer.kind }));
     switch (answer.kind) {
@@ -137,6 +159,8 @@ export class SpendClaim {
   }
 
   async #notSpent(held: HeldClaim, error: PosternError, stillWorking: () => void): Promise<void> {
+    // The vault found what an interrupted claim had bought a moment ago: nobody has failed.
+    if (error.code === 'vault.version_stale' && (await this.takeOver.recover(held))) return;
     // Of a derived connection nothing is given while the others may not be used: nobody's failure.
     const isWithheld = error.code === 'connection.delegation_ended';
     const outcome = isWithheld ? 'withheld' : 'not_spent';

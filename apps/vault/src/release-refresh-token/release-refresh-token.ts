@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { operations, PosternError, type ReplyOf, type RequestOf } from '@postern/contracts';
 import { Sealer, zero } from '@postern/crypto';
-import { isClaimLive, releaseRefreshToken, type Connection } from '@postern/domain';
+import { interruptedClaims, isClaimLive, releaseRefreshToken, type Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
 import { callingApp, Clock, commitOrigin, crashPoint, Serves, Trust } from '@postern/service';
 
@@ -54,7 +54,8 @@ export class ReleaseRefreshToken implements OnApplicationShutdown {
       throw new PosternError('refresh.claim_lost', 'The claim is not live.');
     }
     const { version } = state.credential;
-    const part = await this.credentials.openForSpending(ownerOf(state), version);
+    // After the append, so that nothing of a late worker is overlooked that was here before the token leaves.
+    const part = await this.credentials.openForSpending(ownerOf(state), version, interruptedClaims(state));
     if (part === undefined) throw new PosternError('refresh.not_possible', 'The credential has no refresh token.');
     const shown = { ...(await this.#exchange(part, state, call)), ...(await this.#signed(state, part)) };
     const plaintext = Buffer.from(JSON.stringify({ ...part, ...shown }), 'utf8');

@@ -366,6 +366,19 @@ describe('a refresh token', () => {
     expect(await released(world, ref, claimId)).toMatchObject({ credential_version: 1 });
   });
 
+  test('stays where the table holds what an interrupted claim of its version bought, not where that is past', async () => {
+    const ref = await connected(world, customer);
+    const late = await claimed(world, ref);
+    await released(world, ref, late);
+    await world.decide('refresh', ref, (s, nowMs) =>
+      domain.interruptRefresh({ claimId: late, nowMs, claimSeenOver: true, restEndsAtMs: nowMs }, s),
+    );
+    await stored(world, ref, { claimId: late, set: tokenSetOf('late') });
+    expect(await codeOf(released(world, ref, await claimed(world, ref)))).toBe('vault.version_stale');
+    await authorized(world, await exchangingSession(world, customer, ref.connectionId), tokenSetOf('newer'));
+    expect(await released(world, ref, await claimed(world, ref))).toMatchObject({ credential_version: 3 });
+  });
+
   test('stays after a revocation that came before the release', async () => {
     const ref = await connected(world, customer);
     const claimId = await claimed(world, ref);

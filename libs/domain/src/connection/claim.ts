@@ -28,6 +28,14 @@ export function isClaimLive(state: Connection, nowMs: number): boolean {
   return liveClaim(state, nowMs) !== null;
 }
 
+/**
+ * The claims that had the current refresh token, and of which nobody knows what they bought: ask the vault before it is
+ * used again, and when that is refused.
+ */
+export function interruptedClaims({ interrupted, credential }: Connection): readonly string[] {
+  return interrupted?.credentialVersion === credential?.version ? (interrupted?.claimIds ?? []) : [];
+}
+
 function liveClaim(state: Connection, nowMs: number): Claim | null {
   const { claim, credential, authorization } = state;
   if (claim === null || authorization !== 'authorized' || claim.credentialVersion !== credential?.version) return null;
