@@ -201,7 +201,7 @@ export class Credentials implements OnApplicationShutdown {
     mayHaveSpent: readonly string[] = [],
   ): Promise<RefreshPart | undefined> {
     const stored = await this.versions(owner);
-    if (stored.some((one) => one.version > version && mayHaveSpent.includes(one.boughtBy))) {
+    if (stored.some(({ boughtBy }) => mayHaveSpent.includes(boughtBy))) {
       throw new PosternError('vault.version_stale', 'A claim that counted as interrupted has bought the next version.');
     }
     const part = await this.openRefresh(owner, version, stored);

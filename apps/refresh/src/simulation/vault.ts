@@ -109,7 +109,7 @@ export class Vault {
     const version = state.credential?.version ?? 0;
     if (!isClaimLive(state, process.clock.nowMs())) throw new PosternError('refresh.claim_lost', 'It is not live.');
     await process.cross('vault database');
-    if (interruptedClaims(state).some((earlier) => (tables.boughtBy(id, earlier)?.version ?? 0) > version)) {
+    if (interruptedClaims(state).some((earlier) => tables.boughtBy(id, earlier) !== undefined)) {
       throw new PosternError('vault.version_stale', 'An interrupted claim has bought the next version.');
     }
     const row = tables.find(id, version);
