@@ -22,10 +22,10 @@ import { World } from './spec-support/world.ts';
 const hourMs = 3_600_000;
 const minuteMs = 60_000;
 /** Long enough for a machine with other things to do. */
-const patienceMs = 60_000;
+const patienceMs = 150_000;
 const setupTimeoutMs = 300_000;
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
 
 /** The machine's clock, set forward or back. */
 class SetClock extends Clock {
@@ -127,6 +127,12 @@ await describeWithServer('nats-server', 'schedules', () => {
     return first;
   }
   const reconcile = () => service().get(Reconciler).reconcile();
+  /** By and by, as it is done: what fails on a busy machine is tried again at a time that the server is far from. */
+  const reconciledTo = (connectionId: string, version: number) =>
+    until(async () => {
+      await reconcile();
+      return (await versionOf(connectionId)) >= version;
+    }, `version ${version}, by reconciling`);
   const status = async () =>
     callOperation(await world.bus('administrator'), operations.refreshStatus, { app: 'administrator' }, {});
   const ask = async (connectionId: string) =>
@@ -299,9 +305,10 @@ await describeWithServer('nats-server', 'schedules', () => {
     await scheduled(connectionId);
     clock.offsetMs = 59.5 * minuteMs;
     expect((await status()).late).toBeGreaterThanOrEqual(1);
-    await reconcile();
-    await refreshedTo(connectionId, 2);
-    expect(await reasons(connectionId)).toEqual(['scheduled']);
+    await reconciledTo(connectionId, 2);
+    const [first, ...later] = await reasons(connectionId);
+    expect(first).toBe('scheduled');
+    expect(later.filter((reason) => reason !== 'retry')).toEqual([]);
     await reconcile();
     await idle();
     expect(callsWith(fingerprintOf(connectionId))).toBe(1);
