@@ -21,7 +21,7 @@ import {
   type Rollout,
   type RolloutEvent,
 } from '@postern/domain';
-import { commitSigner, CommitReader, commitVerifier, Repository } from '@postern/event-log';
+import { commitSigner, CommitReader, commitVerifier, Repository, type AggregateRef } from '@postern/event-log';
 import { connectBus, identityCreds, JetStreamEventLog, provision, type Bus, type OperatorBundle } from '@postern/nats';
 
 const identities = ['refresh', 'vault', 'authorization', 'revocation', 'administrator', 'audit'] as const;
@@ -111,10 +111,12 @@ export class World {
 
   /** Appends events of a connection as the app that writes them. */
   async append(writer: Identity, connectionId: string, ...events: ConnectionEvent[]): Promise<void> {
+    await this.appendAt(writer, { tenantId: this.tenantId, id: connectionId }, ...events);
+  }
+
+  async appendAt(writer: Identity, ref: AggregateRef, ...events: ConnectionEvent[]): Promise<void> {
     const options = { actor: { type: 'service' as const }, correlationId: newId('correlation'), fromLeader: true };
-    await (
-      await this.connections(writer)
-    ).execute({ tenantId: this.tenantId, id: connectionId }, () => events, options);
+    await (await this.connections(writer)).execute(ref, () => events, options);
   }
 
   /** The types of a connection's events, in order. */
@@ -130,10 +132,14 @@ export class World {
   }
 
   async state(connectionId: string): Promise<Connection> {
-    return (await (await this.connections('audit')).load({ tenantId: this.tenantId, id: connectionId })).state;
+    return await this.stateAt({ tenantId: this.tenantId, id: connectionId });
   }
 
-  async register(events: readonly AdminEvent[]): Promise<string> {
+  async stateAt(ref: AggregateRef): Promise<Connection> {
+    return (await (await this.connections('audit')).load(ref)).state;
+  }
+
+  async register(events: readonly AdminEvent[], tenantId = this.tenantId): Promise<string> {
     const registrationId = newId('registration');
     const repository = new Repository<Registration, AdminEvent>({
       log: new JetStreamEventLog({ bus: await this.bus('administrator'), stream: 'admin' }),
@@ -143,7 +149,7 @@ export class World {
       source: '/postern/cli',
     });
     const options = { actor: { type: 'administrator' as const }, correlationId: newId('correlation') };
-    await repository.execute({ tenantId: this.tenantId, id: registrationId }, () => events, options);
+    await repository.execute({ tenantId, id: registrationId }, () => events, options);
     return registrationId;
   }
 
