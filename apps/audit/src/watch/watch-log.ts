@@ -8,17 +8,21 @@ import { AuditConfig } from '../audit-config.ts';
 import { AppearanceSnapshots } from '../past/appearance-snapshots.ts';
 import { Appearances } from '../past/appearances.ts';
 import { PastLogs } from '../past/past-logs.ts';
+import { FirstPass } from './first-pass.ts';
 
 /**
  * Verifies both logs as they grow, from their first message on: signatures, writers, revisions, hash chain, carried
  * states. What does not hold is alarmed at once, long before somebody asks `postern audit verify`. Where the beginning was
  * dropped it begins with what still stands, and reads in the archive which connections there were; or it recalls that from
  * snapshots.
+ *
+ * It reads all of the log after each start: what was changed while nobody watched is found by that alone. Nobody waits for it.
  */
 @Injectable()
 export class WatchLog implements OnServiceReady, OnApplicationShutdown {
   readonly #connections: Follower;
-  readonly #followers: Follower[];
+  readonly #followers: readonly Follower[];
+  readonly #passes: readonly FirstPass[];
   #verifiedUpTo = 0;
   /** Resolves once the connections of the archive are known. */
   #archived: Promise<void> = Promise.resolve();
@@ -50,8 +54,10 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
     this.#connections = this.#follow(logs.connections, connections);
     const admin = this.#follow(logs.admin, { reader, filter: subjects.allAdmin, report: report('ADMIN') });
     this.#followers = [this.#connections, admin];
-    readiness.addFeed('connections', this.#connections);
-    readiness.addFeed('admin', admin);
+    const [connectionsPass, adminPass] = [new FirstPass(this.#connections), new FirstPass(admin)];
+    this.#passes = [connectionsPass, adminPass];
+    readiness.addFeed('connections', connectionsPass);
+    readiness.addFeed('admin', adminPass);
   }
 
   async onServiceReady(): Promise<void> {
@@ -64,6 +70,7 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
     // Whoever asks hears of it, too.
     this.#archived.catch((error: unknown) => this.logger.error('the archive cannot be read', { err: error }));
     for (const follower of this.#followers) await follower.start();
+    for (const pass of this.#passes) pass.begin();
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -127,7 +134,10 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
         if (begins || entry.commit.revision === 1) this.appearances.note(entry);
       },
       onProblem: report,
-      onFailure: (error) => this.logger.error('the watch over the log ended', { err: error }),
+      onFailure: (error) => {
+        for (const pass of this.#passes) pass.end();
+        this.logger.error('the watch over the log ended', { err: error });
+      },
     });
   }
 }
