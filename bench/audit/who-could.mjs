@@ -1,9 +1,10 @@
 /**
- * `who_could` at moments of the past, by a real `audit`: every connection of the tenant, page by page, as the command asks.
+ * `who_could` at moments of the past, by a real `audit`, in seconds.
  *
- * first    by an audit that has just been started and knows nothing: it replays the log
- * restarted  by one that starts beside what the one before it has kept
- * past     at moments all over the log, once it is up: every connection, and a page of 50
+ * first_s      a page of 50, from the start of an audit that knows nothing: it replays the log
+ * restarted_s  the same, from the start of one that starts beside what the one before it has kept
+ * past_page_s  a page of 50 at a moment anywhere in the log that nobody has asked about yet, once it is up
+ * past_all_s   every connection of the tenant at such a moment, page by page, as the command asks
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -49,9 +50,10 @@ export async function benchWhoCould({ link, connect, trust, tenantId, commits, c
   const askAll = async (at) => {
     const since = performance.now();
     let found = 0;
-    for (let after = 0; after !== null;) {
-      const answer = await ask({ at, after, limit: page });
+    for (let moment = at, after = 0; after !== null;) {
+      const answer = await ask({ at: moment, after, limit: page });
       found += answer.connections.length;
+      moment = answer.answered_at.moment;
       after = answer.next;
     }
     if (found === 0 || found > connections) throw new Error(`${found} of ${connections} connections`);
@@ -68,10 +70,10 @@ export async function benchWhoCould({ link, connect, trust, tenantId, commits, c
     const first = await started();
     const times = { all: [], page: [] };
     for (const at of places) {
-      times.all.push(await askAll(at));
       const since = performance.now();
       await ask({ at, limit: 50 });
       times.page.push((performance.now() - since) / 1_000);
+      times.all.push(await askAll(at));
     }
     await first.audit.stop();
     const again = await started();

@@ -93,6 +93,11 @@ export interface EventLog {
    * @param options `untilPosition` asks for the last one at or before a position, which no later message changes.
    */
   last(subject: string, options?: LastOptions): Promise<StoredMessage | undefined>;
+  /**
+   * The last message on each of these literal subjects, at or before a position, by subject; those that have none there are
+   * left out. The same as `last` tells of each, in as few requests as the log can answer it with.
+   */
+  lastOfEach(subjects: readonly string[], untilPosition: number): Promise<ReadonlyMap<string, StoredMessage>>;
   at(position: number): Promise<StoredMessage | undefined>;
   /** Messages in order, to the head as of the call. @throws {PosternError} `log.unavailable` */
   read(request: BoundedReadRequest): AsyncIterable<StoredMessage>;

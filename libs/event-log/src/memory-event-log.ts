@@ -108,6 +108,13 @@ export class MemoryEventLog implements EventLog {
     return this.#answer(() => this.#lastMatching(subject, untilPosition));
   }
 
+  lastOfEach(subjects: readonly string[], untilPosition: number): Promise<ReadonlyMap<string, StoredMessage>> {
+    return this.#answer(() => {
+      const found = subjects.map((subject) => this.#lastMatching(subject, untilPosition));
+      return new Map(found.flatMap((message) => (message === undefined ? [] : [[message.subject, message]])));
+    });
+  }
+
   at(position: number): Promise<StoredMessage | undefined> {
     return this.#answer(() => (this.#stands(position) ? this.#messages[position - 1] : undefined));
   }

@@ -212,10 +212,26 @@ export class Repository<State, Event extends AnyEvent> {
    * @throws {PosternError} `log.version_unknown` at a commit from the future.
    */
   async at(ref: AggregateRef, position: number): Promise<Loaded<State>> {
-    const { log, reader, evolver } = this.#options;
-    const earlier = earlierCommits({ log, reader, subject: this.subjectOf(ref), position: position + 1 });
-    const { value: last } = await earlier.next();
-    return last === undefined ? emptyLoaded<State>(evolver) : await this.#proven(last, earlier);
+    const last = await this.#options.log.last(this.subjectOf(ref), { untilPosition: position });
+    return last === undefined ? emptyLoaded(this.#options.evolver) : await this.#provenUpTo(last);
+  }
+
+  /**
+   * The same of several, in their order: their last commits are found together. For such as were there by then: looking
+   * for what was not, a log may go back to its beginning.
+   *
+   * @throws {PosternError} `log.version_unknown` at a commit from the future.
+   */
+  async atEach(refs: readonly AggregateRef[], position: number): Promise<Loaded<State>[]> {
+    const { log, evolver } = this.#options;
+    const subjects = refs.map((ref) => this.subjectOf(ref));
+    const lasts = await log.lastOfEach(subjects, position);
+    return await Promise.all(
+      subjects.map(async (subject) => {
+        const last = lasts.get(subject);
+        return last === undefined ? emptyLoaded(evolver) : await this.#provenUpTo(last);
+      }),
+    );
   }
 
   /** Feeds the cache from a follower. Entries of other kinds are left alone. */
@@ -337,11 +353,18 @@ export class Repository<State, Event extends AnyEvent> {
         ? this.#carried(entry)
         : await this.#fold(subject, entry.position);
     }
-    const earlier = this.#earlier(message);
-    const { value: last } = await earlier.next();
-    const loaded = last === undefined ? emptyLoaded<State>(evolver) : await this.#proven(last, earlier);
+    const loaded = await this.#provenUpTo(message);
     // Somebody wrote last who may not: the state is that of the last true commit, the append goes after the intruder.
     return { ...loaded, expectedPosition: message.position };
+  }
+
+  /** The state after a message, or, where that one does not count, after the last true commit before it. */
+  async #provenUpTo(message: StoredMessage): Promise<Loaded<State>> {
+    const { reader, evolver } = this.#options;
+    const entry = trueCommit(reader, message);
+    const earlier = this.#earlier(message);
+    const last = entry ?? (await earlier.next()).value;
+    return last === undefined ? emptyLoaded<State>(evolver) : await this.#proven(last, earlier);
   }
 
   /** What is in memory is proven: where the commit is that very one, or the next, nothing before it has to be read. */

@@ -21,7 +21,7 @@ import { beginningOf } from './log-epochs.ts';
 import { hasContact } from './leader-contact.ts';
 import { OrderedFeed } from './ordered-feed.ts';
 import { readByConsumer } from './read-by-consumer.ts';
-import { lastUntil, readBySubject, type SubjectSource } from './read-by-subject.ts';
+import { lastOfEach, lastUntil, readBySubject, type SubjectSource } from './read-by-subject.ts';
 import { sendOnce } from './send.ts';
 import { directMessage, leaderMessage } from './stored-message.ts';
 
@@ -86,6 +86,12 @@ export class JetStreamEventLog implements EventLog {
     return fromLeader
       ? await this.#fromLeader({ last_by_subj: subject })
       : await this.#direct(`${this.#directSubject}.${subject}`, '');
+  }
+
+  async lastOfEach(subjects: readonly string[], untilPosition: number): Promise<ReadonlyMap<string, StoredMessage>> {
+    if (untilPosition < 1 || subjects.length === 0) return new Map();
+    const atEnd = await this.#fromLeader({ seq: untilPosition });
+    return await lastOfEach((subject) => this.#source(subject), { subjects, untilPosition, atEnd });
   }
 
   async at(position: number): Promise<StoredMessage | undefined> {

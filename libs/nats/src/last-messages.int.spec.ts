@@ -1,6 +1,7 @@
 import { newId, streams, subjects } from '@postern/contracts';
 
-import { lastMessages, lastMessagesSubjectsMax } from './last-messages.ts';
+import { lastMessages } from './last-messages.ts';
+import { lastMessagesSubjectsMax } from './read-by-subject.ts';
 import { publishMessage } from './publish-message.ts';
 import { PosternBus } from './spec-support/postern-bus.ts';
 

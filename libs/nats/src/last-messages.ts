@@ -2,10 +2,7 @@ import { PosternError } from '@postern/contracts';
 import type { StoredMessage } from '@postern/event-log';
 
 import type { Bus } from './bus.ts';
-import { answersTo } from './read-by-subject.ts';
-
-/** More subjects than this the server refuses in one request. */
-export const lastMessagesSubjectsMax = 1_024;
+import { answersTo, lastMessagesSubjectsMax } from './read-by-subject.ts';
 
 /**
  * The last message on each of these literal subjects, by subject; subjects without one are left out.

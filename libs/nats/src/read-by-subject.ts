@@ -64,6 +64,56 @@ export async function lastUntil(
   }
 }
 
+/** More subjects than this the server refuses in one request. */
+export const lastMessagesSubjectsMax = 1_024;
+
+interface LastOfEach {
+  readonly subjects: readonly string[];
+  readonly untilPosition: number;
+  /** What stands at that position, from the leader. */
+  readonly atEnd: StoredMessage | undefined;
+}
+
+/**
+ * The last message on each subject at or before a position, so many subjects a request.
+ *
+ * With them goes the subject of what stands at the position itself. The answer comes in order, from one replica, so that
+ * with that message all before it have come: the replica has not lagged, and nothing was cut off. Where it does not come,
+ * or nothing stands there, the subjects that are left are looked up one by one.
+ *
+ * @param sourceOf a subject.
+ */
+export async function lastOfEach(
+  sourceOf: (subject: string) => SubjectSource,
+  { subjects, untilPosition, atEnd }: LastOfEach,
+): Promise<ReadonlyMap<string, StoredMessage>> {
+  const found = new Map<string, StoredMessage>();
+  const each = lastMessagesSubjectsMax - 1;
+  for (let at = 0; at < subjects.length; at += each) {
+    const asked = subjects.slice(at, at + each);
+    const answer =
+      atEnd === undefined ? undefined : await lastsTogether(sourceOf, { subjects: asked, untilPosition, atEnd });
+    for (const subject of asked) {
+      const message =
+        answer === undefined ? await lastUntil(sourceOf(subject), { subject, untilPosition }) : answer.get(subject);
+      if (message !== undefined) found.set(subject, message);
+    }
+  }
+  return found;
+}
+
+/** @returns undefined for an answer that is not whole. */
+async function lastsTogether(
+  sourceOf: (subject: string) => SubjectSource,
+  { subjects, untilPosition, atEnd }: LastOfEach & { readonly atEnd: StoredMessage },
+): Promise<ReadonlyMap<string, StoredMessage> | undefined> {
+  const found = new Map<string, StoredMessage>();
+  const wanted = [...new Set([...subjects, atEnd.subject])];
+  const query = { multi_last: wanted, up_to_seq: untilPosition };
+  for await (const message of answersTo(sourceOf(atEnd.subject), query)) found.set(message.subject, message);
+  return found.get(atEnd.subject)?.position === untilPosition ? found : undefined;
+}
+
 function batch(source: SubjectSource, subject: string, seq: number): AsyncIterable<StoredMessage> {
   return answersTo(source, { seq, next_by_subj: subject, batch: batchMessagesMax });
 }

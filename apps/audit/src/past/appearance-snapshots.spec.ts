@@ -54,6 +54,7 @@ async function started(log: EventLog, folder: string) {
   const whole: EventLog = {
     ...{ append: log.append.bind(log), head: log.head.bind(log), last: log.last.bind(log), at: log.at.bind(log) },
     ...{ subscribe: log.subscribe.bind(log), beginning: log.beginning.bind(log) },
+    lastOfEach: log.lastOfEach.bind(log),
     read: async function* (request) {
       for await (const message of log.read(request)) {
         messages += 1;

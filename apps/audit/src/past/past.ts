@@ -103,6 +103,15 @@ export class Past {
     return await this.#connections.at(ref, position);
   }
 
+  /** The same of several of a tenant's, in their order. */
+  async connections(tenantId: string, ids: readonly string[], position: number): Promise<Loaded<Connection>[]> {
+    requireTold({ connections: position }, this.#floors);
+    return await this.#connections.atEach(
+      ids.map((id) => ({ tenantId, id })),
+      position,
+    );
+  }
+
   /** What happened to a connection, in order. */
   history(ref: { tenantId: string; id: string }, untilPosition: number): AsyncIterable<LogEntry> {
     return this.#connections.history(ref, { untilPosition });
@@ -180,13 +189,13 @@ export class Past {
     const message = position === 0 ? undefined : await this.logs.connections.at(position);
     const timeMs = message && this.#timed('connections').timeOf(message);
     if (timeMs === undefined) throw malformed(`No commit stands at position ${position} of CONNECTIONS.`);
-    return momentOf({ ...(await this.#atTime(timeMs)), connections: position }, timeMs);
+    return momentOf({ ...(await this.#atTime(timeMs, ['admin', 'access'])), connections: position }, timeMs);
   }
 
-  async #atTime(timeMs: number): Promise<Positions> {
-    const found = provenStreams.map((stream) => positionAt(timeMs, this.#timed(stream)));
-    const [connections, admin, access] = await Promise.all(found);
-    return { connections: connections ?? 0, admin: admin ?? 0, access: access ?? 0 };
+  /** @param wanted of the streams; the others stand at 0. */
+  async #atTime(timeMs: number, wanted: readonly ProvenStream[] = provenStreams): Promise<Positions> {
+    const found = wanted.map(async (stream) => [stream, await positionAt(timeMs, this.#timed(stream))] as const);
+    return { connections: 0, admin: 0, access: 0, ...Object.fromEntries(await Promise.all(found)) };
   }
 
   #timed(stream: ProvenStream): TimedLog {

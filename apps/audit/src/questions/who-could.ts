@@ -26,7 +26,6 @@ import { callingOwner, Serves } from '@postern/service';
 import { sees, type Asker } from '../connection-log.ts';
 import { Appearances } from '../past/appearances.ts';
 import type { Directory } from '../past/directory.ts';
-import { inRows } from '../past/in-rows.ts';
 import { Past } from '../past/past.ts';
 import { WatchLog } from '../watch/watch-log.ts';
 import { pageDefault, pageMs } from './page.ts';
@@ -103,13 +102,11 @@ export class WhoCould {
     let position = after;
     for (;;) {
       const appeared = [...take(this.appearances.between(asker.tenantId, { after: position, untilPosition }), limit)];
-      const loaded = await inRows(appeared, async (one) => ({
-        at: one.position,
-        ...(await this.past.connection({ tenantId: asker.tenantId, id: one.connectionId }, untilPosition)),
-      }));
-      for (const one of loaded) {
+      const ids = appeared.map(({ connectionId }) => connectionId);
+      const loaded = await this.past.connections(asker.tenantId, ids, untilPosition);
+      for (const [index, one] of loaded.entries()) {
         if (connections.length === limit) return { connections, next: position };
-        position = one.at;
+        position = appeared[index]?.position ?? position;
         if (!sees(asker, one.state.platformId) || !isWanted(one.state, question)) continue;
         connections.push(await this.#usable(one, question));
       }

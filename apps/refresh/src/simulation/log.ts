@@ -93,6 +93,10 @@ export class ProcessLog implements EventLog {
     });
   }
 
+  async lastOfEach(subjects: readonly string[], untilPosition: number): Promise<ReadonlyMap<string, StoredMessage>> {
+    return await this.#read(() => this.#server.lastOfEach(subjects, untilPosition));
+  }
+
   async beginning(): Promise<LogBeginning> {
     return await this.#read(() => this.#server.beginning());
   }

@@ -50,9 +50,18 @@ test('whoever reads what stands does not look at the archive, however often', as
   const { log, looked } = await cutLog();
   expect((await log.at(gone + 1))?.position).toBe(gone + 1);
   await positions(log.read({ filter: '>', fromPosition: gone + 1 }));
+  expect((await log.lastOfEach([subject], gone + 2)).get(subject)?.position).toBe(gone + 2);
   expect(looked.times).toBe(0);
   expect((await log.at(gone))?.position).toBe(gone);
   expect(looked.times).toBe(1);
+});
+
+test('the last of each subject is told from where it stands', async () => {
+  const { log } = await cutLog();
+  const last = async (position: number) => (await log.lastOfEach([subject], position)).get(subject)?.position;
+  expect(await last(all)).toBe(all);
+  expect(await last(gone)).toBe(gone);
+  expect(await last(2)).toBe(2);
 });
 
 test('what neither holds is not there', async () => {

@@ -49,8 +49,18 @@ export function withArchive(live: EventLog, archive: Archive): EventLog {
       const message = await live.last(subject, options);
       return message ?? (await lastArchived(subject, options?.untilPosition));
     },
+    lastOfEach: async (subjects, untilPosition) => {
+      const { firstPosition } = await live.beginning();
+      const found = new Map(untilPosition < firstPosition ? [] : await live.lastOfEach(subjects, untilPosition));
+      for (const subject of subjects) {
+        const message = found.has(subject) ? undefined : await lastArchived(subject, untilPosition);
+        if (message !== undefined) found.set(subject, message);
+      }
+      return found;
+    },
     at: async (position) => {
-      if (position > (await archivedUpTo(position))) return await live.at(position);
+      const message = await live.at(position);
+      if (message !== undefined || position > (await archivedUpTo(position))) return message;
       for await (const message of archive.read({ filter: '>', fromPosition: position, untilPosition: position })) {
         return message;
       }

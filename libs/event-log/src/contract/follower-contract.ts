@@ -309,6 +309,7 @@ function losesItsTail(log: EventLog): { readonly log: EventLog; readonly lose: (
   const lossy: EventLog = {
     append: (request) => log.append(request),
     last: (subject, options) => log.last(subject, options),
+    lastOfEach: (subjects, position) => log.lastOfEach(subjects, position),
     at: (position) => log.at(position),
     read: (request) => log.read(request),
     head: (filter) => log.head(filter),

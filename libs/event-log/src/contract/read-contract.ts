@@ -84,6 +84,20 @@ export function readContract(sut: () => LogUnderTest): void {
     assert.ok(Math.abs(last.timeMs - Date.now()) < 60_000);
   });
 
+  test('the last of each subject up to a position is what it is of one', async () => {
+    const { a, b, positions } = await sixMessages(sut());
+    const { log } = sut();
+    const strange = subjectOf({ tenantId: newId('tenant'), kind: 'connection', id: newId('connection') });
+    for (const position of [0, ...positions]) {
+      const together = await log.lastOfEach([b, strange, a], position);
+      for (const subject of [a, b, strange]) {
+        assert.deepEqual(together.get(subject), await log.last(subject, { untilPosition: position }));
+      }
+    }
+    assert.equal((await log.lastOfEach([a, b], positions[2] ?? 0)).get(a)?.position, positions[2]);
+    assert.equal((await log.lastOfEach([], positions[5] ?? 0)).size, 0);
+  });
+
   test('a message tells where the one before it on its subject stands, however it is read', async () => {
     const { filter, b, positions } = await sixMessages(sut());
     const { log } = sut();

@@ -66,6 +66,18 @@ export function repositoryContract(sut: () => LogUnderTest): void {
     }
   });
 
+  test('the states of several at a position are what they are one by one', async () => {
+    const repository = makeRepository(sut().log, makeWriters());
+    const refs = [newRef(), newRef(), newRef()];
+    const positions = [];
+    for (const ref of [...refs, ...refs]) positions.push((await repository.execute(ref, flip, executing())).position);
+    for (const position of positions.slice(refs.length - 1)) {
+      const singly = await Promise.all(refs.map((ref) => repository.at(ref, position)));
+      assert.deepEqual(await repository.atEach(refs, position), singly);
+    }
+    assert.equal((await repository.atEach([newRef()], positions[0] ?? 0))[0]?.revision, 0);
+  });
+
   test('a repeat appends nothing', async () => {
     const repository = makeRepository(sut().log, makeWriters());
     const ref = newRef();

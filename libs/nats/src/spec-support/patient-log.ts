@@ -26,6 +26,7 @@ export function patientLog(log: EventLog): EventLog {
   return {
     append: (request) => log.append(request),
     last: (subject, options) => patiently(() => log.last(subject, options)),
+    lastOfEach: (subjects, position) => patiently(() => log.lastOfEach(subjects, position)),
     at: (position) => patiently(() => log.at(position)),
     beginning: () => log.beginning(),
     head: (filter) => patiently(() => log.head(filter)),
