@@ -31,6 +31,13 @@ export interface NewestCheckpoint {
   readonly position: number;
 }
 
+/** A checkpoint, and where it stands. */
+export interface PlacedCheckpoint {
+  readonly checkpoint: StoredCheckpoint;
+  /** Of its own message in CHECKPOINTS. */
+  readonly position: number;
+}
+
 /** Nobody but the keeper writes there, but a client may make the server do so: a few are stepped over. */
 const strangersMax = 1_000;
 
@@ -42,11 +49,13 @@ export function checkpointOrigin({ name }: Pick<LogTrust, 'name'>, stream: Prove
 /** Reads checkpoints of one stream, and believes what a trusted key signed. */
 export class CheckpointReader {
   readonly #stream: string;
+  readonly #subject: string;
   readonly #origin: string;
   readonly #keys: LogTrust['keys'];
 
   constructor(trust: LogTrust, stream: ProvenStream) {
     this.#stream = streams[stream].name;
+    this.#subject = subjects.checkpoint(this.#stream);
     this.#origin = checkpointOrigin(trust, stream);
     this.#keys = trust.keys;
   }
@@ -62,17 +71,59 @@ export class CheckpointReader {
    * @throws {PosternError} `log.message_damaged` when something stands there, and none that a trusted key signed.
    */
   async newest(checkpoints: EventLog): Promise<NewestCheckpoint> {
-    const subject = subjects.checkpoint(this.#stream);
-    let message = await checkpoints.last(subject, { fromLeader: true });
+    const message = await checkpoints.last(this.#subject, { fromLeader: true });
     const position = message?.position ?? 0;
-    for (let strangers = 0; message !== undefined && strangers < strangersMax; strangers += 1) {
-      const checkpoint = this.stored(message.payload);
-      if (checkpoint !== undefined) return { checkpoint, position };
-      message = await checkpoints.last(subject, { untilPosition: message.position - 1 });
-    }
+    const found = await this.#believed(message, checkpoints);
     // To begin anew would be to forget what was signed.
-    if (position === 0) return { checkpoint: undefined, position };
+    if (found !== undefined || position === 0) return { checkpoint: found?.checkpoint, position };
     throw new PosternError('log.message_damaged', `No checkpoint of ${this.#stream} is signed by a trusted key.`);
+  }
+
+  /**
+   * The newest checkpoint of a tree that is no larger than this. Trees only grow, so it is searched for by halves: some
+   * twenty look-ups among a million checkpoints.
+   *
+   * @returns undefined when none was made, or all are of larger trees.
+   * @throws {PosternError} as `newest` does
+   */
+  async upTo(size: number, checkpoints: EventLog): Promise<PlacedCheckpoint | undefined> {
+    let high = await checkpoints.head();
+    let found: PlacedCheckpoint | undefined;
+    for (let low = 0; low < high;) {
+      const middle = Math.ceil((low + high) / 2);
+      const last = await checkpoints.last(this.#subject, { untilPosition: middle });
+      const met = await this.#believed(last, checkpoints);
+      if (met !== undefined && met.checkpoint.size > size) {
+        high = met.position - 1;
+        continue;
+      }
+      found = met ?? found;
+      low = middle;
+    }
+    return found;
+  }
+
+  /** The first checkpoint of a tree that is no smaller than this. @throws {PosternError} as `newest` does */
+  async from(size: number, checkpoints: EventLog): Promise<PlacedCheckpoint | undefined> {
+    const before = await this.upTo(size - 1, checkpoints);
+    const fromPosition = (before?.position ?? 0) + 1;
+    for await (const { position, payload } of checkpoints.read({ filter: this.#subject, fromPosition })) {
+      const checkpoint = this.stored(payload);
+      if (checkpoint !== undefined && checkpoint.size >= size) return { checkpoint, position };
+    }
+    return undefined;
+  }
+
+  /** A message of CHECKPOINTS, or the newest before it that a trusted key signed. */
+  async #believed(message: StoredMessage | undefined, checkpoints: EventLog): Promise<PlacedCheckpoint | undefined> {
+    let met = message;
+    for (let strangers = 0; met !== undefined && strangers < strangersMax; strangers += 1) {
+      const { position, payload } = met;
+      const checkpoint = this.stored(payload);
+      if (checkpoint !== undefined) return { checkpoint, position };
+      met = await checkpoints.last(this.#subject, { untilPosition: position - 1 });
+    }
+    return undefined;
   }
 
   /**
@@ -83,12 +134,11 @@ export class CheckpointReader {
    * @throws {PosternError} `log.unavailable`
    */
   async since(size: number, { checkpoint: newest, position }: NewestCheckpoint, checkpoints: EventLog) {
-    const subject = subjects.checkpoint(this.#stream);
     const found: StoredCheckpoint[] = [];
     let message: StoredMessage | undefined;
     let eldest = newest;
     for (let before = position + 1; eldest !== undefined && eldest.size > size; before = message.position) {
-      message = await checkpoints.last(subject, { untilPosition: before - 1 });
+      message = await checkpoints.last(this.#subject, { untilPosition: before - 1 });
       if (message === undefined) return [];
       const checkpoint = this.stored(message.payload);
       if (checkpoint === undefined) continue;
@@ -98,10 +148,14 @@ export class CheckpointReader {
     return eldest?.size === size ? (found.length === 0 ? [eldest] : found) : [];
   }
 
-  /** The checkpoints of the stream as they were stored, in order; what no trusted key signed is told as foreign. */
-  async *all(checkpoints: EventLog, untilPosition: number): AsyncIterable<CheckpointRead> {
-    const filter = subjects.checkpoint(this.#stream);
-    for await (const message of checkpoints.read({ filter, untilPosition })) yield this.read(message);
+  /**
+   * The checkpoints of the stream as they were stored, in order; what no trusted key signed is told as foreign.
+   *
+   * @param fromPosition in CHECKPOINTS; their beginning when absent.
+   */
+  async *all(checkpoints: EventLog, untilPosition: number, fromPosition?: number): AsyncIterable<CheckpointRead> {
+    const filter = this.#subject;
+    for await (const message of checkpoints.read({ filter, fromPosition, untilPosition })) yield this.read(message);
   }
 
   /** A message of CHECKPOINTS, wherever it was found. */

@@ -1,5 +1,6 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { streams } from '@postern/contracts';
+import { CheckpointReader } from '@postern/event-log';
 import { Clock, EventLogs, Logger, Metrics, type OnServiceReady } from '@postern/service';
 
 import { AuditConfig } from '../audit-config.ts';
@@ -63,8 +64,25 @@ export class WatchArchives implements OnServiceReady, OnApplicationShutdown {
     const nowMs = this.clock.nowMs();
     const timeAt = async (position: number) => (await this.logs[stream].at(position))?.timeMs;
     const { epochMaxAgeMs, accessMaxAgeMs } = this.config;
+    const archivableUpTo = await this.#archivableUpTo(stream, standing);
     return stream === 'connections'
-      ? await epochOverdueMs(standing, { nowMs, timeAt, maxAgeMs: epochMaxAgeMs })
-      : await recordsOverdueMs(standing, { nowMs, timeAt, maxAgeMs: accessMaxAgeMs });
+      ? await epochOverdueMs(standing, { nowMs, timeAt, maxAgeMs: epochMaxAgeMs, archivableUpTo })
+      : await recordsOverdueMs({ nowMs, timeAt, maxAgeMs: accessMaxAgeMs, archivableUpTo });
+  }
+
+  /** As `postern epochs archive` does. Where no key signs checkpoints nobody could, and what is overdue is told all the same. */
+  async #archivableUpTo(
+    stream: Watched,
+    { firstPosition, lastPosition }: { readonly firstPosition: number; readonly lastPosition: number },
+  ): Promise<number | undefined> {
+    const { log } = this.config.trust;
+    if (lastPosition < firstPosition) return undefined;
+    if (log === undefined) return firstPosition;
+    const reader = new CheckpointReader(log, stream);
+    const { checkpoints } = this.logs;
+    const first = await reader.from(firstPosition, checkpoints);
+    const { checkpoint: newest } = await reader.newest(checkpoints);
+    const size = first?.checkpoint.size;
+    return size === undefined || size >= (newest?.size ?? 0) ? undefined : size;
   }
 }

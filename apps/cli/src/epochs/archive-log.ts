@@ -89,13 +89,8 @@ async function checkpointWithin(
   const reader = new CheckpointReader(trust, stream);
   const { checkpoint: newest } = await reader.newest(checkpoints);
   const end = Math.min(limit, (newest?.size ?? 0) - 1);
-  let found: { readonly size: number; readonly note: string } | undefined;
-  for await (const read of reader.all(checkpoints, await checkpoints.head())) {
-    if (read.kind !== 'checkpoint') continue;
-    const { size, note } = read.checkpoint;
-    if (size >= from && size <= end) found = { size, note };
-  }
-  if (found !== undefined) return found;
+  const { checkpoint: found } = (await reader.upTo(end, checkpoints)) ?? {};
+  if (found !== undefined && found.size >= from) return found;
   throw new PosternError(
     'log.unavailable',
     `No checkpoint of ${streams[stream].name} ends in positions ${from} to ${limit} with another one behind it: wait for audit's next.`,
