@@ -73,10 +73,10 @@ const Endpoints = z.strictObject({
 const AssertionFacts = z.strictObject({
   /** For whom it is, unless the registration says otherwise. */
   audience: z.enum(['issuer', 'token_endpoint']).default('issuer'),
-  /** Where the scopes stand: beside it, or in it as a claim. */
-  scopes: z.enum(['parameter', 'claim']).default('parameter'),
-  /** Whom it names where nobody is impersonated: the client, as the standard has it, or nobody. */
-  subject_otherwise: z.enum(['client', 'nobody']).default('client'),
+  /** Where the scopes stand: beside it, in it as a claim, or nowhere, since what was approved for the client decides. */
+  scopes: z.enum(['parameter', 'claim', 'approval']).default('parameter'),
+  /** Whom it names where nobody is impersonated: the client, as the standard has it, nobody, or that is refused. */
+  subject_otherwise: z.enum(['client', 'nobody', 'refused']).default('client'),
 });
 
 /** The grant types there are for us: implicit and password grants cannot be written down. @source RFC 7591 §2 */

@@ -86,8 +86,10 @@ export interface Provider {
 /** What is in an assertion with which a token is asked for. */
 export interface AssertionPolicy {
   readonly audience: 'issuer' | 'token_endpoint';
-  readonly scopes: 'parameter' | 'claim';
-  readonly subjectOtherwise: 'client' | 'nobody';
+  /** `approval`: they are chosen where the client is approved, and nothing in the request names them. */
+  readonly scopes: 'parameter' | 'claim' | 'approval';
+  /** `refused`: somebody must be named. */
+  readonly subjectOtherwise: 'client' | 'nobody' | 'refused';
 }
 
 /** A credential that is none of OAuth's: its form, and where a request carries it. */

@@ -33,6 +33,7 @@ export interface Way {
   readonly obtain: (client: ProviderClient, establishment: Establishment) => Promise<Refreshed | Refusal>;
 }
 
+type JwtBearerGrant = Extract<EstablishedGrant, { readonly type: 'jwt_bearer' }>;
 type ExchangeGrant = Extract<EstablishedGrant, { readonly type: 'token_exchange' }>;
 
 /** For whom it is wanted. */
@@ -72,17 +73,8 @@ export class Ways {
         return renewed({ grant: grant.type, scopes: scopesOf(wanted), parameters: grant.parameters ?? {} });
       case 'token_exchange':
         return this.#exchanged(grant, wanted);
-      case 'jwt_bearer': {
-        const { assertion } = wanted.provider;
-        const ourselves = assertion.subjectOtherwise === 'client' ? wanted.registration.clientId : null;
-        return this.#asserted({
-          grant: grant.type,
-          scopes: scopesOf(wanted),
-          subject: grant.subject ?? ourselves,
-          scopesInAssertion: assertion.scopes === 'claim',
-          parameters: grant.parameters ?? {},
-        });
-      }
+      case 'jwt_bearer':
+        return this.#asserted(assertedBy(grant, wanted));
       case 'installation': {
         const { type, ...installation } = grant;
         refuseScopes(wanted, 'What an installation is asked for is named by repositories and permissions.');
@@ -171,6 +163,22 @@ function renewed(renewal: Renewal): Way {
       await client.assertIssuerNamed();
     },
     obtain: async (client) => await client.renew(renewal),
+  };
+}
+
+/** By the provider's file: who is named where nobody is, and where the scopes are said. @source RFC 7523 §3 */
+function assertedBy({ type: grant, subject, parameters = {} }: JwtBearerGrant, wanted: Wanted): Renewal {
+  const { name, assertion } = wanted.provider;
+  if (subject === undefined && assertion.subjectOtherwise === 'refused') {
+    throw new PosternError('request.malformed', `${name} wants to be told for whom: name a subject.`);
+  }
+  if (assertion.scopes === 'approval') {
+    refuseScopes(wanted, `What a token of ${name} is for is approved there for the app: name no scopes.`);
+  }
+  const ourselves = assertion.subjectOtherwise === 'client' ? wanted.registration.clientId : null;
+  return {
+    ...{ grant, parameters, scopes: scopesOf(wanted), subject: subject ?? ourselves },
+    scopesInAssertion: assertion.scopes === 'claim',
   };
 }
 

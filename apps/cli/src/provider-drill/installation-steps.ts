@@ -1,12 +1,13 @@
 import { generateKeyPairSync } from 'node:crypto';
 
-import { newId, operations, type EventView } from '@postern/contracts';
+import { newId } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import { waitFor } from '@postern/testing';
 
 import { createClientRegistration, storePrivateKey } from '../admin/registrations.ts';
 import type { HttpAnswer } from '../demo/platform-client.ts';
 import { expectThat } from '../demo/expect-that.ts';
+import { ask, establish, eventsOf, leaseOf } from './established.ts';
 import type { ProviderWorld } from './provider-world.ts';
 import { takeSteps, type StepResult } from './steps.ts';
 
@@ -104,7 +105,7 @@ class InstallationWalk {
     expectThat('it was revoked', revoked.status === 200, revoked);
     expectThat('leases are refused', (await this.#lease()).body['code'] === 'connection.revoked');
     const told = await waitFor(
-      async () => (await this.#events()).find(({ type }) => type.startsWith('UpstreamRevocation')),
+      async () => (await eventsOf(this.#world, this.#id)).find(({ type }) => type.startsWith('UpstreamRevocation')),
       { timeoutMs: patienceMs, describe: 'GitHub to be told' },
     );
     expectThat('GitHub was told', told.type === 'UpstreamRevocationCompleted', told.data);
@@ -113,20 +114,15 @@ class InstallationWalk {
 
   async #establish(narrowed: object): Promise<HttpAnswer> {
     const grant = { type: 'installation', installation_id: this.#installationId, ...narrowed };
-    return await this.#world.http.request('POST', '/v1/connections', { registration_id: this.#registrationId, grant });
+    return await establish(this.#world, { registration_id: this.#registrationId, grant });
   }
 
-  async #lease(id?: string): Promise<HttpAnswer> {
-    return await this.#request('token', { agent_id: this.#world.agentId, purpose: 'the table of providers' }, id);
+  async #lease(id = this.#id): Promise<HttpAnswer> {
+    return await leaseOf(this.#world, id);
   }
 
   async #request(what: string, body: object = {}, id = this.#id): Promise<HttpAnswer> {
-    return await this.#world.http.request('POST', `/v1/connections/${id}/${what}`, body);
-  }
-
-  async #events(): Promise<readonly EventView[]> {
-    const { session, tenantId } = this.#world;
-    return (await session.call(operations.listEvents, tenantId, { connection_id: this.#id })).events;
+    return await ask(this.#world, { id, what, body });
   }
 }
 

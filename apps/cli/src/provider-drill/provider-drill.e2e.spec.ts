@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 
 import { describeWithServer } from '@postern/servers';
-import { keyProfiles, providerProfiles } from '@postern/testing';
+import { assertionProfiles, keyProfiles, providerProfiles } from '@postern/testing';
 
 const tool = join(import.meta.dirname, '../../../../tools/provider-drill.mjs');
 const timeoutMs = 600_000;
@@ -24,11 +24,11 @@ await describeWithServer('nats-server', 'the table of named providers', () => {
       expect({ failed: stdout.match(/^failed: .*$/gm), code, stderr: code === 0 ? '' : stderr }).toEqual({
         ...{ failed: null, code: 0, stderr: '' },
       });
-      const named = [...providerProfiles, ...keyProfiles];
+      const named = [...providerProfiles, ...assertionProfiles, ...keyProfiles];
       const rows = stdout.split('\n').filter((line) => named.some(({ name }) => line.startsWith(`${name}  `)));
       expect(rows).toHaveLength(named.length);
       expect(stdout).toMatch(/^GitHub App \(installation\)  /m);
-      expect(stdout).not.toMatch(/(access|refresh)-[A-Za-z0-9_-]{32}|sk_test_|ghs_/);
+      expect(stdout).not.toMatch(/(access|refresh|asserted)-[A-Za-z0-9_-]{32}|sk_test_|ghs_/);
     },
     timeoutMs,
   );

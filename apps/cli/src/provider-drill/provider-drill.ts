@@ -1,6 +1,7 @@
-import { keyProfiles, providerProfiles } from '@postern/testing';
+import { assertionProfiles, keyProfiles, providerProfiles } from '@postern/testing';
 
 import { table } from '../output/printer.ts';
+import { walkThroughAssertions } from './assertion-steps.ts';
 import { installationRow, walkThroughInstallations } from './installation-steps.ts';
 import { walkThroughKeys } from './key-steps.ts';
 import { withProviderWorld } from './provider-world.ts';
@@ -8,7 +9,7 @@ import { steps, walkThrough, type StepResult } from './steps.ts';
 
 /** The named providers by the ids of their profiles. */
 export const drillProviders: readonly string[] = [
-  ...[...providerProfiles, ...keyProfiles].map(({ id }) => id),
+  ...[...providerProfiles, ...assertionProfiles, ...keyProfiles].map(({ id }) => id),
   installationRow.id,
 ];
 
@@ -35,12 +36,17 @@ export async function providerDrill({
   readonly onProgress: (sentence: string) => void;
 }): Promise<ProviderDrillReport> {
   const chosen = providerProfiles.filter(({ id }) => only.includes(id));
+  const chosenAsserting = assertionProfiles.filter(({ id }) => only.includes(id));
   const chosenKeys = keyProfiles.filter(({ id }) => only.includes(id));
   return await withProviderWorld(onProgress, async (world) => {
     const results: Record<string, Readonly<Record<string, StepResult>>> = {};
     for (const profile of chosen) {
       onProgress(profile.name);
       results[profile.id] = await walkThrough(world, profile);
+    }
+    for (const profile of chosenAsserting) {
+      onProgress(profile.name);
+      results[profile.id] = await walkThroughAssertions(world, profile);
     }
     for (const profile of chosenKeys) {
       onProgress(profile.name);
@@ -61,7 +67,7 @@ export async function providerDrill({
       .filter(({ profileId }) => profileId === null || failures.some((one) => one.startsWith(`failed: ${profileId},`)))
       .map(({ profileId, where, why }) => `  ${profileId ?? 'nobody'} at ${where}: ${why}`);
     const head = ['provider', ...Object.keys(steps)];
-    const rows = [...chosen, ...chosenApps, ...chosenKeys].map(({ id, name }) => [
+    const rows = [...chosen, ...chosenAsserting, ...chosenApps, ...chosenKeys].map(({ id, name }) => [
       name,
       ...Object.values(results[id] ?? {}).map(cellOf),
     ]);

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 
+import { AssertingClients } from './asserting-clients.ts';
+import type { AssertionProfile } from './assertion-profile.ts';
 import { GithubInstallations } from './github-installations.ts';
 import type { KeyProfile, MadeSecret } from './key-profile.ts';
 import type {
@@ -24,15 +26,21 @@ const complaintsMax = 1_000;
 export class ProfileServer {
   readonly book = new ProfileBook();
   readonly installations = new GithubInstallations();
+  readonly asserting: AssertingClients;
   readonly complaints: ProfileComplaint[] = [];
   readonly #profiles: readonly ProviderProfile[];
   readonly #keyProfiles: readonly KeyProfile[];
   /** What a request shows of each credential that was made by hand and lives, by the profile's id. */
   readonly #made = new Set<string>();
 
-  constructor(profiles: readonly ProviderProfile[], keyProfiles: readonly KeyProfile[] = []) {
+  constructor(
+    profiles: readonly ProviderProfile[],
+    keyProfiles: readonly KeyProfile[] = [],
+    assertionProfiles: readonly AssertionProfile[] = [],
+  ) {
     this.#profiles = profiles;
     this.#keyProfiles = keyProfiles;
+    this.asserting = new AssertingClients(assertionProfiles);
   }
 
   /** Somebody makes a credential by hand. */
@@ -50,6 +58,12 @@ export class ProfileServer {
   /** Answers as the provider would whose address this is. */
   async answer(request: ProfileRequest): Promise<ProfileAnswer> {
     const place = `${request.method} ${request.url.origin}${request.url.pathname}`;
+    const asserted = await this.asserting.answer(request);
+    if (asserted !== undefined) {
+      const { profileId, answer } = asserted;
+      if (answer.status >= 400) this.complain(profileId, place, `answered ${answer.status}`);
+      return answer;
+    }
     const authorizing = this.#profiles.filter(({ authorization }) => isAt(request, 'GET', authorization.at));
     if (authorizing.length > 0) return this.#authorize(authorizing, request);
     const asked = this.#profiles.filter(({ token }) => isAt(request, 'POST', token.at));

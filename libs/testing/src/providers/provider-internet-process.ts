@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 
 import { providerProfiles } from './profiles/index.ts';
+import { assertionProfiles } from './profiles/assertions.ts';
 import { keyProfiles } from './profiles/keys.ts';
 import { startProviderInternet } from './start-provider-internet.ts';
 
@@ -18,6 +19,7 @@ process.stdin.once('close', () => process.exit(0));
 const { proxyUrl, caPath } = await startProviderInternet({
   profiles: providerProfiles,
   keyProfiles,
+  assertionProfiles,
   dataDir: values['data-dir'] ?? '.',
   controlToken,
 });

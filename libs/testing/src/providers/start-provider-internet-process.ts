@@ -48,6 +48,8 @@ export async function startProviderInternetProcess(dataDir: string): Promise<Pro
     endSecret: remote('endSecret'),
     installApp: remote('installApp'),
     uninstallApp: remote('uninstallApp'),
+    registerKey: remote('registerKey'),
+    withdrawApproval: remote('withdrawApproval'),
     setWebhook: remote('setWebhook'),
     latestGrant: remote('latestGrant'),
     grant: remote('grant'),

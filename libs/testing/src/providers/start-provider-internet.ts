@@ -7,6 +7,7 @@ import { connect, type AddressInfo, type Socket } from 'node:net';
 import { ensureTls } from '@postern/servers';
 
 import { readText } from '../acme/http-body.ts';
+import type { AssertionProfile } from './assertion-profile.ts';
 import type { InstalledApp } from './github-installations.ts';
 import type { KeyProfile, MadeSecret } from './key-profile.ts';
 import type { ProfileRequest, ProviderProfile } from './profile.ts';
@@ -30,6 +31,10 @@ export interface ProviderControl {
   installApp(publicJwk: object): Promise<InstalledApp>;
   /** Somebody removes it. */
   uninstallApp(installationId: string): Promise<void>;
+  /** Somebody gives a key to the provider, which an administrator approves. @returns the client id */
+  registerKey(assertionProfileId: string, publicJwk: object): Promise<string>;
+  /** The administrator takes that back. */
+  withdrawApproval(clientId: string): Promise<void>;
   /** Where the provider sends its notices for this client, and what it signs them with. */
   setWebhook(clientId: string, webhook: { url: string; secret: string }): Promise<void>;
   /** Who authorized this client last. */
@@ -62,6 +67,8 @@ export interface ProviderInternetOptions {
   readonly profiles: readonly ProviderProfile[];
   /** None when absent. */
   readonly keyProfiles?: readonly KeyProfile[];
+  /** None when absent. */
+  readonly assertionProfiles?: readonly AssertionProfile[];
   /** For certificates. */
   readonly dataDir: string;
   /** Lets the holder give orders at `POST /_control` of the proxy; nobody may when absent. */
@@ -75,17 +82,21 @@ export interface ProviderInternetOptions {
  * catalog has to be changed for it. A host that no profile has is refused and complained about.
  */
 export async function startProviderInternet(options: ProviderInternetOptions): Promise<ProviderInternet> {
-  const { profiles, keyProfiles = [], dataDir, controlToken } = options;
-  const hosts = new Set([...profiles.flatMap(hostsOf), ...keyProfiles.map(({ api }) => new URL(api.at).hostname)]);
+  const { profiles, keyProfiles = [], assertionProfiles = [], dataDir, controlToken } = options;
+  const places = [
+    ...[...keyProfiles, ...assertionProfiles].map(({ api }) => api.at),
+    ...assertionProfiles.map(({ token }) => token.at),
+  ];
+  const hosts = new Set([...profiles.flatMap(hostsOf), ...places.map((at) => new URL(at).hostname)]);
   const { caPath, certPath, keyPath } = await ensureTls(
     dataDir,
     [...hosts].map((host) => `DNS:${host}`),
   );
-  const server = new ProfileServer(profiles, keyProfiles);
+  const server = new ProfileServer(profiles, keyProfiles, assertionProfiles);
   const secure = createTlsServer({ cert: readFileSync(certPath), key: readFileSync(keyPath) }, (request, response) => {
     void reply(server, request, response);
   });
-  const control = controlOf(server, profiles, keyProfiles);
+  const control = controlOf(server, { profiles, keyProfiles, assertionProfiles });
   const proxy = createServer((request, response) => void obey(request, response, { control, controlToken }));
   await Promise.all([listening(secure), listening(proxy)]);
   const { port } = secure.address() as AddressInfo;
@@ -123,10 +134,13 @@ function hostsOf({ authorization, token, api, routes }: ProviderProfile): string
 
 function controlOf(
   server: ProfileServer,
-  profiles: readonly ProviderProfile[],
-  keyProfiles: readonly KeyProfile[],
+  {
+    profiles,
+    keyProfiles,
+    assertionProfiles,
+  }: Required<Pick<ProviderInternetOptions, 'profiles' | 'keyProfiles' | 'assertionProfiles'>>,
 ): ProviderControl {
-  const { book } = server;
+  const { book, asserting } = server;
   const known = <T>(value: T | undefined, what: string): T => {
     if (value === undefined) throw new Error(`there is no such ${what}`);
     return value;
@@ -149,6 +163,14 @@ function controlOf(
     installApp: (publicJwk) => Promise.resolve(server.installations.install(publicJwk)),
     uninstallApp: (id) => {
       known(server.installations.uninstall(id) || undefined, 'installation');
+      return Promise.resolve();
+    },
+    registerKey: (id, publicJwk) => {
+      const profile = assertionProfiles.find((one) => one.id === id);
+      return Promise.resolve(asserting.register(known(profile, 'profile of assertions'), publicJwk));
+    },
+    withdrawApproval: (clientId) => {
+      known(asserting.withdraw(clientId) || undefined, 'client');
       return Promise.resolve();
     },
     setWebhook: (clientId, webhook) => {
