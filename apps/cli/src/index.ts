@@ -2,3 +2,4 @@ export { drillProviders, providerDrill, type ProviderDrillReport } from './provi
 export { killDrill, type DrillOptions, type DrillReport } from './kill-drill/kill-drill.ts';
 export { targets } from './kill-drill/round.ts';
 export { createProgram } from './program.ts';
+export { jwtBearerStory, type AssertingClient, type JwtBearerStory } from './second-opinion/jwt-bearer.ts';

@@ -25,9 +25,8 @@ import { startStack, type Stack } from '../up/stack.ts';
 const returnUrl = 'https://platform.example/connected';
 const webhookSecret = 'the secret of the provider’s webhook';
 
-/** Postern as processes, the named providers as another, and a platform. */
-export interface ProviderWorld {
-  readonly internet: ProviderInternet;
+/** Postern as processes, and a platform. */
+export interface PosternWorld {
   readonly stack: Stack;
   readonly session: Session;
   readonly tenantId: string;
@@ -36,13 +35,38 @@ export interface ProviderWorld {
   readonly returnUrl: string;
 }
 
+/** The same, and the named providers as another process. */
+export interface ProviderWorld extends PosternWorld {
+  readonly internet: ProviderInternet;
+}
+
 /** Our client at one of the simulated providers. */
 export interface ProfileClient {
   readonly registrationId: string;
   readonly clientId: string;
 }
 
-/** Starts it all on a data folder of its own, which is gone afterwards. */
+/** Starts Postern on a data folder of its own, which is gone afterwards. */
+export async function withPostern<T>(
+  onProgress: (sentence: string) => void,
+  act: (world: PosternWorld) => Promise<T>,
+): Promise<T> {
+  const dataRoot = temporaryDataDir('postern-world-');
+  const closers: (() => Promise<unknown>)[] = [() => rm(dataRoot, { recursive: true, force: true })];
+  try {
+    const folder = await dataFolder(join(dataRoot, 'data'));
+    const stack = await startStack({ folder, host: '127.0.0.1', port: 0, onProgress });
+    closers.push(() => stack.stop());
+    const session = await openSession(folder);
+    closers.push(() => session.close());
+    const { tenantId } = stack;
+    return await act({ stack, session, tenantId, returnUrl, ...(await platformIn(stack, session)) });
+  } finally {
+    for (const close of closers.toReversed()) await close();
+  }
+}
+
+/** The same among the simulated providers. */
 export async function withProviderWorld<T>(
   onProgress: (sentence: string) => void,
   act: (world: ProviderWorld) => Promise<T>,
@@ -55,19 +79,13 @@ export async function withProviderWorld<T>(
     closers.push(reachProviders(internet));
     // The services are told by the environment, as an operator behind a proxy would tell them.
     Object.assign(process.env, reachingProviders(internet));
-    const folder = await dataFolder(join(dataRoot, 'data'));
-    const stack = await startStack({ folder, host: '127.0.0.1', port: 0, onProgress });
-    closers.push(() => stack.stop());
-    const session = await openSession(folder);
-    closers.push(() => session.close());
-    const { tenantId } = stack;
-    return await act({ internet, stack, session, tenantId, returnUrl, ...(await platformIn(stack, session)) });
+    return await withPostern(onProgress, (world) => act({ ...world, internet }));
   } finally {
     for (const close of closers.toReversed()) await close();
   }
 }
 
-async function platformIn(stack: Stack, session: Session): Promise<Pick<ProviderWorld, 'http' | 'agentId'>> {
+async function platformIn(stack: Stack, session: Session): Promise<Pick<PosternWorld, 'http' | 'agentId'>> {
   const { tenantId } = stack;
   const access = await createPlatformWithAccess(session, { tenantId, name: 'Agents', returnUrls: [returnUrl] });
   const agentId = newId('agent');
