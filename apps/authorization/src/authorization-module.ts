@@ -22,6 +22,7 @@ import { Establish } from './establish/establish.ts';
 import { GrantAssertions } from './establish/grant-assertions.ts';
 import { Ways } from './establish/ways.ts';
 import { ExchangePartiesReader } from './establish/exchange-parties.ts';
+import { IdentityAssertions } from './establish/identity-assertions.ts';
 import { ShownTokensReader } from './establish/shown-tokens.ts';
 import { ProviderClients } from './providers/provider-clients.ts';
 import { Connections } from './sessions/connections.ts';
@@ -51,6 +52,7 @@ import { StartSession } from './start-session/start-session.ts';
     Establish,
     ExchangePartiesReader,
     ShownTokensReader,
+    IdentityAssertions,
     GrantAssertions,
     PageSubjects,
     PendingTokens,

@@ -38,7 +38,10 @@ export interface NextCredential {
 type Made = Pick<StoredVersion, 'version' | 'boughtBy' | 'credentialId'>;
 
 /** A stored version, without its secrets. */
-export interface StoredCredential extends Omit<AccessPart, 'accessToken' | 'tokenType' | 'renewable' | 'sentAs'> {
+export interface StoredCredential extends Omit<
+  AccessPart,
+  'accessToken' | 'tokenType' | 'renewable' | 'sentAs' | 'identity'
+> {
   readonly credentialId: string;
   readonly version: number;
   readonly hasRefreshToken: boolean;
@@ -87,7 +90,7 @@ export class Credentials implements OnApplicationShutdown {
     const row = (await this.versions(owner)).find((one) => one.boughtBy === boughtBy);
     if (row === undefined) return undefined;
     const opened = await this.#openAccess(owner, row.version);
-    const { accessToken: _token, tokenType: _type, sentAs: _place, renewable, ...rest } = opened;
+    const { accessToken: _token, tokenType: _type, sentAs: _place, identity: _identity, renewable, ...rest } = opened;
     const { credentialId, version, refreshCiphertext } = row;
     return { credentialId, version, hasRefreshToken: refreshCiphertext !== null && renewable !== true, ...rest };
   }

@@ -131,13 +131,14 @@ export async function exchangingTokens(
   world: VaultWorld,
   customer: Customer,
   delegation: Delegation,
+  grant: Grant = 'token_exchange',
 ): Promise<ConnectionRef & { sessionId: string }> {
   const { tenantId, platformId, registrationId } = customer;
   const ref = { tenantId, connectionId: newId('connection'), sessionId: newId('session') };
   await world.decide('authorization', ref, (state, nowMs) =>
     domain.startEstablishment(
       {
-        ...{ sessionId: ref.sessionId, purpose: 'connect', grant: 'token_exchange', platformId, registrationId },
+        ...{ sessionId: ref.sessionId, purpose: 'connect', grant, platformId, registrationId },
         ...{ providerId: 'acme', endUserDigest: 'digest', requestedScopes: ['read'], providerVersion: 1, delegation },
         expiresAtMs: nowMs + limits.sessionTtlMs,
         nowMs,

@@ -40,8 +40,12 @@ export const unattendedGrants: readonly Grant[] = Object.freeze([
   'jwt_bearer',
   'installation',
   'token_exchange',
+  'identity_assertion',
   'static',
 ] as const);
+
+/** Had with what other connections hold, and worth no more than those. */
+export const derivedGrants: readonly Grant[] = Object.freeze(['token_exchange', 'identity_assertion'] as const);
 
 const Subject = z
   .string()
@@ -125,6 +129,14 @@ export const Renewal = z.discriminatedUnion('grant', [
     parameters: z.record(z.string().max(64), z.string().max(limits.grantParameterCharsMax)),
   }),
   z.strictObject({
+    grant: z.literal('identity_assertion'),
+    scopes: Scopes,
+    /** Empty: what the registration's tokens are for, if it says so. */
+    resource: target.resource,
+    subject: ExchangeParty,
+    parameters: z.record(z.string().max(64), z.string().max(limits.grantParameterCharsMax)),
+  }),
+  z.strictObject({
     grant: z.literal('jwt_bearer'),
     scopes: Scopes,
     /** For whom; null: for the client itself. @source RFC 7523 §3 */
@@ -188,6 +200,16 @@ const TokenExchangeGrant = z.strictObject({
   parameters: Parameters.optional(),
 });
 
+/** @source draft-ietf-oauth-identity-assertion-authz-grant-04 §4 */
+const IdentityAssertionGrant = z.strictObject({
+  type: z.literal('identity_assertion'),
+  subject_connection_id: ConnectionId.describe(
+    'Whose identity: a connection at the identity provider with an ID token',
+  ),
+  resource: target.resource.optional().describe('What the token is for, where the registration does not say'),
+  parameters: Parameters.optional(),
+});
+
 const JwtBearerGrant = z.strictObject({
   type: z.literal('jwt_bearer'),
   subject: Subject.optional(),
@@ -215,6 +237,7 @@ export const EstablishedGrant = z.discriminatedUnion('type', [
     rotate_after_s: RotateAfterS,
   }),
   TokenExchangeGrant,
+  IdentityAssertionGrant,
 ]);
 export type EstablishedGrant = z.infer<typeof EstablishedGrant>;
 
@@ -225,5 +248,6 @@ export const HttpEstablishedGrant = z.discriminatedUnion('type', [
   InstallationGrant,
   z.strictObject({ type: z.literal('static'), secret: StaticSecret, rotate_after_s: RotateAfterS }),
   TokenExchangeGrant,
+  IdentityAssertionGrant,
 ]);
 export type HttpEstablishedGrant = z.infer<typeof HttpEstablishedGrant>;

@@ -115,6 +115,7 @@ export { limits } from './limits.ts';
 export {
   Delegation,
   DelegationView,
+  derivedGrants,
   EstablishedGrant,
   type ExchangeParty,
   Grant,

@@ -7,6 +7,8 @@ export const limits = Object.freeze({
   requestBytesMax: 64 * 1024,
   /** A token set as a provider answered it. */
   tokenSetBytesMax: 32 * 1024,
+  /** A longer ID token is not kept: most have a few hundred characters, and every lease reads past it. */
+  idTokenCharsMax: 8_192,
   scopesMax: 100,
   capabilitiesMax: 50,
   /** What is said at a token endpoint beside the standard's own. */

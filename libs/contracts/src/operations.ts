@@ -653,7 +653,7 @@ export const operations = Object.freeze({
     callers: ['authorization'],
     scope: 'service',
     summary:
-      'Releases the tokens of a subject and an actor for an exchange that stands open in the log, recorded as leases.',
+      'Releases the tokens of a subject and an actor, or the ID token of a subject, for an exchange that stands open in the log, recorded as leases.',
     request: z.strictObject({
       ...ConnectionKey,
       session_id: SessionId,
@@ -662,7 +662,10 @@ export const operations = Object.freeze({
       actor_registration_id: RegistrationId.optional(),
     }),
     reply: z.object({
-      /** JSON `{subject, actor}`, each `{accessToken, grantedScopes}`; sealed to authorization’s pinned key. */
+      /**
+       * JSON `{subject, actor}`, each `{accessToken, grantedScopes}`, or of an identity assertion `{idToken, providerVersion}`; sealed to
+       * authorization’s pinned key.
+       */
       sealed_tokens: CompactJwe,
     }),
   }),

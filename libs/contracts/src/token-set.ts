@@ -5,6 +5,12 @@ import { limits } from './limits.ts';
 import { SentAs } from './static-credentials.ts';
 import { Scopes, TimeMs } from './wire.ts';
 
+/** Who authorized, as the provider says it to us alone; longer ones are not kept. @source OpenID Connect Core 1.0 §2 */
+const Identity = z.object({
+  idToken: z.string().min(1).max(limits.idTokenCharsMax),
+  expiresAtMs: TimeMs,
+});
+
 /**
  * What a token endpoint answered, as it travels sealed between services and rests sealed in the vault.
  *
@@ -21,6 +27,8 @@ export const TokenSet = z.object({
   renewal: Renewal.optional(),
   /** Only where it is no token of OAuth's, to be sent as its `tokenType` says. */
   sentAs: SentAs.optional(),
+  /** Only of providers that exchange tokens: it may be shown to them again. */
+  identity: Identity.optional(),
 });
 export type TokenSet = z.infer<typeof TokenSet>;
 

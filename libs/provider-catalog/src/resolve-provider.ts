@@ -60,6 +60,7 @@ const grantTypeOf = Object.freeze({
   client_credentials: 'client_credentials',
   token_exchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
   jwt_bearer: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+  identity_assertion: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
   installation: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
 } as const);
 

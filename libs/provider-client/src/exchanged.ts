@@ -9,11 +9,11 @@ import { tokenSetFrom } from './token-answer.ts';
 
 /** What an end user's consent brought, by whichever way: the tokens, and whose they are. @internal */
 export function exchangedFrom(
-  { provider, isBound }: ProviderCalls,
+  { provider, isBound: bound, keepsIdentity }: ProviderCalls,
   answer: oauth.TokenEndpointResponse,
   { sentAtMs, requestedScopes }: { readonly sentAtMs: number; readonly requestedScopes: readonly string[] },
 ): Exchanged {
-  const context = { provider, scopesOtherwise: requestedScopes, refreshTokenOtherwise: null, bound: isBound };
+  const context = { provider, scopesOtherwise: requestedScopes, refreshTokenOtherwise: null, bound, keepsIdentity };
   const claims = oauth.getValidatedIdTokenClaims(answer);
   return {
     kind: 'exchanged',

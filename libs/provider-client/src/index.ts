@@ -39,6 +39,13 @@ export {
 export { mayPass } from './refusal.ts';
 export { meetResource, type ClientDocument, type MetResource, type NewClient } from './meet-resource.ts';
 export { bindsTokens, type AskedFeatures } from './features.ts';
+export {
+  renewByIdentity,
+  type Asserted,
+  type IdentityRenewal,
+  type ShownIdentity,
+  type WantedAssertion,
+} from './identity-assertion.ts';
 export type { ShownAssertion } from './installation-token.ts';
 export { shownTokens, type ShownToken, type ShownTokens } from './token-exchange.ts';
 export type { CodeExchange, RequestSigner } from './authorize.ts';

@@ -19,6 +19,7 @@ import { ProviderCallError } from './provider-call-error.ts';
 import { failureOf, refusalOf } from './refusal.ts';
 import type { ProviderStrategies } from './strategies.ts';
 import { callsItselfJson, standardAnswer, tokensIn } from './token-answer.ts';
+import { tokenExchangeGrantType } from './token-exchange.ts';
 
 export interface Answer {
   readonly kind: string;
@@ -99,6 +100,11 @@ export class ProviderCalls {
   /** Are its tokens bound to a key? */
   get isBound(): boolean {
     return this.#side.prove !== undefined;
+  }
+
+  /** Is an ID token of use to this provider, which exchanges it? */
+  get keepsIdentity(): boolean {
+    return this.provider.grantTypes.includes(tokenExchangeGrantType);
   }
 
   /** A token endpoint may say no with any status; what brings no tokens is weighed as a refusal. */

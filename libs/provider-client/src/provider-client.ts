@@ -9,6 +9,7 @@ import {
 } from '@postern/provider-catalog';
 
 import type { AddressGuard } from './address-guard.ts';
+import { assertIdentity, requireIdentityAssertions, type IdentityPart } from './assert-identity.ts';
 import { askForDevice, authorizeDevice, type DeviceQuestion } from './ask-device.ts';
 import type { AuthorizationRequest } from './authorization-url.ts';
 import { browserUrl, exchangeCode, type CodeExchange, type RequestSigner } from './authorize.ts';
@@ -17,6 +18,7 @@ import type { ClientCredentialSource, TokenEndpointAuthMethod } from './client-a
 import { DiscoveryCache } from './discovery-cache.ts';
 import { DpopNonces, type DpopProver } from './dpop.ts';
 import { requireFeatures, type AskedFeatures } from './features.ts';
+import type { Asserted, IdentityRenewal, WantedAssertion } from './identity-assertion.ts';
 import { introspect, probe } from './inspect.ts';
 import type { ShownAssertion } from './installation-token.ts';
 import { codedDiscovery } from './metadata.ts';
@@ -233,8 +235,10 @@ export class ProviderClient {
    *   for a client without a credential of its own.
    * @source RFC 6749 §4.4
    */
-  requireRenewal({ grant }: Renewal): void {
+  requireRenewal(renewal: Renewal): void {
+    const { grant } = renewal;
     requireGrantType(this.#provider, grant);
+    if (grant === 'identity_assertion') this.resourceOf(renewal);
     // An assertion is a credential of its own.
     if (this.#calls.hasOwnCredential || grant === 'jwt_bearer' || grant === 'installation') return;
     throw new PosternError('provider.flow_unsupported', 'The client registration has no credential to ask with.');
@@ -249,9 +253,46 @@ export class ProviderClient {
    * @throws {PosternError} as {@link requireRenewal}.
    * @source RFC 6749 §4.4.2, §4.4.3, RFC 7523 §2.1, §3.1, RFC 8693 §2.1
    */
-  async renew(renewal: Renewal, shown?: ShownTokens | ShownAssertion): Promise<Refreshed | Refusal> {
+  async renew(renewal: Renewal, shown?: ShownTokens | ShownAssertion | Asserted): Promise<Refreshed | Refusal> {
     this.requireRenewal(renewal);
     return await renew(this.#calls, { renewal, shown });
+  }
+
+  /** Our client at this provider. */
+  get clientId(): string {
+    return this.#registration.clientId;
+  }
+
+  /**
+   * What a token is for that is had by an identity.
+   *
+   * @throws {PosternError} `request.malformed` where the registration's tokens are for something else
+   * @source RFC 8707 §2
+   */
+  resourceOf({ resource }: IdentityRenewal): readonly string[] {
+    const { resource: own } = this.#calls.resourceParameter;
+    if (own === undefined) return resource;
+    if (resource.every((one) => one === own)) return [own];
+    throw new PosternError('request.malformed', `Tokens of this registration are for ${own}: name no other resource.`);
+  }
+
+  /**
+   * Refuses a server whose metadata says that it does not do its part in asserting an identity.
+   *
+   * @throws {PosternError} `provider.feature_unsupported`, `provider.flow_unsupported`; as {@link discover}
+   * @source draft-ietf-oauth-identity-assertion-authz-grant-04 §7
+   */
+  async requireIdentityAssertions(part: IdentityPart): Promise<void> {
+    await requireIdentityAssertions(this.#calls, part);
+  }
+
+  /**
+   * Has this provider assert the identity of a user of its own to another authorization server.
+   *
+   * @source draft-ietf-oauth-identity-assertion-authz-grant-04 §4.3
+   */
+  async assertIdentity(wanted: WantedAssertion): Promise<Asserted | Refusal> {
+    return await assertIdentity(this.#calls, wanted);
   }
 
   /**

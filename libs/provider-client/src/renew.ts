@@ -2,6 +2,7 @@ import type { Renewal } from '@postern/contracts';
 import type { Secret } from '@postern/crypto';
 import * as oauth from 'oauth4webapi';
 
+import type { Asserted } from './identity-assertion.ts';
 import { askForInstallationToken, type ShownAssertion } from './installation-token.ts';
 import { callErrorFrom } from './metadata.ts';
 import type { Refreshed, Refusal } from './outcomes.ts';
@@ -12,6 +13,7 @@ import {
   exchangedScopesMax,
   exchangeOutcome,
   requireExchanged,
+  requireNoWider,
   tokenExchangeForm,
   tokenExchangeGrantType,
   type ShownTokens,
@@ -47,6 +49,7 @@ export async function refresh(
         scopesOtherwise: grantedScopes,
         refreshTokenOtherwise: refreshToken.reveal(),
         bound: calls.isBound,
+        keepsIdentity: calls.keepsIdentity,
         sentAtMs,
       });
       return { kind: 'refreshed' as const, tokenSet, rotated: tokenSet.refreshToken !== refreshToken.reveal() };
@@ -62,7 +65,10 @@ export async function refresh(
  */
 export async function renew(
   calls: ProviderCalls,
-  { renewal, shown }: { readonly renewal: Renewal; readonly shown: ShownTokens | ShownAssertion | undefined },
+  {
+    renewal,
+    shown,
+  }: { readonly renewal: Renewal; readonly shown: ShownTokens | ShownAssertion | Asserted | undefined },
 ): Promise<Refreshed | Refusal> {
   if (renewal.grant === 'client_credentials') return await byOwnCredentials(calls, renewal);
   if (renewal.grant === 'token_exchange') {
@@ -70,9 +76,10 @@ export async function renew(
     return await byExchange(calls, { renewal, shown });
   }
   if (shown === undefined || !('assertion' in shown)) throw new Error('nothing was signed');
-  return renewal.grant === 'installation'
-    ? await byInstallation(calls, { renewal, shown })
-    : await byAssertion(calls, { renewal, shown });
+  if (renewal.grant === 'installation') return await byInstallation(calls, { renewal, shown });
+  if (renewal.grant === 'jwt_bearer') return await byAssertion(calls, { renewal, ...renewal, ...shown });
+  const scopes = 'scopes' in shown ? shown.scopes : renewal.scopes;
+  return await byAssertion(calls, { renewal, ...renewal, ...shown, scopes, scopesInAssertion: false });
 }
 
 async function byOwnCredentials(
@@ -93,14 +100,19 @@ async function byOwnCredentials(
   });
 }
 
+/** With an assertion, whoever made it. */
+interface ByAssertion {
+  readonly renewal: RenewalBy<'jwt_bearer' | 'identity_assertion'>;
+  readonly assertion: Secret;
+  readonly scopes: readonly string[];
+  readonly scopesInAssertion: boolean;
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
 /** An assertion stands for the client where that has nothing else to show: it is not named beside it. */
-async function byAssertion(
-  calls: ProviderCalls,
-  { renewal, shown }: { readonly renewal: RenewalBy<'jwt_bearer'>; readonly shown: ShownAssertion },
-): Promise<Refreshed | Refusal> {
+async function byAssertion(calls: ProviderCalls, asked: ByAssertion): Promise<Refreshed | Refusal> {
   const sentAtMs = calls.nowMs();
-  const { assertion } = shown;
-  const { scopes, scopesInAssertion, parameters } = renewal;
+  const { renewal, assertion, scopes, scopesInAssertion, parameters } = asked;
   const beside = scopesInAssertion ? {} : calls.scopeParameter(scopes);
   const form = { ...parameters, ...calls.resourceParameter, ...beside };
   return calls.tokenCall({
@@ -112,7 +124,9 @@ async function byAssertion(
     },
     read: async (server, response) => {
       const answer = await oauth.processGenericTokenEndpointResponse(server, calls.client, response);
-      return renewedFrom(calls, answer, { renewal, scopesOtherwise: scopes, sentAtMs });
+      const renewed = renewedFrom(calls, answer, { renewal, scopesOtherwise: scopes, sentAtMs });
+      if (renewal.grant === 'identity_assertion') requireNoWider(renewed.tokenSet.grantedScopes, renewal.scopes);
+      return renewed;
     },
   });
 }

@@ -1,6 +1,6 @@
 import { limits, Scope, TokenSet } from '@postern/contracts';
 import type { Provider } from '@postern/provider-catalog';
-import type { TokenEndpointResponse } from 'oauth4webapi';
+import { getValidatedIdTokenClaims, type TokenEndpointResponse } from 'oauth4webapi';
 
 import { ProviderCallError } from './provider-call-error.ts';
 
@@ -19,6 +19,8 @@ interface TokenAnswer {
   readonly refreshTokenOtherwise: string | null;
   /** Was it asked for with a proof? Then no other token is taken. @source RFC 9449 §5 */
   readonly bound?: boolean | undefined;
+  /** Is an ID token that comes along kept, to be shown to its provider again? */
+  readonly keepsIdentity?: boolean | undefined;
   /** When the call was made; a lifetime counted from there never ends too late. */
   readonly sentAtMs: number;
 }
@@ -40,9 +42,22 @@ export function tokenSetFrom({ answer, bound = false, ...context }: TokenAnswer)
     refreshToken: answer.refresh_token ?? context.refreshTokenOtherwise,
     accessTokenExpiresAtMs: expiresAtMs(answer.expires_in ?? context.provider.accessTokenDefaultTtlS, context.sentAtMs),
     grantedScopes: scopesFrom(answer.scope, context),
+    identity: context.keepsIdentity === true ? identityFrom(answer) : undefined,
   });
   if (!parsed.success) throw new ProviderCallError('invalid_answer', { httpStatus: 200 });
   return parsed.data;
+}
+
+/**
+ * An ID token that was checked, with its end; one that is longer than any should be is left.
+ *
+ * @source OpenID Connect Core 1.0 §3.1.3.7, §12.2
+ */
+function identityFrom(answer: TokenEndpointResponse): TokenSet['identity'] {
+  const { id_token: idToken } = answer;
+  const claims = getValidatedIdTokenClaims(answer);
+  if (idToken === undefined || claims === undefined || idToken.length > limits.idTokenCharsMax) return undefined;
+  return { idToken, expiresAtMs: claims.exp * 1_000 };
 }
 
 /**

@@ -84,9 +84,17 @@ export function requireExchanged(
   { granted, scopesMax }: { readonly granted: readonly string[]; readonly scopesMax: readonly string[] },
 ): void {
   if (issued !== accessTokenType) throw new ProviderCallError('invalid_answer', { httpStatus: 200 });
-  if (granted.some((scope) => !scopesMax.includes(scope))) {
-    throw new ProviderCallError('wider_scope', { httpStatus: 200 });
-  }
+  requireNoWiderThan(granted, scopesMax);
+}
+
+/** The same of scopes alone, where some were asked for. @throws {ProviderCallError} `wider_scope` */
+export function requireNoWider(granted: readonly string[], asked: readonly string[]): void {
+  if (asked.length > 0) requireNoWiderThan(granted, asked);
+}
+
+function requireNoWiderThan(granted: readonly string[], scopesMax: readonly string[]): void {
+  if (granted.every((scope) => scopesMax.includes(scope))) return;
+  throw new ProviderCallError('wider_scope', { httpStatus: 200 });
 }
 
 /** Of which an exchange is refused, and nothing is to be mended in our registration. */

@@ -127,7 +127,7 @@ export class Establish {
     const existing =
       request.connection_id === undefined ? undefined : await this.#existing({ tenantId, platformId: caller }, request);
     const parties =
-      request.grant.type === 'token_exchange'
+      'subject_connection_id' in request.grant
         ? await this.#parties.find({ tenantId, platformId: caller }, request.grant)
         : undefined;
     const known = parties?.subject ?? existing;
@@ -139,7 +139,9 @@ export class Establish {
       throw new PosternError('request.malformed', 'A derived connection belongs to the platform of its subject.');
     }
     await this.#directory.activePlatform({ tenantId, platformId });
-    const ofSubject = request.provider === undefined ? parties?.subject.registrationId : undefined;
+    // Another server has another client of ours.
+    const isThere = request.provider === undefined && request.grant.type === 'token_exchange';
+    const ofSubject = isThere ? parties?.subject.registrationId : undefined;
     const registration = await this.#directory.activeRegistration({
       tenantId,
       registrationId: request.registration_id ?? existing?.registrationId ?? ofSubject,

@@ -13,7 +13,7 @@ import { Directory } from '../directory/directory.ts';
 import { ProviderClients } from '../providers/provider-clients.ts';
 import { Connections } from '../sessions/connections.ts';
 
-type ExchangeGrant = Extract<EstablishedGrant, { readonly type: 'token_exchange' }>;
+type DerivingGrant = Extract<EstablishedGrant, { readonly subject_connection_id: string }>;
 type Owner = { readonly tenantId: string; readonly platformId: string };
 
 /** Whom a new connection will be derived from. */
@@ -36,8 +36,9 @@ export class ExchangePartiesReader {
   }
 
   /** @throws {PosternError} `connection.not_found` also for another platform's */
-  async find(owner: Owner, grant: ExchangeGrant): Promise<ExchangeParties> {
-    const { subject_connection_id: subjectId, actor_connection_id: actorId } = grant;
+  async find(owner: Owner, grant: DerivingGrant): Promise<ExchangeParties> {
+    const subjectId = grant.subject_connection_id;
+    const actorId = grant.type === 'token_exchange' ? grant.actor_connection_id : undefined;
     const subject = await this.#owned(owner, subjectId);
     if (actorId === undefined) return { subject, actor: null };
     const actor = await this.#owned({ ...owner, platformId: subject.platformId }, actorId);
@@ -61,12 +62,7 @@ export class ExchangePartiesReader {
       readonly scopes: readonly string[];
     },
   ): Promise<void> {
-    const { tenantId } = subject;
-    const chain = await loadDelegationChain(delegationBy({ subject, actor }), (id) => this.#state(tenantId, id));
-    if (chain.parties.some(({ connectionId }) => connectionId === derived.connectionId)) {
-      throw refused('A connection cannot be derived from itself.');
-    }
-    requireDelegation(chain);
+    await this.requireChain({ subject, actor }, derived);
     for (const party of actor === null ? [subject] : [subject, actor]) await this.#requireSameServer(party, derived);
     const granted = subject.credential?.grantedScopes ?? [];
     const missing = derived.scopes.filter((scope) => !granted.includes(scope));
@@ -76,11 +72,27 @@ export class ExchangePartiesReader {
     });
   }
 
+  /**
+   * May a connection lean on these at all?
+   *
+   * @throws {PosternError} `connection.delegation_ended`; `connection.delegation_refused` where it would lean on itself,
+   *   on too many, or on what is bound to a key
+   */
+  async requireChain({ subject, actor }: ExchangeParties, derived: { readonly connectionId: string }): Promise<void> {
+    const { tenantId } = subject;
+    const chain = await loadDelegationChain(delegationBy({ subject, actor }), (id) => this.#state(tenantId, id));
+    if (chain.parties.some(({ connectionId }) => connectionId === derived.connectionId)) {
+      throw refused('A connection cannot be derived from itself.');
+    }
+    requireDelegation(chain);
+    for (const { connectionId, credential } of actor === null ? [subject] : [subject, actor]) {
+      if (credential?.senderConstrained === undefined) continue;
+      throw refused(`The token of ${connectionId} is bound to a key, and of no use to another connection.`);
+    }
+  }
+
   /** What one server issued is shown to no other. */
   async #requireSameServer(party: Connection, { registration }: { readonly registration: Registration }) {
-    if (party.credential?.senderConstrained !== undefined) {
-      throw refused(`The token of ${party.connectionId} is bound to a key, and of no use to another connection.`);
-    }
     const { tenantId, registrationId } = party;
     if (registrationId === registration.registrationId) return;
     const own = await this.#directory.activeRegistration({ tenantId, registrationId });

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { limits, operations, PosternError, type ExchangeParty } from '@postern/contracts';
-import { CryptoError, zero } from '@postern/crypto';
-import { shownTokens, type ShownTokens } from '@postern/provider-client';
+import { CryptoError, Secret, zero } from '@postern/crypto';
+import { shownTokens, type ShownIdentity, type ShownTokens } from '@postern/provider-client';
 import { OperationsClient, ServiceKeys } from '@postern/service';
 
 /** What stands open in the log. */
@@ -24,9 +24,22 @@ export class ShownTokensReader {
 
   /** @throws {PosternError} what the vault answers */
   async for(
+    parties: { readonly subject: ExchangeParty; readonly actor: ExchangeParty | null },
+    establishment: Establishment,
+  ): Promise<ShownTokens> {
+    return shownTokens((await this.#released(parties, establishment)) as Parameters<typeof shownTokens>[0]);
+  }
+
+  /** The same of a subject's ID token. */
+  async identityFor(subject: ExchangeParty, establishment: Establishment): Promise<ShownIdentity> {
+    const { idToken } = (await this.#released({ subject, actor: null }, establishment)) as { idToken: string };
+    return { idToken: Secret.from(idToken) };
+  }
+
+  async #released(
     { subject, actor }: { readonly subject: ExchangeParty; readonly actor: ExchangeParty | null },
     { tenantId, connectionId, sessionId }: Establishment,
-  ): Promise<ShownTokens> {
+  ): Promise<unknown> {
     const { sealed_tokens: sealed } = await this.#operations.call(
       operations.releaseForExchange,
       { app: 'authorization' },
@@ -41,7 +54,7 @@ export class ShownTokensReader {
     try {
       const { plaintext } = this.#keys.opener.open(sealed);
       try {
-        return shownTokens(JSON.parse(plaintext.toString('utf8')) as Parameters<typeof shownTokens>[0]);
+        return JSON.parse(plaintext.toString('utf8'));
       } finally {
         zero(plaintext);
       }

@@ -10,13 +10,14 @@ import {
 import { CryptoError, zero } from '@postern/crypto';
 import type { Registration } from '@postern/domain';
 import type { Provider } from '@postern/provider-catalog';
-import type { ProviderClient, Refreshed, Refusal } from '@postern/provider-client';
+import type { IdentityRenewal, ProviderClient, Refreshed, Refusal } from '@postern/provider-client';
 import { ServiceKeys } from '@postern/service';
 
 import { GrantAssertions } from './grant-assertions.ts';
 import { askedScopes, type WantedAccess } from '../start-session/asked-scopes.ts';
 import { assertScopes } from '../start-session/session-starter.ts';
 import { delegationBy, ExchangePartiesReader, partyOf, type ExchangeParties } from './exchange-parties.ts';
+import { IdentityAssertions } from './identity-assertions.ts';
 import { ShownTokensReader, type Establishment } from './shown-tokens.ts';
 
 /** In which way a credential is had without a browser. */
@@ -34,6 +35,7 @@ export interface Way {
 }
 
 type JwtBearerGrant = Extract<EstablishedGrant, { readonly type: 'jwt_bearer' }>;
+type IdentityGrant = Extract<EstablishedGrant, { readonly type: 'identity_assertion' }>;
 type ExchangeGrant = Extract<EstablishedGrant, { readonly type: 'token_exchange' }>;
 
 /** For whom it is wanted. */
@@ -42,7 +44,7 @@ interface Wanted extends WantedAccess {
   readonly connectionId: string;
   readonly registration: Registration;
   readonly provider: Provider;
-  /** Of an exchange. */
+  /** Of what is derived from others. */
   readonly parties: ExchangeParties | undefined;
 }
 
@@ -53,17 +55,20 @@ export class Ways {
   readonly #parties: ExchangePartiesReader;
   readonly #shown: ShownTokensReader;
   readonly #assertions: GrantAssertions;
+  readonly #identities: IdentityAssertions;
 
   constructor(
     keys: ServiceKeys,
     parties: ExchangePartiesReader,
     shown: ShownTokensReader,
     assertions: GrantAssertions,
+    identities: IdentityAssertions,
   ) {
     this.#keys = keys;
     this.#parties = parties;
     this.#shown = shown;
     this.#assertions = assertions;
+    this.#identities = identities;
   }
 
   /** @throws {PosternError} `request.malformed`, `session.scope_unknown`, `provider.capability_unknown` */
@@ -73,6 +78,8 @@ export class Ways {
         return renewed({ grant: grant.type, scopes: scopesOf(wanted), parameters: grant.parameters ?? {} });
       case 'token_exchange':
         return this.#exchanged(grant, wanted);
+      case 'identity_assertion':
+        return this.#ofIdentity(grant, wanted);
       case 'jwt_bearer':
         return this.#asserted(assertedBy(grant, wanted));
       case 'installation': {
@@ -112,6 +119,27 @@ export class Ways {
         await this.#parties.require(parties, { ...wanted, scopes: renewal.scopes });
       },
       obtain: async (client, establishment) => await client.renew(renewal, await this.#shown.for(shown, establishment)),
+    };
+  }
+
+  /** @source draft-ietf-oauth-identity-assertion-authz-grant-04 §4 */
+  #ofIdentity({ type: grant, resource = [], parameters = {} }: IdentityGrant, wanted: Wanted): Way {
+    const { parties } = wanted;
+    if (parties === undefined) throw new Error('nobody looked whose identity is asserted');
+    const { subject } = parties;
+    const renewal: IdentityRenewal = {
+      ...{ grant, scopes: scopesOf(wanted), resource, subject: partyOf(subject), parameters },
+    };
+    const way = renewed(renewal);
+    return {
+      ...way,
+      delegation: delegationBy(parties),
+      require: async (client) => {
+        await way.require(client);
+        await this.#identities.require(parties, wanted, client);
+      },
+      obtain: async (client, establishment) =>
+        await this.#identities.obtain(client, { subject, renewal, establishment }),
     };
   }
 

@@ -1,4 +1,4 @@
-import { operations, parseRequest, PosternError } from '@postern/contracts';
+import { derivedGrants, operations, parseRequest, PosternError } from '@postern/contracts';
 import { zero } from '@postern/crypto';
 import type { Command } from 'commander';
 
@@ -17,7 +17,7 @@ export function establishCommand(connections: Command, run: RunCommand): void {
     .description('makes a connection that needs no browser, or makes one anew in place')
     .requiredOption(
       '--grant <type>',
-      'how it is had: client_credentials, jwt_bearer, installation, token_exchange, static',
+      'how it is had: client_credentials, jwt_bearer, installation, token_exchange, identity_assertion, static',
     )
     .option('--platform <id>', 'whose connection it becomes; not needed with --connection')
     .option('--provider <id>', 'at which provider; or the registration')
@@ -33,11 +33,15 @@ export function establishCommand(connections: Command, run: RunCommand): void {
     )
     .option(
       '--subject <name>',
-      'jwt_bearer: for whom, as the provider names its users; token_exchange: the connection whose token is exchanged',
+      'jwt_bearer: for whom, as the provider names its users; token_exchange: the connection whose token is exchanged; identity_assertion: the one at the identity provider',
     )
     .option('--actor <connection>', 'token_exchange: who acts')
     .option('--audience <name>', 'token_exchange: the service that the token is for, as its server knows it', collect)
-    .option('--resource <url>', 'token_exchange: the service that the token is for, by its URL', collect)
+    .option(
+      '--resource <url>',
+      'token_exchange, identity_assertion: the service that the token is for, by its URL',
+      collect,
+    )
     .option('--installation <number>', 'installation: of the app')
     .option('--repository <name>', 'installation: narrowed to it, once for each', collect)
     .option('--permission <name=level>', 'installation: narrowed to it (read, write, admin), once for each', collect)
@@ -104,7 +108,8 @@ function grantOf(
 
 /** Each kind of grant refuses what is not its own. */
 function exchangeOf({ grant, subject, actor, audience, resource }: Readonly<Record<string, unknown>>) {
-  const named = grant === 'token_exchange' ? { subject_connection_id: subject } : { subject };
+  const isDerived = derivedGrants.some((one) => one === grant);
+  const named = isDerived ? { subject_connection_id: subject } : { subject };
   return { ...named, actor_connection_id: actor, audience, resource };
 }
 

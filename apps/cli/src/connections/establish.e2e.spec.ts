@@ -5,9 +5,10 @@ import { promisify } from 'node:util';
 import { newId, type EventView } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import { describeWithServer } from '@postern/servers';
-import { acmeAccounts, acmeEnterUserCode, ScriptedBrowser, startAcme, waitFor } from '@postern/testing';
+import { acmeAccounts, acmeEnterUserCode, ScriptedBrowser, startAcme, startMcpServer, waitFor } from '@postern/testing';
 
-import { createClientRegistration, storeSecret } from '../admin/registrations.ts';
+import { createClientRegistration, redirectUriOf, registerResource, storeSecret } from '../admin/registrations.ts';
+import { callTool } from '../demo/mcp-world.ts';
 import type { HttpAnswer } from '../demo/platform-client.ts';
 import { story } from '../demo/story.ts';
 import { accessTokenTtlS, withWorld, type World } from '../demo/world.ts';
@@ -217,6 +218,7 @@ await describeWithServer(
               await connections(world, 'delete', id);
               await heard(world, id, 'ConnectionKeyShredded');
               expect((await lease()).body['code']).toBe('connection.deleted');
+              await byIdentity(world);
               await derivedLife(world);
               await byUserCode(world);
             } finally {
@@ -229,6 +231,86 @@ await describeWithServer(
     );
   },
 );
+
+/** An MCP server whose authorization server trusts Ada's identity provider: nobody asks her anything. */
+async function byIdentity(world: World): Promise<void> {
+  const { http, acme, session, tenantId, registrationId, connectionId: person } = world;
+  const elsewhere = await startAcme({ accessTokenTtlS: 600, meetsClients: {}, trustsIdentitiesOf: acme.issuer });
+  const server = await startMcpServer(elsewhere);
+  try {
+    const redirectUris = [redirectUriOf(session, registrationId)];
+    const there = await elsewhere.registerClient({ redirectUris, identityAssertions: true });
+    const registered = await registerResource(session, {
+      ...{ tenantId, displayName: 'Contacts', resource: server.url, scopes: [], clientId: there.clientId },
+      tokenEndpointAuthMethod: 'client_secret_basic',
+    });
+    const secret = Secret.from(there.clientSecret ?? '');
+    await storeSecret(session, { tenantId, registrationId: registered.registrationId, kind: 'client_secret', secret });
+    const establish = async (more: object = {}, subject = person) =>
+      await http.request('POST', '/v1/connections', {
+        registration_id: registered.registrationId,
+        grant: { type: 'identity_assertion', subject_connection_id: subject, ...more },
+        scopes: ['contacts:read'],
+      });
+
+    // Ada's provider does not know yet that we are a client there, too.
+    expect(await establish()).toMatchObject({ body: { code: 'provider.rejected' } });
+    await acme.registerClient({
+      ...{ clientId: world.acmeClientId, clientSecret: world.acmeClientSecret.reveal(), redirectUris },
+      ...{ clientName: 'Postern demo', clientCredentials: true, tokenExchange: true, deviceFlow: true },
+      clientsElsewhere: { [elsewhere.issuer]: there.clientId },
+    });
+    const made = await connections(
+      ...[world, 'establish', '--grant', 'identity_assertion', '--subject', person],
+      ...['--registration', registered.registrationId, '--scope', 'contacts:read'],
+    );
+    expect(made).toMatchObject({ scope: ['contacts:read'], freshness: { health: 'ok' } });
+    const id = String(made['connection_id']);
+    const lease = async () =>
+      await http.request('POST', `/v1/connections/${id}/token`, { agent_id: world.agentId, purpose: 'Ada’s contacts' });
+    const count = async () => await callTool(server, 'count_contacts', String((await lease()).body['access_token']));
+    expect(await count()).toMatchObject({ status: 200 });
+    const renewed = await http.request('POST', `/v1/connections/${id}/refresh`, {});
+    expect(renewed).toMatchObject({ status: 200, body: { credential_version: 2 } });
+    expect(await count()).toMatchObject({ status: 200 });
+    expect(elsewhere.tokenCalls()).toHaveLength(2);
+
+    const who = (await http.request('GET', `/v1/audit/who-did?connection_id=${person}`)).body['uses'];
+    for (const agent_id of ['authorization', 'refresh']) {
+      const use = { agent_id, purpose: `identity assertion for ${id}`, outcome: 'granted' };
+      expect(who).toContainEqual(expect.objectContaining(use));
+    }
+    expect((await http.request('GET', `/v1/connections/${id}`)).body).toMatchObject({
+      delegation: { subject_connection_id: person, actor_connection_id: null },
+    });
+    await http.request('POST', `/v1/connections/${person}/suspend`, { reason: 'spec' });
+    const ended = { status: 409, body: { code: 'connection.delegation_ended' } };
+    expect(await lease()).toMatchObject(ended);
+    expect(await establish()).toMatchObject(ended);
+    await http.request('POST', `/v1/connections/${person}/resume`, {});
+    expect(await count()).toMatchObject({ status: 200 });
+
+    const refused = { status: 409, body: { code: 'connection.delegation_refused' } };
+    const own = { registration_id: registrationId, grant: { type: 'client_credentials' }, scopes: ['contacts:read'] };
+    const service = String((await http.request('POST', '/v1/connections', own)).body['connection_id']);
+    expect(await establish({}, service)).toMatchObject(refused);
+    const grant = { type: 'identity_assertion', subject_connection_id: person };
+    expect(await http.request('POST', '/v1/connections', { registration_id: registrationId, grant })).toMatchObject(
+      refused,
+    );
+    expect(await establish({ resource: ['https://elsewhere.example/'] })).toMatchObject({
+      ...{ status: 400, body: { code: 'request.malformed' } },
+    });
+
+    const { body } = await lease();
+    await http.request('POST', `/v1/connections/${id}/revoke`, {});
+    await heard(world, id, 'UpstreamRevocationCompleted');
+    expect((await callTool(server, 'count_contacts', String(body['access_token']))).status).toBe(401);
+  } finally {
+    await server.close();
+    await elsewhere.close();
+  }
+}
 
 /** Ada enters the code on her phone while the process that asked Acme for it is dead. */
 async function byUserCode(world: World): Promise<void> {

@@ -1,7 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import { operations, PosternError, Renewal } from '@postern/contracts';
 import { CryptoError, Secret, zero } from '@postern/crypto';
-import { shownTokens, type ShownAssertion, type ShownTokens } from '@postern/provider-client';
+import {
+  shownTokens,
+  type IdentityRenewal,
+  type ShownAssertion,
+  type ShownIdentity,
+  type ShownTokens,
+} from '@postern/provider-client';
 import { OperationsClient, ServiceKeys } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
@@ -9,7 +15,13 @@ import type { HeldClaim } from '../claim/take-claim.ts';
 /** A refresh token with the scopes it stands for, opened; or what is asked with where there is none. */
 export type ReleasedToken =
   | { readonly refreshToken: Secret; readonly grantedScopes: readonly string[] }
-  | { readonly renewal: Renewal; readonly shown?: ShownTokens | ShownAssertion | undefined };
+  | { readonly renewal: Renewal; readonly shown?: ShownTokens | ShownAssertion | undefined }
+  | { readonly renewal: IdentityRenewal; readonly identity: SubjectIdentity };
+
+/** The ID token of a subject, and by which version of the provider's file that is to be asked. */
+export interface SubjectIdentity extends ShownIdentity {
+  readonly providerVersion: number | null;
+}
 
 /** Gets refresh tokens from the vault, which says in the log that it gave one away before it does. */
 @Injectable()
@@ -38,7 +50,7 @@ export class ReleasedTokens {
     const { plaintext } = this.keys.opener.open(sealed);
     try {
       const part = JSON.parse(plaintext.toString('utf8')) as Released;
-      if ('renewal' in part) return { renewal: Renewal.parse(part.renewal), shown: shownOf(part) };
+      if ('renewal' in part) return renewalOf(part);
       return { refreshToken: Secret.from(part.refreshToken), grantedScopes: part.grantedScopes };
     } finally {
       zero(plaintext);
@@ -51,8 +63,17 @@ type Released =
       readonly renewal: unknown;
       readonly exchange?: Parameters<typeof shownTokens>[0];
       readonly assertion?: string;
+      readonly identity?: { readonly idToken: string; readonly providerVersion: number | null };
     }
   | { readonly refreshToken: string; readonly grantedScopes: string[] };
+
+function renewalOf(part: Extract<Released, { readonly renewal: unknown }>): ReleasedToken {
+  const renewal = Renewal.parse(part.renewal);
+  if (renewal.grant !== 'identity_assertion') return { renewal, shown: shownOf(part) };
+  if (part.identity === undefined) throw new PosternError('service.internal', 'No identity was released.');
+  const { idToken, providerVersion } = part.identity;
+  return { renewal, identity: { idToken: Secret.from(idToken), providerVersion } };
+}
 
 /** What goes along with the question, where the grant needs more than the client's own credentials. */
 function shownOf({ exchange, assertion }: Extract<Released, { readonly renewal: unknown }>) {

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { isPosternError, PosternError } from '@postern/contracts';
 import type { WorkMessage } from '@postern/nats';
-import type { Refreshed, Refusal } from '@postern/provider-client';
+import { renewByIdentity, type Refreshed, type Refusal } from '@postern/provider-client';
 import { annotate, Clock, crashPoint, Logger, Metrics, withCall, type Counter, type Histogram } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
@@ -13,7 +13,7 @@ import { insist } from './insist.ts';
 import { KeepBought } from './keep-bought.ts';
 import { OutcomeLog } from './outcome-log.ts';
 import { ProviderClients, type RefreshingClient } from './provider-clients.ts';
-import { ReleasedTokens } from './released-tokens.ts';
+import { ReleasedTokens, type ReleasedToken } from './released-tokens.ts';
 import type { Failure } from './retry-plan.ts';
 
 type Message = Pick<WorkMessage, 'working'>;
@@ -88,8 +88,7 @@ export class SpendClaim {
       this.#requireTimeLeft(held);
       const startedMs = this.clock.monotonicMs();
       const attributes = { 'postern.provider.id': held.providerId };
-      const refresh = () =>
-        'renewal' in released ? client.client.renew(released.renewal, released.shown) : client.client.refresh(released);
+      const refresh = () => this.#ask(held, client, released);
       const answer = await withCall('postern.provider.refresh', refresh, { attributes });
       crashPoint('after the provider answered', held.connectionId);
       this.#providerSeconds.observe((this.clock.monotonicMs() - startedMs) / 1000, {
@@ -108,10 +107,22 @@ export class SpendClaim {
     }
   }
 
-  #requireTimeLeft({ sinceMs }: HeldClaim): void {
+  async #ask(held: HeldClaim, { client }: RefreshingClient, released: ReleasedToken): Promise<Refreshed | Refusal> {
+    if (!('renewal' in released)) return await client.refresh(released);
+    if (!('identity' in released)) return await client.renew(released.renewal, released.shown);
+    const { renewal, identity } = released;
+    const { providerVersion, idToken } = identity;
+    const subject = { tenantId: held.tenantId, ...renewal.subject, providerVersion, isBound: false };
+    const { client: identityProvider } = await this.providers.of(subject);
+    // Where the other server is was asked first, so that one call is left.
+    const between = () => this.#requireTimeLeft(held, 1);
+    return await renewByIdentity({ identityProvider, resourceServer: client, renewal, idToken, between });
+  }
+
+  #requireTimeLeft({ sinceMs }: HeldClaim, callsMax: number = refreshLimits.providerCallsPerRefreshMax): void {
     const { claimTimeoutMs, providerTimeoutMs } = this.config;
     const leftMs = claimTimeoutMs - (this.clock.monotonicMs() - sinceMs);
-    if (leftMs >= providerTimeoutMs * refreshLimits.providerCallsPerRefreshMax) return;
+    if (leftMs >= providerTimeoutMs * callsMax) return;
     throw new PosternError('refresh.claim_lost', 'The claim has too little time left to be spent.');
   }
 

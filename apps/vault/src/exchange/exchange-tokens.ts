@@ -45,6 +45,19 @@ export interface OpenedTokens {
   readonly actor: OpenedToken | null;
 }
 
+/** What is asked: the identity of a subject, to be asserted to another server by the provider that issued it. */
+export type IdentityRelease = Omit<ExchangeRelease, 'actor'>;
+
+/** As it is sealed to the app that has it asserted. */
+export interface OpenedIdentity {
+  readonly idToken: string;
+  /** Of the provider's file, by which the subject's connection is renewed. */
+  readonly providerVersion: number | null;
+}
+
+/** How long an ID token must live on: it is shown at once. */
+const idTokenLeadMs = 10_000;
+
 /**
  * Opens the tokens of a subject and an actor, for one exchange and nothing else: each release is recorded as a lease of
  * that connection before it leaves, and looked at once more afterwards.
@@ -77,7 +90,68 @@ export class ExchangeTokens {
     return opened;
   }
 
-  async #chain({ derived: { tenantId }, delegation }: ExchangeRelease): Promise<DelegationChain> {
+  /**
+   * The ID token of a subject. One that has ended is had anew with the subject's own refresh, under its own claim: no
+   * refresh token ever leaves for this.
+   *
+   * @throws {PosternError} as {@link open}; `connection.delegation_refused` where the subject holds none
+   * @source draft-ietf-oauth-identity-assertion-authz-grant-04 §4.3
+   */
+  async openIdentity(release: IdentityRelease): Promise<OpenedIdentity> {
+    const { delegation, subject } = release;
+    requireNamed(delegation, { subject, actor: null });
+    const chain = await this.#chain(release);
+    const opened = await this.#openIdentity(release, chain);
+    await this.#chain(release);
+    return opened;
+  }
+
+  async #openIdentity(release: IdentityRelease, chain: DelegationChain): Promise<OpenedIdentity> {
+    const { subject, waits } = release;
+    const { connectionId } = subject;
+    const first = await this.#identityOf(release, chain);
+    if (first.idToken !== undefined) return await this.#recorded(release, first, first.idToken);
+    const { tenantId, platformId } = release.derived;
+    const { credentialVersion } = first;
+    const asking = this.refreshes.ask({ tenantId, platformId, connectionId, credentialVersion });
+    if (!waits) throw new PosternError('refresh.unavailable', `The ID token of ${connectionId} is being renewed.`);
+    await asking;
+    const second = await this.#identityOf(release, chain);
+    if (second.idToken !== undefined) return await this.#recorded(release, second, second.idToken);
+    throw new PosternError(
+      'connection.delegation_refused',
+      `${connectionId} holds no ID token that lives: authorize it again with the scope openid, at a provider that exchanges tokens.`,
+    );
+  }
+
+  /** What the newest version of the subject holds. */
+  async #identityOf({ derived, subject }: IdentityRelease, chain: DelegationChain) {
+    const { connectionId } = subject;
+    const { tenantId, platformId } = derived;
+    const { state, position } = await this.connections.load({ tenantId, id: connectionId }, { fromLeader: true });
+    requireWhereItWas(state, subject);
+    const nowMs = this.clock.nowMs();
+    const { credentialVersion } = leaseDecision(state, { nowMs, tenantId, platformId, chain });
+    const { identity } = await this.credentials.openAccess(ownerOf(state), credentialVersion);
+    const lives = identity !== undefined && identity.expiresAtMs > nowMs + idTokenLeadMs;
+    const providerVersion = state.credential?.providerVersion ?? null;
+    return { position, credentialVersion, providerVersion, idToken: lives ? identity.idToken : undefined };
+  }
+
+  async #recorded(
+    release: IdentityRelease,
+    { providerVersion, ...at }: { credentialVersion: number; position: number; providerVersion: number | null },
+    idToken: string,
+  ): Promise<OpenedIdentity> {
+    const { derived, subject } = release;
+    await this.#record(release, subject, { ...at, purpose: `identity assertion for ${derived.connectionId}` });
+    return { idToken, providerVersion };
+  }
+
+  async #chain({
+    derived: { tenantId },
+    delegation,
+  }: Pick<ExchangeRelease, 'derived' | 'delegation'>): Promise<DelegationChain> {
     const chain = await loadDelegationChain(
       delegation,
       async (id) => (await this.connections.load({ tenantId, id }, { fromLeader: true })).state,
@@ -87,27 +161,25 @@ export class ExchangeTokens {
   }
 
   async #open(release: ExchangeRelease, party: ExchangeParty, chain: DelegationChain): Promise<OpenedToken> {
-    const { derived, app, correlationId } = release;
-    const { tenantId, platformId } = derived;
     const { state, position, credentialVersion } = await this.#living(release, party, chain);
     const owner = ownerOf(state);
     const { accessToken, grantedScopes } = await this.credentials.openAccess(owner, credentialVersion);
-    await this.records.record({
-      leaseId: newId('lease'),
-      at: timestampOf(this.clock.nowMs()),
-      tenantId,
-      platformId,
-      agentId: app,
-      connectionId: party.connectionId,
-      purpose: `exchange for ${derived.connectionId}`,
-      scopes: null,
-      outcome: 'granted',
-      code: null,
-      credentialVersion,
-      position,
-      correlationId,
-    });
+    const purpose = `exchange for ${release.derived.connectionId}`;
+    await this.#record(release, party, { credentialVersion, position, purpose });
     return { accessToken, grantedScopes };
+  }
+
+  /** As a lease of that connection is. */
+  async #record(
+    { derived: { tenantId, platformId }, app, correlationId }: IdentityRelease,
+    { connectionId }: ExchangeParty,
+    at: { readonly credentialVersion: number; readonly position: number; readonly purpose: string },
+  ): Promise<void> {
+    await this.records.record({
+      ...{ leaseId: newId('lease'), at: timestampOf(this.clock.nowMs()) },
+      ...{ tenantId, platformId, agentId: app, connectionId, scopes: null },
+      ...{ outcome: 'granted', code: null, correlationId, ...at },
+    });
   }
 
   /** The connection with a token that lives, by the rules of a lease. */

@@ -536,6 +536,77 @@ describe('a derived connection', () => {
   });
 });
 
+describe('an identity', () => {
+  const identity = (idToken: string, livesMs = 60_000) => ({ idToken, expiresAtMs: Date.now() + livesMs });
+  const holding = async (idToken: string, livesMs?: number) =>
+    await connected(world, customer, tokenSetOf('signed-in', { identity: identity(idToken, livesMs) }));
+  const derive = async ({ connectionId }: ConnectionRef) => {
+    const delegation = { subjectConnectionId: connectionId, actorConnectionId: null };
+    const session = await exchangingTokens(world, customer, delegation, 'identity_assertion');
+    const { registrationId } = customer;
+    const release = async () =>
+      await world.call('authorization', operations.releaseForExchange, {
+        ...{ tenant_id: session.tenantId, connection_id: session.connectionId, session_id: session.sessionId },
+        subject_registration_id: registrationId,
+      });
+    const renewal = {
+      ...{ grant: 'identity_assertion' as const, scopes: ['read'], resource: [], parameters: {} },
+      subject: { connectionId, registrationId },
+    };
+    const finish = async () => {
+      await storePending(world, session, { ...tokenSetOf('derived'), refreshToken: null, renewal });
+      await complete(world, session, await promote(world, session), 'identity_assertion');
+      return session;
+    };
+    return { session, release, finish };
+  };
+  const opened = (app: 'authorization' | 'refresh', sealed: string) =>
+    JSON.parse(world.openAs(app, sealed)) as Record<string, unknown>;
+
+  test('is given for its assertion alone, recorded as a use of its connection; it is in no lease and no token goes with it', async () => {
+    const subject = await holding('id-token-1');
+    const { session, release } = await derive(subject);
+    const { sealed_tokens: sealed } = await release();
+    expect(opened('authorization', sealed)).toEqual({ idToken: 'id-token-1', providerVersion: null });
+    expect(await recordsOf(subject.connectionId, 1)).toMatchObject([
+      { outcome: 'granted', agentId: 'authorization', purpose: `identity assertion for ${session.connectionId}` },
+    ]);
+    const leased = await lease(subject.connectionId);
+    expect((await openWithJose(leased.sealed_token)).token).toBe('access-signed-in');
+    expect(JSON.stringify(leased)).not.toContain('id-token');
+    await settled(revoked(world, subject));
+    expect(await codeOf(release())).toBe('connection.delegation_ended');
+  });
+
+  test('goes to the worker that renews what is derived from it, and nothing once it is over', async () => {
+    const subject = await holding('id-token-2');
+    const ref = await (await derive(subject)).finish();
+    const { sealed_refresh_token: sealed } = await released(world, ref, await claimed(world, ref));
+    expect(opened('refresh', sealed)).toMatchObject({
+      renewal: { grant: 'identity_assertion' },
+      identity: { idToken: 'id-token-2' },
+    });
+    const other = await (await derive(subject)).finish();
+    const claimId = await claimed(world, other);
+    await settled(revoked(world, subject));
+    expect(await codeOf(released(world, other, claimId))).toBe('connection.delegation_ended');
+  });
+
+  test('that has ended is had anew with its connection’s own refresh; where that brings none, it is said', async () => {
+    const subject = await holding('id-token-3', 1_000);
+    const { release } = await derive(subject);
+    const set = tokenSetOf('anew', { identity: identity('id-token-4') });
+    const service = await serveRefresh(async () => await refreshed(world, subject, set));
+    const { sealed_tokens: sealed } = await release();
+    await service.stop();
+    expect(opened('authorization', sealed)).toMatchObject({ idToken: 'id-token-4' });
+    const without = await connected(world, customer);
+    const silent = await serveRefresh(async () => await refreshed(world, without, tokenSetOf('anew')));
+    expect(await codeOf((await derive(without)).release())).toBe('connection.delegation_refused');
+    await silent.stop();
+  });
+});
+
 describe('record before release', () => {
   test('no sealed token leaves while the access log takes no record', async () => {
     const { connectionId } = await connected(world, customer);

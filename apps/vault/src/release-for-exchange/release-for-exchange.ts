@@ -39,14 +39,18 @@ export class ReleaseForExchange {
     const { delegation } = session;
     const { subject_registration_id: subjectRegistrationId, actor_registration_id: actorRegistrationId } = request;
     const { subjectConnectionId, actorConnectionId } = delegation;
-    const tokens = await this.tokens.open({
+    const asked = {
       ...{ derived, delegation, app, correlationId: call.correlationId, waits: true },
       subject: { connectionId: subjectConnectionId, registrationId: subjectRegistrationId },
-      actor:
-        actorConnectionId === null
-          ? null
-          : { connectionId: actorConnectionId, registrationId: actorRegistrationId ?? '' },
-    });
+    };
+    const actor =
+      actorConnectionId === null
+        ? null
+        : { connectionId: actorConnectionId, registrationId: actorRegistrationId ?? '' };
+    const tokens =
+      session.grant === 'identity_assertion'
+        ? await this.tokens.openIdentity(asked)
+        : await this.tokens.open({ ...asked, actor });
     const sealed = sealJwe({
       recipient,
       plaintext: Buffer.from(JSON.stringify(tokens), 'utf8'),

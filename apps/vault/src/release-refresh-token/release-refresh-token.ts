@@ -71,12 +71,13 @@ export class ReleaseRefreshToken implements OnApplicationShutdown {
    * One that has ended is not waited for: the claim would be over meanwhile. It is asked for, and the next try finds it.
    */
   async #exchange({ renewal }: RefreshPart, derived: Connection, { correlationId }: Call) {
-    if (renewal?.grant !== 'token_exchange') return {};
-    const { subject, actor } = renewal;
+    if (renewal?.grant !== 'token_exchange' && renewal?.grant !== 'identity_assertion') return {};
     const delegation = derived.credential?.delegation;
     if (delegation === undefined) throw new PosternError('refresh.not_possible', 'The log names no subject.');
-    const asked = { derived, delegation, subject, actor, app: 'refresh', correlationId, waits: false } as const;
-    return { exchange: await this.tokens.open(asked) };
+    const { subject } = renewal;
+    const asked = { derived, delegation, subject, app: 'refresh', correlationId, waits: false } as const;
+    if (renewal.grant === 'identity_assertion') return { identity: await this.tokens.openIdentity(asked) };
+    return { exchange: await this.tokens.open({ ...asked, actor: renewal.actor }) };
   }
 
   /** Where it is asked for with something that the registration's key signs, that goes along. */

@@ -18,6 +18,7 @@ import {
 import { codeOf, refusalOf } from '../spec-support/given.ts';
 import { delegationChain, loadDelegationChain, requireDelegation } from './delegation.ts';
 import { startEstablishment, type StartEstablishment } from './establish.ts';
+import { isUnattended } from './grants.ts';
 import { leaseDecision } from './lease-decision.ts';
 import { completeAuthorization } from './session.ts';
 import type { Connection } from './state.ts';
@@ -67,6 +68,21 @@ describe('a derived connection', () => {
     const [event] = completeAuthorization(told, begun);
     expect(event).toMatchObject({ type: 'ConnectionAuthorized', data: { delegation } });
     expect(CarriedConnection.parse(stateOf(derived))).toEqual(stateOf(derived));
+  });
+
+  test('may be had by the identity of its subject, and is worth no more than that', () => {
+    const delegation = onBehalf(person);
+    const begun = given([])
+      .when(startEstablishment, { ...command(delegation), grant: 'identity_assertion' })
+      .thenState();
+    expect(begun.session).toMatchObject({ grant: 'identity_assertion', delegation });
+    const asserted = stateOf([
+      the.exchangeEstablishment(delegation),
+      the.authorized({ grant: 'identity_assertion', hasRefreshToken: false, accountDigest: null, delegation }),
+    ]);
+    expect(lease(living, asserted)).toMatchObject({ kind: 'grant' });
+    expect(codeOf(() => lease({ ...living, [person]: revoked }, asserted))).toBe('connection.delegation_ended');
+    expect(isUnattended(asserted)).toBe(true);
   });
 
   test('is the same one again only for the same subject and actor', () => {

@@ -79,9 +79,12 @@ describe('establishing a connection without a browser', () => {
     expect(state.pastSessions).toEqual([{ sessionId: ses(1), ended: 'superseded' }]);
   });
 
-  test.each(['device_code', 'imported', 'token_exchange'] as const)('is not how %s is had', (grant) => {
-    given([]).when(startEstablishment, establish({ grant })).thenRefused('request.malformed');
-  });
+  test.each(['device_code', 'imported', 'token_exchange', 'identity_assertion'] as const)(
+    'is not how %s is had',
+    (grant) => {
+      given([]).when(startEstablishment, establish({ grant })).thenRefused('request.malformed');
+    },
+  );
 
   test('in place is for a connection without an end user alone, and for one that exists', () => {
     given([]).when(startEstablishment, anew()).thenRefused('connection.not_found');

@@ -1,4 +1,4 @@
-import { PosternError, unattendedGrants, type ConnectionEvent } from '@postern/contracts';
+import { derivedGrants, PosternError, unattendedGrants, type ConnectionEvent } from '@postern/contracts';
 
 import { connectionEvent, type DataOf } from './events.ts';
 import { isUnattended } from './grants.ts';
@@ -54,8 +54,11 @@ export function startEstablishment(command: StartEstablishment, state: Connectio
   if (!unattendedGrants.includes(command.grant)) {
     throw new PosternError('request.malformed', `A connection by ${command.grant} is not established so.`);
   }
-  if ((command.grant === 'token_exchange') !== (command.delegation !== undefined)) {
-    throw new PosternError('request.malformed', 'A connection is derived from others where it is had by exchange.');
+  if (derivedGrants.includes(command.grant) !== (command.delegation !== undefined)) {
+    throw new PosternError(
+      'request.malformed',
+      'A connection is derived from others where it is had by what those hold.',
+    );
   }
   if (command.purpose === 'reauthorize') requireUnattended(state);
   if (state.authorization !== 'none') requireSame(command, state);

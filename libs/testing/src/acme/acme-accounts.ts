@@ -26,9 +26,13 @@ export class AccountBook {
     return this.#accounts.find((account) => account.accountId === accountId);
   }
 
+  byEmail(email: string): AcmeAccount | undefined {
+    return this.#accounts.find((account) => account.email === email);
+  }
+
   /** @returns nobody for an unknown e-mail address as well as for a wrong password. */
   authenticate(email: string, password: string): AcmeAccount | undefined {
-    const account = this.#accounts.find((candidate) => candidate.email === email.trim().toLowerCase());
+    const account = this.byEmail(email.trim().toLowerCase());
     return account && sameText(account.password, password) ? account : undefined;
   }
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 import type { Provider } from 'oidc-provider';
 
+import type { ClientsElsewhere } from './acme-identities.ts';
 import type { AcmeStore } from './acme-store.ts';
 
 /**
@@ -25,6 +26,10 @@ export interface AcmeClientRegistration {
   readonly clientCredentials?: boolean;
   /** It may have tokens on behalf of others. @source RFC 8693 */
   readonly tokenExchange?: boolean;
+  /** It is known at other authorization servers, to which this one asserts who its users are. */
+  readonly clientsElsewhere?: ClientsElsewhere;
+  /** It may have tokens for what another one asserts. @source draft-ietf-oauth-identity-assertion-authz-grant-04 */
+  readonly identityAssertions?: boolean;
   /** It gets user codes. @source RFC 8628 */
   readonly deviceFlow?: boolean;
   /** Its authorization requests come signed, and in no other way. @source RFC 9101 §10.5 */
@@ -63,6 +68,7 @@ export async function addClient(
       'refresh_token',
       ...(registration.clientCredentials === true ? ['client_credentials'] : []),
       ...(registration.tokenExchange === true ? ['urn:ietf:params:oauth:grant-type:token-exchange'] : []),
+      ...(registration.identityAssertions === true ? ['urn:ietf:params:oauth:grant-type:jwt-bearer'] : []),
       ...(registration.deviceFlow === true ? ['urn:ietf:params:oauth:grant-type:device_code'] : []),
     ],
     response_types: ['code'],

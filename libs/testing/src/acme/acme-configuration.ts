@@ -1,5 +1,4 @@
-import { generateKeyPair, randomBytes } from 'node:crypto';
-import { promisify } from 'node:util';
+import { randomBytes, type KeyObject } from 'node:crypto';
 
 import type { KoaContext } from 'oidc-provider';
 
@@ -8,6 +7,7 @@ import { sessionTtlS } from './acme-connected-apps.ts';
 import { sendPage } from './acme-html.ts';
 import { devicePages } from './acme-device.ts';
 import { errorPage } from './acme-pages.ts';
+import { acmeSigningKeyId } from './acme-identities.ts';
 import type { AcmeStore } from './acme-store.ts';
 import { actClaim } from './acme-token-exchange.ts';
 
@@ -22,6 +22,10 @@ interface Ingredients {
   /** Does each proof of a key need a nonce of this server? @source RFC 9449 §8 */
   readonly dpopNonces: boolean;
   readonly invalidRequest: new (description: string) => Error;
+  /** It signs with this, RS256. */
+  readonly signingKey: KeyObject;
+  /** What it says of itself beside what oidc-provider says. */
+  readonly metadata: Readonly<Record<string, unknown>>;
 }
 
 /** How an Acme takes clients that nobody registered, and issues tokens for other servers than its own. */
@@ -45,17 +49,17 @@ interface Owner {
  *
  * @source RFC 9700 §2.1.1, §4.14.2
  */
-export async function acmeConfiguration(ingredients: Ingredients): Promise<Record<string, unknown>> {
+export function acmeConfiguration(ingredients: Ingredients): Record<string, unknown> {
   const { store, accounts, cookieKey, refreshTokenTtlS, accessTokenTtlS, invalidRequest } = ingredients;
-  const { meetsClients, invalidTarget } = ingredients;
+  const { meetsClients, invalidTarget, signingKey, metadata } = ingredients;
   const { fetchDocument } = meetsClients ?? {};
-  const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
 
   return {
     ...(fetchDocument && { fetch: (url: URL | string) => fetchDocument(String(url)) }),
     adapter: (model: string) => store.adapter(model),
+    discovery: metadata,
     clockTolerance: 0,
-    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: 'acme-1' }] },
+    jwks: { keys: [{ ...signingKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: acmeSigningKeyId }] },
     cookies: {
       keys: [cookieKey],
       names: { session: 'acme_session', interaction: 'acme_interaction', resume: 'acme_resume' },

@@ -1,5 +1,7 @@
 import type { AccessToken, Actor, KoaContext, Provider, ProviderErrors } from 'oidc-provider';
 
+import { idJag, type AcmeIdentities } from './acme-identities.ts';
+
 const grantType = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const accessTokenType = 'urn:ietf:params:oauth:token-type:access_token';
 
@@ -32,6 +34,7 @@ export function actClaim(_ctx: unknown, token: object): { readonly act: Actor } 
 interface Exchanging {
   readonly provider: Provider;
   readonly errors: ProviderErrors;
+  readonly identities: AcmeIdentities;
 }
 
 /**
@@ -41,15 +44,16 @@ interface Exchanging {
  *
  * @source RFC 8693 §2.1, §4.1
  */
-export function addTokenExchange(provider: Provider, errors: ProviderErrors): void {
-  provider.registerGrantType(grantType, (ctx) => exchange(ctx, { provider, errors }), parameters);
+export function addTokenExchange(provider: Provider, acme: Omit<Exchanging, 'provider'>): void {
+  provider.registerGrantType(grantType, (ctx) => exchange(ctx, { provider, ...acme }), parameters);
 }
 
 async function exchange(ctx: KoaContext, acme: Exchanging): Promise<void> {
-  const { provider, errors } = acme;
+  const { provider, errors, identities } = acme;
   const { client, params = {} } = ctx.oidc ?? {};
   if (client === undefined) throw new errors.InvalidRequest('there is no client');
   const { audience, resource, requested_token_type: wanted = accessTokenType } = params;
+  if (wanted === idJag) return await identities.assert(ctx, client.clientId, params);
   if (wanted !== accessTokenType) throw new errors.InvalidRequest('only access tokens are issued');
   if (resource !== undefined || audience === undefined || !acmeAudiences.includes(audience)) {
     throw new errors.InvalidTarget();

@@ -1,6 +1,7 @@
-import { randomBytes } from 'node:crypto';
+import { generateKeyPair, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { RequestListener, Server, ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
 
 import type { Provider } from 'oidc-provider';
 
@@ -14,6 +15,7 @@ import { acmeConfiguration, type MeetsClients } from './acme-configuration.ts';
 import { acmeConnectedApps } from './acme-connected-apps.ts';
 import { acmeControl } from './acme-control.ts';
 import { AcmeFaults } from './acme-faults.ts';
+import { AcmeIdentities } from './acme-identities.ts';
 import { acmeInteractions } from './acme-interactions.ts';
 import { AcmeMeter } from './acme-meter.ts';
 import type { AcmeCounts, AcmeTokenCall } from './acme-meter.ts';
@@ -41,6 +43,8 @@ export interface AcmeOptions {
   readonly controlToken?: string;
   /** It takes clients that it meets for the first time; absent: only those that a developer registered. */
   readonly meetsClients?: MeetsClients;
+  /** The issuer whose users it takes for its own when that asserts their identity to it; nobody's when absent. */
+  readonly trustsIdentitiesOf?: string;
 }
 
 /** A running Acme CRM: authorization server, contacts API and account pages behind one origin. */
@@ -125,7 +129,10 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
   const cookieKey = randomBytes(32).toString('base64url');
   let accessTokenTtlS = checkedTtl(options.accessTokenTtlS ?? accessTokenTtlSDefault);
 
-  const configuration = await acmeConfiguration({
+  const { privateKey: signingKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
+  const { trustsIdentitiesOf: trusts } = options;
+
+  const configuration = acmeConfiguration({
     store,
     accounts: book,
     cookieKey,
@@ -135,9 +142,13 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
     invalidTarget: errors.InvalidTarget,
     dpopNonces: options.dpopNonces ?? false,
     invalidRequest: errors.InvalidRequest,
+    signingKey,
+    metadata: AcmeIdentities.metadata(trusts),
   });
   const provider: Provider = new Provider(issuer, configuration);
-  addTokenExchange(provider, errors);
+  const identities = new AcmeIdentities({ issuer, signingKey, accounts: book, errors, trusts });
+  identities.addGrant(provider);
+  addTokenExchange(provider, { errors, identities });
 
   const acme: Acme = {
     issuer,
@@ -146,7 +157,11 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
     accounts,
     faults,
     securityEvents,
-    registerClient: (registration) => addClient(provider, store, registration),
+    registerClient: async (registration) => {
+      const client = await addClient(provider, store, registration);
+      identities.know(client.clientId, registration.clientsElsewhere ?? {});
+      return client;
+    },
     setAccessTokenTtl: (seconds) => void (accessTokenTtlS = checkedTtl(seconds)),
     counts: () => meter.counts(),
     tokenCalls: () => meter.tokenCalls(),
