@@ -2,12 +2,13 @@
 /**
  * `npm run test:second-opinion`: token exchange and JWT bearer against an authorization server that nobody here wrote, the
  * example server of github.com/zitadel/oidc, built by Go from its pinned module. Acme, which the tests use, has its exchange
- * from us. Connections by JWT bearer are Postern's own, as processes: its vault signs.
+ * from us. Connections by JWT bearer are Postern's own, as processes: its vault signs. An identity is asserted (ID-JAG) by
+ * the servers of MCP's conformance suite, from the package registry by its own lockfile; its Acme is ours, too.
  * Ends with `N passed, N failed`, and not with 0 when something failed.
  */
 import { execFile, spawn } from 'node:child_process';
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual, promisify } from 'node:util';
@@ -39,6 +40,37 @@ async function built() {
   });
   renameSync(partial, program);
   return program;
+}
+
+const suite = join(import.meta.dirname, 'mcp-conformance');
+
+/** Where the suite of MCP is installed, once for each lockfile. */
+async function suiteInstalled() {
+  const lock = readFileSync(join(suite, 'package-lock.json'));
+  const name = `mcp-conformance-${createHash('sha256').update(lock).digest('hex').slice(0, 16)}`;
+  const place = join(toolCacheDir(process.env), name);
+  if (existsSync(place)) return place;
+  console.error('… installing the conformance suite of MCP, once');
+  const partial = `${place}.${process.pid}.partial`;
+  mkdirSync(partial, { recursive: true });
+  for (const file of ['package.json', 'package-lock.json']) cpSync(join(suite, file), join(partial, file));
+  await promisify(execFile)('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: partial });
+  renameSync(partial, place);
+  return place;
+}
+
+/** Its identity provider, its authorization server and its MCP server, and what they think of us. @source MCP, SEP-990 */
+async function crossAppAccess() {
+  const place = await suiteInstalled();
+  const program = join(place, 'node_modules/@modelcontextprotocol/conformance/dist/index.js');
+  const command = `"${process.execPath}" "${join(suite, 'client.mjs')}"`;
+  const scenario = 'auth/cross-app-access-complete-flow';
+  const run = promisify(execFile)(process.execPath, [program, 'client', '--command', command, '--scenario', scenario], {
+    cwd: place,
+  });
+  const { stdout, stderr } = await run.catch((failed) => failed);
+  const said = `${stdout}${stderr}`;
+  return /^Passed: .*$/m.exec(said)?.[0] ?? said.slice(-500);
 }
 
 async function untilReady(issuer) {
@@ -176,6 +208,11 @@ try {
     ['is renewed', step('renewed'), /^200, another token$/],
     ['is not made with another key', step('otherKey'), refusedThere],
     ['nor for another audience', step('otherAudience'), refusedThere],
+    [
+      'an identity, asserted to an MCP server’s authorization server',
+      crossAppAccess(),
+      /^Passed: (\d+)\/\1, 0 failed, 0 warnings$/,
+    ],
   );
   for (const [name, asked, expected] of checks) {
     const came = await asked;
