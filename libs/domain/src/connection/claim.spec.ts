@@ -14,7 +14,7 @@ import {
   tokenEndsMs,
 } from '../spec-support/connection.ts';
 import { secondMs } from '../spec-support/given.ts';
-import { interruptRefresh, isClaimLive, releaseRefreshToken } from './claim.ts';
+import { interruptedClaims, interruptRefresh, isClaimLive, releaseRefreshToken } from './claim.ts';
 
 const claimEndsMs = tokenEndsMs + 90 * secondMs;
 const release = { claimId: clm(1), nowMs: afterItsEnd };
@@ -61,6 +61,13 @@ describe('releasing the refresh token', () => {
       .when(releaseRefreshToken, release)
       .then([the.released()]);
   });
+});
+
+test('claims are undecided as long as the version is current whose refresh token they had', () => {
+  expect(interruptedClaims(stateOf(released))).toEqual([]);
+  expect(interruptedClaims(stateOf(interrupted))).toEqual([clm(1)]);
+  expect(interruptedClaims(stateOf([...interrupted, the.rejected({ claimId: clm(2) })]))).toEqual([clm(1)]);
+  expect(interruptedClaims({ ...stateOf(interrupted), credential: stateOf(reauthorized).credential })).toEqual([]);
 });
 
 describe('interrupting a refresh', () => {
