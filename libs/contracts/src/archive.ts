@@ -17,3 +17,11 @@ export const ArchiveManifest = z
   })
   .refine(({ from, to }) => from <= to, 'it ends before it begins');
 export type ArchiveManifest = z.infer<typeof ArchiveManifest>;
+
+/** How an object store is reached that keeps archives; the file that holds it is a secret. */
+export const ArchiveStoreSettings = z.strictObject({
+  endpoint: z.url({ protocol: /^https?$/ }),
+  region: z.string().min(1).default('us-east-1'),
+  access_key_id: z.string().min(1),
+  secret_access_key: z.string().min(1),
+});

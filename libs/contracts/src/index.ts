@@ -65,7 +65,7 @@ export {
   type PosternErrorOptions,
   type RetryAdvice,
 } from './errors.ts';
-export { ArchiveManifest } from './archive.ts';
+export { ArchiveManifest, ArchiveStoreSettings } from './archive.ts';
 export { ExportedMessage } from './exported-message.ts';
 export { eventDefinitions, mayWrite, type EventDefinition, type PosternEvent } from './events.ts';
 export { Freshness } from './freshness.ts';

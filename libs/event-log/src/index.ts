@@ -16,6 +16,9 @@ export type {
   StoredMessage,
   SubscribeRequest,
 } from './event-log.ts';
+export { archiveStoreAt, isObjectPlace, s3SettingsOf } from './archive/archive-place.ts';
+export type { ArchiveStore } from './archive/archive-store.ts';
+export type { S3Settings } from './archive/s3-store.ts';
 export { StreamArchive, type Archive } from './archive/stream-archive.ts';
 export { ArchiveIndex } from './archive/archive-index.ts';
 export { withArchive } from './archive/with-archive.ts';

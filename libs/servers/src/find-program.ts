@@ -161,6 +161,11 @@ export function findNatsServer(options?: FindOptions): Promise<FoundProgram> {
   return findProgram('nats-server', options);
 }
 
+/** Finds the Versity S3 gateway, an object store for tests. Order, errors and effects are those of {@link findProgram}. */
+export function findVersitygw(options?: FindOptions): Promise<FoundProgram> {
+  return findProgram('versitygw', options);
+}
+
 /** Finds HashiCorp Vault, 1.15 or newer. Order, errors and effects are those of {@link findProgram}. */
 export function findVault(options?: FindOptions): Promise<FoundProgram> {
   return findProgram('vault', options);

@@ -45,9 +45,14 @@ async function hasGo(env: NodeJS.ProcessEnv): Promise<boolean> {
   );
 }
 
-async function compile(program: Program, target: string, { toolsDir, env }: BuildOptions): Promise<void> {
+async function compile(
+  program: Program,
+  { target, version }: { readonly target: string; readonly version: string },
+  { toolsDir, env }: BuildOptions,
+): Promise<void> {
+  const told = program.goVersionVariable === undefined ? '' : ` -X ${program.goVersionVariable}=${version}`;
   const partial = `${target}.${process.pid}.partial`;
-  const args = ['build', '-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags', '-s -w', '-o', partial];
+  const args = ['build', '-mod=readonly', '-trimpath', '-buildvcs=false', '-ldflags', `-s -w${told}`, '-o', partial];
   try {
     await run('go', [...args, program.goPackage], {
       cwd: join(toolsDir, program.name),
@@ -97,7 +102,7 @@ export async function buildWithGo(
   try {
     if (existsSync(path)) return { path, version };
     onProgress(`Building ${label} with go, once (${program.buildTime} on two cores)`);
-    await compile(program, path, options);
+    await compile(program, { target: path, version }, options);
     return { path, version };
   } finally {
     lock.release();

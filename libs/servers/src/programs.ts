@@ -1,5 +1,5 @@
 /** The programs that are looked for: what they are called, how old they may be, and how they are had. */
-export type ProgramName = 'nats-server' | 'vault';
+export type ProgramName = 'nats-server' | 'vault' | 'versitygw';
 
 /** What is known of one program. */
 export interface Program {
@@ -12,6 +12,8 @@ export interface Program {
   /** How long a build takes on two cores, in words for the progress line. */
   readonly buildTime: string;
   readonly cgo: boolean;
+  /** The variable of the program that a build sets to the pinned version, where it says it by `--version` only then. */
+  readonly goVersionVariable?: string;
   readonly image: string;
   readonly imageVariable: string;
   readonly imagePath: string;
@@ -55,6 +57,25 @@ export const programs: Readonly<Record<ProgramName, Program>> = Object.freeze({
       'macOS: brew install hashicorp/tap/vault',
       'Docker: start a Docker engine, and the program is taken from hashicorp/vault:1.21.1 ' +
         '(docker pull hashicorp/vault:1.21.1)',
+    ],
+  },
+  versitygw: {
+    name: 'versitygw',
+    variable: 'POSTERN_VERSITYGW',
+    versionMin: '1.0.0',
+    goPackage: 'github.com/versity/versitygw/cmd/versitygw',
+    goModule: 'github.com/versity/versitygw',
+    buildTime: 'about two minutes',
+    cgo: false,
+    goVersionVariable: 'main.Version',
+    image: 'versity/versitygw:v1.8.0',
+    imageVariable: 'POSTERN_VERSITYGW_IMAGE',
+    imagePath: '/usr/local/bin/versitygw',
+    install: [
+      'Debian: install the .deb of version 1.8 from github.com/versity/versitygw/releases, or Go 1.26 to have it built',
+      'macOS: install Go 1.26 to have it built',
+      'Docker: start a Docker engine, and the program is taken from versity/versitygw:v1.8.0 ' +
+        '(docker pull versity/versitygw:v1.8.0)',
     ],
   },
 });

@@ -28,6 +28,7 @@ export { OperationsClient, type AskEveryOptions, type AskOptions } from './opera
 export { printable, printableError, type PrintableError } from './printable.ts';
 export { RawBodies, type RawBodyLimits } from './raw-body.ts';
 export { RawRoutes, type RawHandler, type RawReply, type RawRequest } from './raw-routes.ts';
+export { readConfigFile, type FileContent } from './config-files.ts';
 export { ReadinessRegistry } from './readiness.ts';
 export type { Feed, ReadinessAnswer, ReadinessCheck, ReadinessReport } from './readiness.ts';
 export { correlationHeader, correlationId, currentCorrelationId } from './request-context.ts';

@@ -1,6 +1,13 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PosternError, streams, type Moment } from '@postern/contracts';
-import { ArchiveIndex, StreamArchive, withArchive, type EventLog } from '@postern/event-log';
+import {
+  archiveStoreAt,
+  ArchiveIndex,
+  StreamArchive,
+  withArchive,
+  type ArchiveStore,
+  type EventLog,
+} from '@postern/event-log';
 import { EventLogs } from '@postern/service';
 
 import { AuditConfig } from '../audit-config.ts';
@@ -24,15 +31,11 @@ export class PastLogs implements OnApplicationShutdown {
   readonly #live: Readonly<Record<CutStream, EventLog>>;
   readonly #archives: Readonly<Record<CutStream, ArchiveIndex>> | undefined;
 
-  constructor(logs: EventLogs, { archiveDir }: AuditConfig) {
+  constructor(logs: EventLogs, { archiveDir, archiveS3 }: AuditConfig) {
     this.#live = { connections: logs.connections, access: logs.access };
-    this.#archives =
-      archiveDir === undefined
-        ? undefined
-        : {
-            connections: new ArchiveIndex(new StreamArchive(archiveDir, 'connections')),
-            access: new ArchiveIndex(new StreamArchive(archiveDir, 'access')),
-          };
+    const store = archiveDir === undefined ? undefined : archiveStoreAt(archiveDir, archiveS3);
+    const archive = (place: ArchiveStore, stream: CutStream) => new ArchiveIndex(new StreamArchive(place, stream));
+    this.#archives = store && { connections: archive(store, 'connections'), access: archive(store, 'access') };
     this.admin = logs.admin;
     this.connections = this.#joined('connections');
     this.access = this.#joined('access');
@@ -64,7 +67,7 @@ export class PastLogs implements OnApplicationShutdown {
     const { firstPosition, verifiedUpTo } = await this.#live[stream].beginning();
     if (firstPosition === 1) return 1;
     if (this.#archives === undefined) return stream === 'connections' ? verifiedUpTo : firstPosition;
-    const archivedUpTo = this.#archives[stream].lastPosition();
+    const archivedUpTo = await this.#archives[stream].lastPosition(firstPosition - 1);
     if (archivedUpTo >= firstPosition - 1) return 1;
     const { name } = streams[stream];
     throw notHere(`${name} stands from position ${firstPosition} on, and its archive ends at ${archivedUpTo}.`);

@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { newId, operations } from '@postern/contracts';
 import * as domain from '@postern/domain';
+import { describeWithServer, startObjectStore } from '@postern/servers';
 import { waitFor } from '@postern/testing';
 
 import { SpecPast } from './spec-past.ts';
@@ -140,4 +141,28 @@ describe('what was archived and dropped', () => {
       writeFileSync(file, kept);
     }
   });
+});
+
+await describeWithServer('versitygw', 'what was archived into an object store', () => {
+  test('is answered as from a folder, byte for byte, and refused while the store is gone', async () => {
+    const place = join(past.archiveDir, '..', 'store');
+    const store = await startObjectStore({ dataDir: place, bucket: 'archives' });
+    try {
+      cpSync(past.archiveDir, join(store.bucketDir, 'house'), { recursive: true });
+      const { url: endpoint, accessKeyId, secretAccessKey } = store;
+      const file = `${place}.json`;
+      const settings = { endpoint, access_key_id: accessKeyId, secret_access_key: secretAccessKey };
+      writeFileSync(file, JSON.stringify(settings), { mode: 0o600 });
+      const more = {
+        POSTERN_ARCHIVE_S3_FILE: file,
+        POSTERN_SNAPSHOT_DIR: join(past.snapshotDir, 'of-the-store'),
+      };
+      await past.restartAudit('s3://archives/house', more);
+      expect(await all()).toBe(told);
+      await past.restartAudit('s3://archives/house', more);
+    } finally {
+      await store.stop();
+    }
+    await expect(past.ask(operations.whoCould, { at: early })).rejects.toMatchObject({ code: 'log.unavailable' });
+  }, 180_000);
 });

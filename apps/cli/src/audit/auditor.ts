@@ -1,6 +1,7 @@
-import { StreamArchive, withArchive } from '@postern/event-log';
+import { withArchive } from '@postern/event-log';
 import { JetStreamEventLog } from '@postern/nats';
 
+import { archiveOf } from '../epochs/archive-of.ts';
 import { asIdentity } from '../session/as-identity.ts';
 import type { Session } from '../session/session.ts';
 import type { ProvenLog } from './verify.ts';
@@ -15,7 +16,7 @@ export async function withAuditor<T>(
 ): Promise<T> {
   return await asIdentity(place, 'audit', async (bus) => {
     const archived = (stream: 'connections' | 'access') =>
-      withArchive(new JetStreamEventLog({ bus, stream }), new StreamArchive(place.folder.archiveDir, stream));
+      withArchive(new JetStreamEventLog({ bus, stream }), archiveOf(place.folder, stream));
     const logs = {
       connections: archived('connections'),
       admin: new JetStreamEventLog({ bus, stream: 'admin' }),

@@ -1,7 +1,8 @@
 import { PosternError, streamFilters, streams, type ArchiveManifest, type ProvenStream } from '@postern/contracts';
-import { AccessReader, CheckpointReader, commitVerifier, StreamArchive, type EventLog } from '@postern/event-log';
+import { AccessReader, CheckpointReader, commitVerifier, type EventLog } from '@postern/event-log';
 import { JetStreamEventLog, readEpochs, type Bus } from '@postern/nats';
 
+import { archiveOf } from './archive-of.ts';
 import { readTrust } from '../data-folder/keys.ts';
 import type { Progress } from '../output/progress.ts';
 import { asIdentity } from '../session/as-identity.ts';
@@ -27,9 +28,9 @@ export async function archive(
   progress: Progress,
 ): Promise<ArchiveManifest | undefined> {
   return await asIdentity(session, 'audit', async (bus) => {
-    const archived = new StreamArchive(session.folder.archiveDir, stream);
+    const archived = archiveOf(session.folder, stream);
     const log = new JetStreamEventLog({ bus, stream });
-    const from = archived.lastPosition() + 1;
+    const from = (await archived.lastPosition()) + 1;
     const limit = stream === 'connections' ? await endOfClosed(bus) : await endBefore(session, { log, from, beforeMs });
     if (limit < from) return undefined;
     const { size, note } = await checkpointWithin(session, bus, { stream, from, limit });

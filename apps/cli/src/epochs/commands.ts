@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 import { PosternError, streams } from '@postern/contracts';
-import { StreamArchive } from '@postern/event-log';
 import { readEpochs } from '@postern/nats';
 import type { Command } from 'commander';
 
+import { archiveOf } from './archive-of.ts';
 import { table } from '../output/printer.ts';
 import { createProgress, type Progress } from '../output/progress.ts';
 import type { RunCommand, SessionRun } from '../run-command.ts';
@@ -154,7 +154,7 @@ async function standing(session: Session) {
     const told = [];
     for (const one of archivedStreams) {
       const { firstPosition, lastPosition, bytes, maxBytes } = await readEpochs(bus, one);
-      const archivedUpTo = new StreamArchive(session.folder.archiveDir, one).lastPosition();
+      const archivedUpTo = await archiveOf(session.folder, one).lastPosition();
       const positions = { first_position: firstPosition, last_position: lastPosition, archived_up_to: archivedUpTo };
       told.push({ stream: streams[one].name, ...positions, bytes, bytes_max: maxBytes });
     }

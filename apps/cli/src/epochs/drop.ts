@@ -1,7 +1,7 @@
 import { PosternError, streams } from '@postern/contracts';
-import { StreamArchive } from '@postern/event-log';
 import { dropBeginning, JetStreamEventLog, readEpochs } from '@postern/nats';
 
+import { archiveOf } from './archive-of.ts';
 import type { Progress } from '../output/progress.ts';
 import { asIdentity } from '../session/as-identity.ts';
 import type { Session } from '../session/session.ts';
@@ -23,8 +23,8 @@ export interface Dropped {
  *   moved to the open epoch, or a service has not worked that off: nothing is dropped then.
  */
 export async function drop(session: Session, stream: ArchivedStream, progress: Progress): Promise<Dropped | undefined> {
-  const archive = new StreamArchive(session.folder.archiveDir, stream);
-  const upTo = archive.lastPosition();
+  const archive = archiveOf(session.folder, stream);
+  const upTo = await archive.lastPosition();
   const { name } = streams[stream];
   const verifiedUpTo = await asIdentity(session, 'audit', async (bus) => {
     const log = new JetStreamEventLog({ bus, stream });

@@ -254,7 +254,7 @@ describe('an archive that is not what was archived', () => {
   test('is dropped by as it was, and the whole log is still proved', async () => {
     await house.workOff();
     expect(await drop(house.session, 'connections', silent)).toMatchObject({ stream: 'CONNECTIONS' });
-    expect(new StreamArchive(house.folder.archiveDir, 'connections').segments()).toHaveLength(2);
+    expect(await new StreamArchive(house.folder.archiveDir, 'connections').segments()).toHaveLength(2);
     outside.push(...Object.values(await house.checkpoint()));
     expect(findingsOf(await verified())).toEqual([]);
   });

@@ -40,7 +40,7 @@ export async function verifyArchive({ session, bus, stream, archive, progress }:
   const trust = readTrust(session.folder);
   const { name } = streams[stream];
   const filter = streamFilters[stream];
-  const segments = archive.segments();
+  const segments = await archive.segments();
   const end = segments.at(-1)?.to ?? 0;
   const live = new JetStreamEventLog({ bus, stream });
   const checkpoints = new JetStreamEventLog({ bus, stream: 'checkpoints' });

@@ -8,7 +8,6 @@ import {
   commitSigner,
   commitVerifier,
   Repository,
-  StreamArchive,
   withArchive,
   type EventLog,
   type Evolver,
@@ -17,6 +16,7 @@ import { callOperation, connectBus, JetStreamEventLog, type Bus } from '@postern
 
 import type { z } from 'zod';
 
+import { archiveOf } from '../epochs/archive-of.ts';
 import { readTrust } from '../data-folder/keys.ts';
 import type { DataFolder } from '../data-folder/paths.ts';
 import { readSupervisorFile } from './supervisor-file.ts';
@@ -82,7 +82,7 @@ export async function openSession(
     folder,
     bus,
     connections,
-    past: { connections: withArchive(connections, new StreamArchive(folder.archiveDir, 'connections')), admin },
+    past: { connections: withArchive(connections, archiveOf(folder, 'connections')), admin },
     admin,
     reader,
     natsUrl: place.natsUrl,

@@ -26,19 +26,20 @@ export class ArchiveIndex implements Archive {
     this.#archive = archive;
   }
 
-  lastPosition(): number {
-    return this.#archive.lastPosition();
+  async lastPosition(wanted = Infinity): Promise<number> {
+    const known = (await this.#lines?.catch(() => undefined))?.lastPosition ?? 0;
+    return known >= wanted ? known : await this.#archive.lastPosition(wanted);
   }
 
   /** @throws {PosternError} `log.message_damaged` for an archive that is not what was archived. */
   async *read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
-    const lines = await this.#upToDate(Math.min(request.untilPosition ?? Infinity, this.lastPosition()));
+    const lines = await this.#reaching(request.untilPosition);
     yield* lines.read(request);
   }
 
   /** @throws {PosternError} `log.message_damaged`, as reading does. */
   async last(subject: string, untilPosition: number): Promise<StoredMessage | undefined> {
-    const lines = await this.#upToDate(Math.min(untilPosition, this.lastPosition()));
+    const lines = await this.#reaching(untilPosition);
     return await lines.last(subject, untilPosition);
   }
 
@@ -46,6 +47,10 @@ export class ArchiveIndex implements Archive {
   async close(): Promise<void> {
     const lines = await this.#lines?.catch(() => undefined);
     await lines?.close();
+  }
+
+  async #reaching(position = Infinity): Promise<Lines> {
+    return await this.#upToDate(Math.min(position, await this.lastPosition(position)));
   }
 
   /** Goes on where the archive has grown; one reading at a time, which all who ask meanwhile wait for. */
@@ -61,7 +66,7 @@ export class ArchiveIndex implements Archive {
 
   async #grown(known: Lines | undefined): Promise<Lines> {
     const lines = known ?? (await Lines.create());
-    const untilPosition = this.lastPosition();
+    const untilPosition = await this.#archive.lastPosition();
     try {
       for await (const message of this.#archive.read({
         filter: '>',

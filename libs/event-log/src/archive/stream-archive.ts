@@ -1,30 +1,23 @@
-import {
-  createReadStream,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createHash, type Hash } from 'node:crypto';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
-import { createHash, type Hash } from 'node:crypto';
 
-import { ArchiveManifest, PosternError, streams, type ProvenStream } from '@postern/contracts';
+import { ArchiveManifest, isPosternError, PosternError, streams, type ProvenStream } from '@postern/contracts';
 
 import type { BoundedReadRequest, StoredMessage } from '../event-log.ts';
 import { exportMessage, importMessage } from '../exported-message.ts';
 import { subjectMatches } from '../subject-filter.ts';
+import { FolderStore, type ArchiveStore } from './archive-store.ts';
 
 /** What the beginning of a log was, once it is dropped from its stream. */
 export interface Archive {
-  /** Up to where it holds every message from position 1 on; 0 when it holds none. */
-  lastPosition(): number;
+  /**
+   * Up to where it holds every message from position 1 on; 0 when it holds none.
+   *
+   * @param wanted how far it is needed: an archive that is known to reach so far is not looked at again.
+   */
+  lastPosition(wanted?: number): Promise<number>;
   read(request: BoundedReadRequest): AsyncIterable<StoredMessage>;
   /** The last message on a literal subject, at or before a position. */
   last(subject: string, untilPosition: number): Promise<StoredMessage | undefined>;
@@ -39,42 +32,48 @@ const suffix = { messages: '.ndjson.gz', manifest: '.json' } as const;
  * Nothing of it needs to be believed: whoever reads on from it grows the tree and compares it with the checkpoint.
  */
 export class StreamArchive implements Archive {
-  readonly #folder: string;
+  readonly #store: ArchiveStore;
   readonly #name: string;
+  /** By name: a manifest is written once. */
+  readonly #manifests = new Map<string, ArchiveManifest>();
 
-  /** @param folder of all streams' archives; made when the first segment is written. */
-  constructor(folder: string, stream: ProvenStream) {
+  /** @param place of all streams' archives: a folder, made when the first segment is written, or a store. */
+  constructor(place: string | ArchiveStore, stream: ProvenStream) {
     this.#name = streams[stream].name;
-    this.#folder = join(folder, this.#name);
+    this.#store = typeof place === 'string' ? new FolderStore(place) : place;
   }
 
-  /** @throws {PosternError} `log.message_damaged` for a manifest that is none, or a segment that does not follow. */
-  segments(): ArchiveManifest[] {
-    if (!existsSync(this.#folder)) return [];
-    const manifests = readdirSync(this.#folder)
-      .filter((name) => name.endsWith(suffix.manifest))
-      .map((name) => this.#manifest(name))
-      .toSorted((one, other) => one.from - other.from);
+  /**
+   * @throws {PosternError} `log.message_damaged` for a manifest that is none, or a segment that does not follow;
+   *   `log.unavailable` where the store does not answer.
+   */
+  async segments(): Promise<ArchiveManifest[]> {
+    const names = (await this.#store.list(this.#name)).filter((name) => name.endsWith(suffix.manifest));
+    const manifests: ArchiveManifest[] = [];
+    for (const name of names) manifests.push(await this.#manifest(name));
+    manifests.sort((one, other) => one.from - other.from);
+    const place = this.#store.nameOf(this.#name);
     for (const [index, { stream, from }] of manifests.entries()) {
       const after = manifests[index - 1]?.to ?? 0;
-      if (stream !== this.#name) throw damaged(`${this.#folder} holds an archive of ${stream}`);
-      if (from !== after + 1) throw damaged(`${this.#folder}: position ${from} is archived after ${after}`);
+      if (stream !== this.#name) throw damaged(`${place} holds an archive of ${stream}`);
+      if (from !== after + 1) throw damaged(`${place}: position ${from} is archived after ${after}`);
     }
     return manifests;
   }
 
-  lastPosition(): number {
-    return this.segments().at(-1)?.to ?? 0;
+  async lastPosition(): Promise<number> {
+    return (await this.segments()).at(-1)?.to ?? 0;
   }
 
   /**
    * Reads in order. The hash of each segment that is read to its end is compared with its manifest's.
    *
-   * @throws {PosternError} `log.message_damaged` with the file, also for a byte that was changed in it.
+   * @throws {PosternError} `log.message_damaged` with the file, also for a byte that was changed in it; `log.unavailable` where
+   *   the store does not answer.
    */
   async *read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
     const { filter, fromPosition = 1, untilPosition = Infinity, sinceMs = 0 } = request;
-    for (const segment of this.segments()) {
+    for (const segment of await this.segments()) {
       if (segment.to < fromPosition || segment.from > untilPosition) continue;
       for await (const message of this.#messages(segment)) {
         const { position, subject, timeMs } = message;
@@ -100,10 +99,8 @@ export class StreamArchive implements Archive {
     messages: AsyncIterable<StoredMessage>,
     { to, checkpoint }: { readonly to: number; readonly checkpoint: string },
   ): Promise<ArchiveManifest> {
-    const from = this.lastPosition() + 1;
-    const base = join(this.#folder, `${String(from).padStart(12, '0')}-${String(to).padStart(12, '0')}`);
-    const unfinished = `${base}.unfinished`;
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    const from = (await this.lastPosition()) + 1;
+    const base = this.#base(from, to);
     const hash = createHash('sha256');
     let count = 0;
     async function* lines() {
@@ -112,29 +109,24 @@ export class StreamArchive implements Archive {
         yield `${JSON.stringify(exportMessage(message))}\n`;
       }
     }
-    try {
-      const file = await open(unfinished, 'w', 0o600);
-      await pipeline(Readable.from(lines()), createGzip(), hashing(hash), file.createWriteStream({ flush: true }));
-    } catch (error) {
-      rmSync(unfinished, { force: true });
-      throw error;
-    }
-    const sha256 = hash.digest('hex');
-    const manifest = { stream: this.#name, from, to, messages: count, sha256, checkpoint };
-    renameSync(unfinished, `${base}${suffix.messages}`);
-    writeFileSync(`${base}${suffix.manifest}`, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600, flush: true });
+    const gzip = createGzip();
+    // What breaks in it breaks the writing below.
+    const filling = pipeline(Readable.from(lines()), gzip).catch(() => undefined);
+    await this.#store.write(`${base}${suffix.messages}`, hashed(gzip, hash));
+    await filling;
+    const manifest = { stream: this.#name, from, to, messages: count, sha256: hash.digest('hex'), checkpoint };
+    const text = `${JSON.stringify(manifest, null, 2)}\n`;
+    await this.#store.write(`${base}${suffix.manifest}`, Readable.from([Buffer.from(text)]));
     return manifest;
   }
 
   async *#messages({ from, to, sha256 }: ArchiveManifest): AsyncIterable<StoredMessage> {
-    const path = join(
-      this.#folder,
-      `${String(from).padStart(12, '0')}-${String(to).padStart(12, '0')}${suffix.messages}`,
-    );
+    const path = `${this.#base(from, to)}${suffix.messages}`;
+    const name = this.#store.nameOf(path);
     const hash = createHash('sha256');
     const gunzip = createGunzip();
     // What breaks in it breaks the reading below.
-    const feeding = pipeline(createReadStream(path), hashing(hash), gunzip).catch(() => undefined);
+    const feeding = pipeline(await this.#store.read(path), hashing(hash), gunzip).catch(() => undefined);
     let lineNumber = 0;
     try {
       let rest = '';
@@ -150,20 +142,39 @@ export class StreamArchive implements Archive {
       }
       await feeding;
     } catch (cause) {
-      throw damaged(`${path} cannot be read behind line ${lineNumber}`, cause);
+      if (isPosternError(cause) && cause.code === 'log.unavailable') throw cause;
+      throw damaged(`${name} cannot be read behind line ${lineNumber}`, cause);
     } finally {
       gunzip.destroy();
     }
-    if (hash.digest('hex') !== sha256) throw damaged(`${path} is not what was archived: its hash is another one`);
+    if (hash.digest('hex') !== sha256) throw damaged(`${name} is not what was archived: its hash is another one`);
   }
 
-  #manifest(name: string): ArchiveManifest {
-    const path = join(this.#folder, name);
+  #base(from: number, to: number): string {
+    return `${this.#name}/${String(from).padStart(12, '0')}-${String(to).padStart(12, '0')}`;
+  }
+
+  async #manifest(name: string): Promise<ArchiveManifest> {
+    const known = this.#manifests.get(name);
+    if (known !== undefined) return known;
+    const path = `${this.#name}/${name}`;
+    const pieces: Buffer[] = [];
     try {
-      return ArchiveManifest.parse(JSON.parse(readFileSync(path, 'utf8')));
+      for await (const piece of await this.#store.read(path)) pieces.push(piece as Buffer);
+      const manifest = ArchiveManifest.parse(JSON.parse(Buffer.concat(pieces).toString('utf8')));
+      this.#manifests.set(name, manifest);
+      return manifest;
     } catch (cause) {
-      throw damaged(`${path} is no manifest of an archive`, cause);
+      if (isPosternError(cause)) throw cause;
+      throw damaged(`${this.#store.nameOf(path)} is no manifest of an archive`, cause);
     }
+  }
+}
+
+async function* hashed(bytes: AsyncIterable<Uint8Array>, hash: Hash): AsyncIterable<Uint8Array> {
+  for await (const chunk of bytes) {
+    hash.update(chunk);
+    yield chunk;
   }
 }
 

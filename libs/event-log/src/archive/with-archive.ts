@@ -11,7 +11,7 @@ export function withArchive(live: EventLog, archive: Archive): EventLog {
   /** The last position, from that one on, that only the archive holds; 0 where all stands, and no manifest is looked at. */
   const archivedUpTo = async (fromPosition = 1) => {
     const gone = (await live.beginning()).firstPosition - 1;
-    return gone < fromPosition ? 0 : Math.min(gone, archive.lastPosition());
+    return gone < fromPosition ? 0 : Math.min(gone, await archive.lastPosition(gone));
   };
 
   async function* read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
