@@ -3,6 +3,8 @@ export const limits = Object.freeze({
   /** A stored commit with its headers; NATS allows 1 MiB, and large messages slow every reader. */
   commitBytesMax: 256 * 1024,
   eventsPerCommitMax: 16,
+  /** Commits that stand in the log together or not at all; the server takes 1,000. */
+  togetherMax: 250,
   /** A request on the bus or over HTTP. */
   requestBytesMax: 64 * 1024,
   /** A token set as a provider answered it. */

@@ -11,6 +11,8 @@ export interface StreamSpec {
   readonly allowDirect: boolean;
   readonly allowMsgSchedules: boolean;
   readonly allowMsgTtl: boolean;
+  /** May messages be stored together or not at all? */
+  readonly allowAtomic: boolean;
   readonly maxMsgsPerSubject: number;
   readonly maxBytes: number;
   readonly maxMsgSizeBytes: number;
@@ -41,6 +43,7 @@ const appendOnly = {
   allowDirect: true,
   allowMsgSchedules: false,
   allowMsgTtl: false,
+  allowAtomic: false,
   maxMsgsPerSubject: -1,
   maxMsgSizeBytes: 512 * 1024,
   maxAgeMs: 0,
@@ -55,6 +58,8 @@ export const streams = Object.freeze({
     subjects: ['connection.*.*.*'],
     // Its beginning goes once it is archived and verified; nobody but the provisioner may (docs/adr/0031).
     denyPurge: false,
+    // An import of connections is one decision about many (docs/adr/0049).
+    allowAtomic: true,
     maxBytes: 4 * gibibyte,
   },
   admin: { ...appendOnly, name: 'ADMIN', subjects: ['admin.*.*.*'], maxBytes: gibibyte },

@@ -88,6 +88,16 @@ export interface EventLog {
    */
   append(request: AppendRequest): Promise<Appended>;
   /**
+   * Stores messages on as many subjects, all of them or none: each under its own expectation, one after the other in
+   * the stream with nothing between them, and none of them to be read before all are.
+   *
+   * @param requests 2 to `limits.togetherMax`, no subject twice
+   * @returns where each stands
+   * @effect As of {@link append}: durable once it resolves, and settled inside whatever became of the acknowledgement.
+   * @throws {PosternError} as {@link append}; `log.conflict` where one of the expectations does not hold.
+   */
+  appendTogether(requests: readonly AppendRequest[]): Promise<number[]>;
+  /**
    * The last message on a literal subject; a replica may answer, unless it is asked of the leader.
    *
    * @param options `untilPosition` asks for the last one at or before a position, which no later message changes.

@@ -39,9 +39,11 @@ export {
 export {
   appendPolicy,
   resolveAppend,
+  resolveTogether,
   retryDelayMs,
   type AppendPolicy,
   type AppendSteps,
+  type AppendTogetherSteps,
   type Pause,
   type SendOutcome,
 } from './resolve-append.ts';

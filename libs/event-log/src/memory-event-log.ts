@@ -12,7 +12,7 @@ import type {
   SubscribeRequest,
 } from './event-log.ts';
 import { assertMessageSize } from './message-size.ts';
-import { resolveAppend, type AppendPolicy, type Pause, type SendOutcome } from './resolve-append.ts';
+import { resolveAppend, resolveTogether, type AppendPolicy, type Pause, type SendOutcome } from './resolve-append.ts';
 import { subjectMatches } from './subject-filter.ts';
 
 /** What happens to the next appends of a memory log; for tests. */
@@ -104,6 +104,16 @@ export class MemoryEventLog implements EventLog {
     });
   }
 
+  async appendTogether(requests: readonly AppendRequest[]): Promise<number[]> {
+    for (const request of requests) assertMessageSize(request);
+    return await resolveTogether(requests, {
+      send: () => Promise.resolve(this.#sendTogether(requests)),
+      standing: (request) => Promise.resolve(this.#standing(request)),
+      policy: this.#policy,
+      pause: this.#pause,
+    });
+  }
+
   last(subject: string, { untilPosition = Infinity }: LastOptions = {}): Promise<StoredMessage | undefined> {
     return this.#answer(() => this.#lastMatching(subject, untilPosition));
   }
@@ -149,17 +159,25 @@ export class MemoryEventLog implements EventLog {
     };
   }
 
-  #send({ subject, payload, headers, messageId, expectedPosition }: AppendRequest): SendOutcome {
+  #send(request: AppendRequest): SendOutcome {
+    return this.#sendTogether([request]);
+  }
+
+  #sendTogether(requests: readonly AppendRequest[]): SendOutcome {
     if (!this.#up) return { kind: 'unreachable', cause: new Error('the log is stopped') };
     const fault = this.#faults.shift();
     if (fault === 'lose_message') return { kind: 'silent', cause: new Error('the message was lost') };
-    if ((this.#lastMatching(subject)?.position ?? 0) !== expectedPosition) return { kind: 'conflict' };
-    const position = this.put({
-      subject,
-      payload: Uint8Array.from(payload),
-      headers: { ...headers, [commitHeaders.messageId]: messageId },
-      previousPosition: expectedPosition,
-    });
+    const isExpected = ({ subject, expectedPosition }: AppendRequest) =>
+      (this.#lastMatching(subject)?.position ?? 0) === expectedPosition;
+    if (!requests.every(isExpected)) return { kind: 'conflict' };
+    const [position = 0] = requests.map(({ subject, payload, headers, messageId, expectedPosition }) =>
+      this.put({
+        subject,
+        payload: Uint8Array.from(payload),
+        headers: { ...headers, [commitHeaders.messageId]: messageId },
+        previousPosition: expectedPosition,
+      }),
+    );
     return fault === 'lose_acknowledgement'
       ? { kind: 'silent', cause: new Error('the acknowledgement was lost') }
       : { kind: 'stored', position };

@@ -90,6 +90,20 @@ export interface Executed<State, Event> {
   readonly commitId?: string;
 }
 
+interface Decided<Event> {
+  readonly events: readonly Event[];
+  readonly nowMs: number;
+  readonly options: ExecuteOptions;
+}
+
+/** A commit as it will stand after what was loaded. */
+interface Made<State, Event> extends Pick<Decided<Event>, 'events' | 'nowMs'> {
+  readonly loaded: Loaded<State>;
+  readonly encoded: EncodedCommit;
+  readonly commit: Commit;
+  readonly state: State;
+}
+
 /** A lost race is decided again this often. */
 export const conflictPolicyDefault: AppendPolicy = Object.freeze({
   attemptsMax: 8,
@@ -186,6 +200,38 @@ export class Repository<State, Event extends AnyEvent> {
       await this.#pause(this.#conflictPolicy, attempt);
     }
     throw new PosternError('log.conflict', `Every attempt on ${subject} lost its race.`);
+  }
+
+  /**
+   * Decides about several aggregates, and appends all of what was decided or nothing of it.
+   *
+   * Each is decided on what the leader holds. Where one of them was written to meanwhile, all are decided again.
+   *
+   * @param changes at most `limits.togetherMax`, no aggregate twice; one whose decision has no events is left out
+   * @effect Durable once it resolves.
+   * @throws {PosternError} as {@link execute}
+   */
+  async executeTogether(
+    changes: readonly {
+      readonly ref: AggregateRef;
+      readonly decide: (state: State, context: DecideContext<State>) => readonly Event[];
+    }[],
+    options: ExecuteOptions,
+  ): Promise<Executed<State, Event>[]> {
+    for (let attempt = 1; attempt <= this.#conflictPolicy.attemptsMax; attempt += 1) {
+      const made = await Promise.all(
+        changes.map(async ({ ref, decide }) => {
+          const loaded = await this.#read(this.subjectOf(ref), { fromLeader: true, prove: true });
+          const nowMs = Math.max(this.#nowMs(), loaded.atMs);
+          const events = decide(loaded.state, { nowMs, loaded });
+          return events.length === 0 ? { loaded } : await this.#made(ref, loaded, { events, nowMs, options });
+        }),
+      );
+      const done = await this.#sendTogether(made);
+      if (done !== undefined) return done;
+      await this.#pause(this.#conflictPolicy, attempt);
+    }
+    throw new PosternError('log.conflict', 'Every attempt to change several aggregates together lost its race.');
   }
 
   /** Every commit of an aggregate in order. @throws {PosternError} `log.version_unknown` at one from the future. */
@@ -285,11 +331,18 @@ export class Repository<State, Event extends AnyEvent> {
     return await this.#append(ref, loaded, { events, nowMs, options: turn.options });
   }
 
-  async #append(
+  async #append(ref: AggregateRef, loaded: Loaded<State>, decided: Decided<Event>) {
+    const made = await this.#made(ref, loaded, decided);
+    const position = await this.#send(made.encoded, loaded.expectedPosition);
+    return position === undefined ? undefined : this.#appended(made, position);
+  }
+
+  /** Signed, and sent by nobody yet. */
+  async #made(
     { tenantId, id }: AggregateRef,
     loaded: Loaded<State>,
-    { events, nowMs, options }: { events: readonly Event[]; nowMs: number; options: ExecuteOptions },
-  ): Promise<Executed<State, Event> | undefined> {
+    { events, nowMs, options }: Decided<Event>,
+  ): Promise<Made<State, Event>> {
     const { evolver } = this.#options;
     const meta = { tenantId, aggregateId: id, atMs: nowMs, actor: options.actor };
     // What is folded and stored is what every reader will read, member by member: data that fit no schema are not written.
@@ -310,13 +363,36 @@ export class Repository<State, Event extends AnyEvent> {
       state,
       previousHash: loaded.hash,
     };
-    const encoded = await this.#encode(commit, options.traceparent);
-    const position = await this.#send(encoded, loaded.expectedPosition);
-    if (position === undefined) return undefined;
+    return { loaded, encoded: await this.#encode(commit, options.traceparent), commit, state, events: said, nowMs };
+  }
+
+  #appended({ encoded, commit, state, events, nowMs }: Made<State, Event>, position: number): Executed<State, Event> {
     const { revision, commitId } = commit;
     const { hash, subject } = encoded;
     this.#remember(subject, { state, revision, position, expectedPosition: position, hash, atMs: nowMs });
-    return { state, revision, position, events: said, appended: true, commitId };
+    return { state, revision, position, events, appended: true, commitId };
+  }
+
+  /** @returns undefined on a conflict. */
+  async #sendTogether(
+    all: readonly (Made<State, Event> | Pick<Made<State, Event>, 'loaded'>)[],
+  ): Promise<Executed<State, Event>[] | undefined> {
+    const made = all.filter((one) => 'encoded' in one);
+    const requests = made.map(({ encoded: { hash: _hash, ...message }, loaded: { expectedPosition } }) => ({
+      ...message,
+      expectedPosition,
+    }));
+    const positions = await this.#unlessConflict(
+      requests.map(({ subject }) => subject),
+      async () => (requests.length === 0 ? [] : await this.#options.log.appendTogether(requests)),
+    );
+    if (positions === undefined) return undefined;
+    const left = [...positions];
+    return all.map((one) => {
+      if ('encoded' in one) return this.#appended(one, left.shift() ?? 0);
+      const { state, revision, position } = one.loaded;
+      return { state, revision, position, events: [], appended: false };
+    });
   }
 
   async #encode(commit: Commit, traceparent: string | undefined): Promise<EncodedCommit> {
@@ -328,15 +404,16 @@ export class Repository<State, Event extends AnyEvent> {
   }
 
   /** @returns undefined on a conflict. */
-  async #send(
-    { subject, payload, headers, messageId }: EncodedCommit,
-    expectedPosition: number,
-  ): Promise<number | undefined> {
+  async #send({ hash: _hash, ...message }: EncodedCommit, expectedPosition: number): Promise<number | undefined> {
+    const append = async () => (await this.#options.log.append({ ...message, expectedPosition })).position;
+    return await this.#unlessConflict([message.subject], append);
+  }
+
+  async #unlessConflict<T>(subjects: readonly string[], append: () => Promise<T>): Promise<T | undefined> {
     try {
-      const { position } = await this.#options.log.append({ subject, payload, headers, messageId, expectedPosition });
-      return position;
+      return await append();
     } catch (error) {
-      this.#cache?.delete(subject);
+      for (const subject of subjects) this.#cache?.delete(subject);
       if (isPosternError(error) && error.code === 'log.conflict') return undefined;
       throw error;
     }

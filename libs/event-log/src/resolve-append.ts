@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-import { PosternError } from '@postern/contracts';
+import { limits, PosternError } from '@postern/contracts';
 
 import type { Appended, AppendRequest, StoredMessage } from './event-log.ts';
 
@@ -80,6 +80,40 @@ export async function resolveAppend(request: AppendRequest, steps: AppendSteps):
   throw new PosternError('log.unavailable', 'The event log does not take appends.', {
     cause: last?.kind === 'unreachable' ? last.cause : undefined,
   });
+}
+
+/** How messages that stand together or not at all are sent, and found. */
+export interface AppendTogetherSteps extends Pick<AppendSteps, 'policy' | 'pause'> {
+  /** Sends all of them once; `stored` tells where the first one stands. */
+  readonly send: () => Promise<SendOutcome>;
+  readonly standing: (request: AppendRequest) => Promise<StoredMessage | undefined>;
+}
+
+/**
+ * Settles the append of several messages: where the first one stands, there stand all of them.
+ *
+ * @returns where each stands
+ * @throws {PosternError} `request.malformed` for a subject named twice; as {@link resolveAppend}
+ */
+export async function resolveTogether(
+  requests: readonly AppendRequest[],
+  { send, standing, policy, pause }: AppendTogetherSteps,
+): Promise<number[]> {
+  const [first] = requests;
+  const subjects = new Set(requests.map(({ subject }) => subject));
+  if (first === undefined || requests.length > limits.togetherMax || subjects.size < requests.length) {
+    const words = `Together go 1 to ${limits.togetherMax} messages, each on a subject of its own.`;
+    throw new PosternError('request.malformed', words);
+  }
+  const settled = await resolveAppend(first, { send, standing: () => standing(first), policy, pause });
+  if (!settled.duplicate) return requests.map((_, index) => settled.position + index);
+  return await Promise.all(
+    requests.map(async (request) => {
+      const found = await standing(request);
+      if (found !== undefined && isOurs(found, request)) return found.position;
+      throw new PosternError('log.outcome_unknown', `Of what went together, nothing stands on ${request.subject}.`);
+    }),
+  );
 }
 
 /** By id and by bytes: an id alone can be copied by whoever may append. */

@@ -27,6 +27,8 @@ const duplicateWindowMs = 100;
 /** More than are stored in that time. */
 const idsRememberedMax = 65_536;
 const expectation = /^nats-expected-/i;
+/** What stood together has arrived one by one: none of it is to wait for the others here. */
+const batch = /^nats-batch-/i;
 
 /**
  * Fills an empty stream with the messages of another one, as they stand there: subject, payload, headers, order.
@@ -91,9 +93,9 @@ async function store(
   { importer, stream, position, renumber }: ImportOptions & { readonly position: number },
 ): Promise<void> {
   const { name } = streams[stream];
-  const kept = renumber
-    ? Object.entries(headers).filter(([header]) => !expectation.test(header))
-    : Object.entries(headers);
+  const kept = Object.entries(headers).filter(
+    ([header]) => !batch.test(header) && !(renumber && expectation.test(header)),
+  );
   const message = { stream: name, subject, payload, headers: Object.fromEntries(kept), ackTimeoutMs };
   const outcome = await sendOnce(importer, message);
   if (outcome.kind === 'stored' && outcome.position === position) return;

@@ -1,7 +1,8 @@
-import { PosternError, streams, type StreamKey } from '@postern/contracts';
+import { newId, PosternError, streams, type StreamKey } from '@postern/contracts';
 import {
   assertMessageSize,
   resolveAppend,
+  resolveTogether,
   type Appended,
   type AppendPolicy,
   type AppendRequest,
@@ -22,7 +23,7 @@ import { hasContact } from './leader-contact.ts';
 import { OrderedFeed } from './ordered-feed.ts';
 import { readByConsumer } from './read-by-consumer.ts';
 import { lastOfEach, lastUntil, readBySubject, type SubjectSource } from './read-by-subject.ts';
-import { sendOnce } from './send.ts';
+import { batchHeaders, sendOnce, sendTogether } from './send.ts';
 import { directMessage, leaderMessage } from './stored-message.ts';
 
 export interface JetStreamEventLogOptions {
@@ -62,18 +63,39 @@ export class JetStreamEventLog implements EventLog {
 
   async append(request: AppendRequest): Promise<Appended> {
     assertMessageSize(request);
-    const { subject, expectedPosition } = request;
     return await resolveAppend(request, {
       send: async () => {
         await this.#bus.turnEnd();
         return await sendOnce(this.#bus, { ...request, stream: this.#stream, ackTimeoutMs: this.#ackTimeoutMs });
       },
-      standing: () =>
-        this.#bus.whileConnected(streamTimeoutMs, () =>
-          this.#fromLeader({ seq: expectedPosition + 1, next_by_subj: subject }),
-        ),
+      standing: () => this.#standing(request),
       policy: this.#policy,
     });
+  }
+
+  async appendTogether(requests: readonly AppendRequest[]): Promise<number[]> {
+    for (const [index, request] of requests.entries()) {
+      const place = { batchId: newId('commit'), index, count: requests.length };
+      assertMessageSize({ ...request, headers: { ...request.headers, ...batchHeaders(place) } });
+    }
+    const of = { stream: this.#stream, ackTimeoutMs: this.#ackTimeoutMs };
+    return await resolveTogether(requests, {
+      send: async () => {
+        await this.#bus.turnEnd();
+        return await sendTogether(
+          this.#bus,
+          requests.map((request) => ({ ...request, ...of })),
+        );
+      },
+      standing: (request) => this.#standing(request),
+      policy: this.#policy,
+    });
+  }
+
+  async #standing({ subject, expectedPosition }: AppendRequest): Promise<StoredMessage | undefined> {
+    return await this.#bus.whileConnected(streamTimeoutMs, () =>
+      this.#fromLeader({ seq: expectedPosition + 1, next_by_subj: subject }),
+    );
   }
 
   async last(

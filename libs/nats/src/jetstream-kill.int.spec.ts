@@ -1,6 +1,10 @@
-import { AppendLoad } from '@postern/event-log';
+import { setTimeout as delay } from 'node:timers/promises';
+
+import { limits, newId, subjects } from '@postern/contracts';
+import { AppendLoad, type AppendRequest } from '@postern/event-log';
 
 import { JetStreamEventLog } from './jetstream-event-log.ts';
+import { patientLog } from './spec-support/patient-log.ts';
 import { PosternBus } from './spec-support/postern-bus.ts';
 import { race } from './spec-support/race.ts';
 import { identityCreds } from './user-credentials.ts';
@@ -49,4 +53,56 @@ test('a server killed twenty times under load loses nothing that it acknowledged
   const { commits } = await load.verify(await logOf());
   expect(commits).toBeGreaterThanOrEqual(load.acknowledged);
   expect(load.acknowledged).toBeGreaterThanOrEqual(21 * 25);
+}, 180_000);
+
+test('of what is appended together all stands or nothing, whenever the server is killed', async () => {
+  const log = await logOf();
+  const together = () =>
+    Array.from({ length: limits.togetherMax }, (_, index): AppendRequest => {
+      const subject = subjects.connection({ tenantId: newId('tenant'), connectionId: newId('connection') });
+      return {
+        subject,
+        expectedPosition: 0,
+        payload: Buffer.from(`${index}`),
+        headers: {},
+        messageId: newId('commit'),
+      };
+    });
+  const countOf = async (requests: readonly AppendRequest[]) => {
+    const reading = patientLog(log);
+    const found = await Promise.all(requests.map(({ subject }) => reading.last(subject, { fromLeader: true })));
+    return found.filter((message) => message !== undefined).length;
+  };
+  const once = new JetStreamEventLog({
+    bus: await nats.as('revocation'),
+    stream: 'connections',
+    ackTimeoutMs: 500,
+    policy: { ...policy, attemptsMax: 1 },
+  });
+  const began = performance.now();
+  await once.appendTogether(together());
+  const usualMs = performance.now() - began;
+  const counts: number[] = [];
+  const killed = 20;
+  for (let kill = 0; kill < killed; kill += 1) {
+    const requests = together();
+    const appending = once.appendTogether(requests).then(
+      () => 'stored',
+      () => 'unknown',
+    );
+    await delay((usualMs * 1.2 * kill) / killed);
+    await nats.kill();
+    await nats.restart();
+    const outcome = await appending;
+    const count = await countOf(requests);
+    expect([0, limits.togetherMax]).toContain(count);
+    if (outcome === 'stored') expect(count).toBe(limits.togetherMax);
+    counts.push(count);
+    // Whoever insists has it in the end, once.
+    if (kill % 5 === 0) {
+      await log.appendTogether(requests);
+      expect(await countOf(requests)).toBe(limits.togetherMax);
+    }
+  }
+  expect(counts.filter((count) => count === 0).length).toBeGreaterThan(0);
 }, 180_000);

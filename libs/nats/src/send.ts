@@ -1,4 +1,4 @@
-import { PosternError } from '@postern/contracts';
+import { newId, PosternError } from '@postern/contracts';
 import type { SendOutcome } from '@postern/event-log';
 import { errors } from '@nats-io/nats-core';
 
@@ -20,6 +20,10 @@ export interface StreamMessage {
 
 /** "wrong last sequence" in its three forms: stale; a duplicate under way; another append under way. */
 const conflictCodes = new Set([10071, 10158, 10164]);
+/** One of a batch has an id that stands in the stream already: so stand all of them, or another's. */
+const duplicateInBatchCode = 10201;
+/** A batch with a gap, or one too many at a time: nothing is stored of it. */
+const unstagedCodes = new Set([10176, 10210]);
 /** Larger than the stream, or the server, takes. */
 const tooLargeCodes = new Set([10054, 10098]);
 
@@ -41,20 +45,71 @@ export async function sendOnce(bus: Bus, message: StreamMessage): Promise<SendOu
 }
 
 async function send(bus: Bus, message: StreamMessage): Promise<SendOutcome> {
-  const { subject, payload, stream, ackTimeoutMs } = message;
+  const answer = await ask(bus, message);
+  return typeof answer === 'string' ? outcomeOf(parse(answer), message.stream) : answer;
+}
+
+/** @returns what the server answered, or what the silence means. */
+async function ask(bus: Bus, message: StreamMessage): Promise<string | SendOutcome> {
+  const { subject, payload, ackTimeoutMs } = message;
   const headers = natsHeaders(headersOf(message));
-  let text: string;
   try {
     const answer = await bus.whileConnected(ackTimeoutMs, (timeout) =>
       bus.connection.request(subject, payload, { headers, timeout }),
     );
-    text = answer.string();
+    return answer.string();
   } catch (error) {
     if (isPermissionError(error)) throw busError(error);
     const nowhere = isNoResponders(error) || error instanceof errors.ClosedConnectionError;
     return { kind: nowhere ? 'unreachable' : 'silent', cause: error };
   }
-  return outcomeOf(parse(text), stream);
+}
+
+/** How a message says to which batch it belongs, and the last one that it is whole. */
+export function batchHeaders(place: { readonly batchId: string; readonly index: number; readonly count: number }) {
+  return {
+    'Nats-Batch-Id': place.batchId,
+    'Nats-Batch-Sequence': String(place.index + 1),
+    ...(place.index === place.count - 1 && { 'Nats-Batch-Commit': '1' }),
+  };
+}
+
+/**
+ * Publishes several once, as one batch that the server stores whole or not at all.
+ *
+ * All but the last are staged only. Whatever keeps one of them from being staged makes the last one fail; the first is
+ * awaited all the same, so that it is not said of hundreds one after the other.
+ *
+ * @returns where the first one stands
+ * @throws {PosternError} as {@link sendOnce}
+ */
+export async function sendTogether(bus: Bus, messages: readonly StreamMessage[]): Promise<SendOutcome> {
+  const batchId = newId('commit');
+  const staged = messages.map((message, index) => ({
+    ...message,
+    headers: { ...message.headers, ...batchHeaders({ batchId, index, count: messages.length }) },
+  }));
+  const last = staged.at(-1);
+  if (last === undefined) throw new Error('a batch of nothing');
+  const { connection } = bus;
+  for (const [index, message] of staged.slice(0, -1).entries()) {
+    if (index === 0) {
+      const outcome = await stage(bus, message);
+      if (outcome !== undefined) return outcome;
+    } else {
+      connection.publish(message.subject, message.payload, { headers: natsHeaders(headersOf(message)) });
+    }
+  }
+  // What was staged over another connection is lost with it; the server then finds gaps and stores nothing.
+  const outcome = await sendOnce(bus, last);
+  return outcome.kind === 'stored' ? { ...outcome, position: outcome.position - messages.length + 1 } : outcome;
+}
+
+/** @returns undefined once it is staged, which an empty answer says. */
+async function stage(bus: Bus, message: StreamMessage): Promise<SendOutcome | undefined> {
+  const answer = await ask(bus, message);
+  if (typeof answer !== 'string') return answer;
+  return answer === '' ? undefined : outcomeOf(parse(answer), message.stream);
 }
 
 function headersOf({ headers, messageId, expectedPosition }: StreamMessage): Record<string, string> {
@@ -83,6 +138,8 @@ function outcomeOf({ stream, seq, duplicate, error }: Acknowledgement, wanted: s
 
 function refused(code: number, description: string): SendOutcome {
   if (conflictCodes.has(code)) return { kind: 'conflict' };
+  if (code === duplicateInBatchCode) return { kind: 'duplicate' };
+  if (unstagedCodes.has(code)) return { kind: 'unreachable', cause: new Error(description) };
   if (tooLargeCodes.has(code))
     throw new PosternError('log.commit_too_large', 'The stream refuses a message that large.');
   throw new PosternError('log.unavailable', `The stream refused the message: ${description} (${code}).`);

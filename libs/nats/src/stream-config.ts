@@ -17,6 +17,7 @@ export function streamConfigOf(spec: StreamSpec) {
     allow_direct: spec.allowDirect,
     allow_msg_schedules: spec.allowMsgSchedules,
     allow_msg_ttl: spec.allowMsgTtl,
+    allow_atomic: spec.allowAtomic,
     // Schedules are replaced by roll-ups; nowhere else may a publisher roll anything up.
     allow_rollup_hdrs: spec.allowMsgSchedules,
     max_msgs: -1,

@@ -53,6 +53,7 @@ async function started(log: EventLog, folder: string) {
   let messages = 0;
   const whole: EventLog = {
     ...{ append: log.append.bind(log), head: log.head.bind(log), last: log.last.bind(log), at: log.at.bind(log) },
+    appendTogether: log.appendTogether.bind(log),
     ...{ subscribe: log.subscribe.bind(log), beginning: log.beginning.bind(log) },
     lastOfEach: log.lastOfEach.bind(log),
     read: async function* (request) {

@@ -81,6 +81,10 @@ export class ProcessLog implements EventLog {
     });
   }
 
+  appendTogether(): Promise<number[]> {
+    throw new PosternError('service.internal', 'Nobody decides about several connections in a simulation.');
+  }
+
   async last(subject: string, options: LastOptions = {}): Promise<StoredMessage | undefined> {
     const { world } = this.#process;
     return await this.#read(() => {

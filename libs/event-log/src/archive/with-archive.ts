@@ -38,6 +38,7 @@ export function withArchive(live: EventLog, archive: Archive): EventLog {
 
   return {
     append: (request) => live.append(request),
+    appendTogether: (requests) => live.appendTogether(requests),
     head: async (filter) => {
       const head = await live.head(filter);
       return head === 0 && filter !== undefined ? ((await lastArchived(filter))?.position ?? 0) : head;

@@ -114,4 +114,59 @@ export function appendContract(sut: () => LogUnderTest): void {
     assert.equal(await codeOf(log.append({ ...large, headers })), 'log.commit_too_large');
     assert.equal(await log.last(large.subject), undefined);
   });
+
+  const together = (count: number) => Array.from({ length: count }, (_, index) => request(newSubject(), 0, `${index}`));
+  const standing = async (requests: readonly AppendRequest[]) =>
+    await Promise.all(requests.map(({ subject }) => sut().log.last(subject, { fromLeader: true })));
+
+  test('what is appended together stands in its order, with nothing between', async () => {
+    const { log } = sut();
+    const requests = together(limits.togetherMax);
+    const positions = await log.appendTogether(requests);
+    const [first = 0] = positions;
+    assert.deepEqual(
+      positions,
+      requests.map((_, index) => first + index),
+    );
+    const stored = await standing(requests);
+    assert.deepEqual(
+      stored.map((message) => [message?.position, message && text(message.payload), message?.previousPosition]),
+      requests.map((_, index) => [first + index, `${index}`, 0]),
+    );
+    const { position } = await log.append(request(requests[0]?.subject ?? '', first));
+    assert.ok(position > (positions.at(-1) ?? 0));
+  });
+
+  test('of what is appended together nothing stands where one of the expectations does not hold', async () => {
+    const { log } = sut();
+    for (const taken of [0, 2, 4]) {
+      const requests = together(5);
+      const other = await log.append(request(requests[taken]?.subject ?? '', 0, 'another'));
+      assert.equal(await codeOf(log.appendTogether(requests)), 'log.conflict');
+      const stored = await standing(requests);
+      assert.deepEqual(
+        stored.map((message) => message?.position),
+        requests.map((_, index) => (index === taken ? other.position : undefined)),
+      );
+    }
+  });
+
+  test('what was appended together is stored once, whatever became of the acknowledgement', async () => {
+    const { log } = sut();
+    const requests = together(5);
+    sut().loseNextAcknowledgement();
+    const positions = await log.appendTogether(requests);
+    assert.deepEqual(await log.appendTogether(requests), positions);
+    for (const { subject } of requests) assert.equal((await collect(log.read({ filter: subject }))).length, 1);
+  });
+
+  test('nothing is appended together twice on one subject, nor more than there may be, nor what is too large', async () => {
+    const { log } = sut();
+    const [one, other] = [request(newSubject(), 0), request(newSubject(), 0)];
+    assert.equal(await codeOf(log.appendTogether([one, other, one])), 'request.malformed');
+    assert.equal(await codeOf(log.appendTogether(together(limits.togetherMax + 1))), 'request.malformed');
+    const headers = { note: 'x'.repeat(limits.commitBytesMax) };
+    assert.equal(await codeOf(log.appendTogether([one, { ...other, headers }])), 'log.commit_too_large');
+    assert.deepEqual(await standing([one, other]), [undefined, undefined]);
+  });
 }

@@ -308,6 +308,7 @@ function losesItsTail(log: EventLog): { readonly log: EventLog; readonly lose: (
   let losing = false;
   const lossy: EventLog = {
     append: (request) => log.append(request),
+    appendTogether: (requests) => log.appendTogether(requests),
     last: (subject, options) => log.last(subject, options),
     lastOfEach: (subjects, position) => log.lastOfEach(subjects, position),
     at: (position) => log.at(position),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { limits, type StoredEvent } from '@postern/contracts';
+import { limits, PosternError, type StoredEvent } from '@postern/contracts';
 
 import {
   executing,
@@ -40,6 +40,67 @@ export function repositoryContract(sut: () => LogUnderTest): void {
       entries.map(({ commit }) => commit.previousHash),
       [null, ...entries.slice(0, -1).map(({ hash }) => hash)],
     );
+  });
+
+  test('what is decided about several is written about all of them or none, and decided again after a race', async () => {
+    const writers = makeWriters();
+    const [repository, other] = [sut().log, sut().otherLog].map((log) => makeRepository(log, writers));
+    assert.ok(repository !== undefined && other !== undefined);
+    const refs = Array.from({ length: 4 }, newRef);
+    await other.execute(refs[0] ?? newRef(), flip, executing());
+    let raced = false;
+    let decided = 0;
+    const changes = refs.map((ref, index) => ({
+      ref,
+      decide: (state: Switch) => {
+        decided += 1;
+        return index === 3 ? [] : flip(state);
+      },
+    }));
+    const racing = changes.map(({ ref, decide }, index) => ({ ref, decide, index }));
+    const raceOnce = async () => {
+      if (raced) return;
+      raced = true;
+      await other.execute(refs[1] ?? newRef(), flip, executing());
+    };
+    const slow = makeRepository(
+      {
+        ...{ last: sut().log.last.bind(sut().log), at: sut().log.at.bind(sut().log) },
+        ...{ read: sut().log.read.bind(sut().log), head: sut().log.head.bind(sut().log) },
+        ...{ subscribe: sut().log.subscribe.bind(sut().log), beginning: sut().log.beginning.bind(sut().log) },
+        append: sut().log.append.bind(sut().log),
+        appendTogether: async (requests) => {
+          await raceOnce();
+          return await sut().log.appendTogether(requests);
+        },
+      },
+      writers,
+    );
+    const done = await slow.executeTogether(racing, executing());
+    assert.equal(decided, 8);
+    assert.deepEqual(
+      done.map(({ revision, appended, state }) => [revision, appended, state]),
+      [
+        [2, true, { suspended: false, changes: 2 }],
+        [2, true, { suspended: false, changes: 2 }],
+        [1, true, { suspended: true, changes: 1 }],
+        [0, false, { suspended: false, changes: 0 }],
+      ],
+    );
+    for (const [index, ref] of refs.entries()) {
+      assert.deepEqual((await repository.replay(ref)).state, done[index]?.state);
+    }
+    const refuse = [
+      ...changes.slice(0, 2),
+      {
+        ref: newRef(),
+        decide: () => {
+          throw new PosternError('request.malformed', 'no');
+        },
+      },
+    ];
+    assert.equal(await codeOf(repository.executeTogether(refuse, executing())), 'request.malformed');
+    assert.equal((await repository.load(refs[0] ?? newRef(), { fromLeader: true })).revision, 2);
   });
 
   test('the carried state is the fold of the events', async () => {

@@ -25,6 +25,7 @@ export async function patiently<T>(act: () => Promise<T>): Promise<T> {
 export function patientLog(log: EventLog): EventLog {
   return {
     append: (request) => log.append(request),
+    appendTogether: (requests) => log.appendTogether(requests),
     last: (subject, options) => patiently(() => log.last(subject, options)),
     lastOfEach: (subjects, position) => patiently(() => log.lastOfEach(subjects, position)),
     at: (position) => patiently(() => log.at(position)),
