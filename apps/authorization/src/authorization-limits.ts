@@ -11,6 +11,8 @@ export const authorizationLimits = Object.freeze({
   storeAttemptsMax: 4,
   storeRetryDelayMs: 250,
   promoteAttemptsMax: 3,
+  /** So many connections of an import are worked on at a time; so many of their providers are asked. */
+  importInFlightMax: 8,
   /** How long one process may ask about a device code before it says so again, beside the interval between its questions. */
   pollingMs: 20_000,
   /** So long before the end of that no further question is begun: its answer must be stored by then. */

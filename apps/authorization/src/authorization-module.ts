@@ -17,6 +17,8 @@ import { DevicePoller } from './device/device-poller.ts';
 import { UserCodePages } from './device/user-code-pages.ts';
 import { Digests } from './digests.ts';
 import { Directory } from './directory/directory.ts';
+import { ExamineRows } from './import-connections/examine-rows.ts';
+import { ImportConnections } from './import-connections/import-connections.ts';
 import { MeetResource } from './meet-resource/meet-resource.ts';
 import { Establish } from './establish/establish.ts';
 import { GrantAssertions } from './establish/grant-assertions.ts';
@@ -47,6 +49,8 @@ import { StartSession } from './start-session/start-session.ts';
     DevicePoller,
     Digests,
     Directory,
+    ExamineRows,
+    ImportConnections,
     MayUse,
     MeetResource,
     Establish,

@@ -7,9 +7,11 @@ import {
   DeviceCode,
   errorTable,
   isPosternError,
+  limits,
   newId,
   operations,
   TokenSet,
+  type ReplyOf,
   type AdministratorJwk,
   type AdminEvent,
   type ConnectionEvent,
@@ -541,6 +543,173 @@ await describeWithServer('nats-server', 'authorization', () => {
     const verdict = { claimId, error: 'invalid_grant', errorDescription: null, httpStatus: 400, nowMs };
     await act('refresh', id, (state) => recordRefreshRejected(verdict, state));
   }
+
+  describe('importing', () => {
+    const importing = (
+      rows: readonly object[],
+      { bus = platform, as = platformId, ...more }: { bus?: Bus; as?: string; dry_run?: boolean } = {},
+    ): Promise<ReplyOf<typeof operations.importConnections>> =>
+      callOperation(
+        bus,
+        operations.importConnections,
+        { tenantId, platformId: as },
+        { rows: rows as RequestInput<typeof operations.importConnections>['rows'], ...more },
+        { timeoutMs: 60_000 },
+      ).catch((error: unknown) => {
+        // A feed that stands still on a busy machine: nothing was begun.
+        if (!isPosternError(error) || error.code !== 'service.not_ready') throw error;
+        return importing(rows, { bus, as, ...more });
+      });
+    const sealedTokens = (tokens: object, { ten = tenantId, recipient = trust.recipients.authorization } = {}) =>
+      sealJwe({ recipient, plaintext: Buffer.from(JSON.stringify(tokens)), protectedHeader: { ten } });
+    const ended = '2020-01-01T00:00:00Z';
+    /** Held with a refresh token alone: nobody is asked about it before it counts. */
+    const resting = (reference = newId('claim'), more: object = {}) => ({
+      ...{ reference, registration_id: registrationId, end_user: 'user-1', scopes: ['contacts:read'] },
+      sealed_tokens: sealedTokens({
+        access_token: `at ${reference}`,
+        refresh_token: `rt ${reference}`,
+        expires_at: ended,
+      }),
+      ...more,
+    });
+    const idsOf = async (rows: readonly object[]) =>
+      (await importing(rows, { dry_run: true })).rows.map(({ connection_id: id }) => id ?? fail('refused'));
+    const standing = async (ids: readonly string[]) => await Promise.all(ids.map((id) => typesOf(id)));
+    const whole = ['EstablishmentStarted', 'ConnectionAuthorized'];
+
+    test('every row becomes a connection with its tokens, in one batch, and the same again makes nothing', async () => {
+      const rows = Array.from({ length: 30 }, () => resting());
+      const ids = await idsOf(rows);
+      expect(await standing(ids)).toEqual(ids.map(() => []));
+      const { rows: taken, position } = await importing(rows);
+      expect(taken).toEqual(
+        rows.map(({ reference }, index) => ({
+          ...{ reference, connection_id: ids[index], outcome: 'imported', code: null, reason: null },
+        })),
+      );
+      expect(await standing(ids)).toEqual(ids.map(() => whole));
+      const connections = repositoryOf(administrator, 'administrator', connectionEvolver);
+      const loaded = await Promise.all(ids.map((id) => connections.load({ tenantId, id }, { fromLeader: true })));
+      const positions = loaded.map((one) => one.position).toSorted((one, other) => one - other);
+      expect(positions).toEqual(ids.map((_, index) => (position ?? 0) - ids.length + 1 + index));
+      for (const { state } of loaded) {
+        expect(state).toMatchObject({
+          authorization: 'authorized',
+          credential: { grant: 'imported', hasRefreshToken: true, accessTokenExpiresAtMs: Date.parse(ended) },
+        });
+      }
+      const boughtBy = loaded[7]?.state.credential?.boughtBy ?? '';
+      expect(vault.pending.get(boughtBy)).toMatchObject({
+        refreshToken: `rt ${rows[7]?.reference}`,
+        tokenType: 'Bearer',
+      });
+      const again = await importing([...rows, resting()]);
+      expect(again.rows.map(({ outcome }) => outcome)).toEqual([...rows.map(() => 'existing'), 'imported']);
+      expect(await standing(ids)).toEqual(ids.map(() => whole));
+    });
+
+    test('a living token is tried at the provider, which says whose it is; a dead one refuses the whole import', async () => {
+      const { connect_url: url } = await connect();
+      const { sessionId, code } = await goThrough(url);
+      await complete(sessionId, code);
+      const tokens = vault.pending.get(sessionId) ?? fail('nothing was stored');
+      const living = resting('living', { sealed_tokens: sealedTokens({ access_token: tokens.accessToken }) });
+      const dead = resting('dead', { sealed_tokens: sealedTokens({ access_token: 'nobody-gave-this' }) });
+      const tried = await importing([living, dead], { dry_run: true });
+      expect(tried.rows).toMatchObject([{ outcome: 'importable' }, { outcome: 'refused', code: 'provider.rejected' }]);
+      const [id = ''] = tried.rows.map((row) => row.connection_id ?? '');
+      expect(await refused(importing([living, dead]))).toBe('connection.import_refused');
+      const broken = resting('broken', { sealed_tokens: sealedTokens({ access_token: 'no token at all' }) });
+      expect(await refused(importing([living, broken]))).toBe('connection.import_refused');
+      expect(await typesOf(id)).toEqual([]);
+      expect((await importing([{ ...living, subject: 'ada', return_url: site.returnUrl }])).rows).toMatchObject([
+        { outcome: 'imported', connection_id: id },
+      ]);
+      const [, authorized] = await eventsOf(id);
+      expect(authorized?.data).toMatchObject({
+        grant: 'imported',
+        accountDigest: expect.any(String),
+        hasRefreshToken: false,
+      });
+    });
+
+    test('one row that is not in order refuses all, by its number and code', async () => {
+      const good = resting();
+      const [id = ''] = await idsOf([good]);
+      const bad: [object, string][] = [
+        [resting(good.reference), 'request.malformed'],
+        [resting('same-token', { sealed_tokens: good.sealed_tokens }), 'request.malformed'],
+        [resting('unknown-scope', { scopes: ['contacts:all'] }), 'session.scope_unknown'],
+        [resting('elsewhere', { return_url: 'https://elsewhere.example' }), 'session.return_url_unknown'],
+        [resting('not-ours', { registration_id: newId('registration') }), 'registration.not_found'],
+        [
+          resting('ended', { sealed_tokens: sealedTokens({ access_token: 'x', expires_at: ended }) }),
+          'request.malformed',
+        ],
+        [
+          resting('theirs', { sealed_tokens: sealedTokens({ access_token: 'x' }, { ten: otherTenantId }) }),
+          'request.malformed',
+        ],
+        [
+          resting('stolen', {
+            sealed_tokens: sealedTokens({ access_token: 'x' }, { recipient: trust.recipients.vault }),
+          }),
+          'request.malformed',
+        ],
+        [resting('no-tokens', { sealed_tokens: sealedTokens({ refresh_token: 'x' }) }), 'request.malformed'],
+      ];
+      const tried = await importing([good, ...bad.map(([row]) => row)], { dry_run: true });
+      expect(tried.rows.map(({ code }) => code)).toEqual([null, ...bad.map(([, code]) => code)]);
+      for (const [row, code] of bad) {
+        const error = await importing([good, row]).catch((thrown: unknown) => thrown);
+        expect(error).toMatchObject({
+          code: 'connection.import_refused',
+          details: { fields: [{ path: 'rows[1]', reason: expect.stringMatching(`^${code}: `) }] },
+        });
+      }
+      expect(await typesOf(id)).toEqual([]);
+      expect(await refused(importing([]))).toBe('request.malformed');
+      const tooMany = Array.from({ length: limits.importRowsMax + 1 }, () => ({ ...good, sealed_tokens: 'a.b.c.d.e' }));
+      expect(await refused(importing(tooMany))).toBe('request.malformed');
+      await importing([good]);
+      const other = await importing([{ ...good, end_user: 'user-2' }], { dry_run: true });
+      expect(other.rows).toMatchObject([{ outcome: 'refused', code: 'connection.establish_key_used' }]);
+      const theirs = await importing([good], { bus: otherPlatform, as: otherPlatformId, dry_run: true });
+      expect(theirs.rows).toMatchObject([{ outcome: 'importable' }]);
+      expect(theirs.rows[0]?.connection_id).not.toBe(id);
+    });
+
+    test('a vault that stays away leaves none of them, and the same rows are taken when it is back', async () => {
+      const rows = Array.from({ length: 5 }, () => resting());
+      const ids = await idsOf(rows);
+      vault.refusesToStore = 100;
+      expect(await refused(importing(rows))).toBe('service.internal');
+      vault.refusesToStore = 0;
+      expect(await standing(ids)).toEqual(ids.map(() => ['EstablishmentStarted', 'AuthorizationDenied']));
+      expect((await importing(rows)).rows.map(({ outcome }) => outcome)).toEqual(rows.map(() => 'imported'));
+      expect(await standing(ids)).toEqual(ids.map(() => ['EstablishmentStarted', 'AuthorizationDenied', ...whole]));
+    });
+
+    test('of two that want the same at once, each row is imported once', async () => {
+      const rows = Array.from({ length: 8 }, () => resting());
+      const ids = await idsOf(rows);
+      const outcomes = await Promise.all([importing(rows), importing(rows)].map((one) => refused(one)));
+      await importing(rows);
+      expect(outcomes).toEqual(outcomes.map((code) => (code === 'not refused' ? code : 'session.superseded')));
+      const types = await standing(ids);
+      for (const each of types) expect(each.filter((type) => type === 'ConnectionAuthorized')).toHaveLength(1);
+    });
+
+    test('no token of an import stands in a log line or in the log', async () => {
+      const row = resting('marked-reference');
+      const [id = ''] = await idsOf([row]);
+      await importing([row]);
+      const told = logLines.join('') + JSON.stringify(await eventsOf(id));
+      for (const secret of ['at marked-reference', 'rt marked-reference', 'marked-reference'])
+        expect(told).not.toContain(secret);
+    });
+  });
 
   describe('a user code', () => {
     const byCode = (more: Partial<RequestInput<typeof operations.startSession>> = {}) =>

@@ -27,6 +27,14 @@ export class Digests {
     );
   }
 
+  /** What another broker's name of a connection stands for, among those of one platform; nobody can tell which it was. */
+  imported({ tenantId, platformId }: { tenantId: string; platformId: string }, reference: string): Uint8Array {
+    return Buffer.from(
+      keyedDigest(this.#config.digestKey.reveal(), 'import', tenantId, platformId, reference),
+      'base64url',
+    );
+  }
+
   /** A provider's account; what a revocation signal about it will be looked up by. */
   account(tenantId: string, account: ProviderAccount | null): string | null {
     if (account === null) return null;

@@ -120,6 +120,8 @@ export const connectionEvents = Object.freeze({
       expiresAtMs: TimeMs,
       /** Of the provider's file, by which this goes to its end. */
       providerVersion: ProviderVersion,
+      /** Only where the end user can be sent to the provider later on: of an import. */
+      returnUrl: z.string().max(limits.returnUrlCharsMax).optional(),
       /** Only where it is had in exchange for tokens of these: the vault gives them away for nothing else. */
       delegation: Delegation.optional(),
     }),

@@ -242,6 +242,11 @@ export const errorTable = Object.freeze({
     'The idempotency key stands for another connection',
     'Use a key of its own for each connection.',
   ),
+  'connection.import_refused': row(
+    409,
+    'The import is not in order, and nothing was imported',
+    'Correct the rows named in the detail, and send all of them again.',
+  ),
   'connection.siblings_would_end': row(
     409,
     'The provider would end other connections, too',

@@ -4,6 +4,7 @@ import type { AppName } from './apps.ts';
 import { Freshness } from './freshness.ts';
 import { HttpEstablishedGrant } from './grants.ts';
 import { ConnectionHealth } from './health.ts';
+import { HttpImportRow } from './imports.ts';
 import { AgentId, LeaseId } from './ids.ts';
 import { limits } from './limits.ts';
 import { LeaseReply, LeaseRequest, operations, SessionReply } from './operations.ts';
@@ -23,6 +24,8 @@ export interface HttpRoute {
   readonly query?: z.ZodType;
   readonly reply?: z.ZodType;
   readonly status: number;
+  /** `limits.requestBytesMax` when absent. */
+  readonly bodyBytesMax?: number;
 }
 
 function route<const R extends HttpRoute>(input: R): R {
@@ -122,6 +125,17 @@ export const httpRoutes = Object.freeze({
     body: operations.establish.request.omit({ platform_id: true }).extend({ grant: HttpEstablishedGrant }),
     reply: operations.establish.reply,
     status: 201,
+  }),
+  importConnections: platformRoute({
+    method: 'POST',
+    path: '/v1/connections/import',
+    summary: operations.importConnections.summary,
+    body: operations.importConnections.request
+      .omit({ platform_id: true })
+      .extend({ rows: z.array(HttpImportRow).min(1).max(limits.importRowsMax) }),
+    bodyBytesMax: limits.importBytesMax,
+    reply: operations.importConnections.reply,
+    status: 200,
   }),
   listConnections: platformRoute({
     method: 'GET',

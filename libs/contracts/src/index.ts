@@ -202,6 +202,7 @@ export {
   ReportedRejection,
   TokenRejection,
 } from './rejection.ts';
+export { HttpImportRow, ImportedRow, ImportedTokens, ImportRow } from './imports.ts';
 export { Inspection, InspectionOutcome } from './inspection.ts';
 export { Signal, SignalEvidence, SignalMeaning, signalMeanings, SignalOutcome, WeighedSignal } from './signal.ts';
 export { DeviceCode, TokenSet } from './token-set.ts';

@@ -11,6 +11,11 @@ export const limits = Object.freeze({
   tokenSetBytesMax: 32 * 1024,
   /** A longer ID token is not kept: most have a few hundred characters, and every lease reads past it. */
   idTokenCharsMax: 8_192,
+  /** Connections of one import: more are several imports. */
+  importRowsMax: 200,
+  /** An import with its tokens, over HTTP and, sealed, on the bus, which takes a mebibyte. */
+  importBytesMax: 640 * 1024,
+  importTimeoutMs: 120_000,
   scopesMax: 100,
   capabilitiesMax: 50,
   /** What is said at a token endpoint beside the standard's own. */

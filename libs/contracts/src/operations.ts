@@ -18,6 +18,7 @@ import {
 } from './ids.ts';
 import { DelegationView, EstablishedGrant } from './grants.ts';
 import { Freshness } from './freshness.ts';
+import { ImportedRow, ImportRow } from './imports.ts';
 import { Inspection } from './inspection.ts';
 import { limits } from './limits.ts';
 import {
@@ -81,6 +82,8 @@ interface OperationInput<Q extends z.ZodType, R extends z.ZodType> {
   readonly scope: 'platform' | 'service';
   /** Every instance answers, not one of them. */
   readonly broadcast?: boolean;
+  /** `limits.requestBytesMax` when absent. */
+  readonly requestBytesMax?: number;
   readonly summary: string;
   readonly request: Q;
   readonly reply: R;
@@ -367,6 +370,24 @@ export const operations = Object.freeze({
       position: Position,
       scope: Scopes,
       freshness: Freshness,
+    }),
+  }),
+  importConnections: operation('connections.import', {
+    owner: 'authorization',
+    callers: platformCallers,
+    scope: 'platform',
+    requestBytesMax: limits.importBytesMax,
+    summary: 'Takes over connections that another broker held: all of them, or none.',
+    request: z.strictObject({
+      /** Whose connections they become; where an administrator asks, this must be said. */
+      platform_id: PlatformId.optional(),
+      rows: z.array(ImportRow).min(1).max(limits.importRowsMax),
+      dry_run: z.boolean().optional().describe('Looks at every row as an import does, and writes nothing'),
+    }),
+    reply: z.object({
+      rows: z.array(ImportedRow),
+      /** Where the last of them stands in the log; null where nothing was written. */
+      position: Position.nullable(),
     }),
   }),
   refreshConnection: operation('connections.refresh', {

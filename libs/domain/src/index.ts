@@ -130,6 +130,7 @@ export {
   type DelegationChain,
   type DelegationParty,
 } from './connection/delegation.ts';
+export { startImport, type StartImport } from './connection/import.ts';
 export { canRefresh, hasReauthorizePage, isRenewable, isUnattended } from './connection/grants.ts';
 export { viewOf, type ViewContext } from './connection/view.ts';
 export { evolverOf, type Aggregates } from './evolver-of.ts';

@@ -146,7 +146,7 @@ class Serving implements ServedOperations {
     this.#inFlight += 1;
     try {
       assertCaller(operation, caller);
-      const request = parseRequest(operation.request, jsonOf(message.data));
+      const request = parseRequest(operation.request, jsonOf(message.data, operation.requestBytesMax));
       const call: Call = { caller, subject, correlationId, headers, bytes: message.data.byteLength };
       const reply = await handler(request as never, call);
       const body = this.#options.checkReplies === true ? operation.reply.parse(reply) : reply;
@@ -205,9 +205,9 @@ function assertCaller(operation: Operation, caller: CallerOf): void {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-function jsonOf(data: Uint8Array): unknown {
-  if (data.byteLength > limits.requestBytesMax) {
-    throw new PosternError('request.too_large', `A request has at most ${limits.requestBytesMax} bytes.`);
+function jsonOf(data: Uint8Array, bytesMax: number = limits.requestBytesMax): unknown {
+  if (data.byteLength > bytesMax) {
+    throw new PosternError('request.too_large', `A request has at most ${bytesMax} bytes.`);
   }
   try {
     return JSON.parse(utf8.decode(data)) as unknown;

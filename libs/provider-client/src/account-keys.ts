@@ -22,13 +22,16 @@ const prefixChars = 16;
 export function accountKeysFrom(answer: oauth.TokenEndpointResponse, provider: Provider): NamedAccount[] {
   const claims = oauth.getValidatedIdTokenClaims(answer);
   const accounts = namedAccounts(provider.accountKeys, { ...answer, id_token: claims });
-  const token = answer.refresh_token;
-  if (token === undefined) return accounts;
-  const fingerprints = provider.tokenFingerprints.map((name) => ({
-    key: fingerprintKey(name),
-    values: [fingerprintOf(name, token)],
-  }));
-  return [...accounts, ...fingerprints];
+  return [...accounts, ...fingerprintsOf(answer.refresh_token, provider)];
+}
+
+/** The refresh token as a signal may name it. */
+export function fingerprintsOf(
+  token: string | undefined,
+  { tokenFingerprints }: Pick<Provider, 'tokenFingerprints'>,
+): NamedAccount[] {
+  if (token === undefined) return [];
+  return tokenFingerprints.map((name) => ({ key: fingerprintKey(name), values: [fingerprintOf(name, token)] }));
 }
 
 function fingerprintOf(name: TokenFingerprint, token: string): string {

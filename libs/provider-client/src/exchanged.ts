@@ -1,7 +1,8 @@
 import { Secret } from '@postern/crypto';
+import type { NamedAccount } from '@postern/provider-catalog';
 import * as oauth from 'oauth4webapi';
 
-import { accountKeysFrom } from './account-keys.ts';
+import { accountKeysFrom, fingerprintsOf } from './account-keys.ts';
 import { probeAccount } from './account-probe.ts';
 import type { Exchanged } from './outcomes.ts';
 import type { ProviderCalls } from './provider-calls.ts';
@@ -25,9 +26,29 @@ export function exchangedFrom(
 
 /** Where the token endpoint does not say whose the token is, the provider's API may. @internal */
 export async function withProbedAccount(calls: ProviderCalls, exchanged: Exchanged): Promise<Exchanged> {
-  const { accountProbe } = calls.provider;
-  if (accountProbe === null) return exchanged;
-  const accessToken = Secret.from(exchanged.tokenSet.accessToken);
-  const probed = await probeAccount(accountProbe, { accessToken, fetch: calls.fetchWith(accessToken) });
+  const probed = await probedAccount(calls, Secret.from(exchanged.tokenSet.accessToken));
   return { ...exchanged, accountKeys: [...exchanged.accountKeys, ...probed] };
+}
+
+/** Tokens that somebody else was given. */
+export interface GivenTokens {
+  /** Null where it lives no more, and no API can be asked with it. */
+  readonly accessToken: Secret | null;
+  readonly refreshToken: Secret | null;
+}
+
+/** Whose account they are, as far as the provider's API and the refresh token itself tell. @internal */
+export async function accountKeysOf(
+  calls: ProviderCalls,
+  { accessToken, refreshToken }: GivenTokens,
+): Promise<NamedAccount[]> {
+  const fingerprints = fingerprintsOf(refreshToken?.reveal(), calls.provider);
+  return accessToken === null ? fingerprints : [...fingerprints, ...(await probedAccount(calls, accessToken))];
+}
+
+async function probedAccount(calls: ProviderCalls, accessToken: Secret): Promise<NamedAccount[]> {
+  const { accountProbe } = calls.provider;
+  return accountProbe === null
+    ? []
+    : await probeAccount(accountProbe, { accessToken, fetch: calls.fetchWith(accessToken) });
 }

@@ -3,6 +3,7 @@ import { Secret } from '@postern/crypto';
 import {
   requireGrantType,
   resolveProvider,
+  type NamedAccount,
   type Provider,
   type ProviderEndpoints,
   type ResolvedProvider,
@@ -17,6 +18,7 @@ import { readCallback, type Callback } from './callback.ts';
 import type { ClientCredentialSource, TokenEndpointAuthMethod } from './client-authentication.ts';
 import { DiscoveryCache } from './discovery-cache.ts';
 import { DpopNonces, type DpopProver } from './dpop.ts';
+import { accountKeysOf, type GivenTokens } from './exchanged.ts';
 import { requireFeatures, type AskedFeatures } from './features.ts';
 import type { Asserted, IdentityRenewal, WantedAssertion } from './identity-assertion.ts';
 import { introspect, probe } from './inspect.ts';
@@ -217,6 +219,11 @@ export class ProviderClient {
    */
   async askForDevice(question: DeviceQuestion): Promise<Exchanged | Undecided | Refusal> {
     return await askForDevice(this.#calls, question);
+  }
+
+  /** Whose account tokens are that somebody else was given, as far as can be told without spending any. */
+  async accountKeysOf(tokens: GivenTokens): Promise<NamedAccount[]> {
+    return await accountKeysOf(this.#calls, tokens);
   }
 
   /**

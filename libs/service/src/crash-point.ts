@@ -12,7 +12,17 @@ export const crashPoints = [
 ] as const;
 /** Where the vault is killed by it. */
 export const vaultCrashPoints = ['after it wrote the release', 'after it stored'] as const;
-export type CrashPoint = (typeof crashPoints)[number] | (typeof vaultCrashPoints)[number];
+/** Where `authorization` is killed in an import. */
+export const importCrashPoints = [
+  'after the import began',
+  'after its tokens were stored',
+  'after its tokens were promoted',
+  'after the import',
+] as const;
+export type CrashPoint =
+  | (typeof crashPoints)[number]
+  | (typeof vaultCrashPoints)[number]
+  | (typeof importCrashPoints)[number];
 
 const passed = channel('postern.crash-point');
 

@@ -1,6 +1,6 @@
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { context, SpanStatusCode, type Span } from '@opentelemetry/api';
-import { limits, PosternError } from '@postern/contracts';
+import { httpRoutes, limits, PosternError, type HttpRoute } from '@postern/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { codedError, problemReply } from './error-reply.ts';
 import type { Logger } from './logger.ts';
@@ -46,6 +46,13 @@ export function createHttpAdapter(options: HttpServerOptions): FastifyAdapter {
   return adapter;
 }
 
+/** Where more may be sent than elsewhere, as `POST /path`. */
+const largeBodies: ReadonlyMap<string, number> = new Map(
+  Object.values(httpRoutes).flatMap((route: HttpRoute) =>
+    route.bodyBytesMax === undefined ? [] : [[`${route.method} ${route.path}`, route.bodyBytesMax]],
+  ),
+);
+
 function addHooks(adapter: FastifyAdapter, options: HttpServerOptions): void {
   const scopes = new WeakMap<object, ArrivalScope>();
   const told = teller(options);
@@ -53,6 +60,10 @@ function addHooks(adapter: FastifyAdapter, options: HttpServerOptions): void {
   const transport = options.publicUrl.startsWith('https:') ? { 'strict-transport-security': 'max-age=31536000' } : {};
   const headers = { ...defaultHeaders, ...transport };
 
+  server.addHook('onRoute', (route) => {
+    const bodyLimit = [route.method].flat().map((method) => largeBodies.get(`${method} ${route.url}`));
+    if (bodyLimit[0] !== undefined) route.bodyLimit = bodyLimit[0];
+  });
   server.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: () => void) => {
     const route = request.routeOptions.url ?? '(none)';
     const attributes = { 'http.request.method': request.method, 'http.route': route };

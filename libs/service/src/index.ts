@@ -17,7 +17,8 @@ export {
   secretFileOf,
   text,
 } from './config-fields.ts';
-export { crashPoint, crashPoints, vaultCrashPoints, type CrashPoint } from './crash-point.ts';
+export { crashPoint, crashPoints, importCrashPoints, vaultCrashPoints, type CrashPoint } from './crash-point.ts';
+export { eachOf } from './each-of.ts';
 export { EventLogs } from './event-logs.ts';
 export { JetStreamTransport, type JetStreamTransportOptions } from './jetstream-transport.ts';
 export { Logger, type LogFields, type LoggerOptions } from './logger.ts';

@@ -9,7 +9,7 @@ import {
 } from '@postern/contracts';
 import { completeAuthorization, type CompleteAuthorization, type Connection } from '@postern/domain';
 import type { Executed } from '@postern/event-log';
-import { commitOrigin, OperationsClient } from '@postern/service';
+import { commitOrigin, crashPoint, eachOf, OperationsClient } from '@postern/service';
 
 import { authorizationLimits } from '../authorization-limits.ts';
 import { ProviderClients } from '../providers/provider-clients.ts';
@@ -69,6 +69,27 @@ export class Completion {
         if (!stale || attempt >= authorizationLimits.promoteAttemptsMax) throw error;
       }
     }
+  }
+
+  /**
+   * The same for many connections, whose token sets are all promoted first: they are recorded together or not at all.
+   *
+   * @throws {PosternError} what the vault answers, `completeAuthorization`, and `executeTogether`
+   */
+  async recordTogether(all: readonly Completed[], actor: Actor): Promise<Executed<Connection, ConnectionEvent>[]> {
+    const changes: Parameters<Connections['executeTogether']>[0][number][] = [];
+    await eachOf(all, authorizationLimits.importInFlightMax, async ({ tenantId, connectionId, ...known }) => {
+      const promoted = await this.#promote({ tenantId, connectionId, ...known });
+      changes.push({
+        ref: { tenantId, id: connectionId },
+        decide: (connection, { nowMs }) => {
+          const command = { ...known, ...promoted, ...this.#endedByRefresh(connection, known) };
+          return completeAuthorization({ ...command, nowMs }, connection);
+        },
+      });
+    });
+    crashPoint('after its tokens were promoted', all[0]?.connectionId ?? '');
+    return await this.#connections.executeTogether(changes, { actor, ...commitOrigin() });
   }
 
   /** The vault, which knows no catalog, ends leases by what is recorded here. */

@@ -7,6 +7,7 @@ import { printEvents } from '../events/event-lines.ts';
 import type { RunCommand } from '../run-command.ts';
 import type { Session } from '../session/session.ts';
 import { establishCommand } from './establish-command.ts';
+import { importCommand } from './import-command.ts';
 import { readConnection } from './read-connection.ts';
 import { scopesCommand } from './scopes-command.ts';
 import { showLines } from './show-lines.ts';
@@ -61,6 +62,7 @@ export function connectionCommands(program: Command, run: RunCommand): void {
 
   scopesCommand(connections, run);
   establishCommand(connections, run);
+  importCommand(connections, run);
 
   const change = <O extends Operation>(name: string, operation: O, words: string, { cascades = false } = {}) => {
     const command = connections

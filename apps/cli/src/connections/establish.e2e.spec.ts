@@ -4,6 +4,8 @@ import { promisify } from 'node:util';
 
 import { newId, type EventView } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
+import { loadCatalog, providerOf } from '@postern/provider-catalog';
+import { heldClientSecret, ProviderClient } from '@postern/provider-client';
 import { describeWithServer } from '@postern/servers';
 import { acmeAccounts, acmeEnterUserCode, ScriptedBrowser, startAcme, startMcpServer, waitFor } from '@postern/testing';
 
@@ -12,6 +14,7 @@ import { callTool } from '../demo/mcp-world.ts';
 import type { HttpAnswer } from '../demo/platform-client.ts';
 import { story } from '../demo/story.ts';
 import { accessTokenTtlS, withWorld, type World } from '../demo/world.ts';
+import { authorize } from '../spec-support/crash-connections.ts';
 
 const command = join(import.meta.dirname, '../../bin/postern.mjs');
 const wholeTimeoutMs = 300_000;
@@ -22,6 +25,22 @@ const run = promisify(execFile);
 async function connections({ dataRoot }: World, ...args: string[]): Promise<Record<string, unknown>> {
   const all = [command, 'connections', ...args, '--data', join(dataRoot, 'data'), '--json'];
   const { stdout } = await run(process.execPath, all).catch(({ stderr }: { stderr: string }) => ({ stdout: stderr }));
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+/** The same, with something to read on standard input. */
+async function connectionsFrom(
+  input: string,
+  { dataRoot }: World,
+  ...args: string[]
+): Promise<Record<string, unknown>> {
+  const all = [command, 'connections', ...args, '--data', join(dataRoot, 'data'), '--json'];
+  const running = run(process.execPath, all);
+  running.child.stdin?.end(input);
+  // Of a row that is not in order the exit code tells, too.
+  const { stdout } = await running.catch((error: { stdout: string; stderr: string }) => ({
+    stdout: error.stdout === '' ? error.stderr : error.stdout,
+  }));
   return JSON.parse(stdout) as Record<string, unknown>;
 }
 
@@ -220,6 +239,7 @@ await describeWithServer(
               expect((await lease()).body['code']).toBe('connection.deleted');
               await byIdentity(world);
               await derivedLife(world);
+              await importedLife(world);
               await byUserCode(world);
             } finally {
               await world.listener?.close();
@@ -310,6 +330,59 @@ async function byIdentity(world: World): Promise<void> {
     await server.close();
     await elsewhere.close();
   }
+}
+
+/** What another broker held comes through a pipe, is refreshed at once, and is leased like any other. */
+async function importedLife(world: World): Promise<void> {
+  const { acme, http, agentId, registrationId, session } = world;
+  const client = {
+    ...{ clientId: world.acmeClientId, tokenEndpointAuthMethod: 'client_secret_basic' as const },
+    parameters: { issuer: acme.issuer },
+  };
+  const held = new ProviderClient({
+    ...{ provider: providerOf(loadCatalog(), 'openid-connect'), registration: client },
+    ...{ credentials: heldClientSecret(world.acmeClientSecret), allowLoopback: true },
+  });
+  const tokens = await authorize(held, redirectUriOf(session, registrationId));
+  const facts = { registration_id: registrationId, end_user: 'user-4714', scopes: ['contacts:read'] };
+  const row = {
+    ...{ ...facts, reference: 'nango-1', access_token: tokens.accessToken, refresh_token: tokens.refreshToken },
+    expires_at: new Date(Date.now() - 60_000).toISOString(),
+  };
+  const bad = { ...row, reference: 'nango-2', scopes: ['contacts:all'], access_token: 'x', refresh_token: 'y' };
+  const platform = ['--platform', world.platform?.platformId ?? ''];
+  const imported = async (rows: readonly object[], ...more: string[]) =>
+    await connectionsFrom(
+      rows.map((one) => JSON.stringify(one)).join('\n'),
+      world,
+      'import',
+      '-',
+      ...platform,
+      ...more,
+    );
+  expect(await imported([row, bad], '--dry-run')).toMatchObject({
+    rows: [{ outcome: 'importable' }, { outcome: 'refused', code: 'session.scope_unknown' }],
+    position: null,
+  });
+  expect(await imported([row, bad])).toMatchObject({ code: 'connection.import_refused' });
+  const [taken] = (await imported([row]))['rows'] as Record<string, unknown>[];
+  expect(taken).toMatchObject({ reference: 'nango-1', outcome: 'imported' });
+  const id = String(taken?.['connection_id']);
+  await heard(world, id, 'AccessTokenRefreshed');
+  const lease = await http.request('POST', `/v1/connections/${id}/token`, { agent_id: agentId, purpose: 'moved' });
+  expect(lease).toMatchObject({ status: 200, body: { credential_version: 2 } });
+  // By HTTP its tokens come over TLS, more of them than any other request may hold.
+  const overHttp = {
+    ...row,
+    reference: 'nango-3',
+    access_token: `x${'y'.repeat(30_000)}`,
+    refresh_token: 'z'.repeat(30_000),
+  };
+  const rows = [overHttp, { ...overHttp, reference: 'nango-4', access_token: 'other', refresh_token: 'more' }];
+  expect(await http.request('POST', '/v1/connections/import', { rows, dry_run: true })).toMatchObject({
+    status: 200,
+    body: { rows: [{ outcome: 'importable' }, { outcome: 'importable' }] },
+  });
 }
 
 /** Ada enters the code on her phone while the process that asked Acme for it is dead. */

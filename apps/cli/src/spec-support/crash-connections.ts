@@ -76,6 +76,11 @@ export class CrashConnections {
     this.#providers.set(rule, { client: acmeClient, registrationId });
   }
 
+  /** The client registration of a rule. */
+  registrationOf(rule: ReuseRule): string {
+    return this.#providers.get(rule)?.registrationId ?? '';
+  }
+
   /** Ada authorizes, and the vault keeps what she brings. */
   async connect(
     rule: ReuseRule,
@@ -147,16 +152,16 @@ export class CrashConnections {
 }
 
 /** Goes through Acme's pages as Ada, with a browser of its own, so that each connection has its own family of tokens. */
-async function authorize(provider: ProviderClient): Promise<TokenSet> {
+export async function authorize(provider: ProviderClient, backTo = redirectUri): Promise<TokenSet> {
   const [state, nonce] = [randomToken(), randomToken()];
   const { codeVerifier, codeChallenge } = pkcePair();
-  const url = await provider.authorizationUrl({ redirectUri, state, codeChallenge, scopes, nonce });
+  const url = await provider.authorizationUrl({ redirectUri: backTo, state, codeChallenge, scopes, nonce });
   const { email: user, password } = acmeAccounts.ada;
-  const journey = { user, password, decision: 'allow' as const, returnUrl: redirectUri };
+  const journey = { user, password, decision: 'allow' as const, returnUrl: backTo };
   const arrival = await acmeLoginAndConsent(new ScriptedBrowser(), url, journey);
   const callback = await provider.readCallback({ parameters: arrival.searchParams, expectedState: state });
   if (callback.kind !== 'code') throw new Error('Acme denied');
-  const exchange = { callback, redirectUri, codeVerifier, nonce, requestedScopes: scopes };
+  const exchange = { callback, redirectUri: backTo, codeVerifier, nonce, requestedScopes: scopes };
   const outcome = await provider.exchangeCode(exchange);
   if (outcome.kind !== 'exchanged') throw new Error(`not exchanged: ${outcome.error}`);
   return outcome.tokenSet;

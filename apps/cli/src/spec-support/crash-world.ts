@@ -100,7 +100,11 @@ export class CrashWorld {
   }
 
   /** From now on the first process that passes this point with this connection is killed, or stopped, there. */
-  arm({ connectionId }: CrashConnection, point: string, signal: 'SIGKILL' | 'SIGSTOP' = 'SIGKILL'): void {
+  arm(
+    { connectionId }: Pick<CrashConnection, 'connectionId'>,
+    point: string,
+    signal: 'SIGKILL' | 'SIGSTOP' = 'SIGKILL',
+  ): void {
     writeFileSync(join(this.#shots, connectionId), `${point}\n${signal}`);
   }
 
@@ -111,7 +115,7 @@ export class CrashWorld {
 
   /** Starts a service that has heard of the shots, or one as in production. */
   async start(
-    app: 'refresh' | 'vault',
+    app: 'authorization' | 'refresh' | 'vault',
     { preloaded, natsUrl = this.#natsUrl }: { preloaded: boolean; natsUrl?: string },
   ): Promise<ManagedProcess> {
     this.#started += 1;
@@ -152,7 +156,7 @@ export class CrashWorld {
     }
   }
 
-  async state({ connectionId }: CrashConnection): Promise<Connection> {
+  async state({ connectionId }: Pick<CrashConnection, 'connectionId'>): Promise<Connection> {
     return (await this.#load(connectionId)).state;
   }
 
@@ -189,6 +193,11 @@ export class CrashWorld {
     const answer = await connection.request(`$JS.API.CONSUMER.INFO.${stream}.${name}`);
     const { num_pending: waiting, num_ack_pending: taken } = answer.json<Record<string, number>>();
     return (waiting ?? 0) + (taken ?? 0);
+  }
+
+  /** The administrator's own, for what has no word of its own here. */
+  get session(): Session {
+    return this.#session;
   }
 
   get natsPort(): number {

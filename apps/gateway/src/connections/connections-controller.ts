@@ -6,6 +6,8 @@ import {
   parseRequest,
   type EstablishedGrant,
   type HttpEstablishedGrant,
+  type HttpImportRow,
+  type ImportRow,
   type Operation,
   type ReplyOf,
 } from '@postern/contracts';
@@ -46,15 +48,34 @@ export class ConnectionsController {
     return this.bus.call(operations.establish, caller, request, { timeoutMs: changeTimeoutMs });
   }
 
+  @Post('import')
+  @HttpCode(200)
+  async import(
+    @Caller() caller: PlatformCaller,
+    @Body() body: unknown,
+  ): Promise<ReplyOf<typeof operations.importConnections>> {
+    const { rows, ...asked } = parseRequest(httpRoutes.importConnections.body, body ?? {});
+    const request = { ...asked, rows: rows.map((row) => this.#sealedRow(row, caller)) };
+    return this.bus.call(operations.importConnections, caller, request, { timeoutMs: limits.importTimeoutMs });
+  }
+
+  #sealedRow({ access_token, refresh_token, expires_at, ...facts }: HttpImportRow, caller: PlatformCaller): ImportRow {
+    return { ...facts, sealed_tokens: this.#sealedJson({ access_token, refresh_token, expires_at }, caller) };
+  }
+
   /** No secret stands in the clear on the bus. */
-  #sealed(grant: HttpEstablishedGrant, { tenantId }: PlatformCaller): EstablishedGrant {
+  #sealed(grant: HttpEstablishedGrant, caller: PlatformCaller): EstablishedGrant {
     if (grant.type !== 'static') return grant;
     const { secret, ...rest } = grant;
+    return { ...rest, sealed_secret: this.#sealedJson(secret, caller) };
+  }
+
+  #sealedJson(secret: object, { tenantId }: PlatformCaller): string {
     const plaintext = Buffer.from(JSON.stringify(secret), 'utf8');
     try {
       const recipient = this.trust.recipient('authorization');
       const protectedHeader = { cty: 'application/json', ten: tenantId };
-      return { ...rest, sealed_secret: sealJwe({ recipient, plaintext, protectedHeader }) };
+      return sealJwe({ recipient, plaintext, protectedHeader });
     } finally {
       zero(plaintext);
     }

@@ -2,13 +2,12 @@ import { Injectable } from '@nestjs/common';
 import { administratorToken, isPosternError, limits, PosternError } from '@postern/contracts';
 import { requireOwnedBy, revokeConnection, type Connection, type RevokeConnection } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { callingOwner, Logger, type CallingOwner } from '@postern/service';
+import { callingOwner, eachOf, Logger, type CallingOwner } from '@postern/service';
 
 import { ConnectionCommands, type Decision, type Outcome } from '../connection-commands.ts';
 import { Connections } from '../connections.ts';
 import { Directory } from '../directory.ts';
 import { revocationLimits } from '../revocation-limits.ts';
-import { eachOf } from '../each-of.ts';
 import { Siblings } from './siblings.ts';
 
 /** What somebody asked to end, and whether what ends with it at the provider may. */

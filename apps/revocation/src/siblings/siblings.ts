@@ -1,12 +1,12 @@
 import { Injectable } from '@nestjs/common';
 import type { Connection } from '@postern/domain';
 import { loadCatalog } from '@postern/provider-catalog';
+import { eachOf } from '@postern/service';
 
 import { AccountIndex } from '../accounts/account-index.ts';
 import { accountFactOf } from '../accounts/account-rows.ts';
 import { Connections } from '../connections.ts';
 import { revocationLimits } from '../revocation-limits.ts';
-import { eachOf } from '../each-of.ts';
 
 /**
  * The other connections that end at the provider when one is ended there: of the same account, through the same

@@ -1,14 +1,13 @@
 import { Injectable } from '@nestjs/common';
 import type { Signal, SignalEvidence } from '@postern/contracts';
 import { decideOnSignal, isSuspected, weightOf, type Connection, type SignalWeight } from '@postern/domain';
-import { commitOrigin, Logger } from '@postern/service';
+import { commitOrigin, eachOf, Logger } from '@postern/service';
 
 import { accountFactOf, type AccountMatch } from '../accounts/account-rows.ts';
 import { AccountIndex } from '../accounts/account-index.ts';
 import { Connections } from '../connections.ts';
 import { AskProvider, type Asked } from '../inquiry/ask-provider.ts';
 import { revocationLimits } from '../revocation-limits.ts';
-import { eachOf } from '../each-of.ts';
 import { ReadSignal, type ReadSignalResult } from './read-signal.ts';
 import type { Weighed } from './weighed-signals.ts';
 

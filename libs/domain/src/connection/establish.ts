@@ -9,8 +9,8 @@ export interface StartEstablishment extends DataOf<'EstablishmentStarted'>, Kept
   readonly nowMs: number;
 }
 
-/** What a connection keeps for life; one made anew under the same id must agree in it. */
-function requireSame(command: StartEstablishment, state: Connection): void {
+/** What a connection keeps for life; one made anew under the same id must agree in it. @throws {PosternError} @internal */
+export function requireSameConnection(command: StartEstablishment, state: Connection): void {
   requireNotDeleted(state);
   if (command.platformId !== state.platformId) {
     throw new PosternError('connection.not_found', 'There is no such connection.');
@@ -61,7 +61,7 @@ export function startEstablishment(command: StartEstablishment, state: Connectio
     );
   }
   if (command.purpose === 'reauthorize') requireUnattended(state);
-  if (state.authorization !== 'none') requireSame(command, state);
+  if (state.authorization !== 'none') requireSameConnection(command, state);
   if (state.session?.sessionId === command.sessionId) return [];
   if (command.purpose === 'connect' && state.credential !== null) {
     const isSame = state.credential.grant === command.grant && state.registrationId === command.registrationId;

@@ -44,7 +44,7 @@ function establishmentOf(data: DataOf<'EstablishmentStarted'>, { returnUrl }: Co
     purpose: data.purpose,
     registrationId: data.registrationId,
     requestedScopes: data.requestedScopes,
-    returnUrl,
+    returnUrl: data.returnUrl ?? returnUrl,
     endUserDigest: data.endUserDigest ?? '',
     expiresAtMs: data.expiresAtMs,
     stage: 'exchanging',

@@ -14,10 +14,14 @@ export function canRefresh(credential: Had): boolean {
   return credential.hasRefreshToken || isRenewable(credential);
 }
 
-/** Is there a page of ours on which the end user can authorize it again? A platform that shows user codes itself has none. */
+/**
+ * Is there a page of ours on which the end user can authorize it again? A platform that shows user codes itself has none,
+ * nor has a connection that was imported without a place to go back to.
+ */
 export function hasReauthorizePage(state: Pick<Connection, 'credential' | 'session' | 'returnUrl'>): boolean {
-  const isShownByPlatform = state.credential?.grant === 'device_code' && state.returnUrl === '';
-  return !isUnattended(state) && !isShownByPlatform;
+  const grant = state.credential?.grant;
+  const hasNoWayBack = (grant === 'device_code' || grant === 'imported') && state.returnUrl === '';
+  return !isUnattended(state) && !hasNoWayBack;
 }
 
 /** Is there nobody who could be sent to the provider to mend this connection? */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 
 import { limits, PosternError, type StoredEvent } from '@postern/contracts';
 
+import type { EventLog } from '../event-log.ts';
 import {
   executing,
   flip,
@@ -63,17 +64,15 @@ export function repositoryContract(sut: () => LogUnderTest): void {
       raced = true;
       await other.execute(refs[1] ?? newRef(), flip, executing());
     };
+    const { log } = sut();
+    const raceFirst: EventLog['appendTogether'] = async (requests) => {
+      await raceOnce();
+      return await log.appendTogether(requests);
+    };
     const slow = makeRepository(
-      {
-        ...{ last: sut().log.last.bind(sut().log), at: sut().log.at.bind(sut().log) },
-        ...{ read: sut().log.read.bind(sut().log), head: sut().log.head.bind(sut().log) },
-        ...{ subscribe: sut().log.subscribe.bind(sut().log), beginning: sut().log.beginning.bind(sut().log) },
-        append: sut().log.append.bind(sut().log),
-        appendTogether: async (requests) => {
-          await raceOnce();
-          return await sut().log.appendTogether(requests);
-        },
-      },
+      new Proxy(log, {
+        get: (_log, name: keyof EventLog) => (name === 'appendTogether' ? raceFirst : log[name].bind(log)),
+      }),
       writers,
     );
     const done = await slow.executeTogether(racing, executing());
