@@ -94,6 +94,13 @@ describe('the access token', () => {
     expect(planned({ accessTokenExpiresAtMs: boughtMs - 1 })?.atMs).toBe(boughtMs + scheduleLimits.shortLivedPauseMs);
   });
 
+  test('that was imported at its end is refreshed at once, and the one after it as any other', () => {
+    const imported = { grant: 'imported', accessTokenExpiresAtMs: boughtMs - hourMs } as const;
+    expect(planned(imported)).toMatchObject({ clock: 'access_token', atMs: boughtMs });
+    const shortLived = { ...imported, refreshedAtMs: boughtMs + hourMs, accessTokenExpiresAtMs: boughtMs + hourMs + 1 };
+    expect(planned(shortLived)?.atMs).toBe(boughtMs + hourMs + scheduleLimits.shortLivedPauseMs);
+  });
+
   test('without an end is not refreshed', () => {
     expect(planned({ accessTokenExpiresAtMs: null })).toBeUndefined();
   });

@@ -84,6 +84,10 @@ function accessToken(credential: Credential, { leadS }: ClockPolicy, chance: num
   if (endsAtMs === null || earliestAtMs === null) return undefined;
   const boughtMs = boughtAtMs(credential);
   if (endsAtMs - boughtMs <= limits.refreshLeadMs) {
+    // How long it lived elsewhere says nothing of how long the next one will.
+    if (credential.grant === 'imported' && credential.refreshedAtMs === null) {
+      return { clock: 'access_token', atMs: boughtMs };
+    }
     return { clock: 'access_token', atMs: boughtMs + scheduleLimits.shortLivedPauseMs };
   }
   const jitterMs = Math.floor((endsAtMs - earliestAtMs) * scheduleLimits.jitterShareMax * chance);
