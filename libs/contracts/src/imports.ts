@@ -8,7 +8,8 @@ import { CompactJwe, Scopes, Timestamp } from './wire.ts';
 const Token = z
   .string()
   .min(1)
-  .max(limits.tokenSetBytesMax)
+  // Two of them, sealed, are to fit into one sealed message.
+  .max(limits.tokenSetBytesMax / 2)
   .regex(/^[\x20-\x7E]+$/, 'must be visible ASCII characters, without a line break');
 
 /** The tokens of a connection that another broker held until now. They travel sealed. */
