@@ -171,6 +171,7 @@ await describeWithServer('nats-server', 'a long queue of one tenant before a pro
       const before = await connected(crowded, backlog);
       const [last = ''] = await connected(lonely, 1);
       await ask(before);
+      await waitFor(() => provider.mostHeld >= shareMax, { describe: 'the queue to stand', timeoutMs: patienceMs });
       await ask([last]);
 
       await waitFor(() => provider.calls.includes(last), { describe: 'the lonely one', timeoutMs: patienceMs });
