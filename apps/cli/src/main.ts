@@ -1,6 +1,8 @@
 import { endWithReader } from './output/reader-gone.ts';
 import { createProgram } from './program.ts';
 
-const [, , command = ''] = process.argv;
+const words = process.argv.slice(2);
+const [command = ''] = words;
 endWithReader(process.stdout, command === 'up' || command === 'serve');
-await createProgram().parseAsync();
+const program = await createProgram(words);
+await program.parseAsync();

@@ -1,31 +1,44 @@
 import { Command, InvalidArgumentError } from 'commander';
 
-import { adminCommands } from './admin/commands.ts';
-import { auditCommands } from './audit/commands.ts';
-import { connectionCommands } from './connections/commands.ts';
 import { keyringOption, type KeyringChoice } from './data-folder/keyring-choice.ts';
-import { demoCommand } from './demo/command.ts';
-import { doctorCommand } from './doctor/command.ts';
-import { epochCommands } from './epochs/commands.ts';
-import { eventCommands } from './events/commands.ts';
-import { healthCommand } from './health/command.ts';
-import { keyCommands } from './keys/commands.ts';
 import { exitCodes } from './output/exit-code.ts';
-import { projectionCommands } from './projections/commands.ts';
-import { providerCommands } from './providers/commands.ts';
-import { refreshCommands } from './refresh/commands.ts';
-import { createRunCommand } from './run-command.ts';
-import { signalCommands } from './signals/commands.ts';
+import { createRunCommand, type RunCommand } from './run-command.ts';
 
 const defaultPort = 7420;
 const identityTtlSMin = 10;
 
+type AddCommands = (program: Command, run: RunCommand) => void;
+
+/** The commands by their first word, in the order of `postern --help`; what carries them out is loaded with them. */
+const families: readonly { readonly words: readonly string[]; readonly load: () => Promise<AddCommands> }[] = [
+  { words: ['up', 'serve'], load: async () => startCommands },
+  { words: ['demo'], load: async () => (await import('./demo/command.ts')).demoCommand },
+  { words: ['doctor'], load: async () => (await import('./doctor/command.ts')).doctorCommand },
+  { words: ['providers'], load: async () => (await import('./providers/commands.ts')).providerCommands },
+  {
+    words: ['admin', 'tenants', 'platforms', 'agents', 'registrations', 'transmitters', 'webhooks', 'bridges'],
+    load: async () => (await import('./admin/commands.ts')).adminCommands,
+  },
+  { words: ['connections'], load: async () => (await import('./connections/commands.ts')).connectionCommands },
+  { words: ['refresh'], load: async () => (await import('./refresh/commands.ts')).refreshCommands },
+  { words: ['health'], load: async () => (await import('./health/command.ts')).healthCommand },
+  { words: ['signals'], load: async () => (await import('./signals/commands.ts')).signalCommands },
+  { words: ['events'], load: async () => (await import('./events/commands.ts')).eventCommands },
+  { words: ['epochs'], load: async () => (await import('./epochs/commands.ts')).epochCommands },
+  { words: ['audit'], load: async () => (await import('./audit/commands.ts')).auditCommands },
+  { words: ['keys'], load: async () => (await import('./keys/commands.ts')).keyCommands },
+  { words: ['projections'], load: async () => (await import('./projections/commands.ts')).projectionCommands },
+];
+
 /**
  * The `postern` command, as `postern --help` shows it.
  *
- * What starts services is loaded when it is asked for: a question about one connection should not wait for Nest.
+ * A question about one connection should not wait for all others' commands, nor for Nest: with the words of a command
+ * line only the family is there that it names, and all where it names none (help, a word that is misspelled).
+ *
+ * @param words the command line behind `postern`; none for every command there is
  */
-export function createProgram(): Command {
+export async function createProgram(words: readonly string[] = []): Promise<Command> {
   const run = createRunCommand();
   const program = new Command('postern')
     .description(
@@ -41,6 +54,15 @@ export function createProgram(): Command {
       process.exit(problem.exitCode === 0 ? exitCodes.done : exitCodes.usage);
     });
 
+  // What the version was asked of, has ended here.
+  const [first = ''] = program.parseOptions([...words]).operands;
+  const named = families.find((family) => family.words.includes(first));
+  const wanted = named === undefined ? families : [named];
+  for (const addCommands of await Promise.all(wanted.map(({ load }) => load()))) addCommands(program, run);
+  return program;
+}
+
+function startCommands(program: Command, run: RunCommand): void {
   program
     .command('up')
     .description('everything on this machine, behind one port, until Ctrl-C')
@@ -75,22 +97,6 @@ export function createProgram(): Command {
         await serve(app);
       }),
     );
-
-  demoCommand(program, run);
-  doctorCommand(program, run);
-  providerCommands(program, run);
-  adminCommands(program, run);
-  connectionCommands(program, run);
-  refreshCommands(program, run);
-  healthCommand(program, run);
-  signalCommands(program, run);
-  eventCommands(program, run);
-  epochCommands(program, run);
-  auditCommands(program, run);
-  keyCommands(program, run);
-  projectionCommands(program, run);
-
-  return program;
 }
 
 /** @returns milliseconds. */

@@ -5,7 +5,7 @@ import { assertId } from '@postern/contracts';
 import { dataFolder } from './data-folder/paths.ts';
 import { exitCodeOf, exitCodes } from './output/exit-code.ts';
 import { createPrinter, type Printer } from './output/printer.ts';
-import { openSession, type Session } from './session/session.ts';
+import type { Session } from './session/session.ts';
 
 /** Options that every command takes. */
 export interface GlobalOptions {
@@ -53,6 +53,8 @@ export function createRunCommand(): RunCommand {
     plain,
     withSession: (work) =>
       plain(async (run) => {
+        // What speaks on the bus is loaded by the commands that do.
+        const { openSession } = await import('./session/session.ts');
         const session = await openSession(await dataFolder(run.globals.data));
         try {
           const { tenant } = run.globals;

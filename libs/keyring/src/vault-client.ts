@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { PosternError } from '@postern/contracts';
 import type { Secret } from '@postern/crypto';
-import nodeVault from 'node-vault';
+import type nodeVault from 'node-vault';
 import { VaultTransport, type TransportRequest } from './vault-transport.ts';
 
 /** Where a Vault (or an OpenBao) is, and what proves that it is the right one. */
@@ -30,6 +30,9 @@ export interface VaultAnswer {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
+/** The library of that name, loaded where there is a Vault at all: it brings a good deal with it. */
+export type NodeVault = typeof nodeVault;
+
 interface Connection {
   readonly authority: string | undefined;
   readonly vault: nodeVault.client;
@@ -44,13 +47,15 @@ const statusEndOfDone = 300;
 /** Vault's HTTP API over connections that are kept open, with TLS and nothing else. */
 export class VaultClient {
   readonly #place: VaultPlace;
+  readonly #nodeVault: NodeVault;
   #connection: Connection | undefined;
 
   /** @throws {PosternError} `config.invalid` for a URL that is not https, or a file that is no authority's. */
-  constructor(place: VaultPlace) {
+  constructor(place: VaultPlace, loaded: NodeVault) {
     this.#place = place;
+    this.#nodeVault = loaded;
     assertHttps(place.url);
-    this.#connection = connect(place);
+    this.#connection = connect(place, loaded);
   }
 
   /**
@@ -78,7 +83,7 @@ export class VaultClient {
   }
 
   async #send({ method, path, body, token }: VaultCall): Promise<VaultAnswer> {
-    const { vault } = (this.#connection ??= connect(this.#place));
+    const { vault } = (this.#connection ??= connect(this.#place, this.#nodeVault));
     const { namespace } = this.#place;
     const headers = {
       'X-Vault-Request': 'true',
@@ -143,11 +148,11 @@ function assertHttps(url: string): void {
  * node-vault would take a token, a namespace and "no verification" from the environment, and print requests for
  * `DEBUG`: none of that is left to it.
  */
-function connect(place: VaultPlace): Connection {
+function connect(place: VaultPlace, loaded: NodeVault): Connection {
   const authority = authorityOf(place);
   const transport = new VaultTransport(authority);
   const send = (request: TransportRequest) => transport.send(request);
-  const vault = nodeVault({ endpoint: place.url, debug: () => undefined, 'request-promise': { defaults: () => send } });
+  const vault = loaded({ endpoint: place.url, debug: () => undefined, 'request-promise': { defaults: () => send } });
   Object.assign(vault, { token: '', namespace: '', pathPrefix: '' });
   return { authority, vault, transport };
 }

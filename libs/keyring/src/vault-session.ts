@@ -7,6 +7,7 @@ import {
   keyServiceUnavailable,
   VaultClient,
   wordsOf,
+  type NodeVault,
   type VaultAnswer,
   type VaultCall,
   type VaultPlace,
@@ -62,14 +63,15 @@ export class VaultSession {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  private constructor(access: VaultAccess) {
+  private constructor(access: VaultAccess, nodeVault: NodeVault) {
     this.#access = access;
-    this.#client = new VaultClient(access);
+    this.#client = new VaultClient(access, nodeVault);
   }
 
   /** @throws {PosternError} `config.invalid` for a URL without TLS, and for files that are missing or open to others. */
   static async open(access: VaultAccess): Promise<VaultSession> {
-    const session = new VaultSession(access);
+    const { default: nodeVault } = await import('node-vault');
+    const session = new VaultSession(access, nodeVault);
     await session.#readLogin();
     session.#lookAgainIn(0);
     return session;

@@ -1,10 +1,5 @@
 import { PosternError } from '@postern/contracts';
-import {
-  transitKeyAdministration,
-  type KeyAdministration,
-  type LocalKeyAdministration,
-  type VaultAccess,
-} from '@postern/keyring';
+import type { KeyAdministration, LocalKeyAdministration, VaultAccess } from '@postern/keyring';
 
 import { openKeyFile } from './key-file.ts';
 import { keyringOf } from './keyring-choice.ts';
@@ -47,17 +42,23 @@ export async function openKeyAdministration(
   keyServerUrl: string | undefined,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<KeyAdministration | LocalKeyAdministration> {
-  if (env['POSTERN_KEYRING'] === 'transit') return await transitKeyAdministration(accessFrom(env));
-  if (keyringOf(folder) !== 'vault') return openKeyFile(folder);
+  if (env['POSTERN_KEYRING'] === 'transit') return await inTransit(accessFrom(env));
+  if (keyringOf(folder) !== 'vault') return await openKeyFile(folder);
   if (keyServerUrl === undefined) {
     throw new PosternError('vault.key_service_unavailable', 'The Vault of this data folder does not run: postern up.');
   }
-  return await transitKeyAdministration({
+  return await inTransit({
     url: keyServerUrl,
     caFile: folder.keyServerCaFile,
     roleIdFile: folder.roleIdFile('provisioner'),
     secretIdFile: folder.secretIdFile('provisioner'),
   });
+}
+
+/** Loaded by the commands that change keys, not by those that only ask. */
+async function inTransit(access: VaultAccess): Promise<KeyAdministration> {
+  const { transitKeyAdministration } = await import('@postern/keyring');
+  return await transitKeyAdministration(access);
 }
 
 function accessFrom(env: NodeJS.ProcessEnv): VaultAccess {

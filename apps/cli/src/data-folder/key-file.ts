@@ -1,5 +1,5 @@
 import { PosternError } from '@postern/contracts';
-import { localKeyAdministration, type LocalKeyAdministration } from '@postern/keyring';
+import type { LocalKeyAdministration } from '@postern/keyring';
 import { takeLock } from '@postern/servers';
 
 import { keyringPassphrase } from './keyring-passphrase.ts';
@@ -12,10 +12,11 @@ const lockWaitMsMax = 30_000;
  *
  * @throws {PosternError} from a change, `service.not_ready` while another command holds the key file.
  */
-export function openKeyFile({ keyringFile }: DataFolder): LocalKeyAdministration {
+export async function openKeyFile({ keyringFile }: DataFolder): Promise<LocalKeyAdministration> {
+  const { localKeyAdministration } = await import('@postern/keyring');
   return localKeyAdministration({
     keyFile: keyringFile,
-    passphrase: keyringPassphrase(),
+    passphrase: await keyringPassphrase(),
     exclusively: async (work) => {
       const lock = await takeLock({ path: `${keyringFile}.lock`, waitMsMax: lockWaitMsMax });
       if (lock === undefined) throw new PosternError('service.not_ready', 'Another command changes the key file.');

@@ -1,17 +1,21 @@
 import { resolve } from 'node:path';
 
 import type { Secret } from '@postern/crypto';
-import { configClass, readConfig, secretFile } from '@postern/service';
 
-const variable = 'POSTERN_KEYRING_PASSPHRASE_FILE';
-const Keyring = configClass({ keyringPassphrase: secretFile().optional() });
+const secretVariable = 'POSTERN_KEYRING_PASSPHRASE';
+const variable = `${secretVariable}_FILE`;
 
 /**
  * The passphrase of the key file, where the environment names a file that holds one.
  *
- * @throws {PosternError} `config.invalid` when it cannot be read, or others may read it.
+ * What reads configurations comes with Nest, and most key files have no passphrase: it is loaded when there is one.
+ *
+ * @throws {PosternError} `config.invalid` when it cannot be read, others may read it, or it stands in the environment.
  */
-export function keyringPassphrase(): Secret | undefined {
+export async function keyringPassphrase(): Promise<Secret | undefined> {
+  if ([variable, secretVariable].every((name) => (process.env[name] ?? '') === '')) return undefined;
+  const { configClass, readConfig, secretFile } = await import('@postern/service');
+  const Keyring = configClass({ keyringPassphrase: secretFile().optional() });
   return readConfig(Keyring, process.env).keyringPassphrase;
 }
 

@@ -10,7 +10,6 @@ import {
   type SealingPrivateJwk,
   type SigningPrivateJwk,
 } from '@postern/crypto';
-import { createKeyFile } from '@postern/keyring';
 
 import { readOrCreate, writePrivate } from './files.ts';
 import type { KeyringChoice } from './keyring-choice.ts';
@@ -65,7 +64,8 @@ export async function ensureKeys(folder: DataFolder, keyring: KeyringChoice): Pr
   }
   if (keyring === 'local' && !existsSync(folder.keyringFile)) {
     mkdirSync(dirname(folder.keyringFile), { recursive: true, mode: 0o700 });
-    await createKeyFile({ keyFile: folder.keyringFile, passphrase: keyringPassphrase() });
+    const { createKeyFile } = await import('@postern/keyring');
+    await createKeyFile({ keyFile: folder.keyringFile, passphrase: await keyringPassphrase() });
   }
   writePrivate(folder.trustFile, `${JSON.stringify(TrustBundle.parse(bundle), null, 2)}\n`);
   return bundle;

@@ -49,7 +49,7 @@ await describeWithServer('nats-server', 'postern providers: the versions of a fi
 
   /** Options as the command line itself makes them. */
   const optionsOf = async (...words: string[]): Promise<Record<string, unknown>> => {
-    const program = createProgram();
+    const program = await createProgram();
     const command = program.commands
       .find((one) => one.name() === 'providers')
       ?.commands.find((one) => one.name() === words[0]);
