@@ -2,6 +2,7 @@
 /**
  * Runs the tests of one project under Node 26 and leaves their results for tools/test.mjs to sum; with `--cluster` those
  * on a cluster of servers instead, which want the machine to themselves. A last argument names the one spec to run.
+ * POSTERN_TEST_SHARDS=NAME:1/2 has only the first half of that project's specs run.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -17,7 +18,10 @@ const onCluster = [
   ...['--testPathIgnorePatterns', '/dist/', '--testMatch', '**/src/**/*.cluster.spec.ts'],
   ...['--testTimeout', clusterTimeoutMs],
 ];
-const outputFile = join(root, 'node_modules/.cache/test-results', `${projectName.replaceAll('/', '-')}.json`);
+const named = (process.env.POSTERN_TEST_SHARDS ?? '').split(',').find((one) => one.startsWith(`${projectName}:`));
+const shard = named?.slice(projectName.length + 1);
+const resultName = [projectName, shard ?? []].flat().join('-').replaceAll('/', '-');
+const outputFile = join(root, 'node_modules/.cache/test-results', `${resultName}.json`);
 mkdirSync(dirname(outputFile), { recursive: true });
 const { status } = spawnSync(
   process.execPath,
@@ -28,6 +32,7 @@ const { status } = spawnSync(
     ...['--config', join(root, 'jest.config.mjs'), '--roots', join(root, projectRoot)],
     ...(isCluster ? onCluster : ['--passWithNoTests']),
     ...(spec === undefined ? [] : ['--runTestsByPath', join(root, spec)]),
+    ...(shard === undefined ? [] : ['--shard', shard]),
     ...['--json', '--outputFile', outputFile, '--runInBand', '--forceExit'],
   ],
   // `--json` prints the report to stdout as well; the human one goes to stderr.

@@ -5,7 +5,8 @@
  *
  * --kill-drill 10   the kill drill follows with so many rounds, as one more test
  * --beside NAMES    the tests of these projects run at the same time as those of all others; given again, a third row
- *                   runs beside both
+ *                   runs beside both. A project that takes longer than all others is shared by two rows as NAME:1/2 and
+ *                   NAME:2/2
  * --again 3         when no more than so many specs failed, each runs once more by itself and what it says then counts:
  *                   beside others it may have had too little of the machine. That it failed first is told, with why
  *
@@ -40,13 +41,16 @@ const checks = [
   run('lint', bin('oxlint'), ['--type-aware', '--tsconfig', 'tsconfig.spec.json', '--quiet']),
   run('format', bin('oxfmt'), ['--check', '.']),
 ];
-const tests = (name, projects) =>
-  running(name, bin('nx'), ['run-many', '-t', 'test', '--outputStyle=stream', ...projects, ...forNx]);
+const withoutShards = (names) => names.replaceAll(/:\d+\/\d+/g, '');
+const tests = (name, projects, env = {}) =>
+  running(name, bin('nx'), ['run-many', '-t', 'test', '--outputStyle=stream', ...projects, ...forNx], env);
 const rows = [
-  ...beside.map((names) => tests(`tests of ${names}`, ['--projects', names])),
+  ...beside.map((names) =>
+    tests(`tests of ${names}`, ['--projects', withoutShards(names)], { POSTERN_TEST_SHARDS: names }),
+  ),
   tests(
     beside.length === 0 ? 'tests' : 'tests of the others',
-    beside.length === 0 ? [] : ['--exclude', beside.join(',')],
+    beside.length === 0 ? [] : ['--exclude', withoutShards(beside.join(','))],
   ),
 ];
 const runs = await Promise.all(rows);
@@ -106,9 +110,9 @@ function run(name, command, args, more = {}) {
   return told(name, startedMs, spawnSync(command, args, { ...options, ...more }).status);
 }
 
-async function running(name, command, args) {
+async function running(name, command, args, env) {
   const startedMs = Date.now();
-  const child = spawn(command, args, options);
+  const child = spawn(command, args, { ...options, env: { ...process.env, ...env } });
   const status = await new Promise((resolve) => {
     child.once('exit', resolve);
     child.once('error', resolve);
