@@ -1,5 +1,3 @@
-import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
 import { PosternError } from '@postern/contracts';
 
 const requestTimeoutMs = 30_000;
@@ -30,11 +28,12 @@ export interface VaultAnswer {
  *
  * @throws {PosternError} `servers.start_failed` only when nothing answers.
  */
-export function callVault({ url, ca }: VaultAddress, call: VaultCall): Promise<VaultAnswer> {
+export async function callVault({ url, ca }: VaultAddress, call: VaultCall): Promise<VaultAnswer> {
   const { method, path, token, body } = call;
   const target = new URL(`/v1/${path}`, url);
-  const send = target.protocol === 'https:' ? httpsRequest : httpRequest;
-  return new Promise((resolve, reject) => {
+  // Node brings all of its fetch with node:http, and most who load this library never meet a Vault.
+  const { request: send } = target.protocol === 'https:' ? await import('node:https') : await import('node:http');
+  return await new Promise((resolve, reject) => {
     const request = send(target, {
       method,
       agent: false,

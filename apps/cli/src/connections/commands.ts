@@ -8,9 +8,7 @@ import type { RunCommand } from '../run-command.ts';
 import type { Session } from '../session/session.ts';
 import { establishCommand } from './establish-command.ts';
 import { importCommand } from './import-command.ts';
-import { readConnection } from './read-connection.ts';
 import { scopesCommand } from './scopes-command.ts';
-import { showLines } from './show-lines.ts';
 
 /** `postern connections …`: one connection's life. */
 export function connectionCommands(program: Command, run: RunCommand): void {
@@ -44,6 +42,11 @@ export function connectionCommands(program: Command, run: RunCommand): void {
     .description('its state, its clocks, its last events and what to do next')
     .action(
       run.withSession(async ({ session, tenantId, printer, args: [connectionId = ''] }) => {
+        // With the catalog of providers, which the other questions do not need.
+        const [{ readConnection }, { showLines }] = await Promise.all([
+          import('./read-connection.ts'),
+          import('./show-lines.ts'),
+        ]);
         const shown = await readConnection(session, tenantId, connectionId);
         const pinned = shown.state.credential?.providerVersion ?? null;
         printer.result({ ...shown.view, provider_file_version: pinned, events: shown.events }, () => showLines(shown));
