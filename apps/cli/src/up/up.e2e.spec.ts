@@ -54,33 +54,46 @@ async function isUp({ url }: Started): Promise<boolean> {
 }
 
 await describeWithServer('nats-server', 'postern up', () => {
-  let data: string;
-  let stacks: Started[];
-  const started = async (folder = data): Promise<Started> => {
+  const data = temporaryDataDir('postern-up-');
+  const one = join(data, 'one');
+  const stacks: Started[] = [];
+  const started = async (folder = one): Promise<Started> => {
     const stack = await start(folder);
     stacks.push(stack);
     return stack;
   };
+  /** The one that each test leaves to the next: starting takes its time. */
+  let stack: Started;
+  let other: Started;
 
-  beforeEach(() => {
-    data = temporaryDataDir('postern-up-');
-    stacks = [];
-  });
-  afterEach(async () => {
-    for (const stack of stacks) stack.child.kill('SIGKILL');
-    for (const stack of stacks) await allGone(stack);
+  beforeAll(async () => {
+    [stack, other] = await Promise.all([started(), started(join(data, 'other'))]);
+  }, 3 * startTimeoutMs);
+  afterAll(async () => {
+    for (const { child } of stacks) child.kill('SIGKILL');
+    for (const each of stacks) await allGone(each);
     await rm(data, { recursive: true, force: true });
-  });
+  }, 3 * startTimeoutMs);
+
+  test(
+    'two on folders of their own stand side by side',
+    async () => {
+      expect([await isUp(stack), await isUp(other), stack.url === other.url]).toEqual([true, true, false]);
+      other.child.kill('SIGKILL');
+      await allGone(other);
+      expect(await isUp(stack)).toBe(true);
+    },
+    3 * startTimeoutMs,
+  );
 
   test(
     'Ctrl-C leaves no process, and starting again goes on with the same tenant',
     async () => {
-      const first = await started(join(data, 'one'));
-      expect(await isUp(first)).toBe(true);
-      first.child.kill('SIGINT');
-      await allGone(first);
-      const second = await started(join(data, 'one'));
-      expect([await isUp(second), second.tenantId]).toEqual([true, first.tenantId]);
+      stack.child.kill('SIGINT');
+      await allGone(stack);
+      const { tenantId } = stack;
+      stack = await started();
+      expect([await isUp(stack), stack.tenantId]).toEqual([true, tenantId]);
     },
     3 * startTimeoutMs,
   );
@@ -88,20 +101,10 @@ await describeWithServer('nats-server', 'postern up', () => {
   test(
     'kill -9 of the supervisor leaves no process and no lock',
     async () => {
-      const first = await started(join(data, 'one'));
-      first.child.kill('SIGKILL');
-      await allGone(first);
-      const second = await started(join(data, 'one'));
-      expect(await isUp(second)).toBe(true);
-    },
-    3 * startTimeoutMs,
-  );
-
-  test(
-    'two on folders of their own stand side by side',
-    async () => {
-      const [left, right] = await Promise.all([started(join(data, 'left')), started(join(data, 'right'))]);
-      expect([await isUp(left), await isUp(right), left.url === right.url]).toEqual([true, true, false]);
+      stack.child.kill('SIGKILL');
+      await allGone(stack);
+      stack = await started();
+      expect(await isUp(stack)).toBe(true);
     },
     3 * startTimeoutMs,
   );
@@ -109,11 +112,10 @@ await describeWithServer('nats-server', 'postern up', () => {
   test(
     'a service that is killed is started again',
     async () => {
-      const stack = await started(join(data, 'one'));
       const vault = stack.pidOf('vault');
       process.kill(vault, 'SIGKILL');
       await waitFor(() => !isProcessAlive(vault), { describe: 'the killed service lives' });
-      const file = JSON.parse(readFileSync(join(data, 'one/supervisor.json'), 'utf8')) as {
+      const file = JSON.parse(readFileSync(join(one, 'supervisor.json'), 'utf8')) as {
         services: { vault: number };
       };
       const ready = () =>
