@@ -34,6 +34,7 @@ test('a question waits neither for what runs services nor for what holds keys, a
     /@nestjs\//,
     /\/fastify\//,
     /@opentelemetry\//,
+    /@aws-sdk\//,
     /node-vault\//,
     /argon2/,
     /libs\/testing\//,
