@@ -15,12 +15,12 @@ export async function withAuditor<T>(
   work: (log: ProvenLog) => Promise<T>,
 ): Promise<T> {
   return await asIdentity(place, 'audit', async (bus) => {
-    const archived = (stream: 'connections' | 'access') =>
-      withArchive(new JetStreamEventLog({ bus, stream }), archiveOf(place.folder, stream));
+    const archived = async (stream: 'connections' | 'access') =>
+      withArchive(new JetStreamEventLog({ bus, stream }), await archiveOf(place.folder, stream));
     const logs = {
-      connections: archived('connections'),
+      connections: await archived('connections'),
       admin: new JetStreamEventLog({ bus, stream: 'admin' }),
-      access: archived('access'),
+      access: await archived('access'),
     };
     return await work({ logs, checkpoints: new JetStreamEventLog({ bus, stream: 'checkpoints' }) });
   });

@@ -28,7 +28,7 @@ export async function archive(
   progress: Progress,
 ): Promise<ArchiveManifest | undefined> {
   return await asIdentity(session, 'audit', async (bus) => {
-    const archived = archiveOf(session.folder, stream);
+    const archived = await archiveOf(session.folder, stream);
     const log = new JetStreamEventLog({ bus, stream });
     const from = (await archived.lastPosition()) + 1;
     const limit = stream === 'connections' ? await endOfClosed(bus) : await endBefore(session, { log, from, beforeMs });

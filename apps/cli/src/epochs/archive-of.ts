@@ -1,6 +1,5 @@
 import { PosternError } from '@postern/contracts';
 import { archiveStoreAt, isObjectPlace, s3SettingsOf, StreamArchive } from '@postern/event-log';
-import { readConfigFile } from '@postern/service';
 
 import type { DataFolder } from '../data-folder/paths.ts';
 import type { ArchivedStream } from './archive-log.ts';
@@ -13,9 +12,14 @@ const variable = 'POSTERN_ARCHIVE_S3_FILE';
  *
  * @throws {PosternError} `config.invalid` for a store whose keys nobody names, or that others may read.
  */
-export function archiveOf({ archiveDir }: Pick<DataFolder, 'archiveDir'>, stream: ArchivedStream): StreamArchive {
+export async function archiveOf(
+  { archiveDir }: Pick<DataFolder, 'archiveDir'>,
+  stream: ArchivedStream,
+): Promise<StreamArchive> {
   const file = process.env[variable];
   if (!isObjectPlace(archiveDir) || file === undefined) return new StreamArchive(archiveStoreAt(archiveDir), stream);
+  // It comes with Nest: not for a folder, which most archives are.
+  const { readConfigFile } = await import('@postern/service');
   const read = readConfigFile(file, { secret: true });
   if ('problem' in read) throw new PosternError('config.invalid', `${variable} ${read.problem}.`);
   return new StreamArchive(archiveStoreAt(archiveDir, s3SettingsOf(read.content)), stream);

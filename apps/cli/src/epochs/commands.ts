@@ -154,7 +154,7 @@ async function standing(session: Session) {
     const told = [];
     for (const one of archivedStreams) {
       const { firstPosition, lastPosition, bytes, maxBytes } = await readEpochs(bus, one);
-      const archivedUpTo = await archiveOf(session.folder, one).lastPosition();
+      const archivedUpTo = await (await archiveOf(session.folder, one)).lastPosition();
       const positions = { first_position: firstPosition, last_position: lastPosition, archived_up_to: archivedUpTo };
       told.push({ stream: streams[one].name, ...positions, bytes, bytes_max: maxBytes });
     }

@@ -23,7 +23,7 @@ export interface Dropped {
  *   moved to the open epoch, or a service has not worked that off: nothing is dropped then.
  */
 export async function drop(session: Session, stream: ArchivedStream, progress: Progress): Promise<Dropped | undefined> {
-  const archive = archiveOf(session.folder, stream);
+  const archive = await archiveOf(session.folder, stream);
   const upTo = await archive.lastPosition();
   const { name } = streams[stream];
   const verifiedUpTo = await asIdentity(session, 'audit', async (bus) => {

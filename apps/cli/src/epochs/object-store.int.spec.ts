@@ -88,7 +88,7 @@ await describeWithServer('versitygw', 'archives in an object store', () => {
     const audit = await house.busOf('audit');
     expect((await readEpochs(audit, 'connections')).firstPosition).toBe((connections?.to ?? 0) + 1);
     expect((await readEpochs(audit, 'access')).firstPosition).toBe(4);
-    expect(await archiveOf(house.folder, 'connections').segments()).toEqual([connections]);
+    expect(await (await archiveOf(house.folder, 'connections')).segments()).toEqual([connections]);
 
     const reports = await verify();
     expect(Object.values(reports).flatMap(({ findings }) => findings)).toEqual([]);
@@ -120,8 +120,8 @@ await describeWithServer('versitygw', 'archives in an object store', () => {
     expect(await codeOf(verify)).toBe('config.invalid');
     settings();
     const elsewhere = { archiveDir: 's3://nowhere/house' };
-    expect(await codeOf(() => archiveOf(elsewhere, 'access').segments())).toBe('config.invalid');
-    expect(await codeOf(async () => archiveOf({ archiveDir: 's3://' }, 'access'))).toBe('config.invalid');
+    expect(await codeOf(async () => (await archiveOf(elsewhere, 'access')).segments())).toBe('config.invalid');
+    expect(await codeOf(async () => await archiveOf({ archiveDir: 's3://' }, 'access'))).toBe('config.invalid');
     writeFileSync(settingsFile, '{"endpoint":"x"}');
     expect(await codeOf(verify)).toBe('config.invalid');
     renameSync(settingsFile, `${settingsFile}.gone`);

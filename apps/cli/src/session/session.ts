@@ -82,7 +82,7 @@ export async function openSession(
     folder,
     bus,
     connections,
-    past: { connections: withArchive(connections, archiveOf(folder, 'connections')), admin },
+    past: { connections: withArchive(connections, await archiveOf(folder, 'connections')), admin },
     admin,
     reader,
     natsUrl: place.natsUrl,
