@@ -55,7 +55,7 @@ export async function startKeycloak(realm) {
   });
   const ended = new Promise((resolve) => server.once('exit', resolve));
   const stop = async () => {
-    if (server.exitCode === null) process.kill(-server.pid, 'SIGKILL');
+    if (server.pid !== undefined && server.exitCode === null) process.kill(-server.pid, 'SIGKILL');
     await ended;
   };
   try {
