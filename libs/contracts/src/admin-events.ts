@@ -28,8 +28,23 @@ export function isHttpsOrLoopback(text: string): boolean {
   );
 }
 
-/** How a client authenticates at the token endpoint. @source RFC 7591 §2 */
-export const TokenEndpointAuthMethod = z.enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none']);
+/** How a client authenticates at the token endpoint. @source RFC 7591 §2, RFC 8705 §2 */
+export const TokenEndpointAuthMethod = z.enum([
+  'client_secret_basic',
+  'client_secret_post',
+  'private_key_jwt',
+  'tls_client_auth',
+  'self_signed_tls_client_auth',
+  'none',
+]);
+
+/** A client certificate, by what is no secret of it. */
+export const CertificateFacts = z.object({
+  /** SHA-256, base64url. @source RFC 8705 §3.1 */
+  x5tS256: z.string().regex(/^[A-Za-z0-9_-]{43}$/),
+  notAfterMs: TimeMs,
+});
+export type CertificateFacts = z.infer<typeof CertificateFacts>;
 
 /** An absolute URI without fragment. @source RFC 8707 §2 */
 export const ResourceUri = z
@@ -156,6 +171,8 @@ export const adminEvents = Object.freeze({
       assertionAudience: z.url().max(2048).optional(),
       /** Only where its tokens are bound to a key of each connection. @source RFC 9449 §5.2 */
       dpopBoundAccessTokens: z.literal(true).optional(),
+      /** Only where its tokens are bound to its client certificate. @source RFC 8705 §3.4 */
+      tlsClientCertificateBoundAccessTokens: z.literal(true).optional(),
       /** What its tokens are for, said with every request. @source RFC 8707 §2 */
       resource: ResourceUri.optional(),
       /** Only where its authorization requests are signed by the vault. @source RFC 9101 §10.5 */
@@ -173,6 +190,8 @@ export const adminEvents = Object.freeze({
         previousEndsAtMs: TimeMs.nullable(),
         /** Of a private key: what the provider needs to check its signatures. */
         publicJwk: SigningPublicJwk.nullable(),
+        /** Of a client certificate alone. */
+        certificate: CertificateFacts.optional(),
       }),
     ),
     version: 2,

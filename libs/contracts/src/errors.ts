@@ -273,7 +273,7 @@ export const errorTable = Object.freeze({
   'lease.sender_constrained': row(
     409,
     'The token is bound to a key that only Postern has',
-    'Without the key it is of no use: connect through a client registration whose tokens are not bound (DPoP).',
+    'Without the key it is of no use: connect through a client registration whose tokens are not bound (DPoP, mTLS).',
   ),
   'lease.ttl_unavailable': row(503, 'No token lives that long', 'Ask for a smaller min_ttl_s.', later),
   'lease.recipient_key_invalid': row(

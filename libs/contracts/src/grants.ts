@@ -21,8 +21,8 @@ export const Grant = z.enum([
 ]);
 export type Grant = z.infer<typeof Grant>;
 
-/** By what a token is bound to a key of ours: RFC 9449. */
-export const SenderConstraint = z.enum(['dpop']);
+/** By what a token is bound to a key of ours: RFC 9449, or RFC 8705 §3. */
+export const SenderConstraint = z.enum(['dpop', 'mtls']);
 export type SenderConstraint = z.infer<typeof SenderConstraint>;
 
 /** Had anew with what we hold ourselves: there is no refresh token, and an answer that is lost costs nothing. */

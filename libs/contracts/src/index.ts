@@ -26,6 +26,7 @@ export {
   SecurityEventDelivery,
   SignedBy,
   SpokenFor,
+  CertificateFacts,
   TokenEndpointAuthMethod,
   WebhookUrl,
   type AdminEvent,

@@ -216,6 +216,9 @@ const WebhookKey = { tenant_id: TenantId, webhook_id: WebhookId };
 const SecretVersion = z.number().int().positive();
 const SecretStored = z.object({ secret_version: SecretVersion });
 const KeyStored = SecretStored.extend({ public_jwk: SigningPublicJwk });
+const CertificateStored = SecretStored.extend({
+  certificate: z.object({ x5t_s256: z.string(), not_after: Timestamp }),
+});
 const RefusedVersion = SecretVersion.optional().describe(
   'A version that the provider has just refused: another one is wanted, if there is one',
 );
@@ -339,6 +342,7 @@ export const operations = Object.freeze({
       provider: z.string().max(64),
       parameters: z.record(z.string().max(64), z.string().max(2048)),
       dpop_bound_access_tokens: z.boolean().optional(),
+      tls_client_certificate_bound_access_tokens: z.boolean().optional(),
       require_signed_request_object: z.boolean().optional(),
     }),
     reply: z.strictObject({}),
@@ -774,6 +778,22 @@ export const operations = Object.freeze({
     summary: 'Stores a private key that a provider already knows as the next version.',
     request: z.strictObject({ ...RegistrationKey, sealed_key: CompactJwe }),
     reply: KeyStored,
+  }),
+  storeTlsCertificate: operation('vault.tls_certificate.store', {
+    owner: 'vault',
+    callers: ['administrator'],
+    scope: 'service',
+    summary: 'Stores a client certificate of a registration, its chain and its private key, as its next version.',
+    request: z.strictObject({ ...RegistrationKey, sealed_certificate: CompactJwe }),
+    reply: CertificateStored,
+  }),
+  releaseTlsCertificate: operation('vault.tls_certificate.release', {
+    owner: 'vault',
+    callers: registrationSecretRights.tls_certificate.releasedTo,
+    scope: 'service',
+    summary: 'Seals the client certificate of a registration, with its key, to the app that makes the connection.',
+    request: z.strictObject({ ...RegistrationKey, refused_version: RefusedVersion }),
+    reply: SecretStored.extend({ sealed_certificate: CompactJwe }),
   }),
   deleteEndedSecrets: operation('vault.ended_secrets.delete', {
     owner: 'vault',

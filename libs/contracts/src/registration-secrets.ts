@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { AppName } from './apps.ts';
 
 /** What a client registration keeps in the vault. Each kind has versions of its own. */
-export const RegistrationSecretKind = z.enum(['client_secret', 'private_key', 'webhook_secret']);
+export const RegistrationSecretKind = z.enum(['client_secret', 'private_key', 'tls_certificate', 'webhook_secret']);
 export type RegistrationSecretKind = z.infer<typeof RegistrationSecretKind>;
 
 interface SecretRights {
@@ -20,5 +20,7 @@ interface SecretRights {
 export const registrationSecretRights: Readonly<Record<RegistrationSecretKind, SecretRights>> = Object.freeze({
   client_secret: { releasedTo: ['authorization', 'refresh', 'revocation'], signsFor: [] },
   private_key: { releasedTo: [], signsFor: ['authorization', 'refresh', 'revocation'] },
+  /** The key is needed in the handshake itself, so that it goes with its certificate to who makes the connection. */
+  tls_certificate: { releasedTo: ['authorization', 'refresh', 'revocation'], signsFor: [] },
   webhook_secret: { releasedTo: ['revocation'], signsFor: [] },
 });

@@ -25,6 +25,8 @@ export const TokenSet = z.object({
   grantedScopes: Scopes,
   /** Only where another is had by something else than a refresh token, of which there is none then. */
   renewal: Renewal.optional(),
+  /** Only where the access token is of use with our client certificate alone. @source RFC 8705 §3 */
+  boundTo: z.literal('mtls').optional(),
   /** Only where it is no token of OAuth's, to be sent as its `tokenType` says. */
   sentAs: SentAs.optional(),
   /** Only of providers that exchange tokens: it may be shown to them again. */

@@ -67,6 +67,12 @@ export {
 } from './sealer.ts';
 export { Secret } from './secret.ts';
 export {
+  parseTlsCertificate,
+  tlsCertificateBytesMax,
+  tlsCertificateFacts,
+  type TlsCertificateFacts,
+} from './tls-certificate.ts';
+export {
   verifyWebhook,
   type VerifiedWebhook,
   type WebhookSecret,

@@ -178,6 +178,32 @@ describe('a client registration', () => {
     given(created).when(createRegistration, bound).thenRefused('registration.exists');
   });
 
+  test('of a certificate everybody may know which it is and when it ends', () => {
+    const certificate = { x5tS256: 'x'.repeat(43), notAfterMs: 1_800_000_000_000 };
+    const stored = { kind: 'tls_certificate' as const, secretVersion: 1, publicJwk: null, certificate };
+    given(created)
+      .when(storeRegistrationSecret, { ...stored, overlapMs: null, nowMs: 0 })
+      .then([admin.registrationSecretStored(stored)]);
+    const { secrets } = stateOf([...created, admin.registrationSecretStored(stored)]);
+    expect(secrets).toMatchObject([{ kind: 'tls_certificate', certificate }]);
+  });
+
+  test('that its tokens are bound to its certificate is said when it begins, of a client that authenticates alone', () => {
+    const wish = { tlsClientCertificateBoundAccessTokens: true as const };
+    const began = [admin.registrationCreated(wish)];
+    given([])
+      .when(createRegistration, { ...create, ...wish })
+      .then(began);
+    given(began)
+      .when(createRegistration, { ...create, ...wish })
+      .thenNothing();
+    given(began).when(createRegistration, create).thenRefused('registration.exists');
+    expect(stateOf(began)).toMatchObject(wish);
+    given([])
+      .when(createRegistration, { ...create, ...wish, tokenEndpointAuthMethod: 'none' })
+      .thenRefused('request.malformed');
+  });
+
   test('what its tokens are for, and that its requests are signed, is said when it begins, and stays so', () => {
     const audience = 'https://acme.example';
     const wishes = { resource: 'https://api.acme.example/v1', requireSignedRequestObject: true as const };

@@ -163,6 +163,8 @@ export const ProviderFile = z
     pushed_authorization_requests: factOf(Support).default(cautious('unknown')),
     /** @source RFC 9449 */
     dpop: factOf(Support).default(cautious('unknown')),
+    /** Does it bind tokens to the client's certificate? @source RFC 8705 §3 */
+    tls_client_certificate_bound_access_tokens: factOf(Support).default(cautious('unknown')),
     /** Does it take authorization requests that are signed? @source RFC 9101 */
     signed_request_objects: factOf(Support).default(cautious('unknown')),
     /** Is every authorization response told apart by `iss`? Where it is, one without is refused. @source RFC 9207 §3 */

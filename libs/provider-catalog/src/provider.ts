@@ -50,6 +50,8 @@ export interface Provider {
   readonly pushedAuthorizationRequests: Support;
   /** Are its tokens bound to a key of ours? @source RFC 9449 */
   readonly dpop: Support;
+  /** Are its tokens bound to our client certificate? @source RFC 8705 §3 */
+  readonly certificateBoundTokens: Support;
   readonly scopeSeparator: ' ' | ',';
   readonly scopeParameter: 'scope' | 'user_scope';
   /** Null where nobody has written down what the scopes allow. */
@@ -162,6 +164,7 @@ export function providerFrom(file: ProviderFile): Provider {
     authorizationResponseIss: file.authorization_response_iss_parameter_supported.value,
     pushedAuthorizationRequests: file.pushed_authorization_requests.value,
     dpop: file.dpop.value,
+    certificateBoundTokens: file.tls_client_certificate_bound_access_tokens.value,
     scopeSeparator: file.scope_separator.value,
     scopeParameter: file.scope_parameter.value,
     scopeMatrix: scopeMatrixFrom(file.scope_matrix),

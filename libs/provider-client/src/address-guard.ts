@@ -1,12 +1,10 @@
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
-import { request as requestHttp, type IncomingMessage } from 'node:http';
-import { request as requestHttps } from 'node:https';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
-import { Readable } from 'node:stream';
 
 import { PosternError } from '@postern/contracts';
 
 import { ProviderCallError } from './provider-call-error.ts';
+import { sendAlone, type LoneRequest } from './send-alone.ts';
 
 /** What is no public unicast address. @source RFC 6890, IANA's special-purpose address registries */
 const refusedIpv4 = [
@@ -60,25 +58,10 @@ export class AddressGuard {
    *
    * @throws {ProviderCallError} `address_refused`; what `node:http` throws.
    */
-  async send(
-    url: string,
-    {
-      method,
-      headers,
-      body,
-      signal,
-    }: { method: string; headers: Record<string, string>; body?: string | undefined; signal: AbortSignal },
-  ): Promise<Response> {
-    const target = new URL(url);
-    const literal = target.hostname.replace(/^\[|\]$/g, '');
+  async send(url: string, request: LoneRequest): Promise<Response> {
+    const literal = new URL(url).hostname.replace(/^\[|\]$/g, '');
     if (isIP(literal) !== 0 && !this.allows(literal)) throw new ProviderCallError('address_refused');
-    const request = target.protocol === 'https:' ? requestHttps : requestHttp;
-    const message = await new Promise<IncomingMessage>((resolve, reject) => {
-      // A connection of its own each time: what is kept open was looked at long ago.
-      const options = { method, headers, signal, agent: false, lookup: this.#lookup } as const;
-      request(target, options).once('response', resolve).once('error', reject).end(body);
-    });
-    return responseOf(message);
+    return await sendAlone(url, { ...request, lookup: this.#lookup });
   }
 
   readonly #lookup: LookupFunction = (hostname, options, done) => {
@@ -91,24 +74,6 @@ export class AddressGuard {
       else done(null, first.address, first.family);
     });
   };
-}
-
-const bodiless = new Set([204, 205, 304]);
-
-function responseOf(message: IncomingMessage): Response {
-  const status = message.statusCode ?? 0;
-  // Whoever hangs up on a body that nobody reads has answered all the same.
-  message.on('error', () => undefined);
-  if (status < 200 || status > 599) {
-    message.destroy();
-    throw new ProviderCallError('invalid_answer');
-  }
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(message.headersDistinct))
-    for (const one of value ?? []) headers.append(name, one);
-  if (!bodiless.has(status)) return new Response(Readable.toWeb(message) as ReadableStream, { status, headers });
-  message.destroy();
-  return new Response(null, { status, headers });
 }
 
 function blockList(ranges: readonly string[]): BlockList {

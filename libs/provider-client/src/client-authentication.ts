@@ -1,15 +1,19 @@
 import { PosternError } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import type { Provider } from '@postern/provider-catalog';
-import { ClientSecretBasic, ClientSecretPost, None, type ClientAuth } from 'oauth4webapi';
+import { ClientSecretBasic, ClientSecretPost, None, TlsClientAuth, type ClientAuth } from 'oauth4webapi';
 
 /** How a client authenticates at the token endpoint. @source RFC 7591 §2 */
 export type TokenEndpointAuthMethod = Provider['tokenEndpointAuthMethods'][number];
 
-/** What our client proves itself with, in one call: the secret itself, or an assertion made for it. */
-export type ClientCredential = { readonly version: number } & (
+/**
+ * What our client proves itself with, in one call: the secret itself, an assertion made for it, or the certificate with
+ * which its connections are made: chain and private key, in PEM. That may stand beside the others, too.
+ */
+export type ClientCredential = { readonly version: number; readonly certificate?: Secret } & (
   | { readonly clientSecret: Secret }
   | { readonly clientAssertion: Secret }
+  | { readonly certificate: Secret }
 );
 
 /**
@@ -31,7 +35,7 @@ export function heldClientSecret(clientSecret: Secret): ClientCredentialSource {
  * @param basic what the provider has in the place of `client_secret_basic`, where it has something else
  * @throws {PosternError} `provider.client_rejected` when the method needs another kind of credential than there is: the
  *   provider would say no more than that.
- * @source RFC 6749 §2.3.1, RFC 7523 §2.2
+ * @source RFC 6749 §2.3.1, RFC 7523 §2.2, RFC 8705 §2
  */
 export function clientAuthentication(
   method: TokenEndpointAuthMethod,
@@ -43,6 +47,10 @@ export function clientAuthentication(
     if (credential !== null && 'clientAssertion' in credential) return clientAssertion(credential.clientAssertion);
     throw new PosternError('provider.client_rejected', 'The client registration has no client assertion.');
   }
+  if (authenticatesByCertificate(method)) {
+    if (credential?.certificate !== undefined) return TlsClientAuth();
+    throw new PosternError('provider.client_rejected', 'The client registration has no client certificate.');
+  }
   if (credential === null || !('clientSecret' in credential)) {
     throw new PosternError('provider.client_rejected', 'The client registration has no client secret.');
   }
@@ -50,6 +58,11 @@ export function clientAuthentication(
   return method === 'client_secret_basic'
     ? (basic ?? ClientSecretBasic)(clientSecret.reveal())
     : ClientSecretPost(clientSecret.reveal());
+}
+
+/** @source RFC 8705 §2.1.1, §2.2.1 @internal */
+export function authenticatesByCertificate(method: TokenEndpointAuthMethod): boolean {
+  return method === 'tls_client_auth' || method === 'self_signed_tls_client_auth';
 }
 
 /** Sends an assertion that another has signed: this process has no key. @source RFC 7523 §2.2 */
@@ -68,6 +81,7 @@ function clientAssertion(assertion: Secret): ClientAuth {
  */
 export function sentFormsOf(clientId: string, credential: ClientCredential): Secret[] {
   const secret = secretOf(credential);
+  if (secret === null) return [];
   const own = [clientId, secret.reveal()];
   const pairs = [own, own.map(encodeURIComponent), own.map(formEncoded), [secret.reveal(), '']];
   const headers = pairs.map((pair) => Secret.from(Buffer.from(pair.join(':'), 'utf8').toString('base64')));
@@ -82,7 +96,8 @@ function formEncoded(text: string): string {
     .replaceAll(/[-._*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
-/** What the provider is shown, whichever it is. @internal */
-export function secretOf(credential: ClientCredential): Secret {
-  return 'clientSecret' in credential ? credential.clientSecret : credential.clientAssertion;
+/** What the provider is sent, whichever it is; null where the connection says it all. @internal */
+export function secretOf(credential: ClientCredential): Secret | null {
+  if ('clientSecret' in credential) return credential.clientSecret;
+  return 'clientAssertion' in credential ? credential.clientAssertion : null;
 }

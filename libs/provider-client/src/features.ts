@@ -6,6 +6,8 @@ import type { AuthorizationServer } from 'oauth4webapi';
 export interface AskedFeatures {
   /** Its tokens are bound to a key, though the provider gives others as well. @source RFC 9449 §5.2 */
   readonly dpopBoundAccessTokens?: boolean | undefined;
+  /** Its tokens are bound to its client certificate, though the provider gives others as well. @source RFC 8705 §3.4 */
+  readonly tlsClientCertificateBoundAccessTokens?: boolean | undefined;
   /** Its authorization requests are signed. @source RFC 9101 §10.5 */
   readonly requireSignedRequestObject?: boolean | undefined;
 }
@@ -34,11 +36,12 @@ interface Asked {
  * the provider has it: at the callback it would be too late, since the end user has consented by then.
  *
  * @throws {PosternError} `provider.feature_unsupported`
- * @source RFC 9449 §5.1, RFC 9101 §10.5
+ * @source RFC 9449 §5.1, RFC 8705 §3.3, RFC 9101 §10.5
  * @internal
  */
 export function requireFeatures(asked: Asked): void {
   requireBinding(asked);
+  requireCertificateBinding(asked);
   requireSignedRequests(asked);
 }
 
@@ -51,6 +54,24 @@ function requireBinding({ provider, registration, server }: Asked): void {
   }
   if (algorithms !== undefined && !algorithms.includes(proofAlgorithm)) {
     throw unsupported(provider, `it takes no proofs signed by ${proofAlgorithm} (DPoP)`);
+  }
+}
+
+function requireCertificateBinding({ provider, registration, server }: Asked): void {
+  const { certificateBoundTokens: support } = provider;
+  if (registration.tlsClientCertificateBoundAccessTokens !== true) {
+    if (support === 'required')
+      throw unsupported(
+        provider,
+        'it gives tokens alone that are bound to certificates: register with --bind-certificate',
+      );
+    return;
+  }
+  if (support === 'unsupported') {
+    throw unsupported(provider, 'its file says that it does not bind tokens to certificates (mTLS)');
+  }
+  if (support === 'unknown' && server.tls_client_certificate_bound_access_tokens !== true) {
+    throw unsupported(provider, 'neither its file nor its metadata says that it binds tokens to certificates (mTLS)');
   }
 }
 

@@ -1,7 +1,9 @@
 import { isHttpsOrLoopback, limits } from '@postern/contracts';
+import type { Secret } from '@postern/crypto';
 
 import type { AddressGuard } from './address-guard.ts';
 import { ProviderCallError, type CallErrorReason } from './provider-call-error.ts';
+import { sendAlone } from './send-alone.ts';
 
 /** The largest answer that is read from a provider; metadata and token sets are far smaller. */
 export const answerBytesMax = 256 * 1024;
@@ -13,6 +15,8 @@ export interface GuardedFetchOptions {
   readonly timeoutMs?: number | undefined;
   /** Refuses addresses that are not public, and connects to the one that was looked at; without it none is looked at. */
   readonly addresses?: AddressGuard | undefined;
+  /** With which connections are made: chain and private key in PEM. @source RFC 8705 §2 */
+  readonly certificate?: Secret | undefined;
   /** Nothing but the status is wanted: the body is hung up on. */
   readonly discardsBody?: boolean | undefined;
 }
@@ -53,16 +57,19 @@ export function guardedFetch({
   allowLoopback,
   timeoutMs = limits.providerTimeoutMs,
   addresses,
+  certificate,
   discardsBody = false,
 }: GuardedFetchOptions): GuardedFetch {
   return async (url, { method, headers, body, signal: hangUp }) => {
     assertReachable(url, allowLoopback);
     const timeout = AbortSignal.timeout(timeoutMs);
     const signal = hangUp === undefined ? timeout : AbortSignal.any([timeout, hangUp]);
-    const response =
-      addresses === undefined
-        ? await answered(() => fetch(url, { method, headers, redirect: 'manual', signal, ...(body && { body }) }))
-        : await answered(() => addresses.send(url, { method, headers, signal, body: body?.toString() }));
+    const request = { method, headers, signal, body: body?.toString(), certificate };
+    const response = await answered(() => {
+      if (addresses !== undefined) return addresses.send(url, request);
+      if (certificate !== undefined) return sendAlone(url, request);
+      return fetch(url, { method, headers, redirect: 'manual', signal, ...(body && { body }) });
+    });
     if (response.status >= 300 && response.status < 400) {
       await discard(response);
       throw new ProviderCallError('redirected', { httpStatus: response.status });
@@ -155,12 +162,28 @@ const neverSentCodes = new Set([
   'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
 ]);
 
+/**
+ * Alerts about the certificate that a client showed, or did not: nobody listened to what came after the handshake.
+ *
+ * @source RFC 8446 §6.2
+ */
+const certificateAlerts: ReadonlySet<number> = new Set([42, 43, 44, 45, 46, 48, 49, 116]);
+
+/** OpenSSL says the number of an alert in words alone. */
+function alertOf(error: unknown): number {
+  const message = memberOf(error, 'message');
+  return Number(/SSL alert number (\d{1,3})\b/.exec(typeof message === 'string' ? message : '')?.[1]);
+}
+
 function callErrorOf(error: unknown, httpStatus?: number): ProviderCallError {
   if (error instanceof ProviderCallError) return error;
   const cause = memberOf(error, 'cause');
   const isTimeout = [error, cause].some((one) => memberOf(one, 'name') === 'TimeoutError');
   if (isTimeout) return new ProviderCallError('timeout');
   const code = memberOf(cause, 'code') ?? memberOf(error, 'code');
+  if ([error, cause].some((one) => certificateAlerts.has(alertOf(one)))) {
+    return new ProviderCallError('client_certificate_refused');
+  }
   if (typeof code === 'string' && neverSentCodes.has(code)) return new ProviderCallError('unreachable');
   return new ProviderCallError('interrupted', httpStatus === undefined ? {} : { httpStatus });
 }

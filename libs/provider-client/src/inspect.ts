@@ -1,6 +1,7 @@
 import type { Secret } from '@postern/crypto';
 import * as oauth from 'oauth4webapi';
 
+import { x5tS256In } from './certificate-binding.ts';
 import { callErrorFrom } from './metadata.ts';
 import type { IntrospectOutcome, ProbeOutcome } from './outcomes.ts';
 import type { ProviderCalls } from './provider-calls.ts';
@@ -13,8 +14,13 @@ import { probeToken } from './token-probe.ts';
 type Inspected = Extract<IntrospectOutcome, { readonly kind: 'active' | 'inactive' }>;
 
 /** @source RFC 7662 §2 @internal */
-export async function introspect(calls: ProviderCalls, { token, hint }: NamedToken): Promise<IntrospectOutcome> {
+export async function introspect(
+  calls: ProviderCalls,
+  { token, hint }: NamedToken,
+  timeoutMs?: number,
+): Promise<IntrospectOutcome> {
   const outcome = await calls.call<Inspected>({
+    timeoutMs,
     secrets: [token],
     request: ({ server, authentication, http }) => {
       if (server.introspection_endpoint === undefined) throw new ProviderCallError('metadata_incomplete');
@@ -29,6 +35,7 @@ export async function introspect(calls: ProviderCalls, { token, hint }: NamedTok
         scopes: answer.scope?.split(calls.provider.scopeSeparator).filter((scope) => scope !== '') ?? null,
         expiresAtMs: answer.exp === undefined ? null : answer.exp * 1000,
         subject: answer.sub ?? null,
+        x5tS256: x5tS256In(answer.cnf),
       };
     },
   });

@@ -74,6 +74,8 @@ export type IntrospectOutcome =
       readonly scopes: readonly string[] | null;
       readonly expiresAtMs: number | null;
       readonly subject: string | null;
+      /** To which certificate it is bound, where the answer says so. @source RFC 8705 §3.2 */
+      readonly x5tS256: string | null;
     }
   | { readonly kind: 'inactive' }
   | {

@@ -14,7 +14,19 @@ export type CallErrorReason =
   | 'too_large'
   | 'invalid_answer'
   | 'wider_scope'
-  | 'metadata_incomplete';
+  | 'metadata_incomplete'
+  | 'client_certificate_refused'
+  | 'client_certificate_expired';
+
+/** With these nothing was sent, or nobody listened. */
+const neverHeard: ReadonlySet<CallErrorReason> = new Set([
+  'insecure_url',
+  'address_refused',
+  'unreachable',
+  'metadata_incomplete',
+  'client_certificate_refused',
+  'client_certificate_expired',
+]);
 
 /** @internal Never leaves this library: outcomes and `PosternError`s do. */
 export class ProviderCallError extends Error {
@@ -30,6 +42,6 @@ export class ProviderCallError extends Error {
 
   /** May the provider have done what it was asked, so that a one-time token counts as spent? */
   get mayHaveBeenProcessed(): boolean {
-    return !['insecure_url', 'address_refused', 'unreachable', 'metadata_incomplete'].includes(this.reason);
+    return !neverHeard.has(this.reason);
   }
 }

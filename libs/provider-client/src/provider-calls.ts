@@ -1,9 +1,12 @@
-import type { Secret } from '@postern/crypto';
+import type { TokenSet } from '@postern/contracts';
+import { Secret } from '@postern/crypto';
 import type { Provider, ResolvedProvider } from '@postern/provider-catalog';
 import * as oauth from 'oauth4webapi';
 
 import type { AddressGuard } from './address-guard.ts';
+import { confirmationIn, isBoundTo, requireInForce, withMtlsAliases } from './certificate-binding.ts';
 import {
+  authenticatesByCertificate,
   clientAuthentication,
   sentFormsOf,
   type ClientCredential,
@@ -13,6 +16,7 @@ import {
 import type { DiscoveryCache } from './discovery-cache.ts';
 import { withDpop, type DpopNonces, type DpopProver } from './dpop.ts';
 import { guardedFetch, type GuardedFetch } from './guarded-fetch.ts';
+import { introspect } from './inspect.ts';
 import { callErrorFrom, fetchMetadata, metadataOf, type GuardedHttp } from './metadata.ts';
 import type { Refusal } from './outcomes.ts';
 import { ProviderCallError } from './provider-call-error.ts';
@@ -23,6 +27,8 @@ import { tokenExchangeGrantType } from './token-exchange.ts';
 
 export interface Answer {
   readonly kind: string;
+  /** Where it brings one. */
+  readonly tokenSet?: TokenSet;
 }
 
 export type Attempt<T extends Answer> = (way: {
@@ -39,13 +45,33 @@ export interface AuthenticatedCall<T extends Answer> {
     readonly http: GuardedHttp;
   }) => Promise<Response>;
   /** Nothing when the answer is none: it is weighed as a refusal then. */
-  readonly read: (server: oauth.AuthorizationServer, response: Response) => Promise<T | undefined>;
+  readonly read: (
+    server: oauth.AuthorizationServer,
+    response: Response,
+    credential: ClientCredential | null,
+  ) => Promise<T | undefined>;
+  /** Less than any call has, where it is a part of another one. */
+  readonly timeoutMs?: number | undefined;
   /** Goes with a proof where tokens are bound. @source RFC 9449 §5 */
   readonly isTokenCall?: boolean;
+  /** Spends a refresh token: to what its tokens are bound, was seen when the authorization began. */
+  readonly isRefresh?: boolean;
   /** Of an answer that brings what was asked for; 200 when absent. */
   readonly successStatus?: 200 | 201;
   /** The same, of an answer with another status. */
   readonly readRefusal?: (response: Response) => Promise<T | undefined>;
+}
+
+/** How a token came: with which certificate, and how much time is left to ask about it. */
+interface TokenSource {
+  readonly shown: Secret | undefined;
+  readonly leftMs: number;
+}
+
+interface HttpOptions {
+  readonly timeoutMs: number;
+  readonly isTokenCall?: boolean;
+  readonly certificate?: Secret | undefined;
 }
 
 interface Sent {
@@ -60,6 +86,8 @@ export interface CallingSide {
   readonly client: oauth.Client;
   readonly method: TokenEndpointAuthMethod;
   readonly credentials: ClientCredentialSource | null;
+  /** Are tokens to be bound to the client's certificate? @source RFC 8705 §3 */
+  readonly bindsToCertificate: boolean;
   /** What tokens are for; null where that is not said. @source RFC 8707 §2 */
   readonly resource: string | null;
   readonly strategies: ProviderStrategies;
@@ -97,7 +125,12 @@ export class ProviderCalls {
     return this.#side.method !== 'none';
   }
 
-  /** Are its tokens bound to a key? */
+  /** Are its connections made with a certificate? */
+  get #showsCertificate(): boolean {
+    return authenticatesByCertificate(this.#side.method) || this.#side.bindsToCertificate;
+  }
+
+  /** Are its tokens bound to a key of the connection? */
   get isBound(): boolean {
     return this.#side.prove !== undefined;
   }
@@ -108,11 +141,14 @@ export class ProviderCalls {
   }
 
   /** A token endpoint may say no with any status; what brings no tokens is weighed as a refusal. */
-  tokenCall<T extends Answer>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
-    return this.call({
+  async tokenCall<T extends Answer>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
+    const startedMs = performance.now();
+    let shown: Secret | undefined;
+    const outcome = await this.call({
       ...call,
       isTokenCall: true,
-      read: async (server, response) => {
+      read: async (server, response, credential) => {
+        shown = credential?.certificate;
         const { status, headers } = response;
         const lift = (body: object) => this.#side.strategies.answer(body);
         const text = await response.text();
@@ -120,14 +156,41 @@ export class ProviderCalls {
         // A provider may say no with a 200.
         if (tokens === undefined) return await call.readRefusal?.(new Response(text, { status, headers }));
         const standard = JSON.stringify(standardAnswer(tokens, this.provider));
-        return call.read(this.#side.strategies.server(server, tokens), new Response(standard, { status, headers }));
+        const lifted = new Response(standard, { status, headers });
+        return call.read(this.#side.strategies.server(server, tokens), lifted, credential);
       },
     });
+    const leftMs = Math.floor(this.#side.timeoutMs - (performance.now() - startedMs));
+    return await this.#settled(outcome, { shown, leftMs: call.isRefresh === true ? 0 : leftMs });
+  }
+
+  /** Says of a token whether it is bound to our certificate, and lets none pass that is not as it was to be. */
+  async #settled<T extends Answer>(outcome: T | Refusal, { shown, leftMs }: TokenSource): Promise<T | Refusal> {
+    if (!('tokenSet' in outcome) || outcome.tokenSet === undefined) return outcome;
+    const { tokenSet } = outcome;
+    try {
+      const seen = confirmationIn(tokenSet.accessToken);
+      const confirmed = seen === undefined ? await this.#told(tokenSet, { shown, leftMs }) : seen;
+      const bound = isBoundTo({ shown, confirmed, asked: this.#side.bindsToCertificate });
+      return bound ? { ...outcome, tokenSet: { ...tokenSet, boundTo: 'mtls' as const } } : outcome;
+    } catch (error) {
+      return failureOf(callErrorFrom(error));
+    }
+  }
+
+  /** Of a token that nobody can read its server may tell, and is asked where it says that it binds. @source RFC 8705 §3.2 */
+  async #told({ accessToken }: TokenSet, { shown, leftMs }: TokenSource): Promise<string | undefined> {
+    if (shown === undefined || leftMs < 1) return undefined;
+    const { tls_client_certificate_bound_access_tokens: binds, introspection_endpoint: endpoint } = await this.server();
+    if (endpoint === undefined || binds !== true) return undefined;
+    const named = { token: Secret.from(accessToken), hint: 'access_token' as const };
+    const told = await introspect(this, named, leftMs);
+    return told.kind === 'active' ? (told.x5tS256 ?? undefined) : undefined;
   }
 
   /** With our credentials, as {@link withCredential}. */
   async call<T extends Answer>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
-    return await this.withCredential((way) => this.#attempt(call, way));
+    return await this.withCredential((way) => this.#attempt(call, way), call.timeoutMs);
   }
 
   /** One call that brings what proves it itself. */
@@ -140,8 +203,8 @@ export class ProviderCalls {
    * that: a rotation here and at the provider never happens at the same instant. Who refuses a client has spent nothing
    * of what it brought. Both calls together take no more time than one may.
    */
-  async withCredential<T extends Answer>(attempt: Attempt<T>): Promise<T | Refusal> {
-    const { method, credentials, timeoutMs: wholeMs } = this.#side;
+  async withCredential<T extends Answer>(attempt: Attempt<T>, wholeMs = this.#side.timeoutMs): Promise<T | Refusal> {
+    const { method, credentials } = this.#side;
     const credential = method === 'none' ? null : ((await credentials?.()) ?? null);
     const startedMs = performance.now();
     const outcome = await attempt({ credential, timeoutMs: wholeMs });
@@ -160,10 +223,12 @@ export class ProviderCalls {
     const authentication = clientAuthentication(method, credential, strategies.basicAuthentication);
     try {
       const server = await this.server();
-      const response = await request({ server, authentication, http: this.#http(timeoutMs, isTokenCall) });
+      const certificate = this.#certificateIn(credential);
+      const http = this.#http({ timeoutMs, isTokenCall, certificate });
+      const response = await request({ server, authentication, http });
       const answer =
         response.status === successStatus
-          ? await read(server, response.clone())
+          ? await read(server, response.clone(), credential)
           : await readRefusal?.(response.clone());
       if (answer !== undefined) return answer;
       return await this.refusal(response, { secrets, credential });
@@ -191,11 +256,11 @@ export class ProviderCalls {
     return scopes.length === 0 ? {} : { scope: scopes.join(this.provider.scopeSeparator) };
   }
 
-  #http(timeoutMs: number, isTokenCall = false): GuardedHttp {
+  #http({ timeoutMs, isTokenCall = false, certificate }: HttpOptions): GuardedHttp {
     // guardedFetch judges every URL, more strictly than oauth4webapi does without this switch.
     return {
       [oauth.customFetch]: this.#side.strategies.fetch(
-        isTokenCall ? this.#proving({ timeoutMs }) : this.fetch(timeoutMs),
+        isTokenCall ? this.#proving({ timeoutMs, certificate }) : this.fetch(timeoutMs, certificate),
       ),
       [oauth.allowInsecureRequests]: true,
     };
@@ -203,19 +268,31 @@ export class ProviderCalls {
 
   /** How the provider's API is called with an access token. */
   fetchWith(accessToken: Secret): GuardedFetch {
-    return this.#proving({ timeoutMs: this.#side.timeoutMs, accessToken });
+    const { credentials, timeoutMs } = this.#side;
+    if (!this.#showsCertificate) return this.#proving({ timeoutMs, accessToken });
+    return async (url, init) => {
+      const certificate = this.#certificateIn((await credentials?.()) ?? null);
+      return await this.#proving({ timeoutMs, accessToken, certificate })(url, init);
+    };
+  }
+
+  /** @throws {ProviderCallError} `client_certificate_expired`: a server that looks would refuse it, and others must not see it. */
+  #certificateIn(credential: ClientCredential | null): Secret | undefined {
+    const certificate = credential?.certificate;
+    if (certificate !== undefined) requireInForce(certificate, this.nowMs());
+    return certificate;
   }
 
   /** With proofs, where the tokens are bound to a key. */
-  #proving(call: { readonly timeoutMs: number; readonly accessToken?: Secret }): GuardedFetch {
+  #proving({ certificate, ...call }: HttpOptions & { readonly accessToken?: Secret }): GuardedFetch {
     const { prove, nonces } = this.#side;
-    if (prove === undefined) return this.fetch(call.timeoutMs);
-    return withDpop({ ...call, prove, nonces, fetch: (timeoutMs) => this.fetch(timeoutMs) });
+    if (prove === undefined) return this.fetch(call.timeoutMs, certificate);
+    return withDpop({ ...call, prove, nonces, fetch: (timeoutMs) => this.fetch(timeoutMs, certificate) });
   }
 
-  fetch(timeoutMs = this.#side.timeoutMs): GuardedFetch {
+  fetch(timeoutMs = this.#side.timeoutMs, certificate?: Secret): GuardedFetch {
     const { allowLoopback, addresses } = this.#side;
-    return guardedFetch({ allowLoopback, timeoutMs, addresses });
+    return guardedFetch({ allowLoopback, timeoutMs, addresses, certificate });
   }
 
   /** The provider as its file or its own metadata has it, from the cache where that has it. */
@@ -224,8 +301,9 @@ export class ProviderCalls {
     if (resolved.kind === 'static') throw new ProviderCallError('metadata_incomplete');
     if (resolved.kind === 'known') return metadataOf(resolved, this.provider);
     const { issuer, metadata } = resolved;
-    return cache.get(`${metadata} ${issuer}`, () =>
-      fetchMetadata({ issuer, metadata, http: this.#http(timeoutMs), allowLoopback }),
+    const found = await cache.get(`${metadata} ${issuer}`, () =>
+      fetchMetadata({ issuer, metadata, http: this.#http({ timeoutMs }), allowLoopback }),
     );
+    return this.#showsCertificate ? withMtlsAliases(found) : found;
   }
 }

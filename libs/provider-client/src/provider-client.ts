@@ -104,6 +104,7 @@ export class ProviderClient {
       client: { client_id: registration.clientId },
       method: registration.tokenEndpointAuthMethod,
       credentials,
+      bindsToCertificate: registration.tlsClientCertificateBoundAccessTokens === true,
       resource,
       strategies: new ProviderStrategies(provider),
       allowLoopback,

@@ -37,8 +37,14 @@ export async function refusalOf({ response, rows, secrets, nowMs }: RefusalInput
   };
 }
 
-/** What no provider can mend: where it is sent to, by a registration or by metadata. */
-const misconfigured: ReadonlySet<string> = new Set(['insecure_url', 'address_refused', 'metadata_incomplete']);
+/** What no provider can mend: where it is sent to, by a registration or by metadata, and with which certificate. */
+const misconfigured: ReadonlySet<string> = new Set([
+  'insecure_url',
+  'address_refused',
+  'metadata_incomplete',
+  'client_certificate_refused',
+  'client_certificate_expired',
+]);
 
 /** A call that has no answer, as an outcome. */
 export function failureOf({

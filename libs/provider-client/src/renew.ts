@@ -38,6 +38,7 @@ export async function refresh(
   const sentAtMs = calls.nowMs();
   return calls.tokenCall({
     secrets: [refreshToken],
+    isRefresh: true,
     request: ({ server, authentication, http }) => {
       const options = { ...http, additionalParameters: calls.resourceParameter };
       return oauth.refreshTokenGrantRequest(server, calls.client, authentication, refreshToken.reveal(), options);

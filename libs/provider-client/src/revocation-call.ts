@@ -2,7 +2,7 @@ import { PosternError } from '@postern/contracts';
 import type { Secret } from '@postern/crypto';
 import { saysDone, saysGone, textAt, type ProviderRevocation, type RevocationCall } from '@postern/provider-catalog';
 
-import { secretOf, type ClientCredential } from './client-authentication.ts';
+import type { ClientCredential } from './client-authentication.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 import { ProviderCallError } from './provider-call-error.ts';
 
@@ -80,7 +80,7 @@ function clientAuthorization(
   if (credential === null || !('clientSecret' in credential)) {
     throw new PosternError('provider.client_rejected', 'The client registration has no client secret.');
   }
-  const secret = secretOf(credential).reveal();
+  const secret = credential.clientSecret.reveal();
   if (authentication === 'client_secret') return `Bearer ${secret}`;
   return `Basic ${Buffer.from(`${clientId}:${secret}`, 'utf8').toString('base64')}`;
 }

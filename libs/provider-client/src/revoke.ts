@@ -56,7 +56,7 @@ export async function endAuthorization(
         clientId: calls.client.client_id,
         credential,
         accessToken,
-        fetch: byToken ? calls.fetchWith(accessToken) : calls.fetch(timeoutMs),
+        fetch: byToken ? calls.fetchWith(accessToken) : calls.fetch(timeoutMs, credential?.certificate),
       });
       if (response === null) return { kind: 'revoked' };
       return await calls.refusal(response, { secrets: [accessToken], credential });

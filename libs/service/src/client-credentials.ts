@@ -6,12 +6,14 @@ import { ServiceIdentity } from './service-identity.ts';
 import { ServiceKeys } from './service-keys.ts';
 
 /**
- * What our client proves itself with at a provider, in one call: the secret itself, or an assertion made for it. The
- * shape is the one that `ProviderClient` takes, which no service without egress depends on.
+ * What our client proves itself with at a provider, in one call: the secret itself, an assertion made for it, or the
+ * certificate that its connections are made with, which may stand beside the others, too. The shape is the one that
+ * `ProviderClient` takes, which no service without egress depends on.
  */
-export type ClientCredential = { readonly version: number } & (
+export type ClientCredential = { readonly version: number; readonly certificate?: Secret } & (
   | { readonly clientSecret: Secret }
   | { readonly clientAssertion: Secret }
+  | { readonly certificate: Secret }
 );
 
 /** @param refusedVersion what the provider has just refused; another one comes back where there is another. */
@@ -21,6 +23,13 @@ interface AuthenticatingRegistration {
   readonly tenantId: string;
   readonly registrationId: string;
   readonly tokenEndpointAuthMethod: string;
+  readonly tlsClientCertificateBoundAccessTokens?: true | undefined;
+}
+
+interface Asked {
+  readonly tenant_id: string;
+  readonly registration_id: string;
+  readonly refused_version?: number | undefined;
 }
 
 /** The credentials of our clients at providers, from the vault: sealed to this service, and kept for one use. */
@@ -55,8 +64,24 @@ export class ClientCredentials {
   }
 
   async #ask(registration: AuthenticatingRegistration, refusedVersion?: number): Promise<ClientCredential> {
-    const { tenantId, registrationId, tokenEndpointAuthMethod } = registration;
-    const request = { tenant_id: tenantId, registration_id: registrationId, refused_version: refusedVersion };
+    const { tenantId, registrationId, tokenEndpointAuthMethod, tlsClientCertificateBoundAccessTokens } = registration;
+    const key = { tenant_id: tenantId, registration_id: registrationId };
+    const request = { ...key, refused_version: refusedVersion };
+    if (tokenEndpointAuthMethod === 'tls_client_auth' || tokenEndpointAuthMethod === 'self_signed_tls_client_auth') {
+      return await this.#certificate(request);
+    }
+    const credential = await this.#secretOrAssertion(tokenEndpointAuthMethod, request);
+    if (tlsClientCertificateBoundAccessTokens !== true) return credential;
+    return { ...credential, certificate: (await this.#certificate(key)).certificate };
+  }
+
+  async #certificate(request: Asked): Promise<{ version: number; certificate: Secret }> {
+    const as = { app: this.#app };
+    const answer = await this.#operations.call(operations.releaseTlsCertificate, as, request);
+    return { version: answer.secret_version, certificate: this.#open(answer.sealed_certificate) };
+  }
+
+  async #secretOrAssertion(tokenEndpointAuthMethod: string, request: Asked): Promise<ClientCredential> {
     const as = { app: this.#app };
     if (tokenEndpointAuthMethod === 'private_key_jwt') {
       const { sealed_assertion: sealed, secret_version: version } = await this.#operations.call(

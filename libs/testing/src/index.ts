@@ -11,6 +11,8 @@ export { startAcme } from './acme/start-acme.ts';
 export type { Acme, AcmeEndpoints, AcmeOptions } from './acme/start-acme.ts';
 export { readAcmeReport, startAcmeProcess } from './acme/start-acme-process.ts';
 export type { AcmeProcess, AcmeReport } from './acme/start-acme-process.ts';
+export { TestAuthority, type TestCertificate } from './client-certificates.ts';
+export type { AcmeMtls } from './acme/acme-mtls.ts';
 export { CookieJar } from './browser/cookie-jar.ts';
 export type { HtmlButton, HtmlField, HtmlForm } from './browser/html-forms.ts';
 export { ScriptedBrowser } from './browser/scripted-browser.ts';

@@ -21,10 +21,14 @@ export class CheckRegistration {
     provider: providerId,
     parameters,
     dpop_bound_access_tokens: dpopBoundAccessTokens,
+    tls_client_certificate_bound_access_tokens: tlsClientCertificateBoundAccessTokens,
     require_signed_request_object: requireSignedRequestObject,
   }: RequestOf<typeof operations.checkRegistration>): Promise<ReplyOf<typeof operations.checkRegistration>> {
     await this.#providers
-      .toBe({ providerId, parameters, dpopBoundAccessTokens, requireSignedRequestObject })
+      .toBe({
+        ...{ providerId, parameters, dpopBoundAccessTokens, requireSignedRequestObject },
+        tlsClientCertificateBoundAccessTokens,
+      })
       .requireFeatures();
     return {};
   }

@@ -27,8 +27,9 @@ export interface Completed extends Known {
 }
 
 /** By what its tokens are bound to a key, as the events say it. */
-export function boundBy({ tokenType }: TokenSet): Pick<Known, 'senderConstrained'> {
-  return tokenType === 'DPoP' ? { senderConstrained: 'dpop' } : {};
+export function boundBy({ tokenType, boundTo }: TokenSet): Pick<Known, 'senderConstrained'> {
+  if (tokenType === 'DPoP') return { senderConstrained: 'dpop' };
+  return boundTo === undefined ? {} : { senderConstrained: boundTo };
 }
 
 /** Makes a pending token set the connection's credential: promoted by the vault first, then recorded. */

@@ -23,6 +23,7 @@ import {
   redirectUriOf,
   registerResource,
   retireSecret,
+  storeCertificate,
   storePrivateKey,
   storeSecret,
 } from './registrations.ts';
@@ -52,6 +53,7 @@ export function registrationCommands(registrations: Command, run: RunCommand): v
     .option('--auth-method <method>', `${TokenEndpointAuthMethod.options.join(', ')}; the provider’s first when absent`)
     .option('--audience <url>', 'for whom assertions are; what the provider’s file says when absent')
     .option('--dpop', 'its tokens are bound to a key of each connection (RFC 9449); they cannot be leased')
+    .option('--bind-certificate', 'its tokens are bound to its client certificate (RFC 8705); they cannot be leased')
     .option('--resource <uri>', 'what its tokens are for, and for nothing else (RFC 8707)')
     .option('--sign-requests', 'its authorization requests are signed by a key in the vault (RFC 9101)')
     .option('--parameter <name=value>', 'a parameter of the provider, such as issuer (may be repeated)', gather, [])
@@ -91,6 +93,7 @@ export function registrationCommands(registrations: Command, run: RunCommand): v
 function withSecretOptions(command: Command): Command {
   return command
     .option('--client-secret-file <file>', 'a file with the client secret, or - for standard input')
+    .option('--certificate-file <file>', 'a client certificate with its chain and its private key, in PEM')
     .option('--webhook-secret-file <file>', 'a file with the secret that the provider signs webhooks with')
     .option(
       '--private-key-file <file>',
@@ -104,6 +107,7 @@ async function create(run: SessionRun): Promise<void> {
   if (text(options, 'provider') === 'mcp') return await createForResource(run);
   const method = authMethodOf(options);
   const given = secretsOf(options);
+  requireCertificate(method, { given, options });
   const created = await createClientRegistration(session, {
     tenantId,
     registrationId: options['id'] === undefined ? undefined : assertId('registration', text(options, 'id')),
@@ -116,6 +120,7 @@ async function create(run: SessionRun): Promise<void> {
     assertionAudience: options['audience'] === undefined ? undefined : text(options, 'audience'),
     signs: given.key !== undefined,
     ...(options['dpop'] === true && { dpopBoundAccessTokens: true }),
+    ...(options['bindCertificate'] === true && { tlsClientCertificateBoundAccessTokens: true }),
     ...(options['resource'] !== undefined && { resource: resourceOf(options) }),
     ...(options['signRequests'] === true && { requireSignedRequestObject: true }),
   });
@@ -175,6 +180,7 @@ async function show({ session, tenantId, args: [id = ''], printer }: SessionRun)
 
 interface GivenSecrets {
   readonly clientSecret: Secret | undefined;
+  readonly certificate: Secret | undefined;
   readonly webhookSecret: Secret | undefined;
   readonly key: Secret | z.infer<typeof JwsAlgorithm> | undefined;
 }
@@ -184,11 +190,17 @@ async function store(
   { session, tenantId }: Pick<SessionRun, 'session' | 'tenantId'>,
   { registrationId, given, ...overlap }: { registrationId: string; given: GivenSecrets; overlapMs?: number },
 ): Promise<Record<string, unknown>> {
-  const { clientSecret, webhookSecret, key } = given;
+  const { clientSecret, certificate, webhookSecret, key } = given;
   const rotation = { tenantId, registrationId, ...overlap };
   const shown: Record<string, unknown> = {};
   if (clientSecret !== undefined) {
     shown['secret_version'] = await storeSecret(session, { ...rotation, kind: 'client_secret', secret: clientSecret });
+  }
+  if (certificate !== undefined) {
+    const stored = await storeCertificate(session, { ...rotation, certificate });
+    const { x5tS256, notAfterMs } = stored.certificate;
+    shown['certificate_version'] = stored.secretVersion;
+    shown['certificate'] = { x5t_s256: x5tS256, not_after: new Date(notAfterMs).toISOString() };
   }
   if (webhookSecret !== undefined) {
     const version = await storeSecret(session, { ...rotation, kind: 'webhook_secret', secret: webhookSecret });
@@ -201,6 +213,23 @@ async function store(
   }
   return shown;
 }
+
+/** Without it nothing could be had; and one of which no use would be made is not asked for its key. */
+function requireCertificate(
+  method: z.infer<typeof TokenEndpointAuthMethod>,
+  { given, options }: { readonly given: GivenSecrets; readonly options: Options },
+): void {
+  const isUsed = isByCertificate(method) || options['bindCertificate'] === true;
+  if (isUsed === (given.certificate !== undefined)) return;
+  throw new PosternError(
+    'request.malformed',
+    isUsed
+      ? 'This client needs its certificate with chain and private key: give --certificate-file.'
+      : 'A certificate is for --auth-method tls_client_auth or self_signed_tls_client_auth, or for --bind-certificate.',
+  );
+}
+
+const isByCertificate = (method: string) => method === 'tls_client_auth' || method === 'self_signed_tls_client_auth';
 
 /** Where credentials are made by hand nobody is registered: the provider's own id stands there. */
 function clientIdOf(options: Options): string {
@@ -232,6 +261,7 @@ function secretsOf(options: Options): GivenSecrets {
   const algorithm = made === true ? { makePrivateKey: 'ES256' } : options;
   return {
     clientSecret: secretIn(options, 'clientSecretFile'),
+    certificate: secretIn(options, 'certificateFile'),
     webhookSecret: secretIn(options, 'webhookSecretFile'),
     key:
       made === undefined

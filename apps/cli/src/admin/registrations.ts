@@ -3,6 +3,7 @@ import {
   newId,
   operations,
   PosternError,
+  type CertificateFacts,
   type JwsAlgorithm,
   type RegistrationSecretKind,
   type SigningPublicJwk,
@@ -40,6 +41,8 @@ export interface NewRegistration {
   readonly signs?: boolean | undefined;
   /** Its tokens are bound to a key of each connection. */
   readonly dpopBoundAccessTokens?: true | undefined;
+  /** Its tokens are bound to its client certificate. */
+  readonly tlsClientCertificateBoundAccessTokens?: true | undefined;
   /** What its tokens are for, where the provider's file does not say. */
   readonly resource?: string | undefined;
   /** Its authorization requests are signed by the vault. */
@@ -145,13 +148,16 @@ async function storeSealedSecret(
 /** Asks the provider's metadata, by way of who reaches it, only where something is wanted that not every provider has. */
 async function requireFeatures(
   session: Session,
-  { tenantId, providerId, parameters, dpopBoundAccessTokens, requireSignedRequestObject }: NewRegistration,
+  { tenantId, providerId, parameters, ...input }: NewRegistration,
 ): Promise<void> {
-  if (dpopBoundAccessTokens === undefined && requireSignedRequestObject === undefined) return;
+  const { dpopBoundAccessTokens, tlsClientCertificateBoundAccessTokens, requireSignedRequestObject } = input;
+  const wishes = [dpopBoundAccessTokens, tlsClientCertificateBoundAccessTokens, requireSignedRequestObject];
+  if (wishes.every((wish) => wish === undefined)) return;
   const request = { provider: providerId, parameters: { ...parameters } };
   await session.call(operations.checkRegistration, tenantId, {
     ...request,
     dpop_bound_access_tokens: dpopBoundAccessTokens,
+    tls_client_certificate_bound_access_tokens: tlsClientCertificateBoundAccessTokens,
     require_signed_request_object: requireSignedRequestObject,
   });
 }
@@ -203,6 +209,31 @@ export async function storeSecret(
   return secretVersion;
 }
 
+/**
+ * Puts a client certificate, its chain and its private key into the vault, sealed to the vault's pinned key, and into use.
+ *
+ * @effect the same one again changes nothing; another one is the next version.
+ * @throws {PosternError} `request.malformed` for what is no such chain with its key, or has expired.
+ */
+export async function storeCertificate(
+  session: Session,
+  input: Rotation & { readonly certificate: Secret },
+): Promise<{ secretVersion: number; certificate: CertificateFacts }> {
+  const { certificate: pem, tenantId, registrationId } = input;
+  const { secret_version: secretVersion, certificate: found } = await session.call(
+    operations.storeTlsCertificate,
+    tenantId,
+    {
+      tenant_id: tenantId,
+      registration_id: registrationId,
+      sealed_certificate: sealedToVault(session, { reg: registrationId }, Buffer.from(pem.reveal())),
+    },
+  );
+  const certificate = { x5tS256: found.x5t_s256, notAfterMs: Date.parse(found.not_after) };
+  await putIntoUse(session, input, { kind: 'tls_certificate', secretVersion, publicJwk: null, certificate });
+  return { secretVersion, certificate };
+}
+
 /** Has the vault make a private key, or gives it one that the provider knows already, and puts it into use. */
 export async function storePrivateKey(
   session: Session,
@@ -242,7 +273,12 @@ export function jwksOf(registration: Registration, nowMs: number): { keys: Signi
 async function putIntoUse(
   session: Session,
   { tenantId, registrationId, overlapMs = limits.secretOverlapMs }: Rotation,
-  stored: { kind: RegistrationSecretKind; secretVersion: number; publicJwk: SigningPublicJwk | null },
+  stored: {
+    kind: RegistrationSecretKind;
+    secretVersion: number;
+    publicJwk: SigningPublicJwk | null;
+    certificate?: CertificateFacts;
+  },
 ): Promise<void> {
   await decideAdmin(session, { evolver: registrationEvolver, tenantId, id: registrationId }, (state, { nowMs }) =>
     storeRegistrationSecret({ ...stored, overlapMs, nowMs }, state),

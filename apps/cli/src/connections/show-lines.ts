@@ -103,7 +103,10 @@ function clocksOf({ view: { created_at: createdAt }, state, nowMs }: Shown): [st
     ['authorized', at(credential?.authorizedAtMs, 'not yet')],
     ['last refreshed', at(credential?.refreshedAtMs, 'never')],
     ['refresh token', credential === null ? undefined : refreshTokenWords(credential)],
-    ['bound to its key', credential?.senderConstrained && `by ${credential.senderConstrained}: not leased`],
+    [
+      credential?.senderConstrained === 'mtls' ? 'bound to our certificate' : 'bound to its key',
+      credential?.senderConstrained && `by ${credential.senderConstrained}: not leased`,
+    ],
     ['provider ends it', when(credential?.authorizationEndsAtMs, nowMs)],
     ['replace it by', when(credential?.rotateAtMs, nowMs)],
     ['failing since', when(health.failingSinceMs, nowMs)],

@@ -18,7 +18,7 @@ export interface HeldClaim {
   readonly providerId: string;
   /** Of the provider's file, to which the connection is pinned. */
   readonly providerVersion: number | null;
-  /** Are its tokens bound to a key, so that they are had with proofs alone? */
+  /** Are its tokens bound to a key of its own, so that they are had with proofs alone? */
   readonly isBound: boolean;
   /** Monotonic, from before it was written. */
   readonly sinceMs: number;
@@ -66,7 +66,7 @@ export class TakeClaim {
           ...{ tenantId, connectionId, claimId, sinceMs },
           ...{ registrationId: state.registrationId, providerId: state.providerId },
           providerVersion: state.credential?.providerVersion ?? null,
-          isBound: state.credential?.senderConstrained !== undefined,
+          isBound: state.credential?.senderConstrained === 'dpop',
         },
       };
     } catch (error) {

@@ -65,7 +65,7 @@ export class ProviderClients {
       discoveryCache: this.#discoveryCache,
       dpopNonces: this.#dpopNonces,
       // By the scheme Bearer a bound token would look dead.
-      prove: connection.credential?.senderConstrained === undefined ? undefined : this.#proofs.of(connection),
+      prove: connection.credential?.senderConstrained === 'dpop' ? this.#proofs.of(connection) : undefined,
     });
   }
 }

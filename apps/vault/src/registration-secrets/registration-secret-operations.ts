@@ -1,15 +1,23 @@
 import { Injectable } from '@nestjs/common';
 import {
+  limits,
   operations,
   PosternError,
   registrationSecretRights,
-  type RegistrationSecretKind,
   type ReplyOf,
   type RequestOf,
 } from '@postern/contracts';
-import { generateJwtKey, jwtSigner, parseJwtKey, sealJwe, zero } from '@postern/crypto';
+import {
+  generateJwtKey,
+  jwtSigner,
+  parseJwtKey,
+  parseTlsCertificate,
+  sealJwe,
+  zero,
+  type TlsCertificateFacts,
+} from '@postern/crypto';
 import type { Call } from '@postern/nats';
-import { callingApp, Serves, ServiceKeys, Trust } from '@postern/service';
+import { callingApp, Clock, Serves, ServiceKeys, Trust } from '@postern/service';
 
 import { Directory } from '../directory.ts';
 import { openSealed } from '../sealed-token-set.ts';
@@ -23,7 +31,8 @@ type StoreRequest = RequestOf<typeof operations.storeClientSecret>;
 
 /**
  * Takes the secrets of a client registration from the administrator, and seals them to the app that must have them. Of
- * a private key nothing ever leaves but its public part.
+ * a private key that signs nothing ever leaves but its public part; that of a client certificate goes with it, since TLS
+ * needs it in the handshake itself.
  */
 @Injectable()
 export class RegistrationSecretOperations {
@@ -32,6 +41,7 @@ export class RegistrationSecretOperations {
     private readonly trust: Trust,
     private readonly directory: Directory,
     private readonly secrets: RegistrationSecrets,
+    private readonly clock: Clock,
   ) {}
 
   @Serves(operations.storeClientSecret)
@@ -61,17 +71,37 @@ export class RegistrationSecretOperations {
     request: RequestOf<typeof operations.releaseClientSecret>,
     call: Call,
   ): Promise<ReplyOf<typeof operations.releaseClientSecret>> {
-    const app = callingApp(call, registrationSecretRights.client_secret.releasedTo);
-    const recipient = this.trust.recipient(app);
-    const { tenant_id: tenantId, registration_id: registrationId, refused_version: refusedVersion } = request;
-    const registration = await this.directory.registrationFor(app, { tenantId, registrationId });
-    const { secret, version } = await this.secrets.open(registration, { kind: 'client_secret', refusedVersion });
+    const { sealed, version } = await this.#release(request, { call, kind: 'client_secret', cty: 'text/plain' });
+    return { sealed_secret: sealed, secret_version: version };
+  }
+
+  @Serves(operations.storeTlsCertificate)
+  async storeTlsCertificate(
+    request: RequestOf<typeof operations.storeTlsCertificate>,
+    call: Call,
+  ): Promise<ReplyOf<typeof operations.storeTlsCertificate>> {
+    callingApp(call, ['administrator']);
+    const registration = await this.directory.registration(request.tenant_id, request.registration_id);
+    const { pem, facts } = openSealed(this.keys.opener, request.sealed_certificate, parsedCertificate);
     try {
-      const protectedHeader = { cty: 'text/plain', reg: registrationId, ver: version };
-      return { sealed_secret: sealJwe({ recipient, plaintext: secret, protectedHeader }), secret_version: version };
+      assertInForce(facts, this.clock.nowMs());
+      return {
+        secret_version: await this.secrets.store(registration, 'tls_certificate', pem),
+        certificate: { x5t_s256: facts.x5tS256, not_after: new Date(facts.notAfterMs).toISOString() },
+      };
     } finally {
-      zero(secret);
+      zero(pem);
     }
+  }
+
+  @Serves(operations.releaseTlsCertificate)
+  async releaseTlsCertificate(
+    request: RequestOf<typeof operations.releaseTlsCertificate>,
+    call: Call,
+  ): Promise<ReplyOf<typeof operations.releaseTlsCertificate>> {
+    const kind = 'tls_certificate';
+    const { sealed, version } = await this.#release(request, { call, kind, cty: 'application/pem-certificate-chain' });
+    return { sealed_certificate: sealed, secret_version: version };
   }
 
   @Serves(operations.releaseWebhookSecrets)
@@ -106,9 +136,29 @@ export class RegistrationSecretOperations {
     return { deleted: await this.secrets.deleteEnded(registration, request.kind) };
   }
 
+  async #release(
+    {
+      tenant_id: tenantId,
+      registration_id: registrationId,
+      refused_version: refusedVersion,
+    }: RequestOf<typeof operations.releaseClientSecret>,
+    { call, kind, cty }: { call: Call; kind: 'client_secret' | 'tls_certificate'; cty: string },
+  ): Promise<{ sealed: string; version: number }> {
+    const app = callingApp(call, registrationSecretRights[kind].releasedTo);
+    const recipient = this.trust.recipient(app);
+    const registration = await this.directory.registrationFor(app, { tenantId, registrationId });
+    const { secret, version } = await this.secrets.open(registration, { kind, refusedVersion });
+    try {
+      const protectedHeader = { cty, reg: registrationId, ver: version };
+      return { sealed: sealJwe({ recipient, plaintext: secret, protectedHeader }), version };
+    } finally {
+      zero(secret);
+    }
+  }
+
   async #store(
     request: StoreRequest,
-    { call, kind }: { call: Call; kind: Exclude<RegistrationSecretKind, 'private_key'> },
+    { call, kind }: { call: Call; kind: 'client_secret' | 'webhook_secret' },
   ): Promise<Stored> {
     callingApp(call, ['administrator']);
     const registration = await this.directory.registration(request.tenant_id, request.registration_id);
@@ -139,4 +189,15 @@ export class RegistrationSecretOperations {
 
 function parsedKey(plaintext: Buffer): Buffer {
   return parseJwtKey(plaintext.toString('utf8'));
+}
+
+function parsedCertificate(plaintext: Buffer): { pem: Buffer; facts: TlsCertificateFacts } {
+  const { pem, facts } = parseTlsCertificate(plaintext.toString('utf8'));
+  return { pem: Buffer.from(pem), facts };
+}
+
+/** One that no server would take is not stored. */
+function assertInForce({ notBeforeMs, notAfterMs }: TlsCertificateFacts, nowMs: number): void {
+  if (nowMs < notAfterMs && nowMs >= notBeforeMs - limits.clockSkewMsMax) return;
+  throw new PosternError('request.malformed', 'The certificate has expired, or is not in force yet: give another one.');
 }

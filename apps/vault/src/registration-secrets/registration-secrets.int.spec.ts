@@ -1,3 +1,4 @@
+import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { rmSync } from 'node:fs';
 
 import { MikroORM } from '@mikro-orm/postgresql';
@@ -5,6 +6,7 @@ import { newId, operations, type RegistrationSecretKind } from '@postern/contrac
 import { generateJwtKey, jwtSigner } from '@postern/crypto';
 import * as domain from '@postern/domain';
 import { createOperator, serverOperatorConfig } from '@postern/nats';
+import { TestAuthority } from '@postern/testing';
 import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
 
 import { codeOf, specNats, VaultWorld, type Customer } from '../spec-world.ts';
@@ -150,6 +152,67 @@ describe('a client secret', () => {
     }
     expect(await codeOf(store(of, ''))).toBe('request.malformed');
     expect(await codeOf(store(of, 'x'.repeat(4_097)))).toBe('request.malformed');
+  });
+});
+
+describe('a client certificate', () => {
+  let authority: TestAuthority;
+  beforeAll(async () => (authority = await TestAuthority.make()));
+  afterAll(() => authority.close());
+
+  const give = (of: Customer, pem: string) =>
+    world.call('administrator', operations.storeTlsCertificate, {
+      ...registrationOf(of),
+      sealed_certificate: world.sealTo('vault', pem),
+    });
+  const had = async (app: 'refresh' | 'revocation' | 'authorization', of: Customer, refused?: number) => {
+    const request = { ...registrationOf(of), refused_version: refused };
+    const answer = await world.call(app, operations.releaseTlsCertificate, request);
+    return { version: answer.secret_version, pem: world.openAs(app, answer.sealed_certificate) };
+  };
+
+  test('goes with its chain and its key to who makes connections, and within an overlap the one before it, too', async () => {
+    const of = await world.customer();
+    const [first, second] = [await authority.issue('one.example'), await authority.issue('two.example')];
+    const stored = await give(of, `# from our authority\n${first.privateKey}${first.certificate}${authority.ca}`);
+    const digest = createHash('sha256').update(new X509Certificate(first.certificate).raw).digest('base64url');
+    expect(stored).toMatchObject({ secret_version: 1, certificate: { x5t_s256: digest } });
+    await putIntoUse(of, 1, { kind: 'tls_certificate' });
+    await give(of, second.pem);
+    await putIntoUse(of, 2, { kind: 'tls_certificate' });
+    for (const app of ['authorization', 'refresh', 'revocation'] as const) {
+      const newest = await had(app, of);
+      expect(newest.version).toBe(2);
+      expect(newest.pem.startsWith(second.certificate.trim())).toBe(true);
+      const { version, pem } = await had(app, of, 2);
+      expect([version, pem]).toEqual([1, expect.not.stringContaining('# from')]);
+      expect(pem.match(/BEGIN CERTIFICATE/g)).toHaveLength(2);
+      expect(new X509Certificate(pem).checkPrivateKey(createPrivateKey(pem))).toBe(true);
+    }
+  });
+
+  test('that no server would take is not stored', async () => {
+    const of = await world.customer();
+    const [one, other] = [await authority.issue('one.example'), await authority.selfSigned('other.example')];
+    const ended = await authority.issue('one.example', { days: -1 });
+    const curve = { namedCurve: 'secp256k1', privateKeyEncoding: { type: 'pkcs8', format: 'pem' } } as const;
+    const publicKeyEncoding = { type: 'spki', format: 'pem' } as const;
+    const { privateKey: unusual } = generateKeyPairSync('ec', { ...curve, publicKeyEncoding });
+    const unfit = {
+      'without a key': one.certificate,
+      'without a certificate': one.privateKey,
+      'with the key of another': one.certificate + other.privateKey,
+      'with two keys': one.pem + other.privateKey,
+      'with a key of another kind': one.certificate + unusual,
+      'signed by another than the next one': one.certificate + other.certificate + one.privateKey,
+      'that has ended': ended.pem,
+      'too long': one.pem + '#'.repeat(16 * 1024),
+      'no PEM': 'no certificate',
+    };
+    for (const [what, pem] of Object.entries(unfit)) {
+      expect([what, await codeOf(give(of, pem))]).toEqual([what, 'request.malformed']);
+    }
+    expect(await versionsHeld(of, 'tls_certificate')).toEqual([]);
   });
 });
 

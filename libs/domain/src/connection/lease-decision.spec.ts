@@ -82,6 +82,8 @@ describe('a lease', () => {
   });
 
   test('a token that is bound to a key is leased to nobody, living or ended; what is wrong with the connection is said first', () => {
+    const byCertificate = [...exchanging, the.authorized({ senderConstrained: 'mtls' })];
+    expect(codeOf(() => ask(byCertificate))).toBe('lease.sender_constrained');
     const bound = [...exchanging, the.authorized({ senderConstrained: 'dpop' })];
     expect(codeOf(() => ask(bound))).toBe('lease.sender_constrained');
     expect(codeOf(() => ask(bound, { nowMs: afterItsEnd }))).toBe('lease.sender_constrained');

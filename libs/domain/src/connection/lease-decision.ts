@@ -121,12 +121,12 @@ function requireLongerPossible(
   throw new PosternError('lease.ttl_unavailable', 'The token ends before that, and no longer one can be had now.');
 }
 
-/** Whoever leased it would have to prove that he has a key which nobody is given. @source RFC 9449 §7.1 */
+/** Whoever leased it would have to prove that he has a key which nobody is given. @source RFC 9449 §7.1, RFC 8705 §3 */
 function requireUsableByBearer({ senderConstrained }: Credential): void {
   if (senderConstrained === undefined) return;
   throw new PosternError(
     'lease.sender_constrained',
-    `The token is bound to a key of its connection (${senderConstrained}).`,
+    `The token is bound to a key that nobody is given (${senderConstrained}).`,
   );
 }
 

@@ -6,7 +6,7 @@ import { sorted, type Registration, type RegistrationEvent } from './registratio
 /**
  * @returns no events when it exists in these words.
  * @throws {PosternError} `registration.exists` in other words; `request.malformed` when it authenticates by
- *   assertions and nobody said for whom they are
+ *   assertions and nobody said for whom they are, or is a public client whose tokens are to be bound to a certificate
  */
 export function createRegistration(
   command: AdminDataOf<'RegistrationCreated'>,
@@ -16,6 +16,10 @@ export function createRegistration(
   const signs = tokenEndpointAuthMethod === 'private_key_jwt' || command.requireSignedRequestObject === true;
   if (signs && assertionAudience === undefined) {
     throw new PosternError('request.malformed', 'What is signed for a provider goes with an audience.');
+  }
+  // Its refresh tokens would be bound as well, and end with the certificate. @source RFC 8705 §4
+  if (tokenEndpointAuthMethod === 'none' && command.tlsClientCertificateBoundAccessTokens === true) {
+    throw new PosternError('request.malformed', 'Tokens are bound to the certificate of a client that authenticates.');
   }
   const data = {
     providerId,
@@ -44,11 +48,16 @@ export function createRegistration(
 /** What a registration asks of its provider beside what every one has; absent members are not asked for. */
 function wishesOf({
   dpopBoundAccessTokens,
+  tlsClientCertificateBoundAccessTokens,
   resource,
   requireSignedRequestObject,
-}: Pick<AdminDataOf<'RegistrationCreated'>, 'dpopBoundAccessTokens' | 'resource' | 'requireSignedRequestObject'>) {
+}: Pick<
+  AdminDataOf<'RegistrationCreated'>,
+  'dpopBoundAccessTokens' | 'tlsClientCertificateBoundAccessTokens' | 'resource' | 'requireSignedRequestObject'
+>) {
   return {
     ...(dpopBoundAccessTokens === true && { dpopBoundAccessTokens }),
+    ...(tlsClientCertificateBoundAccessTokens === true && { tlsClientCertificateBoundAccessTokens }),
     ...(resource !== undefined && { resource }),
     ...(requireSignedRequestObject === true && { requireSignedRequestObject }),
   };
@@ -71,13 +80,14 @@ export interface StoreRegistrationSecret extends Omit<AdminDataOf<'RegistrationS
  * @throws {PosternError} `registration.not_found`, `registration.disabled`
  */
 export function storeRegistrationSecret(
-  { kind, secretVersion, publicJwk, overlapMs, nowMs }: StoreRegistrationSecret,
+  { kind, secretVersion, publicJwk, certificate, overlapMs, nowMs }: StoreRegistrationSecret,
   state: Registration,
 ): RegistrationEvent[] {
   requireEnabled('registration', state);
   if (secretVersion <= (inUse(state, kind)?.version ?? 0)) return [];
   const previousEndsAtMs = overlapMs === null ? null : nowMs + overlapMs;
-  return [adminEvent('RegistrationSecretStored', { kind, secretVersion, previousEndsAtMs, publicJwk })];
+  const data = { kind, secretVersion, previousEndsAtMs, publicJwk, ...(certificate && { certificate }) };
+  return [adminEvent('RegistrationSecretStored', data)];
 }
 
 /**

@@ -12,6 +12,8 @@ export interface RegistrationSecret {
   readonly endsAtMs: number | null;
   /** Of a private key alone. */
   readonly publicJwk: AdminDataOf<'RegistrationSecretStored'>['publicJwk'];
+  /** Of a client certificate alone. */
+  readonly certificate?: AdminDataOf<'RegistrationSecretStored'>['certificate'];
 }
 
 /** Our client at a provider. Its secrets are with the vault. @source RFC 7591 §1.2 */
@@ -30,6 +32,8 @@ export interface Registration extends AdminState {
   readonly assertionAudience: string | null;
   /** Only where its tokens are bound to a key of each connection. @source RFC 9449 §5.2 */
   readonly dpopBoundAccessTokens?: true | undefined;
+  /** Only where its tokens are bound to its client certificate. @source RFC 8705 §3.4 */
+  readonly tlsClientCertificateBoundAccessTokens?: true | undefined;
   /** Only where its tokens are for this alone. @source RFC 8707 §2 */
   readonly resource?: string | undefined;
   /** Only where its authorization requests are signed. @source RFC 9101 §10.5 */
@@ -76,14 +80,17 @@ export function secretsInUse(
 
 function withSecret(
   { secrets }: Registration,
-  { kind, secretVersion, previousEndsAtMs, publicJwk }: AdminDataOf<'RegistrationSecretStored'>,
+  { kind, secretVersion, previousEndsAtMs, publicJwk, certificate }: AdminDataOf<'RegistrationSecretStored'>,
   atMs: number,
 ): RegistrationSecret[] {
   const previous = secretsInUse({ secrets }, { kind, nowMs: atMs }).map((one) => ({
     ...one,
     endsAtMs: earlier(one.endsAtMs, previousEndsAtMs),
   }));
-  const stored = { kind, version: secretVersion, storedAtMs: atMs, endsAtMs: null, publicJwk: sortedJwk(publicJwk) };
+  const stored = {
+    ...{ kind, version: secretVersion, storedAtMs: atMs, endsAtMs: null, publicJwk: sortedJwk(publicJwk) },
+    ...(certificate && { certificate: { notAfterMs: certificate.notAfterMs, x5tS256: certificate.x5tS256 } }),
+  };
   const ofKind = secretsInUse({ secrets: [stored, ...previous] }, { kind, nowMs: atMs });
   return [...secrets.filter((one) => one.kind !== kind), ...ofKind.slice(0, limits.secretsInUseMax)];
 }
@@ -116,6 +123,7 @@ export const registrationEvolver: Evolver<Registration, RegistrationEvent> = Obj
       scopes: data.scopes,
       assertionAudience: data.assertionAudience ?? null,
       ...(data.dpopBoundAccessTokens === true && { dpopBoundAccessTokens: true }),
+      ...(data.tlsClientCertificateBoundAccessTokens === true && { tlsClientCertificateBoundAccessTokens: true }),
       ...(data.resource !== undefined && { resource: data.resource }),
       ...(data.requireSignedRequestObject === true && { requireSignedRequestObject: true }),
       createdAtMs: atMs,

@@ -17,7 +17,13 @@ export type ReuseRule = 'stable' | 'grace' | 'family';
 export interface AcmeClientRegistration {
   readonly redirectUris: readonly string[];
   readonly clientName?: string;
-  readonly tokenEndpointAuthMethod?: 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt' | 'none';
+  readonly tokenEndpointAuthMethod?:
+    | 'client_secret_basic'
+    | 'client_secret_post'
+    | 'private_key_jwt'
+    | 'tls_client_auth'
+    | 'self_signed_tls_client_auth'
+    | 'none';
   readonly clientId?: string;
   readonly clientSecret?: string;
   /** With `private_key_jwt`: the public keys of the app. @source RFC 7591 §2 */
@@ -32,6 +38,10 @@ export interface AcmeClientRegistration {
   readonly identityAssertions?: boolean;
   /** It gets user codes. @source RFC 8628 */
   readonly deviceFlow?: boolean;
+  /** With `tls_client_auth`: the name in its certificate. @source RFC 8705 §2.1.2 */
+  readonly tlsName?: string;
+  /** Its tokens are bound to its certificate. @source RFC 8705 §3.4 */
+  readonly bindsToCertificate?: boolean;
   /** Its authorization requests come signed, and in no other way. @source RFC 9101 §10.5 */
   readonly signsRequests?: boolean;
   /** `family` when absent; the grace of `grace` is an hour, longer than any test. */
@@ -52,10 +62,9 @@ export async function addClient(
 ): Promise<AcmeClient> {
   const method = registration.tokenEndpointAuthMethod ?? 'client_secret_basic';
   const clientId = registration.clientId ?? `app_${randomBytes(8).toString('hex')}`;
-  const clientSecret =
-    method === 'none' || method === 'private_key_jwt'
-      ? undefined
-      : (registration.clientSecret ?? randomBytes(32).toString('base64url'));
+  const clientSecret = !method.startsWith('client_secret')
+    ? undefined
+    : (registration.clientSecret ?? randomBytes(32).toString('base64url'));
 
   const clients = store.adapter('Client');
   await clients.upsert(clientId, {
@@ -74,6 +83,8 @@ export async function addClient(
     response_types: ['code'],
     token_endpoint_auth_method: method,
     ...(registration.jwks && { jwks: registration.jwks }),
+    ...(registration.tlsName !== undefined && { tls_client_auth_san_dns: registration.tlsName }),
+    ...(registration.bindsToCertificate === true && { tls_client_certificate_bound_access_tokens: true }),
     ...(registration.signsRequests === true && { require_signed_request_object: true }),
   });
   store.setReuseRule(clientId, registration.reuseRule ?? 'family');

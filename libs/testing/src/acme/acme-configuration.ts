@@ -8,6 +8,7 @@ import { sendPage } from './acme-html.ts';
 import { devicePages } from './acme-device.ts';
 import { errorPage } from './acme-pages.ts';
 import { acmeSigningKeyId } from './acme-identities.ts';
+import { mtlsAuthMethods, mtlsFeature, type AcmeMtls, type MtlsDoor } from './acme-mtls.ts';
 import type { AcmeStore } from './acme-store.ts';
 import { actClaim } from './acme-token-exchange.ts';
 
@@ -21,6 +22,7 @@ interface Ingredients {
   readonly invalidTarget: new () => Error;
   /** Does each proof of a key need a nonce of this server? @source RFC 9449 §8 */
   readonly dpopNonces: boolean;
+  readonly mtls: { readonly options: AcmeMtls; readonly door: MtlsDoor } | undefined;
   readonly invalidRequest: new (description: string) => Error;
   /** It signs with this, RS256. */
   readonly signingKey: KeyObject;
@@ -51,13 +53,14 @@ interface Owner {
  */
 export function acmeConfiguration(ingredients: Ingredients): Record<string, unknown> {
   const { store, accounts, cookieKey, refreshTokenTtlS, accessTokenTtlS, invalidRequest } = ingredients;
-  const { meetsClients, invalidTarget, signingKey, metadata } = ingredients;
+  const { meetsClients, invalidTarget, mtls, signingKey, metadata } = ingredients;
   const { fetchDocument } = meetsClients ?? {};
 
   return {
     ...(fetchDocument && { fetch: (url: URL | string) => fetchDocument(String(url)) }),
     adapter: (model: string) => store.adapter(model),
-    discovery: metadata,
+    ...(mtls && { clientAuthMethods: mtlsAuthMethods }),
+    discovery: { ...metadata, ...(mtls && mtls.door.metadata) },
     clockTolerance: 0,
     jwks: { keys: [{ ...signingKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: acmeSigningKeyId }] },
     cookies: {
@@ -80,13 +83,16 @@ export function acmeConfiguration(ingredients: Ingredients): Record<string, unkn
         enabled: true,
         useGrantedResource: async () => false,
         getResourceServerInfo: async (_ctx: unknown, audience: string) => {
-          if (meetsClients === undefined) throw new invalidTarget();
-          return { scope: 'contacts:read contacts:write', audience, accessTokenTTL: accessTokenTtlS() };
+          if (meetsClients === undefined && mtls === undefined) throw new invalidTarget();
+          const accessTokenFormat = mtls?.options.jwt === true ? 'jwt' : 'opaque';
+          const scope = 'contacts:read contacts:write';
+          return { scope, audience, accessTokenTTL: accessTokenTtlS(), accessTokenFormat };
         },
       },
       clientCredentials: { enabled: true },
       requestObjects: { enabled: true },
       deviceFlow: { enabled: true, ...devicePages },
+      ...(mtls && { mTLS: mtlsFeature }),
       ...(ingredients.dpopNonces && {
         dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
       }),

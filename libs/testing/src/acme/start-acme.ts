@@ -1,5 +1,6 @@
 import { generateKeyPair, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { RequestListener, Server, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 
@@ -18,6 +19,7 @@ import { AcmeFaults } from './acme-faults.ts';
 import { AcmeIdentities } from './acme-identities.ts';
 import { acmeInteractions } from './acme-interactions.ts';
 import { AcmeMeter } from './acme-meter.ts';
+import { MtlsDoor, silently, type AcmeMtls } from './acme-mtls.ts';
 import type { AcmeCounts, AcmeTokenCall } from './acme-meter.ts';
 import { AcmeSecurityEvents } from './acme-security-events.ts';
 import { AcmeStore } from './acme-store.ts';
@@ -45,6 +47,8 @@ export interface AcmeOptions {
   readonly meetsClients?: MeetsClients;
   /** The issuer whose users it takes for its own when that asserts their identity to it; nobody's when absent. */
   readonly trustsIdentitiesOf?: string;
+  /** It is reached over TLS alone, and knows clients by their certificates. @source RFC 8705 */
+  readonly mtls?: AcmeMtls;
 }
 
 /** A running Acme CRM: authorization server, contacts API and account pages behind one origin. */
@@ -68,6 +72,10 @@ export interface Acme {
   pushedRequests(): Readonly<Record<string, string | undefined>>[];
   /** What another server of its own house may know of a token; undefined where it is not alive. */
   tokenOf(value: string): Promise<AcmeToken | undefined>;
+  /** What was asked for where certificates are asked for, oldest first. */
+  mtlsPaths(): string[];
+  /** A place there. */
+  mtlsUrl(path: string): string;
   close(): Promise<void>;
 }
 
@@ -106,19 +114,31 @@ export interface AcmeEndpoints {
  */
 export async function startAcme(options: AcmeOptions = {}): Promise<Acme> {
   let handle: RequestListener = notYet;
-  const server = createServer((request, response) => handle(request, response));
+  const answer: RequestListener = (request, response) => handle(request, response);
+  const { mtls } = options;
+  const server =
+    mtls === undefined
+      ? createServer(answer)
+      : createTlsServer({ cert: mtls.server.certificate, key: mtls.server.privateKey }, answer);
+  const door = mtls && new MtlsDoor(mtls, answer);
+  await door?.open();
   const port = await listenOnLoopback(server, options.port);
   try {
-    const { acme, provider } = await assemble(`http://127.0.0.1:${port}`, server, options);
+    const issuer = `${mtls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
+    const { acme, provider } = await assemble(issuer, { server, door }, options);
     handle = provider.callback();
     return acme;
   } catch (error) {
-    await closeServer(server);
+    await Promise.all([closeServer(server), door?.close()]);
     throw error;
   }
 }
 
-async function assemble(issuer: string, server: Server, options: AcmeOptions) {
+async function assemble(
+  issuer: string,
+  { server, door }: { readonly server: Server; readonly door: MtlsDoor | undefined },
+  options: AcmeOptions,
+) {
   const { Provider, errors } = await loadProvider();
   const accounts = options.accounts ?? Object.values(acmeAccounts);
   const book = new AccountBook(accounts);
@@ -142,6 +162,7 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
     invalidTarget: errors.InvalidTarget,
     dpopNonces: options.dpopNonces ?? false,
     invalidRequest: errors.InvalidRequest,
+    mtls: options.mtls && door && { options: options.mtls, door },
     signingKey,
     metadata: AcmeIdentities.metadata(trusts),
   });
@@ -167,12 +188,15 @@ async function assemble(issuer: string, server: Server, options: AcmeOptions) {
     tokenCalls: () => meter.tokenCalls(),
     pushedRequests: () => meter.pushedRequests(),
     tokenOf: (value) => tokenOf(provider, value),
+    mtlsPaths: () => [...(door?.paths ?? [])],
+    mtlsUrl: (path) => `${door?.origin ?? ''}${path}`,
     close: async () => {
       faults.clear();
-      await closeServer(server);
+      await Promise.all([closeServer(server), door?.close()]);
     },
   };
 
+  if (options.mtls?.silent === true) provider.use(silently);
   provider.use(acmeWatch(meter, faults, store));
   provider.use(securityEvents.keysAt(acme.endpoints.securityEventKeys));
   provider.use(acmeControl(() => acme, options.controlToken));
