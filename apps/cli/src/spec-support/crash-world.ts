@@ -129,7 +129,10 @@ export class CrashWorld {
     const args = ['--disable-warning=ExperimentalWarning', ...preload, command, 'serve', app];
     const child = childProcess({ name, command: process.execPath, args, env, logPath });
     this.#closers.push(() => child.kill());
-    await waitFor(() => isReady(httpPort), {
+    // Ready, it may be hit before anybody has looked.
+    let isOver = false;
+    void child.exited.then(() => (isOver = true));
+    await waitFor(async () => isOver || (await isReady(httpPort)), {
       timeoutMs: patienceMs,
       describe: () => `${name} to be ready: ${readFileSync(logPath, 'utf8').slice(-2_000)}`,
     });
