@@ -1,5 +1,4 @@
 import { Module } from '@nestjs/common';
-import { loadCatalog } from '@postern/provider-catalog';
 import type { ServiceDefinition } from '@postern/service';
 
 import { ClaimWatch } from './claim/claim-watch.ts';
@@ -17,6 +16,7 @@ import { TellStatus } from './reconcile/tell-status.ts';
 import { RefreshConfig } from './refresh-config.ts';
 import { RefreshConnection } from './request/refresh-connection.ts';
 import { RefreshFlights } from './request/refresh-flights.ts';
+import { Rollouts } from './rollouts.ts';
 import { KeepSchedule } from './schedule/keep-schedule.ts';
 import { Plans } from './schedule/plans.ts';
 import { ScheduleCommits } from './schedule/schedule-commits.ts';
@@ -36,7 +36,8 @@ import { SpendClaim } from './spend/spend-claim.ts';
     ClaimWatch,
     ConnectionFeed,
     DueMessages,
-    { provide: Plans, useFactory: () => new Plans(loadCatalog()) },
+    Rollouts,
+    { provide: Plans, inject: [Rollouts], useFactory: (rollouts: Rollouts) => new Plans(rollouts) },
     Schedules,
     KeepSchedule,
     ScheduledDue,

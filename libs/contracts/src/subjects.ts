@@ -62,6 +62,7 @@ export const subjects = Object.freeze({
     tokens('admin', tenantId, aggregate, id),
   adminOfTenant: (tenantId: string) => `${tokens('admin', tenantId)}.>`,
   allAdmin: 'admin.>',
+  allRollouts: 'admin.*.rollout.*',
   access: ({ service, writer }: { service: string; writer: string }) => tokens('access', service, writer),
   allAccess: 'access.>',
   /** `stream` names the one whose head it tells. */

@@ -1,8 +1,9 @@
 import type { ConnectionEvent } from '@postern/contracts';
 import { connectionEvolver, type Connection } from '@postern/domain';
-import type { Catalog } from '@postern/provider-catalog';
+import type { VersionedCatalog } from '@postern/provider-catalog';
 
 import { Plans } from '../schedule/plans.ts';
+import { noRollouts } from '../simulation/providers.ts';
 import {
   afterItsEnd,
   claimId,
@@ -44,7 +45,10 @@ async function arrive(
       return { state };
     },
   };
-  const plans = new Plans(new Map([['openid-connect', { refresh: policy }]]) as unknown as Catalog);
+  const plans = new Plans(
+    noRollouts,
+    new Map([['openid-connect', { refresh: policy }]]) as unknown as VersionedCatalog,
+  );
   const due = new ScheduledDue(
     connections as never,
     plans,

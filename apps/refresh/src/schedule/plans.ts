@@ -1,6 +1,8 @@
-import type { Connection } from '@postern/domain';
-import type { Catalog } from '@postern/provider-catalog';
+import { isPosternError } from '@postern/contracts';
+import { pinnedOf, versionInUse, type Connection, type Rollout } from '@postern/domain';
+import { loadCatalog, providerAt, type VersionedCatalog } from '@postern/provider-catalog';
 
+import { Rollouts } from '../rollouts.ts';
 import {
   authorizationEndsAtMs,
   cautiousPolicy,
@@ -10,11 +12,13 @@ import {
   type PlannedDue,
 } from './plan-refresh.ts';
 
-/** Plans by what the catalog says of each connection's provider. */
+/** Plans by what the version of its provider's file that a connection uses says of clocks. */
 export class Plans {
-  readonly #catalog: Catalog;
+  readonly #catalog: VersionedCatalog;
+  readonly #rollouts: Pick<Rollouts, 'of'>;
 
-  constructor(catalog: Catalog) {
+  constructor(rollouts: Pick<Rollouts, 'of'>, catalog: VersionedCatalog = loadCatalog()) {
+    this.#rollouts = rollouts;
     this.#catalog = catalog;
   }
 
@@ -32,7 +36,19 @@ export class Plans {
     return state.credential === null ? null : restEndsAtMs(state.credential, this.#policyOf(state));
   }
 
-  #policyOf({ providerId }: Connection): ClockPolicy {
-    return this.#catalog.get(providerId)?.refresh ?? cautiousPolicy;
+  #policyOf(state: Connection): ClockPolicy {
+    const { providerId } = state;
+    if (!this.#catalog.has(providerId)) return cautiousPolicy;
+    return providerAt(this.#catalog, providerId, versionInUse(pinnedOf(state), this.#rolloutOf(state))).refresh;
+  }
+
+  /** One that cannot be read is no reason to stop the clocks: its feed has told of it, and the pin counts. */
+  #rolloutOf({ tenantId, providerId }: Connection): Rollout | undefined {
+    try {
+      return this.#rollouts.of(tenantId, providerId);
+    } catch (error) {
+      if (isPosternError(error)) return undefined;
+      throw error;
+    }
   }
 }

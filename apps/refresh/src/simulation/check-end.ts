@@ -1,11 +1,12 @@
 import { interruptedClaims, type Connection } from '@postern/domain';
-import type { Catalog } from '@postern/provider-catalog';
+import type { VersionedCatalog } from '@postern/provider-catalog';
 
 import { Plans } from '../schedule/plans.ts';
 import { faultOf } from '../schedule/schedule-fault.ts';
 import { scheduleLimits } from '../schedule/schedule-limits.ts';
 import type { Intervals } from './intervals.ts';
 import type { Invariants } from './invariants.ts';
+import { noRollouts } from './providers.ts';
 import type { Subject } from './subjects.ts';
 import type { CallRecord, DeathCause, Grant, ProviderServer } from './provider-server.ts';
 import type { RefreshStream } from './refresh-stream.ts';
@@ -24,7 +25,7 @@ export interface Ending {
   readonly wrongMsMax: number;
   /** About how soon what was lost on the way is found. */
   readonly reconcileIntervalMs: number;
-  readonly catalog: Catalog;
+  readonly catalog: VersionedCatalog;
 }
 
 /** The provider ends these by itself, or because its user said so: nobody could keep them. */
@@ -33,7 +34,7 @@ const blameless: ReadonlySet<DeathCause> = new Set(['user', 'absolute']);
 /** What must hold when everything has come to its end: nothing stands still, and nothing was lost without a reason. */
 export function checkEnd(ending: Ending): void {
   const { subjects, invariants, world, stream, wrongMsMax, reconcileIntervalMs } = ending;
-  const plans = new Plans(ending.catalog);
+  const plans = new Plans(noRollouts, ending.catalog);
   for (const subject of subjects) {
     const { state } = invariants.truthOf(subject.id);
     // One that was taken a moment ago, and a schedule that no reconciler had the time to miss, are in the middle of things.

@@ -1,4 +1,4 @@
-import type { Catalog } from '@postern/provider-catalog';
+import type { VersionedCatalog } from '@postern/provider-catalog';
 
 /** What a provider does with refresh tokens. */
 export type ReuseRule =
@@ -65,6 +65,9 @@ export function slowed(rules: Readonly<Record<string, ProviderRules>>, by: numbe
 }
 
 /** What our catalog says of them. */
-export function catalogOf(rules: Readonly<Record<string, ProviderRules>>): Catalog {
-  return new Map(Object.entries(rules).map(([id, refresh]) => [id, { refresh }])) as unknown as Catalog;
+export function catalogOf(rules: Readonly<Record<string, ProviderRules>>): VersionedCatalog {
+  return new Map(Object.entries(rules).map(([id, refresh]) => [id, { refresh }])) as unknown as VersionedCatalog;
 }
+
+/** Nobody decides about versions in a simulation, and its connections have no pins. */
+export const noRollouts = Object.freeze({ of: () => undefined });

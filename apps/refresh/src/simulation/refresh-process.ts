@@ -1,6 +1,6 @@
 import { limits, PosternError, type Operation } from '@postern/contracts';
 import type { EventLog } from '@postern/event-log';
-import type { Catalog } from '@postern/provider-catalog';
+import type { VersionedCatalog } from '@postern/provider-catalog';
 import { Metrics } from '@postern/service';
 
 import { ClaimWatch, type StandingClaim } from '../claim/claim-watch.ts';
@@ -26,6 +26,7 @@ import { nominalSigner, type MemoReader } from './identities.ts';
 import { ProcessLog, type ServerLog } from './log.ts';
 import type { SimProcess } from './process.ts';
 import type { ProviderNetwork } from './provider-network.ts';
+import { noRollouts } from './providers.ts';
 import type { RefreshStream } from './refresh-stream.ts';
 import type { Sabotage } from './sabotage.ts';
 import type { Vault } from './vault.ts';
@@ -42,7 +43,7 @@ export interface RefreshProcessOptions {
   readonly process: SimProcess;
   readonly server: ServerLog;
   readonly reader: MemoReader;
-  readonly catalog: Catalog;
+  readonly catalog: VersionedCatalog;
   readonly stream: RefreshStream;
   readonly providers: ProviderNetwork;
   readonly vaults: () => readonly Vault[];
@@ -118,7 +119,7 @@ export class RefreshProcess {
     const sealing = { seal: (_held: unknown, tokenSet: unknown) => JSON.stringify(tokenSet) } as never;
     const dueMessages = stream.dueMessagesOf(process) as never;
     const schedules = stream.schedulesOf(process) as never;
-    const plans = new Plans(catalog);
+    const plans = new Plans(noRollouts, catalog);
     const pace = new Pace(config, clock, logger, metrics);
     const keeper = new KeepSchedule(connections, logs, plans, schedules, dueMessages, clock);
     const outcomes = new OutcomeLog(connections, plans, clock);

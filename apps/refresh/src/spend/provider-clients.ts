@@ -1,15 +1,6 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PosternError } from '@postern/contracts';
-import {
-  registrationEvolver,
-  rolloutEvolver,
-  upcast,
-  versionInUse,
-  type Registration,
-  type RegistrationEvent,
-  type Rollout,
-  type RolloutEvent,
-} from '@postern/domain';
+import { registrationEvolver, upcast, versionInUse, type Registration, type RegistrationEvent } from '@postern/domain';
 import { CommitReader, Repository } from '@postern/event-log';
 import { loadCatalog, providerAt, type Provider } from '@postern/provider-catalog';
 import {
@@ -25,6 +16,7 @@ import { ClientCredentials, Clock, DpopProofs, EventLogs } from '@postern/servic
 import type { HeldClaim } from '../claim/take-claim.ts';
 import { RefreshConfig } from '../refresh-config.ts';
 import { refreshLimits } from '../refresh-limits.ts';
+import { Rollouts } from '../rollouts.ts';
 import { Kept } from './kept.ts';
 
 /** A client at a provider, and what is known of refreshing there. */
@@ -51,9 +43,8 @@ export class ProviderClients implements OnApplicationShutdown {
   readonly #dpopNonces = new DpopNonces();
   readonly #addresses: AddressGuard | undefined;
   readonly #registrations: Repository<Registration, RegistrationEvent>;
-  readonly #rollouts: Repository<Rollout, RolloutEvent>;
+  readonly #rollouts: Rollouts;
   readonly #known: Kept<Registration>;
-  readonly #decided: Kept<Rollout>;
   readonly #clients: Kept<RefreshingClient>;
   readonly #config: RefreshConfig;
   readonly #credentials: ClientCredentials;
@@ -63,6 +54,7 @@ export class ProviderClients implements OnApplicationShutdown {
     config: RefreshConfig,
     logs: EventLogs,
     reader: CommitReader,
+    rollouts: Rollouts,
     credentials: ClientCredentials,
     proofs: DpopProofs,
     clock: Clock,
@@ -73,11 +65,10 @@ export class ProviderClients implements OnApplicationShutdown {
     this.#credentials = credentials;
     this.#proofs = proofs;
     this.#known = new Kept(clock, refreshLimits.clientKeptMs);
-    this.#decided = new Kept(clock, refreshLimits.clientKeptMs);
     this.#clients = new Kept(clock, refreshLimits.clientKeptMs);
+    this.#rollouts = rollouts;
     const source = { log: logs.admin, reader, upcast, source: '/postern/refresh' };
     this.#registrations = new Repository({ ...source, evolver: registrationEvolver });
-    this.#rollouts = new Repository({ ...source, evolver: rolloutEvolver });
   }
 
   /** @throws {PosternError} `registration.not_found`, `registration.disabled`, `provider.not_found`, what the vault says */
@@ -85,7 +76,7 @@ export class ProviderClients implements OnApplicationShutdown {
     const { tenantId, registrationId } = held;
     const name = `${tenantId}/${registrationId}`;
     const registration = await this.#known.of(name, () => this.#registration(tenantId, registrationId));
-    const provider = await this.#provider(held, registration.providerId);
+    const provider = this.#provider(held, registration.providerId);
     const prove = held.isBound ? this.#proofs.of(held) : undefined;
     const isForOneCall = prove !== undefined || registration.tokenEndpointAuthMethod === 'private_key_jwt';
     if (isForOneCall) return await this.#make(registration, provider, prove);
@@ -100,19 +91,13 @@ export class ProviderClients implements OnApplicationShutdown {
   }
 
   /** The version of the provider's file that this connection uses now. */
-  async #provider({ tenantId, connectionId, registrationId, providerVersion }: ClientFor, id: string) {
-    const decided = () => this.#rollouts.load({ tenantId, id }).then(({ state }) => state);
-    const rollout = await this.#decided.of(`${tenantId}/${id}`, decided);
-    return providerAt(
-      this.#catalog,
-      id,
-      versionInUse({ connectionId, registrationId, pinned: providerVersion }, rollout),
-    );
+  #provider({ tenantId, connectionId, registrationId, providerVersion: pinned }: ClientFor, id: string): Provider {
+    const version = versionInUse({ connectionId, registrationId, pinned }, this.#rollouts.of(tenantId, id));
+    return providerAt(this.#catalog, id, version);
   }
 
   onApplicationShutdown(): void {
     this.#known.clear();
-    this.#decided.clear();
     this.#clients.clear();
   }
 
