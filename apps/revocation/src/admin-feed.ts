@@ -2,7 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PosternError, subjects } from '@postern/contracts';
-import { bridgeEvolver, registrationEvolver, transmitterEvolver, upcast } from '@postern/domain';
+import {
+  bridgeEvolver,
+  registrationEvolver,
+  rolloutEvolver,
+  transmitterEvolver,
+  upcast,
+  type Rollout,
+} from '@postern/domain';
 import { CommitReader, DirectoryFollower, StateView } from '@postern/event-log';
 import { EventLogs, Logger, ReadinessRegistry, type OnServiceReady } from '@postern/service';
 
@@ -20,6 +27,7 @@ export class AdminFeed implements OnServiceReady, OnApplicationShutdown {
     registration: new Map<string, string>(),
     transmitter: new Map<string, string>(),
   };
+  readonly #rollouts: StateView<Rollout>;
   readonly #directory: DirectoryFollower;
   #nextLook: Promise<void> | undefined;
 
@@ -30,9 +38,10 @@ export class AdminFeed implements OnServiceReady, OnApplicationShutdown {
       registration: new StateView({ ...source, evolver: registrationEvolver }),
       transmitter: new StateView({ ...source, evolver: transmitterEvolver }),
     };
+    this.#rollouts = new StateView({ ...source, evolver: rolloutEvolver });
     this.#directory = new DirectoryFollower({
       ...{ log: logs.admin, reader, filter: subjects.allAdmin },
-      views: Object.values(this.views),
+      views: [...Object.values(this.views), this.#rollouts],
       onEntry: ({ commit: { aggregate, aggregateId, tenantId } }) => {
         if (aggregate in this.tenants) this.tenants[aggregate as keyof AdminFeed['tenants']].set(aggregateId, tenantId);
       },
@@ -47,6 +56,15 @@ export class AdminFeed implements OnServiceReady, OnApplicationShutdown {
     if (!this.#directory.isFresh()) {
       throw new PosternError('service.not_ready', 'The admin log was not proved to be read to its end.');
     }
+  }
+
+  /**
+   * What the tenant decided about the versions of a provider's file, as far as it was read; undefined: nothing.
+   *
+   * @throws {PosternError} `log.version_unknown`, `service.not_ready` where it cannot be read
+   */
+  rollout(tenantId: string, providerId: string): Rollout | undefined {
+    return this.#rollouts.get({ tenantId, id: providerId })?.state;
   }
 
   /**

@@ -35,6 +35,7 @@ import { EndsWithSiblings } from './siblings/end-with-siblings.ts';
 import { Siblings } from './siblings/siblings.ts';
 import { SuspendConnection } from './suspend-connection/suspend-connection.ts';
 import { ProviderClients } from './provider/provider-clients.ts';
+import { ProviderFiles } from './provider/provider-files.ts';
 import { UpstreamDebt } from './upstream-revocation/upstream-debt.ts';
 import { UpstreamRevocation } from './upstream-revocation/upstream-revocation.ts';
 import { VaultSecrets } from './provider/vault-secrets.ts';
@@ -61,6 +62,7 @@ import { WebhookSecrets } from './webhooks/webhook-secrets.ts';
     ProviderClients,
     UpstreamDebt,
     AdminFeed,
+    ProviderFiles,
     Registrations,
     WebhookSecrets,
     SignalStore,

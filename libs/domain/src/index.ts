@@ -173,7 +173,13 @@ export {
 } from './governance/governance.ts';
 export { changePinPolicy, promoteVersion, rollBack, startCanary } from './rollout/deciders.ts';
 export { rolloutEvolver, type CurrentVersion, type Rollout, type RolloutEvent } from './rollout/rollout.ts';
-export { pinnedOf, versionForAuthorization, versionInUse, type PinnedConnection } from './rollout/version-in-use.ts';
+export {
+  pinnedOf,
+  versionForAuthorization,
+  versionForRegistration,
+  versionInUse,
+  type PinnedConnection,
+} from './rollout/version-in-use.ts';
 export { createTenant, disableTenant, tenantEvolver, type Tenant, type TenantEvent } from './tenant/tenant.ts';
 export {
   bridgeEvolver,

@@ -2,11 +2,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { isPosternError, limits } from '@postern/contracts';
-import type { Registration } from '@postern/domain';
-import { loadCatalog, type Provider } from '@postern/provider-catalog';
+import type { Connection, Registration } from '@postern/domain';
+import type { Provider } from '@postern/provider-catalog';
 import { Clock, Logger, Metrics, type OnServiceReady } from '@postern/service';
 
 import { ProviderClients, type InquiringClient } from '../provider/provider-clients.ts';
+import { ProviderFiles } from '../provider/provider-files.ts';
 import { Registrations } from '../registrations.ts';
 import { revocationLimits } from '../revocation-limits.ts';
 import { Transmitters } from '../security-events/transmitters.ts';
@@ -38,7 +39,6 @@ interface Progress {
  */
 @Injectable()
 export class PollGrants implements OnServiceReady, OnApplicationShutdown {
-  readonly #catalog = loadCatalog();
   readonly #stopping = new AbortController();
   readonly #progress = new Map<string, Progress>();
   readonly #working = new Map<string, Promise<void>>();
@@ -49,6 +49,7 @@ export class PollGrants implements OnServiceReady, OnApplicationShutdown {
     private readonly transmitters: Transmitters,
     private readonly bridges: Bridges,
     private readonly clients: ProviderClients,
+    private readonly files: ProviderFiles,
     private readonly rows: InspectionRows,
     private readonly grants: InspectGrant,
     private readonly clock: Clock,
@@ -92,8 +93,8 @@ export class PollGrants implements OnServiceReady, OnApplicationShutdown {
     const nowMs = this.clock.nowMs();
     const due: { registration: Registration; polling: Polling; progress: Progress }[] = [];
     for (const registration of this.registrations.all()) {
-      const { registrationId, providerId, disabled } = registration;
-      const polling = this.#catalog.get(providerId)?.polling ?? null;
+      const { registrationId, disabled } = registration;
+      const polling = this.files.ofRegistration(registration)?.polling ?? null;
       if (polling === null || disabled || spokenFor.has(registrationId)) {
         this.#progress.delete(registrationId);
         continue;
@@ -147,7 +148,13 @@ export class PollGrants implements OnServiceReady, OnApplicationShutdown {
     connection: InspectedConnection,
     { polling, progress }: { readonly polling: Polling; readonly progress: Progress },
   ): Promise<number> {
-    const client = await this.#client(connection);
+    const state = await this.grants.stateOf(connection);
+    if ((this.files.of(state)?.polling ?? null) === null) {
+      // By the version that it uses nobody asks; the others of its registration must not wait for it.
+      await this.rows.heard(connection.tenantId, connection.connectionId, this.clock.nowMs());
+      return this.clock.nowMs();
+    }
+    const client = await this.#client(state);
     if (client === undefined) return this.clock.nowMs() + inspectionPauseMsMax;
     const gapMs = minuteMs / polling.perMinuteMax;
     const askedAtMs = this.clock.nowMs();
@@ -171,9 +178,9 @@ export class PollGrants implements OnServiceReady, OnApplicationShutdown {
   }
 
   /** @returns undefined where the provider cannot be asked */
-  async #client(connection: InspectedConnection): Promise<InquiringClient | undefined> {
+  async #client(connection: Connection): Promise<InquiringClient | undefined> {
     const { tenantId, registrationId } = connection;
-    const client = await this.clients.inquiring(await this.grants.stateOf(connection));
+    const client = await this.clients.inquiring(connection);
     const { endpoints } = await client.discover();
     if (endpoints.introspectionEndpoint !== null) return client;
     this.logger.info('a provider cannot be asked about its grants', { tenantId, registrationId });

@@ -20,12 +20,13 @@ import {
   type Connection,
 } from '@postern/domain';
 import type { Call } from '@postern/nats';
-import { loadCatalog, refusalMeaningOf, type RefusalMeaning } from '@postern/provider-catalog';
+import { refusalMeaningOf, type RefusalMeaning } from '@postern/provider-catalog';
 import { challengeParameters, claimsIn } from '@postern/provider-client';
 import { callingOwner, Clock, commitOrigin, Logger, Metrics, Serves, type CallingOwner } from '@postern/service';
 
 import { Connections } from '../connections.ts';
 import { Directory } from '../directory.ts';
+import { ProviderFiles } from '../provider/provider-files.ts';
 import { RevocationConfig } from '../revocation-config.ts';
 import { SignalStore } from '../signals/signal-store.ts';
 import { evidenceOfRejection, rejectionType } from './rejection-evidence.ts';
@@ -57,12 +58,11 @@ interface Told {
  */
 @Injectable()
 export class ReportRejection {
-  readonly #catalog = loadCatalog();
-
   constructor(
     private readonly config: RevocationConfig,
     private readonly connections: Connections,
     private readonly directory: Directory,
+    private readonly files: ProviderFiles,
     private readonly store: SignalStore,
     private readonly clock: Clock,
     private readonly logger: Logger,
@@ -98,7 +98,7 @@ export class ReportRejection {
 
   #meaningOf({ request, challenge, state }: Report): RefusalMeaning {
     const { status: httpStatus, error = null } = request;
-    const api = this.#catalog.get(state.providerId)?.api ?? { tokenProbe: null, errors: [] };
+    const api = this.files.of(state)?.api ?? { tokenProbe: null, errors: [] };
     return refusalMeaningOf(api, { httpStatus, error, challenge: challenge.get('error') ?? null });
   }
 

@@ -1,11 +1,11 @@
 import { Injectable } from '@nestjs/common';
 import type { Connection } from '@postern/domain';
-import { loadCatalog } from '@postern/provider-catalog';
 import { eachOf } from '@postern/service';
 
 import { AccountIndex } from '../accounts/account-index.ts';
 import { accountFactOf } from '../accounts/account-rows.ts';
 import { Connections } from '../connections.ts';
+import { ProviderFiles } from '../provider/provider-files.ts';
 import { revocationLimits } from '../revocation-limits.ts';
 
 /**
@@ -17,11 +17,10 @@ import { revocationLimits } from '../revocation-limits.ts';
  */
 @Injectable()
 export class Siblings {
-  readonly #catalog = loadCatalog();
-
   constructor(
     private readonly index: AccountIndex,
     private readonly connections: Connections,
+    private readonly files: ProviderFiles,
   ) {}
 
   /**
@@ -31,7 +30,8 @@ export class Siblings {
    */
   async livingOf(state: Connection): Promise<Connection[]> {
     const { tenantId, connectionId, registrationId } = state;
-    const digests = this.#sharedDigests(state);
+    const keys = this.files.of(state)?.revocation.ends.keys ?? [];
+    const digests = digestsOf(state, keys);
     if (digests.length === 0) return [];
     const living = new Map<string, Connection>();
     for await (const page of this.index.find({ registration: { tenantId, registrationId }, digests })) {
@@ -39,16 +39,18 @@ export class Siblings {
       await eachOf(others, revocationLimits.signalFanOutMax, async ({ connectionId: id }) => {
         const { state: other } = await this.connections.load({ tenantId, id }, { fromLeader: true });
         const isLiving = other.authorization === 'authorized' && other.registrationId === registrationId;
-        if (isLiving && this.#sharedDigests(other).some((digest) => digests.includes(digest))) living.set(id, other);
+        if (isLiving && digestsOf(other, keys).some((digest) => digests.includes(digest))) living.set(id, other);
       });
     }
     return [...living.values()].toSorted((one, two) => (one.connectionId < two.connectionId ? -1 : 1));
   }
+}
 
-  /** The digests by which another connection is found to be of the same account; of a deleted one, too. */
-  #sharedDigests(state: Connection): string[] {
-    const keys = this.#catalog.get(state.providerId)?.revocation.ends.keys ?? [];
-    const { accountKeys } = accountFactOf({ ...state, authorization: 'authorized' }, 0);
-    return keys.map((key) => accountKeys[key]).filter((digest) => digest !== undefined);
-  }
+/**
+ * The digests by which a connection is found to be of the same account; of a deleted one, too. Which keys these are is
+ * said by the file of the one that ends, in the version that it uses: its end is what the provider is told.
+ */
+function digestsOf(state: Connection, keys: readonly string[]): string[] {
+  const { accountKeys } = accountFactOf({ ...state, authorization: 'authorized' }, 0);
+  return keys.map((key) => accountKeys[key]).filter((digest) => digest !== undefined);
 }

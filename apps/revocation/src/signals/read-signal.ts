@@ -1,15 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import type { Signal, SignalMeaning } from '@postern/contracts';
-import {
-  instantAt,
-  loadCatalog,
-  loadSecurityEvents,
-  namedAccounts,
-  subjectOfEvent,
-  timeOfEvent,
-} from '@postern/provider-catalog';
+import { instantAt, loadSecurityEvents, namedAccounts, subjectOfEvent, timeOfEvent } from '@postern/provider-catalog';
 import { accountKeyDigest } from '@postern/provider-client';
 
+import { ProviderFiles } from '../provider/provider-files.ts';
 import { RevocationConfig } from '../revocation-config.ts';
 import { Registrations } from '../registrations.ts';
 
@@ -28,12 +22,12 @@ export interface ReadSignalResult {
  */
 @Injectable()
 export class ReadSignal {
-  readonly #catalog = loadCatalog();
   readonly #meanings = loadSecurityEvents();
 
   constructor(
     private readonly config: RevocationConfig,
     private readonly registrations: Registrations,
+    private readonly files: ProviderFiles,
   ) {}
 
   /**
@@ -41,17 +35,18 @@ export class ReadSignal {
    * @throws {PosternError} `service.not_ready`
    */
   async read(signal: Signal): Promise<ReadSignalResult | undefined> {
-    const { verified, source, type, registrationId } = signal;
-    if ('transmitterId' in verified) return await this.#securityEvent(signal);
-    if (!('bridgeId' in verified)) return this.#webhook(signal, source);
-    if (this.#meanings.has(type)) return await this.#securityEvent(signal);
-    const registration = await this.registrations.find(registrationId);
-    return registration === undefined ? undefined : this.#webhook(signal, registration.providerId);
+    const { verified, type } = signal;
+    const isSecurityEvent = 'transmitterId' in verified || ('bridgeId' in verified && this.#meanings.has(type));
+    return isSecurityEvent ? await this.#securityEvent(signal) : await this.#webhook(signal);
   }
 
-  #webhook({ tenantId, type, body }: Signal, providerId: string): ReadSignalResult | undefined {
-    const event = this.#catalog.get(providerId)?.webhook?.events.find((row) => row.type === type);
+  /** By the version of the registration, as when it was taken in: one text says the same of whomever it names. */
+  async #webhook({ tenantId, registrationId, type, body }: Signal): Promise<ReadSignalResult | undefined> {
+    const registration = await this.registrations.find(registrationId);
+    if (registration === undefined) return undefined;
+    const event = this.files.ofRegistration(registration)?.webhook?.events.find((row) => row.type === type);
     if (event === undefined) return undefined;
+    const { providerId } = registration;
     return {
       means: event.means,
       digests: this.#digests({ tenantId, providerId }, namedAccounts(event.names, body)),

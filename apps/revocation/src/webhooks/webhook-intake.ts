@@ -6,7 +6,6 @@ import { verifyWebhook, type VerifiedWebhook, type WebhookDelivery } from '@post
 import type { Registration } from '@postern/domain';
 import {
   instantAt,
-  loadCatalog,
   readDelivery,
   withoutMembers,
   type Provider,
@@ -15,6 +14,7 @@ import {
 } from '@postern/provider-catalog';
 import { Clock, Logger, Metrics, type RawReply, type RawRequest } from '@postern/service';
 
+import { ProviderFiles } from '../provider/provider-files.ts';
 import { RevocationConfig } from '../revocation-config.ts';
 import { revocationLimits } from '../revocation-limits.ts';
 import { parseBody } from './parse-body.ts';
@@ -39,12 +39,12 @@ type Verified = VerifiedWebhook<KnownSecret>;
 /** What becomes of a delivery between its arrival and the answer to it. */
 @Injectable()
 export class WebhookIntake {
-  readonly #catalog = loadCatalog();
   readonly #unverified = new UnverifiedLimit();
 
   constructor(
     private readonly config: RevocationConfig,
     private readonly registrations: Registrations,
+    private readonly files: ProviderFiles,
     private readonly secrets: WebhookSecrets,
     private readonly store: SignalStore,
     private readonly clock: Clock,
@@ -72,10 +72,10 @@ export class WebhookIntake {
   }
 
   async #addressee(providerId: string, registrationId: string): Promise<Addressee | undefined> {
-    const provider = this.#catalog.get(providerId);
     const registration = await this.registrations.find(registrationId);
-    if (provider === undefined || provider.webhook === null || registration?.providerId !== providerId)
-      return undefined;
+    if (registration?.providerId !== providerId) return undefined;
+    const provider = this.files.ofRegistration(registration);
+    if (provider === undefined || provider.webhook === null) return undefined;
     return { provider, webhook: provider.webhook, registration };
   }
 

@@ -48,6 +48,19 @@ export function versionForAuthorization(connection: PinnedConnection, rollout: R
   return versionInUse({ ...connection, pinned: null }, rollout);
 }
 
+/**
+ * Which version of the file counts for a registration itself, before any of its connections is known: the canary's where
+ * that names the registration, else what new connections get. A share is of connections, and no registration's.
+ *
+ * @returns null as {@link versionInUse}
+ */
+export function versionForRegistration(registrationId: string, rollout: Rollout | undefined): number | null {
+  if (rollout?.exists !== true) return null;
+  const { canary, current } = rollout;
+  if (canary?.registrationIds.includes(registrationId) === true) return canary.version;
+  return current?.version ?? null;
+}
+
 function isInCanary(
   { connectionId, registrationId }: PinnedConnection,
   { version, sharePercent, connectionIds, registrationIds }: NonNullable<Rollout['canary']>,
