@@ -5,6 +5,7 @@ import { WatchArchives } from './archives/watch-archives.ts';
 import { AuditConfig } from './audit-config.ts';
 import { KeepCheckpoints } from './checkpoints/keep-checkpoints.ts';
 import { ConnectionLog } from './connection-log.ts';
+import { ClockRulesOf } from './health/clock-rules.ts';
 import { HealthRows } from './health/health-rows.ts';
 import { TellHealth } from './health/tell-health.ts';
 import { AuditDatabase } from './models/audit-database.ts';
@@ -41,7 +42,7 @@ import { WatchLog } from './watch/watch-log.ts';
     WatchLog,
     KeepCheckpoints,
     WatchArchives,
-    ...[AuditDatabase, Tenants, Projections, TellProjections, HealthRows, TellHealth],
+    ...[AuditDatabase, Tenants, Projections, TellProjections, HealthRows, ClockRulesOf, TellHealth],
   ],
 })
 export class AuditModule {}

@@ -27,6 +27,8 @@ export interface HealthFacts {
   readonly hasRefreshToken: boolean;
   /** How it was had, where that was not by an authorization code. */
   readonly grant: Grant | undefined;
+  /** Of its provider's file, that it was authorized with; null where it has no pin. */
+  readonly fileVersion: number | null;
   readonly driftedAtMs: number | null;
   readonly lostScopes: readonly string[];
   readonly missingScopes: readonly string[];
@@ -76,6 +78,7 @@ export function factsOf(row: ModelRow): HealthFacts {
     authorizationEndsAtMs: numberOrNull('authorization_ends_at_ms'),
     hasRefreshToken: row['has_refresh_token'] === true,
     grant: Grant.safeParse(row['had_by']).data,
+    fileVersion: numberOrNull('file_version'),
     driftedAtMs: numberOrNull('drifted_at_ms'),
     lostScopes: words('lost_scopes'),
     missingScopes: words('missing_scopes'),

@@ -9,12 +9,12 @@ import {
   type RequestOf,
 } from '@postern/contracts';
 import type { Call } from '@postern/nats';
-import { loadCatalog, type Catalog } from '@postern/provider-catalog';
 import { callingApp, callingOwner, Clock, Serves } from '@postern/service';
 
 import { Projections } from '../models/projections.ts';
 import { Tenants } from '../models/tenants.ts';
-import type { ClockRules, HealthFacts } from './health-facts.ts';
+import { ClockRulesOf } from './clock-rules.ts';
+import type { HealthFacts } from './health-facts.ts';
 import { healthOf } from './health-of.ts';
 import { HealthRows } from './health-rows.ts';
 import { ProviderRollUp } from './provider-roll-up.ts';
@@ -22,7 +22,6 @@ import { ProviderRollUp } from './provider-roll-up.ts';
 const pageDefault = 50;
 /** Rows that a roll-up has in memory at a time. */
 const readAtOnce = 1_000;
-const noRules: ClockRules = Object.freeze({ idleTtlS: null, absoluteTtlS: null });
 const neverUsed = Object.freeze({ lastUsedAtMs: null, refused: {} });
 
 interface RollUpQuery {
@@ -38,10 +37,9 @@ interface RollUpQuery {
  */
 @Injectable()
 export class TellHealth {
-  readonly #catalog: Catalog = loadCatalog();
-
   constructor(
     private readonly rows: HealthRows,
+    private readonly rules: ClockRulesOf,
     private readonly projections: Projections,
     private readonly tenants: Tenants,
     private readonly clock: Clock,
@@ -109,7 +107,8 @@ export class TellHealth {
   async #healthOfAll(tenantId: string, facts: readonly HealthFacts[]): Promise<ConnectionHealth[]> {
     const nowMs = this.clock.nowMs();
     const useOf = await this.rows.uses(tenantId, { connectionIds: facts.map((one) => one.connectionId), nowMs });
-    return facts.map((one) => healthOf(one, { use: useOf(one.connectionId), rules: this.#rulesOf(one), nowMs }));
+    const rulesOf = await this.rules.each(tenantId, facts);
+    return facts.map((one) => healthOf(one, { use: useOf(one.connectionId), rules: rulesOf(one), nowMs }));
   }
 
   /** The provider that is in most trouble first. */
@@ -120,10 +119,11 @@ export class TellHealth {
       for (let afterId = '', isMore = true; isMore;) {
         const query = { tenantId, platformId, providerId, connectionId: null, afterId, limit: readAtOnce };
         const facts = await this.rows.facts(query);
+        const rulesOf = await this.rules.each(tenantId, facts);
         for (const one of facts) {
           const rollUp = rollUps.get(one.providerId) ?? new ProviderRollUp(one.providerId, nowMs);
           rollUps.set(one.providerId, rollUp);
-          rollUp.add(one, healthOf(one, { use: neverUsed, rules: this.#rulesOf(one), nowMs }), tenantId);
+          rollUp.add(one, healthOf(one, { use: neverUsed, rules: rulesOf(one), nowMs }), tenantId);
         }
         isMore = facts.length === readAtOnce;
         afterId = facts.at(-1)?.connectionId ?? '';
@@ -133,10 +133,6 @@ export class TellHealth {
     return [...rollUps.values()]
       .map((one) => one.verdict({ ofAll }))
       .toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || (a.provider < b.provider ? -1 : 1));
-  }
-
-  #rulesOf({ providerId }: HealthFacts): ClockRules {
-    return this.#catalog.get(providerId)?.refresh ?? noRules;
   }
 }
 

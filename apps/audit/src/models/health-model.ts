@@ -57,6 +57,7 @@ function whatStands({ commit }: LogEntry, state: Connection): ModelRow {
     access_ends_at_ms: credential?.accessTokenExpiresAtMs ?? null,
     authorization_ends_at_ms: credential?.authorizationEndsAtMs ?? null,
     has_refresh_token: credential?.hasRefreshToken ?? null,
+    file_version: credential?.providerVersion ?? null,
     had_by: credential?.grant ?? session?.grant ?? null,
     missing_scopes: credential?.missingScopes?.join(' ') ?? '',
   };

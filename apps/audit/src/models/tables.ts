@@ -73,6 +73,7 @@ export const connectionHealthTable: ModelTable = {
     authorization_ends_at_ms: 'bigint',
     has_refresh_token: 'boolean',
     had_by: 'text',
+    file_version: 'bigint',
     drifted_at_ms: 'bigint',
     lost_scopes: 'text',
     missing_scopes: 'text',
@@ -205,6 +206,11 @@ export const auditMigrations: readonly DatabaseMigration[] = Object.freeze([
       `alter table ${place('projection')} add column if not exists kept_from_ms bigint not null default 0`,
       `create index access_hour_age on ${place('access_hour')} (generation, tenant_id, hour_ms)`,
     ],
+  },
+  {
+    // As 0002: a row without it is judged by what new connections get, until the connection changes or a rebuild.
+    name: '0004_file_version',
+    sql: [`alter table ${place('connection_health')} add column if not exists file_version bigint`],
   },
 ]);
 

@@ -1,5 +1,5 @@
 import type { AdminAggregate } from '@postern/contracts';
-import type { AdminState, Agent, Platform, Registration, Tenant } from '@postern/domain';
+import type { AdminState, Agent, Platform, Registration, Rollout, Tenant } from '@postern/domain';
 import { aggregateOf, subjectOf, type Aggregate, type Loaded } from '@postern/event-log';
 
 /** A tenant's part of ADMIN as it stood at a position, which nothing changes any more. */
@@ -29,6 +29,10 @@ export class Directory {
 
   registration(registrationId: string): Registration | undefined {
     return this.#one<Registration>('registration', registrationId);
+  }
+
+  rollout(providerId: string): Rollout | undefined {
+    return this.#one<Rollout>('rollout', providerId);
   }
 
   /** In the order of their ids, which is that in which they were made. */

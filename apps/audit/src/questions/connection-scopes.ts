@@ -31,6 +31,7 @@ export class ConnectionScopes {
     const ref = { tenantId: asker.tenantId, id: request.connection_id };
     const { state } = await this.past.connection(ref, answeredAt.connections);
     requireOwnedBy(state, asker);
+    const directory = await this.past.directory(ref.tenantId, answeredAt.admin);
     const since = timestampOf(Date.parse(answeredAt.time) - (request.days ?? daysDefault) * dayMs);
     const { access: before } = await this.past.moment(since);
     const fromPosition = Math.max(before + 1, Number(request.after ?? 0));
@@ -43,7 +44,7 @@ export class ConnectionScopes {
       connection_id: request.connection_id,
       ...facts,
       used: { since, ...used, missing: [...(state.credential?.missingScopes ?? [])] },
-      could_be_dropped: neverNamed(facts.given?.scopes ?? [], used, state.providerId),
+      could_be_dropped: neverNamed(facts.given?.scopes ?? [], used, state, directory.rollout(state.providerId)),
       certain: isWhole && used.without_scopes === 0,
       not_believed: read.not_believed,
       read_up_to: read.read_up_to,

@@ -1,7 +1,7 @@
 import type { AccessRecord, ConnectionScopesReply } from '@postern/contracts';
-import type { Connection } from '@postern/domain';
+import { pinnedOf, versionInUse, type Connection, type Rollout } from '@postern/domain';
 import type { LogEntry } from '@postern/event-log';
-import { loadCatalog } from '@postern/provider-catalog';
+import { loadCatalog, providerAt } from '@postern/provider-catalog';
 
 type Facts = Pick<ConnectionScopesReply, 'asked' | 'given' | 'drifts'>;
 type Used = Pick<ConnectionScopesReply['used'], 'leases' | 'without_scopes' | 'scopes'>;
@@ -55,9 +55,18 @@ export function scopesUsed(records: readonly AccessRecord[]): Used {
   return { leases: granted.length, without_scopes: unnamed, scopes: [...scopes.values()] };
 }
 
-/** The given scopes that no lease named, without those that open nothing by themselves. */
-export function neverNamed(given: readonly string[], used: Used, providerId: string): string[] {
-  const rows = loadCatalog().get(providerId)?.scopeMatrix?.rows ?? [];
+/**
+ * The given scopes that no lease named, without those that open nothing by themselves: as the version of the provider's
+ * file has it that the connection used.
+ */
+export function neverNamed(
+  given: readonly string[],
+  ...[used, connection, rollout]: [Used, Connection, Rollout | undefined]
+): string[] {
+  const { providerId } = connection;
+  const rows = loadCatalog().has(providerId)
+    ? (providerAt(loadCatalog(), providerId, versionInUse(pinnedOf(connection), rollout)).scopeMatrix?.rows ?? [])
+    : [];
   const opensNothing = rows.filter(({ allows, risk }) => allows.length === 0 && risk === 'read');
   const kept = new Set([...alwaysKept, ...[...opensNothing, ...used.scopes].map(({ scope }) => scope)]);
   return given.filter((scope) => !kept.has(scope));

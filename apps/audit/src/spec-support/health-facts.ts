@@ -29,6 +29,7 @@ export function facts(some: Partial<HealthFacts>): HealthFacts {
     authorizationEndsAtMs: null,
     hasRefreshToken: true,
     grant: undefined,
+    fileVersion: null,
     driftedAtMs: null,
     lostScopes: [],
     missingScopes: [],
