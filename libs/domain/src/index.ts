@@ -23,7 +23,12 @@ export { moveToEpoch, type MoveToEpoch } from './connection/epoch.ts';
 export { connectionEvolver } from './connection/evolve.ts';
 export { freshnessOf, labelOf } from './connection/freshness.ts';
 export { requireOwnedBy, type Owner } from './connection/guards.ts';
-export { leaseDecision, type LeaseDecision, type LeaseQuestion } from './connection/lease-decision.ts';
+export {
+  leaseDecision,
+  requireUsableByBearer,
+  type LeaseDecision,
+  type LeaseQuestion,
+} from './connection/lease-decision.ts';
 export {
   missingScopesOf,
   recordInsufficientScope,

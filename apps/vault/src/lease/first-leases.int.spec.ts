@@ -155,6 +155,14 @@ describe('first leases', () => {
     expect(await leased(ref)).toBe('access-of-0');
   });
 
+  test('of a token that is bound to a certificate are refused, though the log calls it free', async () => {
+    const ref = await connected(world, customer, { ...tokenSetOf('bound'), boundTo: 'mtls' });
+    forget([ref]);
+    expect(await codeOf(leased(ref))).toBe('lease.sender_constrained');
+    // From memory as from the table.
+    expect(await codeOf(leased(ref))).toBe('lease.sender_constrained');
+  });
+
   test('of what does not exist open nothing', async () => {
     const unknown = { tenantId: customer.tenantId, connectionId: newId('connection') };
     const seen = await watched(

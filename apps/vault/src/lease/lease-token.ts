@@ -11,7 +11,14 @@ import {
   type RequestOf,
 } from '@postern/contracts';
 import { Sealer } from '@postern/crypto';
-import { freshnessOf, leaseDecision, type Connection, type DelegationChain, type LeaseDecision } from '@postern/domain';
+import {
+  freshnessOf,
+  leaseDecision,
+  requireUsableByBearer,
+  type Connection,
+  type DelegationChain,
+  type LeaseDecision,
+} from '@postern/domain';
 import type { Call } from '@postern/nats';
 import { annotate, callingPlatform, Clock, Logger, Metrics, Serves, type Counter } from '@postern/service';
 
@@ -106,9 +113,11 @@ export class LeaseToken implements OnApplicationShutdown {
     const { state, grant, position, chain } = await this.#granted(attempt, known);
     const owner = ownerOf(state);
     const { credentialVersion, expiresAtMs, grantedScopes } = grant;
-    const { accessToken, tokenType, sentAs } =
+    const { accessToken, tokenType, sentAs, boundTo } =
       this.credentials.peekAccess(owner, credentialVersion) ??
       (await this.credentials.openAccess(owner, credentialVersion, ahead));
+    // A server may begin to bind with a refresh, of which the log of the authorization knows nothing.
+    requireUsableByBearer(boundTo);
     const { connectionId } = owner;
     const seal = { leaseId, tenantId, connectionId, credentialVersion, expiresAtMs, recipient };
     const sealedToken = sealLease(this.#sealer, seal, accessToken);

@@ -65,7 +65,7 @@ function decideLease(state: Connection, question: LeaseQuestion): LeaseDecision 
   const { nowMs } = question;
   const credential = requireUsable(state);
   if (question.givesNothing !== true) {
-    requireUsableByBearer(credential);
+    requireUsableByBearer(credential.senderConstrained);
     requireChain(credential, question);
   }
   requireScopes(credential, question.scopes ?? []);
@@ -121,8 +121,14 @@ function requireLongerPossible(
   throw new PosternError('lease.ttl_unavailable', 'The token ends before that, and no longer one can be had now.');
 }
 
-/** Whoever leased it would have to prove that he has a key which nobody is given. @source RFC 9449 §7.1, RFC 8705 §3 */
-function requireUsableByBearer({ senderConstrained }: Credential): void {
+/**
+ * Whoever leased it would have to prove that he has a key which nobody is given.
+ *
+ * @param senderConstrained what the log says of the authorization, or the stored token of itself
+ * @throws {PosternError} `lease.sender_constrained`
+ * @source RFC 9449 §7.1, RFC 8705 §3
+ */
+export function requireUsableByBearer(senderConstrained: Credential['senderConstrained']): void {
   if (senderConstrained === undefined) return;
   throw new PosternError(
     'lease.sender_constrained',
