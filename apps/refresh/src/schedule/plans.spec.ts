@@ -10,11 +10,12 @@ const newest = { version: 3, refresh: { leadS: 120, idleTtlS: 30 * dayS, absolut
 /** Another lead, another rest, and an end that the newest has not. */
 const older = { version: 2, refresh: { leadS: 60, idleTtlS: dayS, absoluteTtlS: 365 * dayS } };
 
-const catalog = {
+const files = {
   has: (id: string) => id === 'openid-connect',
   get: () => newest,
   version: (_id: string, version: number) => [older, newest].find((one) => one.version === version),
-} as unknown as VersionedCatalog;
+};
+const catalog = files as unknown as VersionedCatalog;
 
 const made = (providerVersion?: number) =>
   stateOf([the.started, the.exchanging, the.authorized(providerVersion === undefined ? {} : { providerVersion })]);
@@ -69,7 +70,7 @@ describe('the clocks of a connection', () => {
   });
 
   test('are cautious where the provider left the catalog', () => {
-    const plans = new Plans({ of: () => undefined }, { ...catalog, has: () => false } as VersionedCatalog);
+    const plans = new Plans({ of: () => undefined }, { ...files, has: () => false } as unknown as VersionedCatalog);
     const state = made(2);
     expect(tokenEndsMs - (plans.of(state)?.atMs ?? 0)).toBeLessThanOrEqual(60_000);
     expect([plans.restEndOf(state), plans.authorizationEndOf(state)]).toEqual([null, null]);
