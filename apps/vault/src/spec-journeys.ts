@@ -114,15 +114,20 @@ export async function complete(
 }
 
 /** A connection that can be leased. */
-export async function connected(world: VaultWorld, customer: Customer, set = tokenSetOf('first')) {
+export async function connected(world: VaultWorld, customer: Customer, set = tokenSetOf('first'), grant?: Grant) {
   const session = await exchangingSession(world, customer);
-  return await authorized(world, session, set);
+  return await authorized(world, session, set, grant);
 }
 
 /** Brings a session to its end. */
-export async function authorized(world: VaultWorld, session: ConnectionRef & { sessionId: string }, set: TokenSet) {
+export async function authorized(
+  world: VaultWorld,
+  session: ConnectionRef & { sessionId: string },
+  set: TokenSet,
+  grant?: Grant,
+) {
   await storePending(world, session, set);
-  await complete(world, session, await promote(world, session));
+  await complete(world, session, await promote(world, session), grant);
   return { tenantId: session.tenantId, connectionId: session.connectionId };
 }
 

@@ -300,7 +300,8 @@ export const connectionEvents = Object.freeze({
   InspectionStarted: {
     version: 1,
     writer: 'vault',
-    summary: 'The refresh token was sealed to be shown to the provider, who is asked whether the grant lives.',
+    summary:
+      'The refresh token, or what was made by hand, was sealed to be shown to the provider, who is asked whether it lives.',
     data: z.object({ credentialVersion: CredentialVersion }),
   },
   InsufficientScopeReported: {

@@ -78,7 +78,7 @@ export const limits = Object.freeze({
   secretsInUseMax: 3,
   /** A provider that said a grant lives is not asked again for so long because of what platforms report. */
   inquiryIntervalMs: 15 * 60_000,
-  /** A refresh token that nobody suspects is shown to its provider no oftener, and no sooner after it was heard from. */
+  /** A token that nobody suspects is shown to its provider no oftener, and no sooner after it was heard from. */
   inspectionIntervalMsMin: 6 * 3_600_000,
   listPageMax: 200,
   /** A delivery of a provider's webhook: with its frame it fits into a message of SIGNALS. */

@@ -723,7 +723,8 @@ export const operations = Object.freeze({
     owner: 'vault',
     callers: ['revocation'],
     scope: 'service',
-    summary: 'Releases a refresh token that nobody suspects, to be shown to its provider; once in so many hours.',
+    summary:
+      'Releases a token that nobody suspects (a refresh token, or what was made by hand), to be shown to its provider; once in so many hours.',
     request: z.strictObject({ ...ConnectionKey }),
     reply: z.object({
       /** The token itself, sealed to revocation’s pinned key; null when none is held. */

@@ -51,7 +51,7 @@ export const Signal = z.strictObject({
     z.strictObject({ transmitterId: TransmitterId, keyId: z.string().max(256).nullable() }),
     z.strictObject({ bridgeId: BridgeId }),
     z.strictObject({ platformId: PlatformId }),
-    z.strictObject({ asked: z.literal('introspection') }),
+    z.strictObject({ asked: z.enum(['introspection', 'probe']) }),
   ]),
   body: z.unknown(),
 });

@@ -108,7 +108,7 @@ export {
   type Inquiry,
   type RejectionWeight,
 } from './connection/suspicion.ts';
-export { lastHeardAtMs, startInspection, type StartInspection } from './connection/inspection.ts';
+export { inspectableToken, lastHeardAtMs, startInspection, type StartInspection } from './connection/inspection.ts';
 export {
   resumeConnection,
   suspendConnection,

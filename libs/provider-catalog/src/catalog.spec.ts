@@ -393,11 +393,21 @@ describe('a provider file', () => {
   const withPolling = (name: string, value: string) =>
     `${textOf(name)}\npolling: { value: ${value}, evidence: unverified }\n`;
 
+  const withoutProbe = textOf('gong-api-key.yaml').replace(/ {2}token_probe:\n(?: {4}.*\n)+/, '');
+
   test('says how often a provider may be asked about its grants; none is asked that is not named', () => {
     const text = textOf('hubspot.yaml');
     const { everyS, perMinuteMax } = parseProviderFile(text, 'hubspot.yaml').polling ?? {};
     expect([everyS, perMinuteMax]).toEqual([86_400, 60]);
     expect(providerOf(catalog, 'slack').polling).toBeNull();
+  });
+
+  test('about what was made by hand a provider is asked once a day where a call would tell, unless its file says otherwise', () => {
+    expect(providerOf(catalog, 'gong-api-key').polling).toEqual({ everyS: 86_400, perMinuteMax: 10 });
+    const said = (value: string) => parseProviderFile(withPolling('gong-api-key.yaml', value), 'gong-api-key.yaml');
+    expect(said('{ every_s: 43200, per_minute_max: 1 }').polling).toEqual({ everyS: 43_200, perMinuteMax: 1 });
+    expect(said('null').polling).toBeNull();
+    expect(parseProviderFile(withoutProbe, 'gong-api-key.yaml').polling).toBeNull();
   });
 
   test('says how lifetimes are written, and which of its answers mean what', () => {
@@ -443,6 +453,11 @@ describe('a provider file', () => {
     ['a lifetime in minutes', withLifetime('{ unit: min, max_s: 60 }'), 'zendesk.yaml'],
     ['a lifetime without an end', withLifetime('{ unit: ms }'), 'zendesk.yaml'],
     ['polling without introspection', withPolling('xero.yaml', '{ every_s: 86400, per_minute_max: 1 }'), 'xero.yaml'],
+    [
+      'polling of keys without a call that would tell',
+      `${withoutProbe}\npolling: { value: { every_s: 86400, per_minute_max: 1 }, evidence: unverified }\n`,
+      'gong-api-key.yaml',
+    ],
     [
       'polling oftener than the vault gives tokens away',
       textOf('hubspot.yaml').replace('every_s: 86400', 'every_s: 21599'),

@@ -32,10 +32,15 @@ const Answer = z.strictObject({
   may_be_spent: z.boolean().default(false),
 });
 
-/** No oftener than the vault gives a refresh token away for it. */
+/** No oftener than the vault gives a token away for it. */
 const inspectedEverySMin = limits.inspectionIntervalMsMin / 1000;
 
-/** How often the provider may be asked, without any sign, whether its grants live. @source RFC 7662 */
+/**
+ * How often the provider may be asked, without any sign, whether its grants live: by introspection, or about what was made
+ * by hand by its `api.token_probe`.
+ *
+ * @source RFC 7662
+ */
 const Polling = z.strictObject({
   /** About one connection of which nothing was heard since. */
   every_s: z.number().int().min(inspectedEverySMin),
@@ -217,8 +222,11 @@ export const ProviderFile = z
     token_fingerprints: factOf(z.array(z.enum(tokenFingerprints)).min(1)).optional(),
     /** What the provider's API says of the tokens that are sent to it. */
     api: ApiFile.optional(),
-    /** Only where it has introspection, and nothing by which it tells that a grant ended; not said: it is not asked. */
-    polling: factOf(Polling).optional(),
+    /**
+     * Only where nothing tells that a grant ended, and there is introspection, or a credential with api.token_probe. Not
+     * said: it is not asked; about a credential once a day, ten a minute. Null: nor about a credential.
+     */
+    polling: factOf(Polling.nullable()).optional(),
     /** How the provider is told that an authorization is over; not said: by RFC 7009, where it has such an endpoint. */
     revocation: RevocationFile.optional(),
     /** How the provider tells us that a grant ended; not said: it does not. */
@@ -243,7 +251,9 @@ export const ProviderFile = z
     path: ['code_challenge_method'],
     message: 'PKCE is taken away by evidence alone: documented (source, as_of) or observed (note), never unverified',
   })
-  .refine((file) => mayBePolled(file), { message: 'polling needs an introspection_endpoint' })
+  .refine((file) => mayBePolled(file), {
+    message: 'polling needs an introspection_endpoint, or of a credential api.token_probe',
+  })
   .refine(
     (file) =>
       templatesOf(file)
@@ -302,11 +312,17 @@ function templatesOf({ discovery, endpoints, revocation, api }: WithTemplates): 
 function mayBePolled({
   polling,
   endpoints,
+  credential,
+  api,
 }: {
-  polling?: unknown;
+  polling?: { value: unknown } | undefined;
   endpoints?: { value: object } | undefined;
+  credential?: unknown;
+  api?: ApiFile | undefined;
 }): boolean {
-  return polling === undefined || endpoints === undefined || 'introspection_endpoint' in endpoints.value;
+  if (polling === undefined || polling.value === null) return true;
+  if (credential !== undefined) return api?.token_probe !== undefined;
+  return endpoints === undefined || 'introspection_endpoint' in endpoints.value;
 }
 
 /** What a provider named may choose one segment of the path. */

@@ -235,8 +235,14 @@ function probeFrom({ url, names }: NonNullable<ProviderFile['account_probe']>['v
   return { url, names: names.map(accountNameFrom) };
 }
 
-function pollingFrom({ polling }: ProviderFile): Provider['polling'] {
-  return polling === undefined ? null : { everyS: polling.value.every_s, perMinuteMax: polling.value.per_minute_max };
+/** About what was made by hand, whose end nothing else tells, and about which no limit is known: seldom and slowly. */
+const keyPolling = { everyS: 86_400, perMinuteMax: 10 } as const;
+
+function pollingFrom({ polling, credential, api }: ProviderFile): Provider['polling'] {
+  const isProbed = credential !== undefined && api?.token_probe !== undefined;
+  if (polling === undefined) return isProbed ? keyPolling : null;
+  const { value } = polling;
+  return value === null ? null : { everyS: value.every_s, perMinuteMax: value.per_minute_max };
 }
 
 function expiresInFrom({ access_token: { expires_in: fact } }: ProviderFile): Provider['expiresIn'] {

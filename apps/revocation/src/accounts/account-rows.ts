@@ -1,7 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable } from '@nestjs/common';
 import { timestampOf } from '@postern/contracts';
-import { boughtAtMs, type Connection, type Credential } from '@postern/domain';
+import { boughtAtMs, inspectableToken, type Connection, type Credential } from '@postern/domain';
 import { issuerAndSubjectKey } from '@postern/provider-client';
 
 import { revocationLimits } from '../revocation-limits.ts';
@@ -32,13 +32,13 @@ export interface AccountFact {
   readonly registrationId: string;
   /** Digests by key; none where the authorization is over for good or names nobody. */
   readonly accountKeys: Readonly<Record<string, string>>;
-  /** Null where there is no refresh token about which a provider could be asked. */
-  readonly refreshToken: HeldRefreshToken | null;
+  /** Null where there is no token about which a provider could be asked. */
+  readonly token: InspectableToken | null;
   readonly position: number;
 }
 
-/** What the index holds of a refresh token. */
-export interface HeldRefreshToken {
+/** What the index holds of a refresh token, or of one that was made by hand. */
+export interface InspectableToken {
   /** When the provider had it last, as far as this commit knows. */
   readonly heardAtMs: number;
   /** The access token lives so long that no refresh would soon find the grant dead. */
@@ -54,15 +54,19 @@ export function accountFactOf(state: Connection, position: number): AccountFact 
     connectionId,
     registrationId,
     accountKeys: isOver ? {} : accountKeysOf(credential),
-    refreshToken: isOver || !credential.hasRefreshToken ? null : refreshTokenOf(credential),
+    token: isOver ? null : tokenOf(credential),
     position,
   };
 }
 
-function refreshTokenOf(credential: Credential): HeldRefreshToken {
+function tokenOf(credential: Credential): InspectableToken | null {
+  const kind = inspectableToken(credential);
+  if (kind === null) return null;
   const { accessTokenExpiresAtMs: endsAtMs, inspectedAtMs = 0 } = credential;
   const boughtMs = boughtAtMs(credential);
-  const isAtRisk = endsAtMs === null || endsAtMs - boughtMs > revocationLimits.accessTokenLifeMsAtRisk;
+  const livesLong = endsAtMs === null || endsAtMs - boughtMs > revocationLimits.accessTokenLifeMsAtRisk;
+  // What was made by hand has no end anywhere: what its file says is meant for just that.
+  const isAtRisk = kind === 'refresh_token' && livesLong;
   return { heardAtMs: Math.max(boughtMs, inspectedAtMs), isAtRisk };
 }
 
@@ -151,16 +155,16 @@ export class AccountRows {
             ],
           );
         }
-        await putRefreshToken(em, fact);
+        await putToken(em, fact);
       }
     });
   }
 }
 
 /** What was asked, and heard since, stays with the connection. */
-async function putRefreshToken(em: EntityManager, fact: AccountFact): Promise<void> {
-  const { tenantId, connectionId, registrationId, refreshToken, position } = fact;
-  if (refreshToken === null) {
+async function putToken(em: EntityManager, fact: AccountFact): Promise<void> {
+  const { tenantId, connectionId, registrationId, token, position } = fact;
+  if (token === null) {
     await em.execute(`delete from ${inspection} where tenant_id = ? and connection_id = ? and position <= ?`, [
       tenantId,
       connectionId,
@@ -168,7 +172,7 @@ async function putRefreshToken(em: EntityManager, fact: AccountFact): Promise<vo
     ]);
     return;
   }
-  const { isAtRisk, heardAtMs } = refreshToken;
+  const { isAtRisk, heardAtMs } = token;
   await em.execute(
     `insert into ${inspection} (tenant_id, connection_id, registration_id, at_risk, heard_at, position)
       values (?, ?, ?, ?, ?, ?)

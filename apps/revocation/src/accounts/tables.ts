@@ -82,6 +82,8 @@ export const revocationMigrations: readonly DatabaseMigration[] = Object.freeze(
       `delete from ${place('log_reading')}`,
     ],
   },
+  // What was made by hand is asked about too since then.
+  { name: '0004_made_by_hand', sql: [`delete from ${place('log_reading')}`] },
 ]);
 
 export const revocationGrants: Readonly<Record<string, readonly TablePrivilege[]>> = Object.freeze({

@@ -15,7 +15,17 @@ import {
   type Postgres,
 } from '@postern/servers';
 import { startService, type RunningService } from '@postern/service';
-import { startAcme, waitFor, type Acme, type AcmeClient } from '@postern/testing';
+import {
+  keyProfiles,
+  reachingProviders,
+  reachProviders,
+  startAcme,
+  startProviderInternet,
+  waitFor,
+  type Acme,
+  type AcmeClient,
+  type ProviderInternet,
+} from '@postern/testing';
 
 import { revocationGrants, revocationMigrations, revocationSchema, revocationService } from '../index.ts';
 import { revocationLimits } from '../revocation-limits.ts';
@@ -29,6 +39,7 @@ const serviceRole = 'revocation_inspections';
 const servicePassword = 'the-password-of-the-service';
 const patienceMs = 60_000;
 const hourMs = 3_600_000;
+const keysAt = 'stripe-api-key';
 const { everyS = 0, perMinuteMax = 0 } = providerOf(loadCatalog(), 'openid-connect').polling ?? {};
 const everyMs = everyS * 1000;
 
@@ -42,6 +53,10 @@ await describeWithServer('nats-server', 'connections of which nothing was heard'
   let world: World;
   let vault: SmallVault;
   let service: RunningService;
+  let internet: ProviderInternet;
+  let goBack: () => void;
+  /** What the provider of keys was asked, and whether it has an answer. */
+  const atProvider = { calls: 0, isDown: false };
   let party: Party;
   let registrationId: string;
 
@@ -60,6 +75,9 @@ await describeWithServer('nats-server', 'connections of which nothing was heard'
     app = await acme.registerClient({ redirectUris: [redirectUri] });
     alive = await tokensOfAcme(acmeClient(acme, app), redirectUri);
     vault = await new SmallVault(world, 'vault-1').start();
+    internet = await startProviderInternet({ profiles: [], keyProfiles: [watched()], dataDir: folder });
+    goBack = reachProviders(internet);
+    Object.assign(process.env, reachingProviders(internet));
     service = await startService(revocationService, world.env, {
       logDestination: { write: () => undefined },
       checkReplies: true,
@@ -71,11 +89,16 @@ await describeWithServer('nats-server', 'connections of which nothing was heard'
     vault.clientSecrets.set(registrationId, app.clientSecret ?? '');
     vault.seen.splice(0);
     acme.faults.clear();
+    atProvider.isDown = false;
   });
   afterAll(async () => {
     await service?.stop();
     await vault?.stop();
     await world?.close();
+    for (const name of Object.keys(reachingProviders({ proxyUrl: '', caPath: '' })))
+      Reflect.deleteProperty(process.env, name);
+    goBack?.();
+    await internet?.close();
     await acme?.close();
     await server?.stop();
     await postgres?.stop();
@@ -103,18 +126,41 @@ await describeWithServer('nats-server', 'connections of which nothing was heard'
   }
 
   /** From now on the connections through it are looked at; they are known by then. */
-  async function registered(id = registrationId): Promise<void> {
+  async function registered(id = registrationId, providerId = 'openid-connect'): Promise<void> {
     const of = { tenantId: party.tenantId, registrationId: id };
     const query = { nowMs: Date.now(), everyMs, everyMsAtRisk: everyMs / 2 };
     await waitFor(async () => await rows().next(of, query), { describe: 'in the index', timeoutMs: patienceMs });
     vault.clientSecrets.set(id, app.clientSecret ?? '');
-    const client = { providerId: 'openid-connect', displayName: 'App', clientId: app.clientId, scopes: [] };
     const data = {
-      ...client,
-      tokenEndpointAuthMethod: 'client_secret_basic',
-      parameters: { issuer: acme.issuer },
-    } as const;
+      ...{ providerId, displayName: 'App', clientId: app.clientId, scopes: [] },
+      ...(providerId === keysAt
+        ? { tokenEndpointAuthMethod: 'none' as const, parameters: {} }
+        : { tokenEndpointAuthMethod: 'client_secret_basic' as const, parameters: { issuer: acme.issuer } }),
+    };
     await world.configured({ type: 'RegistrationCreated', version: 1, data }, { tenantId: party.tenantId, id });
+  }
+  /** The profile of the provider of keys, which is counted, and may be down. */
+  function watched() {
+    const [profile] = keyProfiles.filter(({ id }) => id === keysAt);
+    if (profile === undefined) throw new Error('there is no such profile');
+    const shownBy: typeof profile.shownBy = (request) => {
+      atProvider.calls += 1;
+      if (atProvider.isDown) throw new Error('down');
+      return profile.shownBy(request);
+    };
+    return { ...profile, shownBy };
+  }
+
+  /** A key that somebody made at the provider and brought so long ago. */
+  async function broughtKey({ agoMs }: { readonly agoMs: number }) {
+    const made = await internet.makeSecret(keysAt);
+    const accessToken = 'api_key' in made ? made.api_key : '';
+    world.agoMs = agoMs;
+    const isStatic = { providerId: keysAt, grant: 'static', hasRefreshToken: false } as const;
+    const connection = await world.connected(party, registrationId, { ...isStatic, accessTokenExpiresAtMs: null });
+    world.agoMs = 0;
+    vault.tokens.set(connection.connectionId, { accessToken, refreshToken: null });
+    return { connection, delete: async () => await internet.endSecret(keysAt, made) };
   }
   const rows = () => service.get(InspectionRows);
   const asAdministrator = { app: 'administrator' } as const;
@@ -235,6 +281,60 @@ await describeWithServer('nats-server', 'connections of which nothing was heard'
     await asked();
     expect(inspected()).toEqual([other.connectionId]);
     expect(await eventsOf(silent)).toEqual([]);
+  });
+
+  test('a key that was deleted at its provider is noticed without anybody using it; one that lives is asked about once', async () => {
+    const [dead, living] = [await broughtKey({ agoMs: 3 * everyMs }), await broughtKey({ agoMs: 2 * everyMs })];
+    const lately = await broughtKey({ agoMs: everyMs - hourMs });
+    await dead.delete();
+    const before = atProvider.calls;
+    await registered(registrationId, keysAt);
+    const revoked = await waitFor(async () => (await signals()).find(({ outcome }) => outcome === 'revoked'), {
+      describe: async () => JSON.stringify([await signals(), await listed(), vault.seen]),
+      timeoutMs: patienceMs,
+    });
+    expect(revoked).toMatchObject({ source: 'introspection', type: 'access_token_refused', matched: 1, revoked: 1 });
+    const evidence = { source: 'introspection', position: revoked.position, matchedBy: 'inspection' };
+    expect(await eventsOf(dead.connection)).toMatchObject([
+      { type: 'InspectionStarted', data: { credentialVersion: 1 } },
+      { type: 'RevocationSuspected', data: { credentialVersion: 1, evidence } },
+      { type: 'ConnectionRevoked', data: { cause: 'revoked_at_provider', evidence, confirmedBy: { method: 'probe' } } },
+    ]);
+    expect((await asked(2)).map((one) => [one.connection_id, one.outcome])).toEqual([
+      [living.connection.connectionId, 'alive'],
+      [dead.connection.connectionId, 'dead'],
+    ]);
+    expect((await eventsOf(living.connection)).map(({ type }) => type)).toEqual(['InspectionStarted']);
+    // The dead one was asked about twice, as every hint is.
+    expect(atProvider.calls - before).toBe(3);
+    expect(await eventsOf(lately.connection)).toEqual([]);
+    const query = { nowMs: Date.now(), everyMs, everyMsAtRisk: everyMs / 2 };
+    const next = await rows().next({ tenantId: party.tenantId, registrationId }, query);
+    expect(next?.connectionId).toBe(lately.connection.connectionId);
+    expect(next?.dueAtMs).toBeGreaterThan(query.nowMs);
+  });
+
+  test('a provider of keys that is down ends nothing, and is left alone', async () => {
+    const [first] = [await broughtKey({ agoMs: 3 * everyMs }), await broughtKey({ agoMs: 2 * everyMs })];
+    atProvider.isDown = true;
+    const before = atProvider.calls;
+    await registered(registrationId, keysAt);
+    const { connectionId } = first.connection;
+    expect(await asked()).toMatchObject([{ connection_id: connectionId, outcome: 'no_answer' }]);
+    const waiting = await waitFor(
+      async () => {
+        const nowMs = Date.now();
+        const turn = await rows().takeTurn({ tenantId: party.tenantId, registrationId }, { nowMs, gapMs: 0 });
+        return turn !== 'taken' && turn > nowMs + 30_000 ? turn - nowMs : undefined;
+      },
+      { describe: 'a pause', timeoutMs: patienceMs },
+    );
+    expect(waiting).toBeLessThanOrEqual(revocationLimits.inspectionPauseMsMin);
+    expect(inspected()).toEqual([connectionId]);
+    expect(atProvider.calls - before).toBe(1);
+    expect(await signals()).toEqual([]);
+    expect((await eventsOf(first.connection)).map(({ type }) => type)).toEqual(['InspectionStarted']);
+    expect(await world.stateOf(first.connection)).toMatchObject({ authorization: 'authorized' });
   });
 
   test('a turn is taken by one of many, and given out again when its time has come', async () => {

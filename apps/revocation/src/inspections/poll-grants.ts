@@ -12,7 +12,7 @@ import { Registrations } from '../registrations.ts';
 import { revocationLimits } from '../revocation-limits.ts';
 import { Transmitters } from '../security-events/transmitters.ts';
 import { Bridges } from '../signals/bridges.ts';
-import { InspectGrant, type InspectedConnection } from './inspect-grant.ts';
+import { InspectGrant, type InspectedConnection, type Question } from './inspect-grant.ts';
 import { InspectionRows, type Candidate } from './inspection-rows.ts';
 
 const { inspectionLookIntervalMs, inspectionIdleLookMs, inspectedRegistrationsMax } = revocationLimits;
@@ -31,8 +31,9 @@ interface Progress {
 }
 
 /**
- * Asks providers that have introspection, and nothing by which they would tell, about connections of which nothing was
- * heard for long: one by one for each registration, at the pace that the provider's file names.
+ * Asks providers that have nothing by which they would tell about connections of which nothing was heard for long: by
+ * introspection, or about what was made by hand by a call of their API; one by one for each registration, at the pace that
+ * the provider's file names.
  *
  * However many processes there are, they share the turns of a registration, and the vault lets each token be shown once
  * in so many hours. A connection that is refreshed is never asked about: its provider has just said that it lives.
@@ -149,18 +150,20 @@ export class PollGrants implements OnServiceReady, OnApplicationShutdown {
     { polling, progress }: { readonly polling: Polling; readonly progress: Progress },
   ): Promise<number> {
     const state = await this.grants.stateOf(connection);
-    if ((this.files.of(state)?.polling ?? null) === null) {
+    const file = this.files.of(state);
+    if ((file?.polling ?? null) === null) {
       // By the version that it uses nobody asks; the others of its registration must not wait for it.
       await this.rows.heard(connection.tenantId, connection.connectionId, this.clock.nowMs());
       return this.clock.nowMs();
     }
-    const client = await this.#client(state);
+    const question = (file?.credential ?? null) === null ? 'introspection' : 'probe';
+    const client = await this.#client(state, question);
     if (client === undefined) return this.clock.nowMs() + inspectionPauseMsMax;
     const gapMs = minuteMs / polling.perMinuteMax;
     const askedAtMs = this.clock.nowMs();
     const turn = await this.rows.takeTurn(connection, { nowMs: askedAtMs, gapMs });
     if (turn !== 'taken') return turn;
-    const inspected = await this.grants.about(connection, client);
+    const inspected = await this.grants.about(connection, client, question);
     if (inspected.kind === 'not_due') {
       await this.rows.heard(connection.tenantId, connection.connectionId, askedAtMs);
       return askedAtMs + gapMs;
@@ -178,9 +181,10 @@ export class PollGrants implements OnServiceReady, OnApplicationShutdown {
   }
 
   /** @returns undefined where the provider cannot be asked */
-  async #client(connection: Connection): Promise<InquiringClient | undefined> {
+  async #client(connection: Connection, question: Question): Promise<InquiringClient | undefined> {
     const { tenantId, registrationId } = connection;
     const client = await this.clients.inquiring(connection);
+    if (question === 'probe') return client;
     const { endpoints } = await client.discover();
     if (endpoints.introspectionEndpoint !== null) return client;
     this.logger.info('a provider cannot be asked about its grants', { tenantId, registrationId });

@@ -63,7 +63,7 @@ export class VaultSecrets {
   }
 
   /**
-   * A refresh token that nobody suspects; the vault writes into the log that it was given away.
+   * The refresh token, or what was made by hand, that nobody suspects; the vault writes into the log that it was given away.
    *
    * @returns null when the vault holds none.
    * @throws {PosternError} `auth.forbidden` when that may not be now, and what else the vault answers

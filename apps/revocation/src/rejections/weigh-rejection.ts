@@ -86,12 +86,13 @@ export class WeighRejection {
 }
 
 /** Whose token was refused, and which; undefined for what is no such report. */
-function refusedIn({ source, body }: Signal) {
+function refusedIn({ source, verified, body }: Signal) {
   const isInspection = source === inspectionSource;
   const { data } = (isInspection ? InactiveToken : ReportedRejection).safeParse(body);
   if (data === undefined) return undefined;
   const { connectionId, credentialVersion } = data;
-  const refused = isInspection ? ('refresh_token' as const) : ('access_token' as const);
+  const isIntrospected = isInspection && 'asked' in verified && verified.asked === 'introspection';
+  const refused = isIntrospected ? ('refresh_token' as const) : ('access_token' as const);
   return { connectionId, credentialVersion, refused };
 }
 

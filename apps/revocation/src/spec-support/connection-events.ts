@@ -1,3 +1,4 @@
+import type { Grant } from '@postern/contracts';
 import type { AnyEvent } from '@postern/event-log';
 
 interface Session {
@@ -14,6 +15,7 @@ interface Authorized {
   readonly accountDigest?: string | null;
   readonly accountKeys?: Record<string, string>;
   readonly hasRefreshToken?: boolean;
+  readonly grant?: Grant;
   readonly accessTokenExpiresAtMs?: number | null;
 }
 
@@ -39,6 +41,7 @@ export const the = {
     accountDigest = null,
     accountKeys,
     hasRefreshToken = true,
+    grant,
     accessTokenExpiresAtMs = Date.now() + hourMs,
   }: Authorized) =>
     event(credentialVersion === 1 ? 'ConnectionAuthorized' : 'ConnectionReauthorized', {
@@ -49,6 +52,7 @@ export const the = {
       hasRefreshToken,
       accountDigest,
       ...(accountKeys === undefined ? {} : { accountKeys }),
+      ...(grant === undefined ? {} : { grant }),
     }),
   revoked: () => event('ConnectionRevoked', { cause: 'requested_by_platform', reason: null }),
 };

@@ -1,6 +1,6 @@
 import { operations, PosternError } from '@postern/contracts';
 import { sealJwe } from '@postern/crypto';
-import { shredKey, startInspection } from '@postern/domain';
+import { inspectableToken, shredKey, startInspection } from '@postern/domain';
 import { endpoint, serveOperations, type Endpoint, type ServedOperations } from '@postern/nats';
 
 import type { World } from './world.ts';
@@ -111,13 +111,15 @@ export class SmallVault {
     return endpoint(operations.releaseForInspection, async ({ tenant_id: tenantId, connection_id: connectionId }) => {
       this.seen.push(`asked to inspect ${connectionId}`);
       const connections = await this.#world.connections('vault');
-      const { appended } = await connections.execute(
+      const { state, appended } = await connections.execute(
         { tenantId, id: connectionId },
-        (state) => startInspection({ nowMs: Date.now() }, state),
+        (current) => startInspection({ nowMs: Date.now() }, current),
         { actor: { type: 'service', id: 'vault' }, correlationId: 'cor', fromLeader: true },
       );
       if (!appended) throw new PosternError('auth.forbidden', 'No inspection of this credential is due.');
-      const token = this.tokens.get(connectionId)?.refreshToken ?? null;
+      const held = this.tokens.get(connectionId);
+      const kind = state.credential === null ? null : inspectableToken(state.credential);
+      const token = (kind === 'access_token' ? held?.accessToken : held?.refreshToken) ?? null;
       return { sealed_token: token === null ? null : this.#sealed(token), credential_version: 1 };
     });
   }

@@ -10,6 +10,7 @@ import {
   subjects,
   type Actor,
   type AdminEvent,
+  type Grant,
   type IdentityName,
   type TrustBundle,
 } from '@postern/contracts';
@@ -279,12 +280,14 @@ export class World {
       accounts = [],
       account = null,
       hasRefreshToken = true,
+      grant,
       accessTokenExpiresAtMs,
     }: {
       providerId?: string;
       accounts?: NamedAccount[];
       account?: ProviderAccount | null;
       hasRefreshToken?: boolean;
+      grant?: Grant;
       accessTokenExpiresAtMs?: number | null;
     } = {},
   ): Promise<ConnectionRef> {
@@ -296,6 +299,7 @@ export class World {
       the.authorized({
         sessionId,
         hasRefreshToken,
+        ...(grant !== undefined && { grant }),
         ...(accessTokenExpiresAtMs !== undefined && { accessTokenExpiresAtMs }),
         accountDigest: account === null ? null : accountDigest(this.digestKey, tenantId, account),
         ...this.#accountKeys(tenantId, providerId, accounts),

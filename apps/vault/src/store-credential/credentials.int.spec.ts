@@ -514,7 +514,7 @@ describe('a token of a suspected credential', () => {
   });
 });
 
-describe('a refresh token that nobody suspects', () => {
+describe('a token that nobody suspects', () => {
   const ask = (ref: ConnectionRef) => world.call('revocation', operations.releaseForInspection, refOf(ref));
   async function connectedLongAgo(set = tokenSetOf('first')): Promise<ConnectionRef> {
     world.agoMs = limits.inspectionIntervalMsMin + 60_000;
@@ -528,6 +528,16 @@ describe('a refresh token that nobody suspects', () => {
     expect(world.openAs('revocation', reply.sealed_token ?? '')).toBe('refresh-first');
     expect((await eventsOf(ref)).slice(3)).toEqual(['InspectionStarted']);
     for (let times = 0; times < 3; times += 1) expect(await codeOf(ask(ref))).toBe('auth.forbidden');
+    expect((await eventsOf(ref)).slice(3)).toEqual(['InspectionStarted']);
+  });
+
+  test('of what was made by hand the token itself is sealed as seldom; another access token never is', async () => {
+    const set = tokenSetOf('made', { refreshToken: null });
+    world.agoMs = limits.inspectionIntervalMsMin + 60_000;
+    const ref = await connected(world, customer, set, 'static').finally(() => (world.agoMs = 0));
+    const reply = await ask(ref);
+    expect(world.openAs('revocation', reply.sealed_token ?? '')).toBe(set.accessToken);
+    expect(await codeOf(ask(ref))).toBe('auth.forbidden');
     expect((await eventsOf(ref)).slice(3)).toEqual(['InspectionStarted']);
   });
 

@@ -13,7 +13,7 @@ import {
   withoutRefreshToken,
 } from '../spec-support/connection.ts';
 import { secondMs, startMs } from '../spec-support/given.ts';
-import { lastHeardAtMs, startInspection } from './inspection.ts';
+import { inspectableToken, lastHeardAtMs, startInspection } from './inspection.ts';
 import { weightOfRejection } from './suspicion.ts';
 
 const { inspectionIntervalMsMin } = limits;
@@ -21,6 +21,11 @@ const { inspectionIntervalMsMin } = limits;
 const authorizedAtMs = startMs + 2 * secondMs;
 const dueAtMs = authorizedAtMs + inspectionIntervalMsMin;
 const inspected = [...connected, the.inspected()];
+/** Made by hand: its token is all there is, and it has no end. */
+const madeByHand = [
+  ...exchanging,
+  the.authorized({ grant: 'static', hasRefreshToken: false, accessTokenExpiresAtMs: null }),
+];
 const refreshed = [...claimed, the.released(), the.refreshed()];
 
 describe('a refresh token that nobody suspects', () => {
@@ -63,6 +68,30 @@ describe('a refresh token that nobody suspects', () => {
     given(history)
       .when(startInspection, { nowMs: dueAtMs + inspectionIntervalMsMin })
       .thenNothing();
+  });
+
+  test('what was made by hand is shown as seldom, and not while it is suspected or once it is revoked', () => {
+    given(madeByHand).when(startInspection, { nowMs: dueAtMs }).then([the.inspected()]);
+    given(madeByHand)
+      .when(startInspection, { nowMs: dueAtMs - 1 })
+      .thenNothing();
+    given([...madeByHand, the.inspected()])
+      .when(startInspection, { nowMs: dueAtMs })
+      .thenNothing();
+    for (const after of [the.suspected(), the.suspended(), the.revoked()]) {
+      given([...madeByHand, after])
+        .when(startInspection, { nowMs: 2 * dueAtMs })
+        .thenNothing();
+    }
+  });
+
+  test.each([
+    ['authorization_code', undefined],
+    ['client_credentials', 'client_credentials'],
+    ['imported', 'imported'],
+  ] as const)('the access token alone of %s is not shown', (_name, grant) => {
+    expect(inspectableToken({ hasRefreshToken: false, grant })).toBeNull();
+    expect(inspectableToken({ hasRefreshToken: true, grant })).toBe('refresh_token');
   });
 
   test('is not decided on a subject whose epoch was closed', () => {
