@@ -47,7 +47,8 @@ describe('establishing a connection without a browser', () => {
       ...{ grant: 'client_credentials' as const, nowMs: whileItLives },
     };
     const [event] = completeAuthorization(completion, state);
-    expect(event).toMatchObject({ type: 'ConnectionAuthorized', data: { grant: 'client_credentials' } });
+    const data = { grant: 'client_credentials', providerVersion: 3 };
+    expect(event).toMatchObject({ type: 'ConnectionAuthorized', data });
     given([the.establishmentStarted({ sessionId: ses(2) })])
       .when(completeAuthorization, { ...completion, endUserDigest })
       .thenRefused('session.end_user_mismatch');

@@ -45,7 +45,7 @@ describe('importing a connection', () => {
       code: 'connection.not_authorized',
     });
     const done = given([begun]).when(completeAuthorization, completion).thenState();
-    expect(done).toMatchObject({ authorization: 'authorized', credential: { grant: 'imported' } });
+    expect(done).toMatchObject({ authorization: 'authorized', credential: { grant: 'imported', providerVersion: 3 } });
     expect(leaseDecision(done, { ...owner, nowMs: whileItLives })).toMatchObject({ kind: 'grant' });
   });
 

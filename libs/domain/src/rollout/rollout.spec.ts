@@ -3,7 +3,7 @@ import { admin } from '../spec-support/admin.ts';
 import { specification } from '../spec-support/given.ts';
 import { changePinPolicy, promoteVersion, rollBack, startCanary } from './deciders.ts';
 import { rolloutEvolver, type Rollout, type RolloutEvent } from './rollout.ts';
-import { versionForAuthorization, versionInUse } from './version-in-use.ts';
+import { versionForAuthorization, versionForRegistration, versionInUse } from './version-in-use.ts';
 
 const providerId = 'hubspot';
 const { given, stateOf } = specification<Rollout, RolloutEvent>(rolloutEvolver, providerId);
@@ -119,5 +119,21 @@ describe('the version that a connection uses', () => {
     expect(versionForAuthorization(connection(), after(promoted(3, false)))).toBe(3);
     expect(versionForAuthorization(connection(), after(promoted(3, false), stays))).toBe(1);
     expect(versionForAuthorization(connection(1, null), after(promoted(3, false), stays))).toBe(3);
+  });
+});
+
+describe('a registration itself, before a connection is known', () => {
+  test('goes by the canary that names it, else by what new connections get, else by the newest', () => {
+    expect(versionForRegistration(registrationId, undefined)).toBeNull();
+    expect(versionForRegistration(registrationId, after(promoted(2, false)))).toBe(2);
+    const named = adminEvent('ProviderCanaryStarted', { ...canary, registrationIds: [registrationId] });
+    expect(versionForRegistration(registrationId, after(promoted(2), named))).toBe(3);
+    expect(versionForRegistration('reg_01jd0000000000000000000002', after(promoted(2), named))).toBe(2);
+    expect(versionForRegistration(registrationId, after(promoted(2), named, rolledBack(3)))).toBe(2);
+  });
+
+  test('is in no share, which is of connections', () => {
+    const everybody = adminEvent('ProviderCanaryStarted', { ...canary, sharePercent: 100 });
+    expect(versionForRegistration(registrationId, after(everybody))).toBe(canary.otherwise);
   });
 });
