@@ -253,7 +253,9 @@ await describeWithServer('nats-server', 'authorization', () => {
     await provision(await asIdentity('provisioner'));
     publicUrl = `http://127.0.0.1:${await freePort()}`;
     site = await startPlatformSite();
-    acme = await startAcme();
+    acme = await startAcme({
+      detailTypes: { payment: (asked) => asked, files: (asked) => ({ type: asked.type, actions: ['read'] }) },
+    });
     acmeClient = await acme.registerClient({
       redirectUris: [`${publicUrl}/oauth/callback/${registrationId}`],
       clientCredentials: true,
@@ -975,6 +977,63 @@ await describeWithServer('nats-server', 'authorization', () => {
       const { sessionId, code } = await goThrough(first.url);
       expect(await complete(sessionId, code)).toMatchObject({ freshness: { health: 'ok' } });
       expect(await asked()).toMatchObject({ claims: null });
+    });
+
+    test('what exactly was asked for goes to the provider and to the vault, and the log has types and a digest', async () => {
+      const iban = 'DE40100100103307118608';
+      const payment = { type: 'payment', creditor: { iban } };
+      const files = { type: 'files', actions: ['read', 'write'] };
+      const details = async (...asked: { type: string }[]) => {
+        const started = await connect({ authorization_details: asked });
+        const [page = ''] = started.connect_url.split('?');
+        const { sessionId, code } = await goThrough(started.connect_url);
+        const told = vault.pending.get(sessionId)?.authorizationDetails;
+        const { connection_id: id } = await complete(sessionId, code);
+        const events = await eventsOf(id);
+        expect(JSON.stringify([started, events])).not.toContain(iban);
+        const [, digest] = [events[0]?.data['authorizationDetails'], events.at(-1)?.data['authorizationDetails']];
+        return { id, page, told, asked: events[0]?.data['authorizationDetails'], granted: digest };
+      };
+      const first = await details(payment);
+      expect(first.told).toEqual([payment]);
+      expect(first.asked).toEqual({ types: ['payment'], digest: expect.stringMatching(/^.{43}$/) });
+      expect(first.granted).toEqual({ ...(first.asked as object), asRequested: true });
+      const other = await details({ ...payment, creditor: { iban: 'DE02' } } as { type: string });
+      expect(other.asked).not.toEqual(first.asked);
+      const second = await details(files, payment);
+      expect(second.told).toEqual([{ type: 'files', actions: ['read'] }, payment]);
+      expect(second.granted).toMatchObject({ types: ['files', 'payment'], asRequested: false });
+      await endedByProvider(first.id);
+      await refusedPage(`${publicUrl}/connect/${first.id}`, 'session.not_found');
+    });
+
+    test('nobody is sent to the provider without the details of the session, or with a type that it does not take', async () => {
+      const leave = async (url: string) => {
+        const page = await fetch(url);
+        const cookie = page.headers.getSetCookie().map((line) => line.split(';', 1)[0]);
+        const [, token = ''] = /name="form_token" value="([^"]+)"/.exec(await page.text()) ?? [];
+        const body = new URLSearchParams({ form_token: token });
+        const left = await fetch(url, {
+          method: 'POST',
+          redirect: 'manual',
+          headers: { cookie: cookie.join('; ') },
+          body,
+        });
+        return [left.status, await left.text()] as const;
+      };
+      const [one, other] = [await connect({ authorization_details: [{ type: 'files' }] }), await connect({})];
+      const [page = ''] = one.connect_url.split('?');
+      const foreign = await connect({ authorization_details: [{ type: 'payment' }] });
+      for (const url of [page, `${page}?details=x`, `${page}?${foreign.connect_url.split('?')[1] ?? ''}`]) {
+        expect(await leave(url)).toEqual([400, expect.stringContaining('request.malformed')]);
+      }
+      const [ownStatus] = await leave(one.connect_url);
+      const [plainStatus] = await leave(other.connect_url);
+      expect([ownStatus, plainStatus]).toEqual([302, 302]);
+      const photos = await connect({ authorization_details: [{ type: 'photos' }] });
+      expect((await leave(photos.connect_url))[1]).toContain('provider.feature_unsupported');
+      const withCode = connect({ grant: 'device_code', authorization_details: [{ type: 'files' }] });
+      expect(await refused(withCode)).toBe('request.malformed');
     });
 
     test('a platform, or an administrator for it, begins a re-authorization', async () => {

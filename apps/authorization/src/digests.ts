@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import type { AuthorizationDetailsDigest, TokenSet } from '@postern/contracts';
 import { keyedDigest } from '@postern/crypto';
 import type { NamedAccount } from '@postern/provider-catalog';
 import { accountDigest, accountKeyDigest, type AccountScope, type ProviderAccount } from '@postern/provider-client';
@@ -35,6 +36,16 @@ export class Digests {
     );
   }
 
+  /** Authorization details: equal for the same ones in any order, of the objects and of their members. @source RFC 9396 §2 */
+  authorizationDetails(
+    tenantId: string,
+    details: NonNullable<TokenSet['authorizationDetails']>,
+  ): AuthorizationDetailsDigest {
+    const texts = details.map((detail) => JSON.stringify(detail, inOrder)).toSorted();
+    const digest = keyedDigest(this.#config.digestKey.reveal(), 'authorization details', tenantId, ...texts);
+    return { types: [...new Set(details.map(({ type }) => type))].toSorted(), digest };
+  }
+
   /** A provider's account; what a revocation signal about it will be looked up by. */
   account(tenantId: string, account: ProviderAccount | null): string | null {
     if (account === null) return null;
@@ -47,4 +58,10 @@ export class Digests {
     const key = this.#config.digestKey.reveal();
     return Object.fromEntries(accounts.map((account) => [account.key, accountKeyDigest(key, scope, account)]));
   }
+}
+
+/** For `JSON.stringify`: members by their names. */
+function inOrder(_name: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1)));
 }

@@ -40,7 +40,7 @@ type Made = Pick<StoredVersion, 'version' | 'boughtBy' | 'credentialId'>;
 /** A stored version, without its secrets. */
 export interface StoredCredential extends Omit<
   AccessPart,
-  'accessToken' | 'tokenType' | 'renewable' | 'sentAs' | 'identity'
+  'accessToken' | 'tokenType' | 'renewable' | 'sentAs' | 'identity' | 'authorizationDetails'
 > {
   readonly credentialId: string;
   readonly version: number;
@@ -90,7 +90,8 @@ export class Credentials implements OnApplicationShutdown {
     const row = (await this.versions(owner)).find((one) => one.boughtBy === boughtBy);
     if (row === undefined) return undefined;
     const opened = await this.#openAccess(owner, row.version);
-    const { accessToken: _token, tokenType: _type, sentAs: _place, identity: _identity, renewable, ...rest } = opened;
+    const { accessToken: _token, tokenType: _type, sentAs: _place, identity: _identity, ...told } = opened;
+    const { authorizationDetails: _details, renewable, ...rest } = told;
     const { credentialId, version, refreshCiphertext } = row;
     return { credentialId, version, hasRefreshToken: refreshCiphertext !== null && renewable !== true, ...rest };
   }
@@ -307,9 +308,9 @@ function sealedParts(dataKey: Uint8Array, { owner, tokenSet, refreshTokenRotated
   };
 }
 
-function refreshPartOf({ refreshToken, renewal, grantedScopes }: TokenSet): RefreshPart | null {
+function refreshPartOf({ refreshToken, renewal, grantedScopes, authorizationDetails }: TokenSet): RefreshPart | null {
   if (renewal !== undefined) return { renewal, grantedScopes };
-  return refreshToken === null ? null : { refreshToken, grantedScopes };
+  return refreshToken === null ? null : { refreshToken, grantedScopes, authorizationDetails };
 }
 
 function missing(version: number): PosternError {

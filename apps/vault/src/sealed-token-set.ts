@@ -1,4 +1,4 @@
-import { parseJson, PosternError, Renewal, TokenSet } from '@postern/contracts';
+import { GrantedAuthorizationDetails, parseJson, PosternError, Renewal, TokenSet } from '@postern/contracts';
 import { CryptoError, zero, type Opener } from '@postern/crypto';
 import { openCredential, sealCredential, type CredentialBinding } from '@postern/keyring';
 import { z } from 'zod';
@@ -9,6 +9,10 @@ export const AccessPart = TokenSet.omit({ refreshToken: true, renewal: true }).e
   refreshTokenRotated: z.boolean(),
   /** Only where something else stands in the place of a refresh token. */
   renewable: z.literal(true).optional(),
+  /** They were looked at when they were stored; a lease reads past them. */
+  authorizationDetails: z.array(z.unknown()).optional() as unknown as z.ZodOptional<
+    z.ZodType<NonNullable<TokenSet['authorizationDetails']>>
+  >,
 });
 export type AccessPart = z.infer<typeof AccessPart>;
 
@@ -17,6 +21,7 @@ export const RefreshPart = z.object({
   refreshToken: z.string().min(1).optional(),
   renewal: Renewal.optional(),
   grantedScopes: z.array(z.string()),
+  authorizationDetails: GrantedAuthorizationDetails.optional(),
 });
 export type RefreshPart = z.infer<typeof RefreshPart>;
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { AuthorizationDetailsDigest, AuthorizationDetailsGranted } from './authorization-details.ts';
 import { Delegation, Grant, SenderConstraint } from './grants.ts';
 import { ClaimId, ConnectionId, PlatformId, RegistrationId, SessionId, TenantId } from './ids.ts';
 import { ProviderVersion, TimeMs } from './wire.ts';
@@ -21,6 +22,7 @@ const Session = z.strictObject({
   providerVersion: ProviderVersion.optional(),
   grant: Grant.optional(),
   delegation: Delegation.optional(),
+  authorizationDetails: AuthorizationDetailsDigest.optional(),
   device: z
     .strictObject({
       pollerId: z.string(),
@@ -67,6 +69,7 @@ const Credential = z.strictObject({
   senderConstrained: SenderConstraint.optional(),
   delegation: Delegation.optional(),
   rotateAtMs: TimeMs.optional(),
+  authorizationDetails: AuthorizationDetailsGranted.optional(),
   authorizationEndsAtMs: TimeMs.optional(),
   missingScopes: z.array(z.string()).optional(),
   requiredClaims: z.string().optional(),

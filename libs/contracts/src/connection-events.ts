@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { AuthorizationDetailsDigest, AuthorizationDetailsGranted } from './authorization-details.ts';
 import { CarriedAuthorization, CarriedConnection, EndedByRefresh } from './carried-connection.ts';
 import { Delegation, Grant, SenderConstraint } from './grants.ts';
 import { ClaimId, PlatformId, RegistrationId, SessionId } from './ids.ts';
@@ -54,6 +55,8 @@ const Granted = z.object({
   delegation: Delegation.optional(),
   /** Only where nobody but a person can replace it: when its owner is reminded to. */
   rotateAtMs: TimeMs.optional(),
+  /** Only where authorization details were granted or asked for; they themselves are sealed with the tokens. */
+  authorizationDetails: AuthorizationDetailsGranted.optional(),
 });
 
 /** Why the end user must authorize again. */
@@ -99,6 +102,8 @@ export const connectionEvents = Object.freeze({
       grant: Grant.extract(['device_code']).optional(),
       /** Only where no code challenge goes with the request, since the provider’s file says that it breaks on one. */
       withoutPkce: z.boolean().optional(),
+      /** Only where authorization details are asked for; the way to the page carries them, sealed. */
+      authorizationDetails: AuthorizationDetailsDigest.optional(),
     }),
   },
   EstablishmentStarted: {

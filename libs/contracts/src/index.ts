@@ -193,6 +193,12 @@ export { RefreshDue } from './refresh-due.ts';
 export { consumers, streams, type ConsumerKey, type ConsumerSpec, type StreamKey, type StreamSpec } from './streams.ts';
 export { adminAggregates, currentEpoch, epochOf, inboxPrefix, subjects, type AdminAggregate } from './subjects.ts';
 export { RegistrationSecretKind, registrationSecretRights } from './registration-secrets.ts';
+export {
+  AuthorizationDetails,
+  AuthorizationDetailsDigest,
+  AuthorizationDetailsGranted,
+  GrantedAuthorizationDetails,
+} from './authorization-details.ts';
 export { RequiredClaims } from './required-claims.ts';
 export {
   InactiveToken,

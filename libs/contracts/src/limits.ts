@@ -18,6 +18,12 @@ export const limits = Object.freeze({
   importTimeoutMs: 120_000,
   scopesMax: 100,
   capabilitiesMax: 50,
+  authorizationDetailsMax: 16,
+  authorizationDetailsTypeCharsMax: 128,
+  /** As JSON: a URL carries them, sealed, to the page from which the browser goes to the provider. */
+  authorizationDetailsBytesMax: 2_048,
+  /** As JSON: providers may say more in what they grant than they were asked. */
+  authorizationDetailsGrantedBytesMax: 8_192,
   /** What is said at a token endpoint beside the standard's own. */
   grantParametersMax: 16,
   grantParameterCharsMax: 2_048,

@@ -16,6 +16,7 @@ import {
   TransmitterId,
   WebhookId,
 } from './ids.ts';
+import { AuthorizationDetails } from './authorization-details.ts';
 import { DelegationView, EstablishedGrant } from './grants.ts';
 import { Freshness } from './freshness.ts';
 import { ImportedRow, ImportRow } from './imports.ts';
@@ -265,6 +266,9 @@ export const operations = Object.freeze({
       grant: SessionGrant.optional(),
       scopes: Scopes.optional(),
       capabilities: Capabilities.optional(),
+      authorization_details: AuthorizationDetails.optional().describe(
+        'What exactly is asked for, by the provider’s own types (RFC 9396); not with a user code',
+      ),
     }),
     reply: SessionReply,
   }),
@@ -301,6 +305,9 @@ export const operations = Object.freeze({
       return_url: ReturnTo.optional(),
       scopes: Scopes.optional(),
       capabilities: Capabilities.optional(),
+      authorization_details: AuthorizationDetails.optional().describe(
+        'What exactly is asked for, by the provider’s own types (RFC 9396); not with a user code',
+      ),
     }),
     reply: SessionReply,
   }),

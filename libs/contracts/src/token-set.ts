@@ -1,5 +1,6 @@
 import { z } from 'zod';
 
+import { GrantedAuthorizationDetails } from './authorization-details.ts';
 import { Renewal } from './grants.ts';
 import { limits } from './limits.ts';
 import { SentAs } from './static-credentials.ts';
@@ -31,6 +32,8 @@ export const TokenSet = z.object({
   sentAs: SentAs.optional(),
   /** Only of providers that exchange tokens: it may be shown to them again. */
   identity: Identity.optional(),
+  /** Only where the provider said them, or they were asked for. @source RFC 9396 §7 */
+  authorizationDetails: GrantedAuthorizationDetails.optional(),
 });
 export type TokenSet = z.infer<typeof TokenSet>;
 

@@ -170,6 +170,8 @@ export const ProviderFile = z
     dpop: factOf(Support).default(cautious('unknown')),
     /** Does it bind tokens to the client's certificate? @source RFC 8705 §3 */
     tls_client_certificate_bound_access_tokens: factOf(Support).default(cautious('unknown')),
+    /** Which authorization details it takes, where its metadata do not say. @source RFC 9396 §10 */
+    authorization_details_types_supported: factOf(z.array(z.string().min(1).max(128)).max(64)).default(cautious([])),
     /** Does it take authorization requests that are signed? @source RFC 9101 */
     signed_request_objects: factOf(Support).default(cautious('unknown')),
     /** Is every authorization response told apart by `iss`? Where it is, one without is refused. @source RFC 9207 §3 */

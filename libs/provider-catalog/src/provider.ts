@@ -52,6 +52,8 @@ export interface Provider {
   readonly dpop: Support;
   /** Are its tokens bound to our client certificate? @source RFC 8705 §3 */
   readonly certificateBoundTokens: Support;
+  /** Which types of authorization details it takes, beside those that its metadata name. @source RFC 9396 §10 */
+  readonly authorizationDetailsTypes: readonly string[];
   readonly scopeSeparator: ' ' | ',';
   readonly scopeParameter: 'scope' | 'user_scope';
   /** Null where nobody has written down what the scopes allow. */
@@ -165,6 +167,7 @@ export function providerFrom(file: ProviderFile): Provider {
     pushedAuthorizationRequests: file.pushed_authorization_requests.value,
     dpop: file.dpop.value,
     certificateBoundTokens: file.tls_client_certificate_bound_access_tokens.value,
+    authorizationDetailsTypes: file.authorization_details_types_supported.value,
     scopeSeparator: file.scope_separator.value,
     scopeParameter: file.scope_parameter.value,
     scopeMatrix: scopeMatrixFrom(file.scope_matrix),

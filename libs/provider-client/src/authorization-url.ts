@@ -1,3 +1,4 @@
+import type { AuthorizationDetails } from '@postern/contracts';
 import type { Provider } from '@postern/provider-catalog';
 import type { AuthorizationServer } from 'oauth4webapi';
 
@@ -18,6 +19,8 @@ export interface AuthorizationRequest {
   readonly dpopJkt?: string | undefined;
   /** What the token is for. @source RFC 8707 §2.1 */
   readonly resource?: string | undefined;
+  /** What exactly is asked for. @source RFC 9396 §3 */
+  readonly authorizationDetails?: AuthorizationDetails | undefined;
 }
 
 /**
@@ -46,6 +49,9 @@ export function authorizationParameters(input: {
     ...(request.claims !== undefined && { claims: request.claims }),
     ...(request.dpopJkt !== undefined && { dpop_jkt: request.dpopJkt }),
     ...(request.resource !== undefined && { resource: request.resource }),
+    ...(request.authorizationDetails !== undefined && {
+      authorization_details: JSON.stringify(request.authorizationDetails),
+    }),
   };
 }
 

@@ -29,6 +29,8 @@ interface Asked {
   readonly provider: Provider;
   readonly registration: AskedFeatures;
   readonly server: AuthorizationServer;
+  /** Of the authorization details that are asked for. */
+  readonly detailTypes?: readonly string[] | undefined;
 }
 
 /**
@@ -36,13 +38,14 @@ interface Asked {
  * the provider has it: at the callback it would be too late, since the end user has consented by then.
  *
  * @throws {PosternError} `provider.feature_unsupported`
- * @source RFC 9449 §5.1, RFC 8705 §3.3, RFC 9101 §10.5
+ * @source RFC 9449 §5.1, RFC 8705 §3.3, RFC 9101 §10.5, RFC 9396 §10
  * @internal
  */
 export function requireFeatures(asked: Asked): void {
   requireBinding(asked);
   requireCertificateBinding(asked);
   requireSignedRequests(asked);
+  requireDetailTypes(asked);
 }
 
 function requireBinding({ provider, registration, server }: Asked): void {
@@ -92,6 +95,19 @@ function requireSignedRequests({ provider, registration, server }: Asked): void 
   if (algorithms !== undefined && !algorithms.some((one) => requestAlgorithms.includes(one))) {
     throw unsupported(provider, `it takes no requests signed by ${requestAlgorithms.slice(0, 2).join(' or ')}`);
   }
+}
+
+/** A server that does not know a type refuses the request, or passes over what was to bound it. */
+function requireDetailTypes({ provider, server, detailTypes = [] }: Asked): void {
+  const { authorization_details_types_supported: named } = server;
+  const taken: unknown[] = [...provider.authorizationDetailsTypes, ...(Array.isArray(named) ? named : [])];
+  const unknown = detailTypes.find((type) => !taken.includes(type));
+  if (unknown === undefined) return;
+  const type = JSON.stringify(unknown);
+  throw unsupported(
+    provider,
+    `neither its file nor its metadata says that it takes authorization details of type ${type}`,
+  );
 }
 
 function unsupported({ name }: Provider, why: string): PosternError {

@@ -137,13 +137,13 @@ export class ProviderClient {
   }
 
   /**
-   * Does the provider have what the registration asks for? To be asked before somebody is sent there.
+   * Does the provider have what the registration asks for, and the types of authorization details of this session? To be asked before somebody is sent there.
    *
    * @throws {PosternError} `provider.feature_unsupported`; as {@link discover}
    */
-  async requireFeatures(): Promise<void> {
+  async requireFeatures(asked: { readonly detailTypes?: readonly string[] | undefined } = {}): Promise<void> {
     const server = await codedDiscovery(() => this.#calls.server());
-    requireFeatures({ provider: this.#provider, registration: this.#registration, server });
+    requireFeatures({ provider: this.#provider, registration: this.#registration, server, ...asked });
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { Renewal } from '@postern/contracts';
+import type { Renewal, TokenSet } from '@postern/contracts';
 import type { Secret } from '@postern/crypto';
 import * as oauth from 'oauth4webapi';
 
@@ -28,12 +28,14 @@ const jwtBearer = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 export interface Refreshing {
   readonly refreshToken: Secret;
   readonly grantedScopes: readonly string[];
+  /** They stay where the answer names none. @source RFC 9396 §7 */
+  readonly authorizationDetails?: TokenSet['authorizationDetails'];
 }
 
 /** @source RFC 6749 §6 @internal */
 export async function refresh(
   calls: ProviderCalls,
-  { refreshToken, grantedScopes }: Refreshing,
+  { refreshToken, grantedScopes, authorizationDetails }: Refreshing,
 ): Promise<Refreshed | Refusal> {
   const sentAtMs = calls.nowMs();
   return calls.tokenCall({
@@ -48,6 +50,7 @@ export async function refresh(
         answer: await oauth.processRefreshTokenResponse(server, calls.client, response),
         provider: calls.provider,
         scopesOtherwise: grantedScopes,
+        detailsOtherwise: authorizationDetails,
         refreshTokenOtherwise: refreshToken.reveal(),
         bound: calls.isBound,
         keepsIdentity: calls.keepsIdentity,

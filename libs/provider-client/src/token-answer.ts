@@ -1,4 +1,4 @@
-import { limits, Scope, TokenSet } from '@postern/contracts';
+import { GrantedAuthorizationDetails, limits, Scope, TokenSet } from '@postern/contracts';
 import type { Provider } from '@postern/provider-catalog';
 import { getValidatedIdTokenClaims, type TokenEndpointResponse } from 'oauth4webapi';
 
@@ -17,6 +17,8 @@ interface TokenAnswer {
   readonly scopesOtherwise: readonly string[];
   /** What stays when the answer has none. @source RFC 6749 §6 */
   readonly refreshTokenOtherwise: string | null;
+  /** What stays when the answer has none, or none that can be read. @source RFC 9396 §7 */
+  readonly detailsOtherwise?: TokenSet['authorizationDetails'];
   /** Was it asked for with a proof? Then no other token is taken. @source RFC 9449 §5 */
   readonly bound?: boolean | undefined;
   /** Is an ID token that comes along kept, to be shown to its provider again? */
@@ -43,6 +45,7 @@ export function tokenSetFrom({ answer, bound = false, ...context }: TokenAnswer)
     accessTokenExpiresAtMs: expiresAtMs(answer.expires_in ?? context.provider.accessTokenDefaultTtlS, context.sentAtMs),
     grantedScopes: scopesFrom(answer.scope, context),
     identity: context.keepsIdentity === true ? identityFrom(answer) : undefined,
+    authorizationDetails: detailsFrom(answer, context),
   });
   if (!parsed.success) throw new ProviderCallError('invalid_answer', { httpStatus: 200 });
   return parsed.data;
@@ -58,6 +61,15 @@ function identityFrom(answer: TokenEndpointResponse): TokenSet['identity'] {
   const claims = getValidatedIdTokenClaims(answer);
   if (idToken === undefined || claims === undefined || idToken.length > limits.idTokenCharsMax) return undefined;
   return { idToken, expiresAtMs: claims.exp * 1_000 };
+}
+
+/** Losing the only copy of a token over what is said beside it would help nobody. @source RFC 9396 §7 */
+function detailsFrom(
+  { authorization_details: said }: TokenEndpointResponse,
+  { detailsOtherwise }: Pick<TokenAnswer, 'detailsOtherwise'>,
+): TokenSet['authorizationDetails'] {
+  const parsed = GrantedAuthorizationDetails.optional().safeParse(said);
+  return (parsed.success ? parsed.data : undefined) ?? detailsOtherwise;
 }
 
 /**

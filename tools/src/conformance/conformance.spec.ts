@@ -6,7 +6,7 @@ const requirements = standards.flatMap(({ id, requirements: all }) => all.map((o
 test('the standards that fall to a client are listed', () => {
   expect(standards.map(({ id }) => id)).toEqual([
     ...['RFC 6749', 'RFC 7523', 'RFC 7636', 'RFC 8628', 'RFC 8693', 'RFC 8705', 'RFC 8707', 'RFC 9101', 'RFC 9126'],
-    ...['RFC 9207', 'RFC 9449', 'RFC 9700'],
+    ...['RFC 9207', 'RFC 9396', 'RFC 9449', 'RFC 9700'],
     ...['ID-JAG (draft 04)', 'MCP authorization', 'Hostile servers'],
   ]);
 });

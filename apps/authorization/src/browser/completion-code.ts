@@ -1,4 +1,12 @@
-import { ConnectionId, PlatformId, SenderConstraint, SessionId, TenantId, TimeMs } from '@postern/contracts';
+import {
+  AuthorizationDetailsGranted,
+  ConnectionId,
+  PlatformId,
+  SenderConstraint,
+  SessionId,
+  TenantId,
+  TimeMs,
+} from '@postern/contracts';
 import { sealCookie, type Secret } from '@postern/crypto';
 import { z } from 'zod';
 
@@ -15,6 +23,7 @@ const CompletionCode = z.object({
   accountDigest: z.string().nullable(),
   accountKeys: z.record(z.string(), z.string()).optional(),
   senderConstrained: SenderConstraint.optional(),
+  authorizationDetails: AuthorizationDetailsGranted.optional(),
   expiresAtMs: TimeMs,
 });
 export type CompletionCode = z.infer<typeof CompletionCode>;

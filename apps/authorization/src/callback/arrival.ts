@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { isPosternError, PosternError } from '@postern/contracts';
+import { isPosternError, PosternError, type TokenSet } from '@postern/contracts';
 import { Secret } from '@postern/crypto';
 import {
   denyAuthorization,
@@ -151,9 +151,21 @@ export class Arrival {
       platformId,
       ...granted,
       ...boundBy(tokenSet),
+      ...this.#detailsOf(tokenSet, { tenantId, session }),
       expiresAtMs: session.expiresAtMs,
     });
     return backTo(session.returnUrl, { session_id: sessionId, code });
+  }
+
+  /** What was asked for and is not spoken of was not granted. @source RFC 9396 §7 */
+  #detailsOf(
+    { authorizationDetails: said }: TokenSet,
+    { tenantId, session }: { tenantId: string; session: OpenSession },
+  ) {
+    const asked = session.authorizationDetails;
+    if (asked === undefined && (said === undefined || said.length === 0)) return {};
+    const granted = this.#digests.authorizationDetails(tenantId, said ?? []);
+    return { authorizationDetails: { ...granted, asRequested: granted.digest === asked?.digest } };
   }
 
   async #deny(sent: SentState, denial: Denial): Promise<void> {

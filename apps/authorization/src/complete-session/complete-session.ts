@@ -61,11 +61,13 @@ export class CompleteSession {
     const { tenantId, connectionId } = code;
     const { grant, granted: recorded } = state.session ?? {};
     const { accountDigest, accountKeys, senderConstrained } = recorded ?? code;
+    const { authorizationDetails } = code;
     const granted = {
       accountDigest,
       ...(grant !== undefined && { grant }),
       ...(accountKeys !== undefined && { accountKeys }),
       ...(senderConstrained !== undefined && { senderConstrained }),
+      ...(authorizationDetails !== undefined && { authorizationDetails }),
     };
     const executed = await this.#completion.record(
       { tenantId, connectionId, ...completion, ...granted },

@@ -17,7 +17,14 @@ import { Connections } from '../sessions/connections.ts';
 
 type Known = Pick<
   CompleteAuthorization,
-  'sessionId' | 'endUserDigest' | 'accountDigest' | 'accountKeys' | 'grant' | 'senderConstrained' | 'rotateAtMs'
+  | 'sessionId'
+  | 'endUserDigest'
+  | 'accountDigest'
+  | 'accountKeys'
+  | 'grant'
+  | 'senderConstrained'
+  | 'rotateAtMs'
+  | 'authorizationDetails'
 >;
 
 /** What is to be completed: its token set waits in the vault. */

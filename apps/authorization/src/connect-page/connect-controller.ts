@@ -1,4 +1,4 @@
-import { Body, Controller, Get, Param, Post, Req, Res, UseFilters } from '@nestjs/common';
+import { Body, Controller, Get, Param, Post, Query, Req, Res, UseFilters } from '@nestjs/common';
 import { isId, PosternError } from '@postern/contracts';
 import { constantTimeEqual, randomToken } from '@postern/crypto';
 import { Clock, ServiceConfig } from '@postern/service';
@@ -6,6 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 
 import { AuthorizationConfig } from '../authorization-config.ts';
 import { authorizationLimits } from '../authorization-limits.ts';
+import { detailsParameter } from '../browser/asked-details.ts';
 import { pageCookie } from '../browser/browser-state.ts';
 import { readCookie, setCookieHeader } from '../browser/cookies.ts';
 import { UserCodePages } from '../device/user-code-pages.ts';
@@ -61,6 +62,7 @@ export class ConnectController {
   @Post(':id')
   async go(
     @Param('id') id: string,
+    @Query(detailsParameter) sealedDetails: unknown,
     @Body() form: unknown,
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
@@ -78,7 +80,7 @@ export class ConnectController {
       void reply.status(303).header('set-cookie', setCookie).header('location', path).send();
       return;
     }
-    const { url, setCookie } = await this.#departure.from(started);
+    const { url, setCookie } = await this.#departure.from(started, sealedDetails);
     void reply.status(302).header('set-cookie', setCookie).header('location', url.href).send();
   }
 

@@ -1,8 +1,10 @@
 import { Injectable } from '@nestjs/common';
+import { PosternError, type AuthorizationDetails } from '@postern/contracts';
 import { pkcePair, randomToken } from '@postern/crypto';
 import { Clock, ServiceConfig } from '@postern/service';
 
 import { AuthorizationConfig } from '../authorization-config.ts';
+import { openAskedDetails } from '../browser/asked-details.ts';
 import { callbackPath, sentCookie } from '../browser/browser-state.ts';
 import { setCookieHeader } from '../browser/cookies.ts';
 import { Directory } from '../directory/directory.ts';
@@ -35,10 +37,14 @@ export class Departure {
   /**
    * Makes fresh state, PKCE pair and nonce, which nobody but this browser will have.
    *
-   * @throws {PosternError} `registration.*`, `provider.*`
+   * @param sealedDetails what came with the page: the session's authorization details, where it has some
+   * @throws {PosternError} `registration.*`, `provider.*`; `request.malformed` without the session's authorization details
    * @source RFC 9700 §2.1.1, §4.7
    */
-  async from({ connection, session }: StartedSession): Promise<{ url: URL; setCookie: string }> {
+  async from(
+    { connection, session }: StartedSession,
+    sealedDetails: unknown,
+  ): Promise<{ url: URL; setCookie: string }> {
     const { tenantId, connectionId } = connection;
     const { sessionId, registrationId, requestedScopes: scopes, expiresAtMs, providerVersion } = session;
     const registration = await this.#directory.activeRegistration({ tenantId, registrationId });
@@ -47,13 +53,15 @@ export class Departure {
     const nonce = scopes.includes('openid') ? randomToken() : null;
     const client = this.#providers.departing(registration, providerVersion);
     await client.assertIssuerNamed();
-    await client.requireFeatures();
+    const authorizationDetails = this.#detailsOf(session, sealedDetails);
+    await client.requireFeatures({ detailTypes: session.authorizationDetails?.types });
     const url = await client.authorizationUrl({
       redirectUri: this.#providers.redirectUri(registration),
       state,
       codeChallenge,
       scopes,
       ...(nonce !== null && { nonce }),
+      authorizationDetails,
       claims: claimsFor({ connection, session }),
       dpopJkt: await this.#providers.dpopJkt(registration, { version: providerVersion, connectionId }),
     });
@@ -67,6 +75,14 @@ export class Departure {
       secure: this.#secure,
     });
     return { url, setCookie };
+  }
+
+  /** Without them the end user would authorize something else than the platform asked for. */
+  #detailsOf({ sessionId, authorizationDetails }: StartedSession['session'], sealed: unknown) {
+    if (authorizationDetails === undefined) return undefined;
+    const details: AuthorizationDetails | undefined = openAskedDetails(this.#config.cookieKey, { sessionId, sealed });
+    if (details !== undefined) return details;
+    throw new PosternError('request.malformed', 'The link is not whole: it must be opened as the platform gave it.');
   }
 }
 

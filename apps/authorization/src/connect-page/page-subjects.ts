@@ -16,7 +16,10 @@ export interface StartedSession {
   readonly session: OpenSession;
 }
 
-type ShownSession = Pick<OpenSession, 'purpose' | 'registrationId' | 'requestedScopes' | 'providerVersion' | 'grant'>;
+type ShownSession = Pick<
+  OpenSession,
+  'purpose' | 'registrationId' | 'requestedScopes' | 'providerVersion' | 'grant' | 'authorizationDetails'
+>;
 
 /** What a page's id stands for: an open session, or a connection that only its end user can help. */
 @Injectable()
@@ -87,7 +90,7 @@ export class PageSubjects {
 
   async #view(
     { tenantId, platformId }: Connection,
-    { purpose, registrationId, requestedScopes, providerVersion, grant }: ShownSession,
+    { purpose, registrationId, requestedScopes, providerVersion, grant, authorizationDetails }: ShownSession,
   ): Promise<Omit<ConnectPage, 'formToken'>> {
     const platform = await this.#directory.activePlatform({ tenantId, platformId });
     const registration = await this.#directory.activeRegistration({ tenantId, registrationId });
@@ -98,6 +101,7 @@ export class PageSubjects {
       providerName: registration.displayName,
       providerHost: new URL(endpoints.authorizationEndpoint ?? endpoints.tokenEndpoint).host,
       scopes: requestedScopes,
+      detailTypes: authorizationDetails?.types ?? [],
       showsUserCode: grant === 'device_code',
     };
   }

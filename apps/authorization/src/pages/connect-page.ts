@@ -9,6 +9,8 @@ export interface ConnectPage {
   /** Where the browser goes next. */
   readonly providerHost: string;
   readonly scopes: readonly string[];
+  /** Of what is asked for exactly; the provider's own page tells the rest. @source RFC 9396 §2 */
+  readonly detailTypes?: readonly string[];
   /** The end user is shown a code, and takes it to the provider on any device. @source RFC 8628 §3.3 */
   readonly showsUserCode?: boolean;
   readonly formToken: string;
@@ -17,6 +19,7 @@ export interface ConnectPage {
 /** Says who connects what to whom, with one button. */
 export function connectPage(view: ConnectPage): string {
   const { purpose, platformName, providerName, providerHost, scopes, formToken, showsUserCode = false } = view;
+  const asked = [...scopes, ...(view.detailTypes ?? [])];
   const again = purpose === 'reauthorize';
   const title = again
     ? `Connect ${providerName} to ${platformName} again`
@@ -26,11 +29,11 @@ export function connectPage(view: ConnectPage): string {
       ${again ? html`Its earlier access has ended.` : html``}
     </p>
     ${
-      scopes.length === 0
+      asked.length === 0
         ? html`<p>It asks for no particular permission.</p>`
         : html`<p id="asks">It asks for:</p>
             <ul aria-labelledby="asks">
-              ${scopes.map((scope) => html`<li><code>${scope}</code></li> `)}
+              ${asked.map((scope) => html`<li><code>${scope}</code></li> `)}
             </ul>`
     }
     <p>

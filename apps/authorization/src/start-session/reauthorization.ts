@@ -1,5 +1,12 @@
 import { Injectable } from '@nestjs/common';
-import { operations, PosternError, type Actor, type ReplyOf, type RequestOf } from '@postern/contracts';
+import {
+  operations,
+  PosternError,
+  type Actor,
+  type AuthorizationDetails,
+  type ReplyOf,
+  type RequestOf,
+} from '@postern/contracts';
 import {
   freshnessOf,
   hasReauthorizePage,
@@ -21,6 +28,7 @@ import { SessionStarter } from './session-starter.ts';
 interface Again extends WantedAccess {
   readonly actor: Actor;
   readonly returnUrl?: string | undefined;
+  readonly authorizationDetails?: AuthorizationDetails | undefined;
 }
 
 /** Begins sessions that authorize an existing connection anew, in place, for the same end user. */
@@ -55,8 +63,8 @@ export class Reauthorization {
     const { tenantId, platformId, actor } = callingOwner(call);
     const { state } = await this.#connections.load({ tenantId, id: request.connection_id }, { fromLeader: true });
     requireOwnedBy(state, { tenantId, platformId });
-    const { return_url: returnUrl, scopes, capabilities } = request;
-    return await this.begin(state, { actor, returnUrl, scopes, capabilities });
+    const { return_url: returnUrl, scopes, capabilities, authorization_details: authorizationDetails } = request;
+    return await this.begin(state, { actor, returnUrl, scopes, capabilities, authorizationDetails });
   }
 
   /**
@@ -87,6 +95,7 @@ export class Reauthorization {
       endUserDigest,
       scopes: askedScopes(wanted, { registration, provider }) ?? scopesOfBefore(connection, offered),
       capabilities: wanted.capabilities,
+      authorizationDetails: wanted.authorizationDetails,
       offered,
       returnUrl: returnUrl ?? connection.returnUrl,
       ...grantOf(connection),

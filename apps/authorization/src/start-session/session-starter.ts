@@ -1,11 +1,22 @@
 import { Injectable } from '@nestjs/common';
-import { limits, newId, PosternError, timestampOf, type Actor, type SessionReply } from '@postern/contracts';
+import {
+  limits,
+  newId,
+  PosternError,
+  timestampOf,
+  type Actor,
+  type AuthorizationDetails,
+  type SessionReply,
+} from '@postern/contracts';
 import { startAuthorization, type Connection, type Platform, type Registration } from '@postern/domain';
 import { requireGrantType, type Provider } from '@postern/provider-catalog';
 import { commitOrigin, ServiceConfig } from '@postern/service';
 import type { z } from 'zod';
 
+import { AuthorizationConfig } from '../authorization-config.ts';
+import { detailsParameter, sealAskedDetails } from '../browser/asked-details.ts';
 import { BeginDevice } from '../device/begin-device.ts';
+import { Digests } from '../digests.ts';
 import { ProviderClients } from '../providers/provider-clients.ts';
 import { Connections } from '../sessions/connections.ts';
 import { MayUse } from './may-use.ts';
@@ -31,6 +42,8 @@ export interface NewSession {
   readonly returnUrl: string;
   /** An authorization code when absent. */
   readonly grant?: 'device_code' | undefined;
+  /** What exactly is asked for. @source RFC 9396 §2 */
+  readonly authorizationDetails?: AuthorizationDetails | undefined;
   readonly actor: Actor;
 }
 
@@ -42,19 +55,25 @@ export class SessionStarter {
   readonly #device: BeginDevice;
   readonly #mayUse: MayUse;
   readonly #publicUrl: string;
+  readonly #config: AuthorizationConfig;
+  readonly #digests: Digests;
 
   constructor(
     connections: Connections,
     providers: ProviderClients,
     device: BeginDevice,
     mayUse: MayUse,
-    config: ServiceConfig,
+    service: ServiceConfig,
+    config: AuthorizationConfig,
+    digests: Digests,
   ) {
     this.#device = device;
     this.#connections = connections;
     this.#providers = providers;
     this.#mayUse = mayUse;
-    this.#publicUrl = config.publicUrl;
+    this.#publicUrl = service.publicUrl;
+    this.#config = config;
+    this.#digests = digests;
   }
 
   /**
@@ -68,7 +87,9 @@ export class SessionStarter {
     if (hasBrowser && !platform.returnUrls.includes(returnUrl)) {
       throw new PosternError('session.return_url_unknown', 'The return_url is none of the registered ones.');
     }
+    if (session.grant !== undefined && session.authorizationDetails !== undefined) throw detailsWithUserCode();
     assertScopes(session.scopes, session.offered ?? registration.scopes);
+    const { authorizationDetails: details } = session;
     const providerVersion = session.provider.version;
     this.#providers.withoutCredentials(registration, providerVersion);
     requireGrantType(session.provider, session.grant ?? 'authorization_code');
@@ -93,6 +114,7 @@ export class SessionStarter {
             providerVersion,
             ...(session.grant !== undefined && { grant: session.grant }),
             ...(session.provider.withoutPkce && session.grant === undefined && { withoutPkce: true }),
+            ...(details && { authorizationDetails: this.#digests.authorizationDetails(tenantId, details) }),
             highRiskScopes,
             nowMs,
           },
@@ -102,8 +124,14 @@ export class SessionStarter {
     );
     const expiresAt = timestampOf(state.session?.expiresAtMs ?? 0);
     const begun = { session_id: sessionId, expires_at: expiresAt };
-    if (hasBrowser) return { ...begun, connect_url: `${this.#publicUrl}/connect/${sessionId}` };
+    if (hasBrowser) return { ...begun, connect_url: this.#pageOf(sessionId, details) };
     return { ...begun, device_authorization: await this.#userCode(state, sessionId) };
+  }
+
+  #pageOf(sessionId: string, details: AuthorizationDetails | undefined): string {
+    const page = `${this.#publicUrl}/connect/${sessionId}`;
+    if (details === undefined) return page;
+    return `${page}?${detailsParameter}=${sealAskedDetails(this.#config.cookieKey, { sessionId, details })}`;
   }
 
   async #userCode(state: Connection, sessionId: string): Promise<Reply['device_authorization']> {
@@ -118,6 +146,13 @@ export class SessionStarter {
       expires_at: timestampOf(expiresAtMs),
     };
   }
+}
+
+function detailsWithUserCode(): PosternError {
+  const reason = 'does not go with a user code';
+  return new PosternError('request.malformed', `The member authorization_details ${reason}.`, {
+    details: { fields: [{ path: 'authorization_details', reason }] },
+  });
 }
 
 /** @throws {PosternError} `session.scope_unknown` for one that the registration does not offer */

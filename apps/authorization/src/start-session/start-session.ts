@@ -49,6 +49,7 @@ export class StartSession {
       endUserDigest: this.#digests.endUser({ tenantId, platformId, endUser: request.end_user }),
       scopes: askedScopes(request, { registration, provider }) ?? registration.scopes,
       capabilities: request.capabilities,
+      authorizationDetails: request.authorization_details,
       returnUrl: request.return_url ?? '',
       ...(request.grant === 'device_code' && { grant: 'device_code' }),
       actor: { type: 'platform', id: platformId },

@@ -1,4 +1,6 @@
-import { operations, type Operation, type ReplyOf } from '@postern/contracts';
+import { readFileSync } from 'node:fs';
+
+import { AuthorizationDetails, operations, PosternError, type Operation, type ReplyOf } from '@postern/contracts';
 import type { Command } from 'commander';
 import type { z } from 'zod';
 
@@ -97,15 +99,32 @@ export function connectionCommands(program: Command, run: RunCommand): void {
     ['refresh', operations.refreshConnection, 'refreshes it now and tells the outcome'],
     ['reauthorize', operations.reauthorize, 'begins a session that authorizes it anew'],
   ] as const) {
-    connections
-      .command(`${name} <connection>`)
-      .description(words)
-      .action(
-        run.withSession(async ({ session, tenantId, printer, args: [connectionId = ''] }) => {
-          const reply = await session.call<Operation>(operation, tenantId, { connection_id: connectionId });
-          printer.result(reply, () => replyLines(name, reply));
-        }),
+    const command = connections.command(`${name} <connection>`).description(words);
+    if (operation === operations.reauthorize) {
+      command.option(
+        '--authorization-details <file>',
+        'what exactly is asked for (RFC 9396): JSON, an array of objects',
       );
+    }
+    command.action(
+      run.withSession(async ({ session, tenantId, printer, args: [connectionId = ''], options }) => {
+        const file = options['authorizationDetails'];
+        const details = typeof file === 'string' ? { authorization_details: detailsIn(file) } : {};
+        const request = { connection_id: connectionId, ...details };
+        const reply = await session.call<Operation>(operation, tenantId, request);
+        printer.result(reply, () => replyLines(name, reply));
+      }),
+    );
+  }
+}
+
+/** @throws {PosternError} `request.malformed` */
+function detailsIn(file: string): AuthorizationDetails {
+  try {
+    return AuthorizationDetails.parse(JSON.parse(readFileSync(file, 'utf8')));
+  } catch {
+    const form = 'an array of at most 16 objects with a type each, no longer than 2048 bytes';
+    throw new PosternError('request.malformed', `The file of --authorization-details is not ${form}, in JSON.`);
   }
 }
 

@@ -55,6 +55,17 @@ test('that its tokens are bound to a key is told, and what follows from it', () 
   expect(screenOf(bound)).toContain('bound to its key   by dpop: not leased');
 });
 
+test('of authorization details the types are told, and where they are not those that were asked for', () => {
+  const screenWith = (types: string[], asRequested: boolean) =>
+    screenOf({
+      ...authorized,
+      credential: { ...credential, authorizationDetails: { types, digest: 'd'.repeat(43), asRequested } },
+    });
+  expect(screenOf(authorized)).not.toMatch(/^ +details/m);
+  expect(screenWith(['files', 'payment'], true)).toMatch(/^ +details +files payment$/m);
+  expect(screenWith([], false)).toMatch(/^ +details +none \(not as they were asked for\)$/m);
+});
+
 test('its last events stand there with their whole time', () => {
   const event: EventView = {
     ...{ position: 70, revision: 9, version: 1, commit_id: 'cmt_1', correlation_id: 'cor_1' },

@@ -45,6 +45,7 @@ export function showLines(shown: Shown): string[] {
         : ([['provider file', versionLine(shown.state, shown.rollout)]] as const)),
       ['platform', view.platform_id],
       ['scopes', view.scope.join(' ') || '-'],
+      ...detailRows(shown.state),
       ['credential', view.credential_version === null ? 'none' : `version ${view.credential_version}`],
       ['revision', `${view.revision} at position ${view.position}`],
       ...delegationRows(shown.chain),
@@ -71,6 +72,14 @@ function stateOf({ authorization, suspended, freshness: { health, reason } }: Co
   const words = `${state}, health ${health}${reason === null ? '' : `: ${reason}`}`;
   const isOver = health === 'revoked' || health === 'reauthorization_required' || health === 'deleted';
   return paint(isOver ? '31' : health === 'ok' ? '32' : '33', words);
+}
+
+/** Their types alone: what they say rests sealed. @source RFC 9396 §7 */
+function detailRows({ credential }: Connection): [string, string][] {
+  const details = credential?.authorizationDetails;
+  if (details === undefined) return [];
+  const drift = details.asRequested ? '' : ' (not as they were asked for)';
+  return [['details', `${details.types.join(' ') || 'none'}${drift}`]];
 }
 
 /** Who on behalf of whom, the newest exchange first. */

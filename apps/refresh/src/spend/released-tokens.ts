@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { operations, PosternError, Renewal } from '@postern/contracts';
+import { operations, PosternError, Renewal, type TokenSet } from '@postern/contracts';
 import { CryptoError, Secret, zero } from '@postern/crypto';
 import {
   shownTokens,
@@ -12,9 +12,12 @@ import { OperationsClient, ServiceKeys } from '@postern/service';
 
 import type { HeldClaim } from '../claim/take-claim.ts';
 
+/** What a refresh token stands for, unless its use says otherwise. */
+type Bought = Pick<TokenSet, 'grantedScopes' | 'authorizationDetails'>;
+
 /** A refresh token with the scopes it stands for, opened; or what is asked with where there is none. */
 export type ReleasedToken =
-  | { readonly refreshToken: Secret; readonly grantedScopes: readonly string[] }
+  | ({ readonly refreshToken: Secret } & Bought)
   | { readonly renewal: Renewal; readonly shown?: ShownTokens | ShownAssertion | undefined }
   | { readonly renewal: IdentityRenewal; readonly identity: SubjectIdentity };
 
@@ -51,7 +54,8 @@ export class ReleasedTokens {
     try {
       const part = JSON.parse(plaintext.toString('utf8')) as Released;
       if ('renewal' in part) return renewalOf(part);
-      return { refreshToken: Secret.from(part.refreshToken), grantedScopes: part.grantedScopes };
+      const { grantedScopes, authorizationDetails } = part;
+      return { refreshToken: Secret.from(part.refreshToken), grantedScopes, authorizationDetails };
     } finally {
       zero(plaintext);
     }
@@ -65,7 +69,7 @@ type Released =
       readonly assertion?: string;
       readonly identity?: { readonly idToken: string; readonly providerVersion: number | null };
     }
-  | { readonly refreshToken: string; readonly grantedScopes: string[] };
+  | ({ readonly refreshToken: string } & Bought);
 
 function renewalOf(part: Extract<Released, { readonly renewal: unknown }>): ReleasedToken {
   const renewal = Renewal.parse(part.renewal);

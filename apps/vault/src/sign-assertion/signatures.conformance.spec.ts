@@ -514,6 +514,7 @@ describe('a signed authorization request (RFC 9101)', () => {
     const of = await signing('ES256', plain);
     expect(await codeOf(signed(of, { client_id: 'another' }))).toBe('request.malformed');
     expect(await codeOf(signed(of, { claims: '{' }))).toBe('request.malformed');
+    expect(await codeOf(signed(of, { authorization_details: '[' }))).toBe('request.malformed');
     expect(await codeOf(world.call('refresh', operations.signRequestObject, requestOf(of)))).toBe('auth.forbidden');
     expect(await codeOf(signed(await signing()))).toBe('vault.credential_missing');
   });

@@ -60,13 +60,17 @@ export class SignRequestObject {
   }
 }
 
-/** What is JSON in a query is JSON in a claim. @source OpenID Connect Core 1.0 §6.1 */
+const jsonParameters: ReadonlySet<string> = new Set(['claims', 'authorization_details']);
+
+/** What is JSON in a query is JSON in a claim. @source OpenID Connect Core 1.0 §6.1, RFC 9396 §4 */
 function asClaims(parameters: Readonly<Record<string, string>>): Record<string, unknown> {
-  const { claims, ...others } = parameters;
-  if (claims === undefined) return others;
-  try {
-    return { ...others, claims: JSON.parse(claims) as unknown };
-  } catch {
-    throw new PosternError('request.malformed', 'The claims that the request asks for are no JSON.');
-  }
+  const claims = Object.entries(parameters).map(([name, text]): [string, unknown] => {
+    if (!jsonParameters.has(name)) return [name, text];
+    try {
+      return [name, JSON.parse(text)];
+    } catch {
+      throw new PosternError('request.malformed', `The ${name} that the request asks for are no JSON.`);
+    }
+  });
+  return Object.fromEntries(claims);
 }

@@ -34,6 +34,7 @@ function sessionOf(data: DataOf<'AuthorizationStarted'>): OpenSession {
     stage: 'started',
     ...(data.providerVersion === undefined ? {} : { providerVersion: data.providerVersion }),
     ...(data.grant === undefined ? {} : { grant: data.grant }),
+    ...(data.authorizationDetails === undefined ? {} : { authorizationDetails: data.authorizationDetails }),
   };
 }
 
@@ -97,6 +98,7 @@ function authorized(state: Connection, data: DataOf<'ConnectionAuthorized'>, { a
       ...(data.senderConstrained === undefined ? {} : { senderConstrained: data.senderConstrained }),
       ...(data.delegation === undefined ? {} : { delegation: data.delegation }),
       ...(data.rotateAtMs === undefined ? {} : { rotateAtMs: data.rotateAtMs }),
+      ...(data.authorizationDetails === undefined ? {} : { authorizationDetails: data.authorizationDetails }),
     },
     claim: null,
     interrupted: null,

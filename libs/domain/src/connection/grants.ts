@@ -16,9 +16,11 @@ export function canRefresh(credential: Had): boolean {
 
 /**
  * Is there a page of ours on which the end user can authorize it again? A platform that shows user codes itself has none,
- * nor has a connection that was imported without a place to go back to.
+ * nor has a connection that was imported without a place to go back to. What exactly was asked for beyond scopes, only the
+ * platform can say again: without it the end user would authorize less, or more.
  */
 export function hasReauthorizePage(state: Pick<Connection, 'credential' | 'session' | 'returnUrl'>): boolean {
+  if (state.credential?.authorizationDetails !== undefined) return false;
   const grant = state.credential?.grant;
   const hasNoWayBack = (grant === 'device_code' || grant === 'imported') && state.returnUrl === '';
   return !isUnattended(state) && !hasNoWayBack;

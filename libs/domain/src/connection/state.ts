@@ -1,4 +1,10 @@
-import type { Delegation, Grant, SenderConstraint } from '@postern/contracts';
+import type {
+  AuthorizationDetailsDigest,
+  AuthorizationDetailsGranted,
+  Delegation,
+  Grant,
+  SenderConstraint,
+} from '@postern/contracts';
 
 import type { DataOf } from './events.ts';
 
@@ -74,6 +80,8 @@ export interface OpenSession {
   readonly grant?: Grant | undefined;
   /** Only where it is to be had in exchange for tokens of these. */
   readonly delegation?: Delegation | undefined;
+  /** Only where authorization details are asked for. @source RFC 9396 §2 */
+  readonly authorizationDetails?: AuthorizationDetailsDigest | undefined;
   /** Only once the provider gave a device code: who asks about it, until when, and how often. @source RFC 8628 §3.5 */
   readonly device?: DevicePolling | undefined;
   /** Only once it gave tokens for it, of which no browser brings word: what a completion records of them. */
@@ -121,6 +129,8 @@ export interface Credential {
   readonly delegation?: Delegation | undefined;
   /** Only where nobody but a person can replace it: when its owner is reminded to. */
   readonly rotateAtMs?: number | undefined;
+  /** Only where authorization details were granted or asked for. @source RFC 9396 §7 */
+  readonly authorizationDetails?: AuthorizationDetailsGranted | undefined;
   /** Only once the owner was told that the provider ends the authorization then, whatever we do. */
   readonly authorizationEndsAtMs?: number | undefined;
   /** Only once the provider's API wanted more than was granted: what, as far as it said so. */

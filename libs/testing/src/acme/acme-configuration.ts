@@ -28,7 +28,12 @@ interface Ingredients {
   readonly signingKey: KeyObject;
   /** What it says of itself beside what oidc-provider says. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  readonly detailTypes: AcmeDetailTypes | undefined;
 }
+
+/** What it grants of an authorization detail of each type that it takes; undefined for nothing. @source RFC 9396 §7.1 */
+export type AcmeDetailTypes = Readonly<Record<string, (asked: AcmeDetail) => AcmeDetail | undefined>>;
+type AcmeDetail = Readonly<Record<string, unknown>> & { readonly type: string };
 
 /** How an Acme takes clients that nobody registered, and issues tokens for other servers than its own. */
 export interface MeetsClients {
@@ -61,6 +66,9 @@ export function acmeConfiguration(ingredients: Ingredients): Record<string, unkn
     adapter: (model: string) => store.adapter(model),
     ...(mtls && { clientAuthMethods: mtlsAuthMethods }),
     discovery: { ...metadata, ...(mtls && mtls.door.metadata) },
+    ...(ingredients.detailTypes && {
+      clientDefaults: { authorization_details_types: Object.keys(ingredients.detailTypes) },
+    }),
     clockTolerance: 0,
     jwks: { keys: [{ ...signingKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256', kid: acmeSigningKeyId }] },
     cookies: {
@@ -82,8 +90,12 @@ export function acmeConfiguration(ingredients: Ingredients): Record<string, unkn
       resourceIndicators: {
         enabled: true,
         useGrantedResource: async () => false,
+        // Details belong to a resource here; where nobody names one, they are for the contacts.
+        defaultResource: async ({ oidc }: KoaContext, _client: unknown, oneOf?: readonly string[]) =>
+          oneOf ?? (oidc?.params?.['authorization_details'] === undefined ? undefined : 'urn:acme:contacts'),
         getResourceServerInfo: async (_ctx: unknown, audience: string) => {
-          if (meetsClients === undefined && mtls === undefined) throw new invalidTarget();
+          const hasDetails = ingredients.detailTypes !== undefined;
+          if (meetsClients === undefined && mtls === undefined && !hasDetails) throw new invalidTarget();
           const accessTokenFormat = mtls?.options.jwt === true ? 'jwt' : 'opaque';
           const scope = 'contacts:read contacts:write';
           return { scope, audience, accessTokenTTL: accessTokenTtlS(), accessTokenFormat };
@@ -91,6 +103,7 @@ export function acmeConfiguration(ingredients: Ingredients): Record<string, unkn
       },
       clientCredentials: { enabled: true },
       requestObjects: { enabled: true },
+      ...(ingredients.detailTypes && { richAuthorizationRequests: detailsFeature(ingredients.detailTypes) }),
       deviceFlow: { enabled: true, ...devicePages },
       ...(mtls && { mTLS: mtlsFeature }),
       ...(ingredients.dpopNonces && {
@@ -127,5 +140,20 @@ export function acmeConfiguration(ingredients: Ingredients): Record<string, unkn
     },
     renderError: (ctx: KoaContext, out: { error: string; error_description?: string }) =>
       sendPage(ctx, errorPage(out.error, out.error_description), ctx.status),
+  };
+}
+
+/** As an authorization server whose end users grant each detail in the way of its type. */
+function detailsFeature(types: AcmeDetailTypes): Record<string, unknown> {
+  return {
+    enabled: true,
+    types: Object.fromEntries(Object.keys(types).map((type) => [type, { validate: () => undefined }])),
+    authorizationDetailsForGrantSource: ({ oidc }: KoaContext) => {
+      const asked = JSON.parse(oidc?.params?.['authorization_details'] ?? '[]') as AcmeDetail[];
+      return asked.flatMap((detail) => types[detail.type]?.(detail) ?? []);
+    },
+    authorizationDetailsForAccessToken: (_ctx: unknown, _token: unknown, source?: { readonly rar?: AcmeDetail[] }) =>
+      source?.rar,
+    authorizationDetailsForIntrospection: (_ctx: unknown, token: { readonly rar?: AcmeDetail[] }) => token.rar,
   };
 }

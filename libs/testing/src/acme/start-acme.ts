@@ -12,7 +12,7 @@ import type { AcmeAccount } from './acme-accounts.ts';
 import { acmeApi } from './acme-api.ts';
 import { addClient } from './acme-clients.ts';
 import type { AcmeClient, AcmeClientRegistration } from './acme-clients.ts';
-import { acmeConfiguration, type MeetsClients } from './acme-configuration.ts';
+import { acmeConfiguration, type AcmeDetailTypes, type MeetsClients } from './acme-configuration.ts';
 import { acmeConnectedApps } from './acme-connected-apps.ts';
 import { acmeControl } from './acme-control.ts';
 import { AcmeFaults } from './acme-faults.ts';
@@ -47,6 +47,8 @@ export interface AcmeOptions {
   readonly meetsClients?: MeetsClients;
   /** The issuer whose users it takes for its own when that asserts their identity to it; nobody's when absent. */
   readonly trustsIdentitiesOf?: string;
+  /** Which authorization details it takes; none when absent. @source RFC 9396 */
+  readonly detailTypes?: AcmeDetailTypes;
   /** It is reached over TLS alone, and knows clients by their certificates. @source RFC 8705 */
   readonly mtls?: AcmeMtls;
 }
@@ -165,6 +167,7 @@ async function assemble(
     mtls: options.mtls && door && { options: options.mtls, door },
     signingKey,
     metadata: AcmeIdentities.metadata(trusts),
+    detailTypes: options.detailTypes,
   });
   const provider: Provider = new Provider(issuer, configuration);
   const identities = new AcmeIdentities({ issuer, signingKey, accounts: book, errors, trusts });
