@@ -223,7 +223,15 @@ await describeWithServer('nats-server', 'security events', () => {
         describe: 'the new key to be fetched',
         timeoutMs: revocationLimits.transmitterKeysAgeMsMin + patienceMs,
       });
-      expect(await push(old)).toMatchObject(refused('authentication_failed'));
+      // Those that came before the key may have used up what strangers are allowed.
+      const answer = await waitFor(
+        async () => {
+          const said = await push(old);
+          return said.status !== 429 && said;
+        },
+        { describe: 'another stranger to be listened to', timeoutMs: patienceMs },
+      );
+      expect(answer).toMatchObject(refused('authentication_failed'));
     });
 
     test('needs the bearer token where one was agreed', async () => {
