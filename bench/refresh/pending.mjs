@@ -8,7 +8,8 @@ import { Plans } from '../../apps/refresh/dist/schedule/plans.js';
 import { busOf } from '../lease/world.mjs';
 
 const inFlightMax = 1_024;
-const plans = new Plans(loadCatalog());
+/** No provider's file is on its way here: the pins count. */
+const plans = new Plans({ of: () => undefined }, loadCatalog());
 
 /** When a commit's connection is due next. */
 export const planOf = ({ state }) => plans.of(state);
