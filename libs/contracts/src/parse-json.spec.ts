@@ -3,6 +3,7 @@ import { z } from 'zod';
 
 import { Commit } from './commit.ts';
 import { eventDefinitions } from './events.ts';
+import { LeaseRequest } from './operations.ts';
 import { parseJson } from './parse-json.ts';
 
 const id = (prefix: string) => `${prefix}_01jd0000000000000000000001`;
@@ -51,7 +52,24 @@ const dataOf: Readonly<Record<string, object>> = {
   ConnectionKeyShredded: {},
 };
 
+const recipientKey = { kty: 'OKP', crv: 'X25519', x: 'A'.repeat(43) };
+const leaseRequest = {
+  connection_id: id('con'),
+  agent_id: id('agt'),
+  purpose: 'sync contacts',
+  scopes: ['contacts.read'],
+  min_ttl_s: 60,
+  recipient_key: { ...recipientKey, kid: 'key', use: 'enc', alg: 'ECDH-ES' },
+  receipt: true,
+};
+
 const schemas: [string, z.ZodType, object][] = [
+  ['a request for a lease', LeaseRequest, leaseRequest],
+  [
+    'the shortest request for a lease',
+    LeaseRequest,
+    { connection_id: id('con'), agent_id: id('agt'), purpose: 'sync', recipient_key: recipientKey },
+  ],
   ['a commit', Commit, commit],
   ['a commit without what may be missing', Commit, { ...commit, actor: { type: 'end_user' }, previousHash: null }],
   [
@@ -70,7 +88,10 @@ const schemas: [string, z.ZodType, object][] = [
 const odd: readonly unknown[] = [
   ...[null, true, false, 0, 1, -1, 1.5, 1e21, Number.MAX_SAFE_INTEGER + 1, '', 'x', 'con_*', 'connection', 'service'],
   ...[[], [''], [1], ['a b'], {}, { reason: 1 }, { type: 'service' }, [{}], [{ type: 'X', version: 0, data: [] }]],
-  ...[128, 129, 256, 257, 512, 513, 2_048, 2_049].flatMap((length) => ['y'.repeat(length), '\u{1F511}'.repeat(length)]),
+  ...[43, 128, 129, 256, 257, 512, 513, 2_048, 2_049].flatMap((length) => [
+    'y'.repeat(length),
+    '\u{1F511}'.repeat(length),
+  ]),
   ...['2026-02-30T00:00:00Z', '2026-02-28T00:00:00+01:00', 'A'.repeat(64), id('ten'), id('ses').toUpperCase()],
 ];
 
@@ -144,6 +165,9 @@ test.each([
   ['a format that is more than a pattern', z.object({ a: z.url() }), { a: 'http://[' }, undefined],
   ['a name with a rule', z.record(z.string().max(1), z.unknown()), { ab: 1 }, undefined],
   ['two units that are one character', z.string().min(2), '\u{1F511}', undefined],
+  ['one character of two units', z.string().length(1), '\u{1F511}', '\u{1F511}'],
+  ['two units of one character', z.string().length(2), '\u{1F511}', undefined],
+  ['a value that may not be', z.object({ a: z.never().optional() }), { a: 1 }, undefined],
 ])('%s is left to the schema', (_name, schema: z.ZodType, json, expected) => {
   expect(parseJson(schema, json)).toEqual(expected);
 });

@@ -13,7 +13,9 @@ interface Definition {
   readonly pattern?: RegExp;
   readonly minimum?: number;
   readonly maximum?: number;
+  readonly length?: number;
   readonly value?: unknown;
+  readonly values?: readonly unknown[];
   readonly inclusive?: boolean;
   readonly entries?: Readonly<Record<string, string>>;
   readonly shape?: Readonly<Record<string, z.ZodType>>;
@@ -58,8 +60,12 @@ function fitsOf(schema: z.ZodType): Fits | undefined {
       return withChecks(def, (value) => typeof value === 'boolean');
     case 'unknown':
       return withChecks(def, () => true);
+    case 'literal':
+      return withChecks(def, oneOf(def.values));
+    case 'never':
+      return withChecks(def, () => false);
     case 'enum':
-      return withChecks(def, enumFits(def));
+      return withChecks(def, oneOf(Object.values(def.entries ?? {})));
     case 'nullable':
       return withChecks(def, nullableFits(def));
     case 'object':
@@ -91,6 +97,7 @@ function checkOf({
   pattern,
   minimum = 0,
   maximum = 0,
+  length: wanted,
   value: bound,
   inclusive,
 }: Definition): Check | undefined {
@@ -101,6 +108,10 @@ function checkOf({
   if (check === 'greater_than' && typeof bound === 'number') {
     return inclusive === true ? (value: number) => value >= bound : (value: number) => value > bound;
   }
+  if (check === 'less_than' && typeof bound === 'number') {
+    return inclusive === true ? (value: number) => value <= bound : (value: number) => value < bound;
+  }
+  if (check === 'length_equals') return (value: string | unknown[]) => value.length === wanted && !hasPairs(value);
   // Lengths of text are counted in characters, of which each takes one or two of JavaScript's units.
   if (check === 'max_length') return ({ length }: string) => length <= maximum;
   if (check === 'min_length') {
@@ -109,8 +120,13 @@ function checkOf({
   return undefined;
 }
 
-function enumFits({ entries = {} }: Definition): Fits {
-  const values = new Set<unknown>(Object.values(entries));
+/** Two units that are one character. */
+function hasPairs(value: string | unknown[]): boolean {
+  return typeof value === 'string' && /[\uD800-\uDBFF]/.test(value);
+}
+
+function oneOf(allowed: readonly unknown[] = []): Fits {
+  const values = new Set<unknown>(allowed);
   return (value) => values.has(value);
 }
 

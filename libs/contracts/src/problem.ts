@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 import { errorTable, isErrorCode, PosternError, type ErrorDetails } from './errors.ts';
+import { parseJson } from './parse-json.ts';
 
 /**
  * An error as it crosses a boundary: the HTTP body, and the body of a NATS service's error reply.
@@ -47,6 +48,8 @@ export function errorOfProblem(body: unknown): PosternError {
 
 /** Reads a value by its schema; what does not fit becomes `request.malformed` with the fields named. */
 export function parseRequest<T>(schema: z.ZodType<T>, value: unknown): T {
+  const read = parseJson(schema, value);
+  if (read !== undefined) return read;
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const fields = parsed.error.issues

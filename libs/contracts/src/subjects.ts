@@ -21,15 +21,9 @@ export type AdminAggregate = (typeof adminAggregates)[number];
 
 const token = /^[A-Za-z0-9_-]+$/;
 
-function tokens(...parts: (string | number)[]): string {
-  let subject = '';
-  for (const part of parts) {
-    if (typeof part === 'string' && !token.test(part)) {
-      throw new PosternError('request.malformed', 'An id holds a character that no subject may hold.');
-    }
-    subject = subject === '' ? `${part}` : `${subject}.${part}`;
-  }
-  return subject;
+function checked(part: string): string {
+  if (token.test(part)) return part;
+  throw new PosternError('request.malformed', 'An id holds a character that no subject may hold.');
 }
 
 interface ConnectionRef {
@@ -55,36 +49,37 @@ export function epochOf(subject: string): number | undefined {
 /** Every subject of the bus. Ids are checked, so that a wildcard can never be smuggled into a subject. */
 export const subjects = Object.freeze({
   connection: ({ tenantId, connectionId, epoch = currentEpoch }: ConnectionRef) =>
-    tokens('connection', epoch, tenantId, connectionId),
-  connectionsOfTenant: (tenantId: string) => `${tokens('connection', currentEpoch, tenantId)}.*`,
+    `connection.${epoch}.${checked(tenantId)}.${checked(connectionId)}`,
+  connectionsOfTenant: (tenantId: string) => `connection.${currentEpoch}.${checked(tenantId)}.*`,
   allConnections: 'connection.>',
   admin: ({ tenantId, aggregate, id }: { tenantId: string; aggregate: AdminAggregate; id: string }) =>
-    tokens('admin', tenantId, aggregate, id),
-  adminOfTenant: (tenantId: string) => `${tokens('admin', tenantId)}.>`,
+    `admin.${checked(tenantId)}.${aggregate}.${checked(id)}`,
+  adminOfTenant: (tenantId: string) => `admin.${checked(tenantId)}.>`,
   allAdmin: 'admin.>',
   allRollouts: 'admin.*.rollout.*',
-  access: ({ service, writer }: { service: string; writer: string }) => tokens('access', service, writer),
+  access: ({ service, writer }: { service: string; writer: string }) => `access.${checked(service)}.${checked(writer)}`,
   allAccess: 'access.>',
   /** `stream` names the one whose head it tells. */
-  checkpoint: (stream: string) => tokens('checkpoint', stream),
+  checkpoint: (stream: string) => `checkpoint.${checked(stream)}`,
   allCheckpoints: 'checkpoint.>',
   refreshSchedule: ({ tenantId, connectionId }: { tenantId: string; connectionId: string }) =>
-    tokens('refresh', 'schedule', tenantId, connectionId),
+    `refresh.schedule.${checked(tenantId)}.${checked(connectionId)}`,
   refreshDue: ({ tenantId, connectionId }: { tenantId: string; connectionId: string }) =>
-    tokens('refresh', 'due', tenantId, connectionId),
+    `refresh.due.${checked(tenantId)}.${checked(connectionId)}`,
   allRefreshDue: 'refresh.due.>',
   /** `source` names who speaks: a provider's webhook by the provider's id, security events by `ssf`, a bridge by its id. */
-  signal: ({ source, registrationId, deliveryId }: SignalRef) => tokens('signal', source, registrationId, deliveryId),
+  signal: ({ source, registrationId, deliveryId }: SignalRef) =>
+    `signal.${checked(source)}.${checked(registrationId)}.${checked(deliveryId)}`,
   signalsOf: ({ source, registrationId }: Omit<SignalRef, 'deliveryId'>) =>
-    `${tokens('signal', source, registrationId)}.*`,
+    `signal.${checked(source)}.${checked(registrationId)}.*`,
   allSignals: 'signal.>',
-  notify: ({ tenantId, type }: { tenantId: string; type: string }) => `${tokens('notify', tenantId)}.${type}`,
-  notificationsOfTenant: (tenantId: string) => `${tokens('notify', tenantId)}.>`,
+  notify: ({ tenantId, type }: { tenantId: string; type: string }) => `notify.${checked(tenantId)}.${type}`,
+  notificationsOfTenant: (tenantId: string) => `notify.${checked(tenantId)}.>`,
   allWebhookNotices: 'notify.*.webhook.disabled',
   allNotifications: 'notify.>',
 });
 
 /** The inbox prefix of an identity or platform: nobody else may subscribe to it. */
 export function inboxPrefix(owner: string): string {
-  return `_INBOX.${tokens(owner)}`;
+  return `_INBOX.${checked(owner)}`;
 }
