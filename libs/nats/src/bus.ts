@@ -3,6 +3,7 @@ import { errors } from '@nats-io/nats-core';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 
 import { busError } from './bus-errors.ts';
+import { useBuffersInClient } from './client-encoder.ts';
 import { userIn } from './nkey.ts';
 
 export interface BusOptions {
@@ -227,6 +228,7 @@ export class Bus {
  * @throws {PosternError} `bus.unavailable`, `auth.forbidden`
  */
 export async function connectBus(options: BusOptions): Promise<Bus> {
+  useBuffersInClient();
   return await Bus.connect(options);
 }
 

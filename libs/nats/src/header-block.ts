@@ -1,5 +1,6 @@
 import type { JsMsg } from '@nats-io/jetstream';
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
+import type { ServiceMsg } from '@nats-io/services';
 import { commitHeaders } from '@postern/contracts';
 import { MsgImpl } from '@nats-io/nats-core/internal';
 
@@ -127,11 +128,13 @@ export function clientBlock(read: MsgHdrs | undefined): HeaderBlock {
 }
 
 /** The headers of a message, from its bytes where the client holds them as it does today. */
-export function headerBlock(message: Msg | JsMsg): HeaderBlock {
-  // A consumer's message wraps the one that came.
+export function headerBlock(message: Msg | JsMsg | ServiceMsg): HeaderBlock {
+  // A consumer's message wraps the one that came, and so does a service's.
   const raw: unknown = 'msg' in message ? message.msg : message;
   if (!(raw instanceof MsgImpl)) return clientBlock(message.headers);
+  const length = raw._msg.hdr;
+  if (length <= 0) return { headers: {}, server: {}, text: '' };
   const { buffer, byteOffset } = raw._rdata;
-  const text = utf8.decode(new Uint8Array(buffer, byteOffset, Math.max(0, raw._msg.hdr)));
+  const text = utf8.decode(new Uint8Array(buffer, byteOffset, length));
   return { ...readHeaderBlock(text), text };
 }

@@ -17,7 +17,8 @@ import type { Bus } from './bus.ts';
 import { callHeaders, correlationIdOf } from './call-headers.ts';
 import type { Call, Endpoint } from './operation-endpoint.ts';
 import { importReplyPrefix, mayAnswerTo } from './reply-subject.ts';
-import { checkedHeaders, headerRecord } from './stored-message.ts';
+import { headerBlock } from './header-block.ts';
+import { checkedHeaders } from './stored-message.ts';
 
 export interface ServeOptions {
   /** The app; also the queue group, so that one of its instances answers. */
@@ -134,7 +135,7 @@ class Serving implements ServedOperations {
   /** Never rejects. */
   async #answer(message: ServiceMsg, { operation, handler }: Endpoint): Promise<void> {
     const { subject } = message;
-    const headers = headerRecord(message.headers);
+    const { headers } = headerBlock(message);
     const correlationId = correlationIdOf(headers[callHeaders.correlationId]);
     const caller = callerOf(operation, subject);
     if (!mayAnswerTo(message.reply ?? '', operation, caller)) {

@@ -32,7 +32,9 @@ const trimmed = ([name, value]: [string, string]): [string, string[]] => [name, 
 
 /** The same for what was checked already: our own names and words, nothing of a caller's that may hold a line break. */
 export function checkedHeaders(record: Readonly<Record<string, string>>): MsgHdrs {
-  return MsgHdrsImpl.fromRecord(Object.fromEntries(Object.entries(record).map(([name, value]) => [name, [value]])));
+  const lists: Record<string, string[]> = {};
+  for (const name of Object.keys(record)) lists[name] = [record[name] ?? ''];
+  return MsgHdrsImpl.fromRecord(lists);
 }
 
 /** Where a message that a consumer delivers stands, and how many come after it. */
