@@ -170,6 +170,11 @@ export class Repository<State, Event extends AnyEvent> {
     return this.#cache?.get(this.subjectOf(ref));
   }
 
+  /** While this number stays the same, whatever was peeked at would be found again, just as it was. */
+  get memoryChanges(): number {
+    return this.#cache?.changes ?? 0;
+  }
+
   /**
    * Loads, decides, appends; decides again when something else was written first.
    *

@@ -1,37 +1,62 @@
-/** The newest of a bounded number of entries, the least recently used one leaving first. */
+interface Kept<Value> {
+  readonly value: Value;
+  /** How many uses there had been when it was moved to the end. */
+  movedAt: number;
+}
+
+/**
+ * The newest of a bounded number of entries. What was not used for long leaves first: within a quarter of the bound the
+ * order of uses is not kept, since moving an entry costs more than finding it.
+ */
 export class LruCache<Value> {
-  readonly #entries = new Map<string, Value>();
+  readonly #entries = new Map<string, Kept<Value>>();
   readonly #entriesMax: number;
+  readonly #usesUnmovedMax: number;
+  #uses = 0;
+  #changes = 0;
 
   constructor(entriesMax: number) {
     this.#entriesMax = entriesMax;
+    this.#usesUnmovedMax = Math.floor(entriesMax / 4);
   }
 
   get size(): number {
     return this.#entries.size;
   }
 
+  /** As long as it stays the same, everything that was got would be got again. */
+  get changes(): number {
+    return this.#changes;
+  }
+
   get(key: string): Value | undefined {
-    const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
-    return value;
+    const kept = this.#entries.get(key);
+    if (kept === undefined) return undefined;
+    this.#uses += 1;
+    if (this.#uses - kept.movedAt > this.#usesUnmovedMax) {
+      this.#entries.delete(key);
+      this.#entries.set(key, kept);
+      kept.movedAt = this.#uses;
+    }
+    return kept.value;
   }
 
   set(key: string, value: Value): void {
+    this.#uses += 1;
+    this.#changes += 1;
     this.#entries.delete(key);
-    this.#entries.set(key, value);
+    this.#entries.set(key, { value, movedAt: this.#uses });
     if (this.#entries.size <= this.#entriesMax) return;
     const oldest = this.#entries.keys().next();
     if (oldest.done !== true) this.#entries.delete(oldest.value);
   }
 
   delete(key: string): void {
-    this.#entries.delete(key);
+    if (this.#entries.delete(key)) this.#changes += 1;
   }
 
   clear(): void {
+    this.#changes += 1;
     this.#entries.clear();
   }
 }
