@@ -5,13 +5,14 @@ import { isUniqueViolation } from '@postern/persistence';
 import { LRUCache } from 'lru-cache';
 
 import { insertVersion, insertVersionQuery, newestIn, versionsOf, type StoredVersion } from './credential-rows.ts';
-import { DataKeys, type SealedRow } from './data-keys.ts';
-import { SealedRows, type FoundRows, type SealedAccess } from './sealed-rows.ts';
+import { DataKeys, keyNameOf, type SealedRow } from './data-keys.ts';
+import { SealedRows, type FoundRows } from './sealed-rows.ts';
 import {
   AccessPart,
   bindingOf,
   openJson,
   RefreshPart,
+  SealedJson,
   sealJson,
   type ConnectionRef,
   type CredentialOwner,
@@ -35,6 +36,13 @@ export interface NextCredential {
   readonly alongside?: ((em: EntityManager) => Promise<void>) | undefined;
 }
 
+/** The sealed access token of a version as it stays in memory. */
+interface KeptAccess extends SealedRow {
+  readonly providerId: string;
+  readonly keyName: string;
+  readonly json: SealedJson<AccessPart>;
+}
+
 type Made = Pick<StoredVersion, 'version' | 'boughtBy' | 'credentialId'>;
 
 /** A stored version, without its secrets. */
@@ -53,7 +61,7 @@ export class Credentials implements OnApplicationShutdown {
   readonly #database: VaultDatabase;
   readonly #rows: SealedRows;
   readonly #dataKeys: DataKeys;
-  readonly #ciphertexts = new LRUCache<string, SealedAccess>({
+  readonly #ciphertexts = new LRUCache<string, KeptAccess>({
     max: vaultLimits.ciphertextsCachedMax,
     ttl: vaultLimits.ciphertextCachedMsMax,
     ttlResolution: vaultLimits.cacheClockMs,
@@ -164,12 +172,10 @@ export class Credentials implements OnApplicationShutdown {
 
   /** The same from memory alone; undefined where that does not hold both the ciphertext and its key. */
   peekAccess(owner: CredentialOwner, version: number): AccessPart | undefined {
-    const row = this.#ciphertexts.get(nameOf(owner, version));
-    if (row === undefined) return undefined;
-    const binding = bindingOf(owner, version, 'access_token');
-    return this.#dataKeys.peek(keyOf(owner), row, (dataKey) =>
-      openJson(dataKey, { binding, sealed: row.sealed, schema: AccessPart }),
-    );
+    const kept = this.#ciphertexts.get(nameOf(owner, version));
+    // Whose it is says the log, each time.
+    if (kept?.providerId !== owner.providerId) return undefined;
+    return this.#dataKeys.peek(kept.keyName, kept, (dataKey) => kept.json.open(dataKey));
   }
 
   /**
@@ -265,12 +271,11 @@ export class Credentials implements OnApplicationShutdown {
     version: number,
     { cached = false, ahead }: { cached?: boolean; ahead?: Promise<FoundRows> | undefined } = {},
   ): Promise<AccessPart> {
-    const binding = bindingOf(owner, version, 'access_token');
     return await this.#dataKeys.use(keyOf(owner), {
-      kind: binding.kind,
+      kind: 'access_token',
       readsKey: true,
       read: (again) => this.#sealedAccess(owner, version, again ? {} : { cached, ahead }),
-      open: (dataKey, { sealed }) => openJson(dataKey, { binding, sealed, schema: AccessPart }),
+      open: (dataKey, { json }) => json.open(dataKey),
     });
   }
 
@@ -278,16 +283,21 @@ export class Credentials implements OnApplicationShutdown {
     owner: CredentialOwner,
     version: number,
     { cached = false, ahead }: { cached?: boolean; ahead?: Promise<FoundRows> | undefined },
-  ): Promise<SealedAccess & SealedRow> {
+  ): Promise<KeptAccess> {
     const name = nameOf(owner, version);
     const known = cached ? this.#ciphertexts.get(name) : undefined;
-    if (known !== undefined) return known;
+    if (known?.providerId === owner.providerId) return known;
     const readAhead = await ahead;
     const isIt = readAhead?.access?.version === version;
     const { key, access } = isIt ? readAhead : await this.#rows.find(keyOf(owner), version);
     if (access === undefined) throw missing(version);
-    this.#ciphertexts.set(name, access);
-    return { ...access, key };
+    const { providerId } = owner;
+    const { keyGeneration, sealed } = access;
+    const binding = bindingOf(owner, version, 'access_token');
+    const json = new SealedJson({ binding, sealed, schema: AccessPart });
+    const kept = { providerId, keyName: keyNameOf(keyOf(owner)), keyGeneration, json };
+    this.#ciphertexts.set(name, kept);
+    return { ...kept, key };
   }
 
   async #stored(owner: CredentialOwner, version: number): Promise<StoredVersion> {

@@ -129,9 +129,11 @@ export class DataKeys implements OnApplicationShutdown {
   /**
    * Opens at once what is in memory with its data key; undefined where it is not, and where it does not open: `use`
    * says why, and tells the operator.
+   *
+   * @param name from {@link keyNameOf}
    */
-  peek<Row extends SealedRow, T>(owner: KeyOwner, row: Row, open: (dataKey: Uint8Array) => T): T | undefined {
-    const held = this.#cache.get(nameOf(owner));
+  peek<T>(name: string, row: SealedRow, open: (dataKey: Uint8Array) => T): T | undefined {
+    const held = this.#cache.get(name);
     if (held?.generation !== row.keyGeneration) return undefined;
     try {
       return open(held.plaintext);
@@ -179,12 +181,12 @@ export class DataKeys implements OnApplicationShutdown {
 
   /** Is the owner's data key in memory, or on its way there? */
   has(owner: KeyOwner): boolean {
-    const name = nameOf(owner);
+    const name = keyNameOf(owner);
     return this.#cache.has(name) || this.#loading.has(name);
   }
 
   forget(owner: KeyOwner): void {
-    this.#cache.delete(nameOf(owner));
+    this.#cache.delete(keyNameOf(owner));
   }
 
   onApplicationShutdown(): void {
@@ -193,7 +195,7 @@ export class DataKeys implements OnApplicationShutdown {
   }
 
   async #use<Row extends SealedRow, T>(owner: KeyOwner, { read, readsKey, open }: Opening<Row, T>): Promise<T> {
-    const name = nameOf(owner);
+    const name = keyNameOf(owner);
     if (readsKey !== true && !this.has(owner)) this.#load(name, owner).catch(() => undefined);
     let row = await read(false);
     let loadedFor: Row | undefined;
@@ -217,7 +219,7 @@ export class DataKeys implements OnApplicationShutdown {
     owner: KeyOwner,
     seal: (dataKey: Uint8Array) => Sealed,
   ): Promise<Sealed & SealedRow> {
-    const name = nameOf(owner);
+    const name = keyNameOf(owner);
     if (!this.#cache.has(name)) await this.#make(owner);
     for (;;) {
       const held = this.#cache.get(name);
@@ -268,6 +270,7 @@ function unshredded(key: WrappedKey | undefined): WrappedKey & { readonly wrappe
   return { wrapped, generation };
 }
 
-function nameOf({ tenantId, ownerId }: KeyOwner): string {
+/** By which a data key is found in memory. */
+export function keyNameOf({ tenantId, ownerId }: KeyOwner): string {
   return `${tenantId}/${ownerId}`;
 }

@@ -29,6 +29,8 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
   readonly #registrations: Repository<Registration, RegistrationEvent>;
   readonly #webhooks: Repository<Webhook, WebhookEvent>;
   readonly #directory: DirectoryFollower;
+  /** Who was found to be allowed since the last change of anything: agents, with their tenant and platform. */
+  readonly #allowed = new Map<string, { readonly tenantId: string; readonly platformId: string }>();
 
   constructor(logs: EventLogs, reader: CommitReader, logger: Logger, readiness: ReadinessRegistry) {
     const log = logs.admin;
@@ -43,7 +45,11 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
       reader,
       filter: subjects.allAdmin,
       views: [this.#tenants, this.#platforms, this.#agents],
-      onProblem: (problem) => logger.error('a message on the admin log is not folded', { ...problem }),
+      onEntry: () => this.#allowed.clear(),
+      onProblem: (problem) => {
+        this.#allowed.clear();
+        logger.error('a message on the admin log is not folded', { ...problem });
+      },
       onFailure: (error) => logger.error('the admin feed has failed', { err: error }),
     });
     readiness.addFeed('directory', this.#directory);
@@ -58,6 +64,8 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
     if (!this.#directory.isFresh()) {
       throw new PosternError('vault.feed_stale', 'The admin log was not proved to be read to its end.');
     }
+    const allowed = this.#allowed.get(agentId);
+    if (allowed?.platformId === platformId && allowed.tenantId === tenantId) return;
     const tenant = this.#tenants.get({ tenantId, id: tenantId })?.state;
     if (tenant?.exists !== true) throw new PosternError('tenant.not_found', 'There is no such tenant.');
     if (tenant.disabled) throw new PosternError('tenant.disabled', 'The tenant is disabled.');
@@ -69,6 +77,7 @@ export class Directory implements OnServiceReady, OnApplicationShutdown {
       throw new PosternError('agent.not_found', 'There is no such agent of this platform.');
     }
     if (agent.disabled) throw new PosternError('agent.disabled', 'The agent is disabled.');
+    this.#allowed.set(agentId, { tenantId, platformId });
   }
 
   /** A client registration, as the leader has it. @throws {PosternError} `registration.not_found` */

@@ -1,6 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
+
 import { GrantedAuthorizationDetails, parseJson, PosternError, Renewal, TokenSet } from '@postern/contracts';
 import { CryptoError, zero, type Opener } from '@postern/crypto';
-import { openCredential, sealCredential, type CredentialBinding } from '@postern/keyring';
+import { CredentialPlace, openCredential, sealCredential, type CredentialBinding } from '@postern/keyring';
 import { z } from 'zod';
 
 /** What a lease needs of a credential; a lease decrypts this and never the refresh token. */
@@ -57,17 +59,43 @@ export function sealJson(dataKey: Uint8Array, binding: CredentialBinding, value:
   }
 }
 
+interface Sealed<T> {
+  readonly binding: CredentialBinding;
+  readonly sealed: Uint8Array;
+  readonly schema: z.ZodType<T>;
+}
+
 /** Opens a JSON value in its place. @throws {PosternError} `vault.ciphertext_invalid` */
-export function openJson<T>(
-  dataKey: Uint8Array,
-  { binding, sealed, schema }: { binding: CredentialBinding; sealed: Uint8Array; schema: z.ZodType<T> },
-): T {
-  const plaintext = openCredential({ dataKey, binding, sealed });
-  try {
-    const json: unknown = JSON.parse(plaintext.toString('utf8'));
-    return parseJson(schema, json) ?? schema.parse(json);
-  } finally {
-    zero(plaintext);
+export function openJson<T>(dataKey: Uint8Array, sealed: Sealed<T>): T {
+  return new SealedJson(sealed).open(dataKey);
+}
+
+/** What is opened again and again: its place is spelled once, and what it holds is looked at once. */
+export class SealedJson<T> {
+  readonly #place: CredentialPlace;
+  readonly #sealed: Uint8Array;
+  readonly #schema: z.ZodType<T>;
+  /** The same bytes under the same key in the same place are the same JSON as the first time, and that did. */
+  #fits = false;
+
+  constructor({ binding, sealed, schema }: Sealed<T>) {
+    this.#place = new CredentialPlace(binding);
+    this.#sealed = sealed;
+    this.#schema = schema;
+  }
+
+  /** @throws {PosternError} `vault.ciphertext_invalid` */
+  open(dataKey: Uint8Array): T {
+    const plaintext = openCredential({ dataKey, binding: this.#place, sealed: this.#sealed });
+    try {
+      const json: unknown = JSON.parse(plaintext.toString('utf8'));
+      if (this.#fits) return json as T;
+      const value = parseJson(this.#schema, json) ?? this.#schema.parse(json);
+      this.#fits = isDeepStrictEqual(value, json);
+      return value;
+    } finally {
+      zero(plaintext);
+    }
   }
 }
 

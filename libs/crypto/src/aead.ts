@@ -9,6 +9,7 @@ export const aeadKeyBytes = 32;
 const formatVersion = 1;
 const tagBytes = 16;
 const overheadBytes = 1 + ivBytes + tagBytes;
+const gcm = { authTagLength: tagBytes };
 
 /** A key and the context that must be named again to open; `additionalData` is authenticated, not stored. */
 export interface AeadContext {
@@ -28,7 +29,7 @@ export interface AeadContext {
  */
 export function encryptAead({ key, plaintext, additionalData }: AeadContext & { plaintext: Uint8Array }): Buffer {
   const iv = randomIv();
-  const cipher = createCipheriv('aes-256-gcm', checkedKey(key), iv, { authTagLength: tagBytes });
+  const cipher = createCipheriv('aes-256-gcm', checkedKey(key), iv, gcm);
   cipher.setAAD(versionedData(additionalData));
   const ciphertext = cipher.update(plaintext);
   cipher.final();
@@ -46,7 +47,7 @@ export function decryptAead({ key, sealed, additionalData }: AeadContext & { sea
   if (bytes.length < overheadBytes || bytes[0] !== formatVersion) throw notOpened();
   const tagAt = bytes.length - tagBytes;
   const iv = bytes.subarray(1, 1 + ivBytes);
-  const decipher = createDecipheriv('aes-256-gcm', checkedKey(key), iv, { authTagLength: tagBytes });
+  const decipher = createDecipheriv('aes-256-gcm', checkedKey(key), iv, gcm);
   decipher.setAAD(versionedData(additionalData));
   decipher.setAuthTag(bytes.subarray(tagAt));
   const plaintext = decipher.update(bytes.subarray(1 + ivBytes, tagAt));
@@ -60,7 +61,11 @@ export function decryptAead({ key, sealed, additionalData }: AeadContext & { sea
 }
 
 function versionedData(additionalData: Bytes): Buffer {
-  return Buffer.concat([Buffer.of(formatVersion), toBytes(additionalData)]);
+  const bytes = toBytes(additionalData);
+  const versioned = Buffer.allocUnsafe(1 + bytes.length);
+  versioned[0] = formatVersion;
+  versioned.set(bytes, 1);
+  return versioned;
 }
 
 function checkedKey(key: Uint8Array): Uint8Array {

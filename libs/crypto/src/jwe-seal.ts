@@ -5,10 +5,10 @@ import { importPublic } from './jwk.ts';
 import { randomIv } from './random.ts';
 import { concatKdf, parseRecipientKey, sharedSecret, type SealingPublicJwk } from './key-agreement.ts';
 
-const tagBytes = 16;
+const gcm = { authTagLength: 16 };
 
 /** What we say about the encryption itself; a caller's member of such a name would make the header ambiguous. */
-const reservedMembers = ['alg', 'enc', 'epk', 'apu', 'apv', 'zip', 'crit'] as const;
+const reservedMembers: ReadonlySet<string> = new Set(['alg', 'enc', 'epk', 'apu', 'apv', 'zip', 'crit']);
 
 /** To whom a key agreement is made, and what is mixed into it. */
 export interface AgreementParties {
@@ -83,9 +83,9 @@ export function agreeOn({ recipient, apu, apv }: AgreementParties): SealingConte
  * @internal
  */
 export function sealIn(context: SealingContext, { plaintext, protectedHeader }: JweContent): string {
-  const header = Buffer.from(headerText(context, protectedHeader), 'utf8').toString('base64url');
+  const header = Buffer.from(headerText(context, protectedHeader)).toString('base64url');
   const iv = randomIv();
-  const cipher = createCipheriv('aes-256-gcm', context.contentKey, iv, { authTagLength: tagBytes });
+  const cipher = createCipheriv('aes-256-gcm', context.contentKey, iv, gcm);
   cipher.setAAD(Buffer.from(header, 'latin1'));
   const ciphertext = cipher.update(plaintext).toString('base64url');
   cipher.final();
@@ -93,8 +93,8 @@ export function sealIn(context: SealingContext, { plaintext, protectedHeader }: 
 }
 
 function headerText({ headerStart, hasKid }: SealingContext, members: JweContent['protectedHeader'] = {}): string {
-  for (const name of reservedMembers) {
-    if (Object.hasOwn(members, name)) throw new InputInvalidError(`the header member ${name} is not the caller's`);
+  for (const name of Object.keys(members)) {
+    if (reservedMembers.has(name)) throw new InputInvalidError(`the header member ${name} is not the caller's`);
   }
   if (hasKid && Object.hasOwn(members, 'kid')) throw new InputInvalidError('the kid is the recipient’s');
   const json = JSON.stringify(members);

@@ -13,10 +13,21 @@ export interface CredentialBinding {
   readonly kind: string;
 }
 
+/** A binding as it is authenticated, made once for what is opened again and again. */
+export class CredentialPlace {
+  /** @internal */
+  readonly additionalData: Buffer;
+
+  /** @throws {TypeError} on an incomplete binding. */
+  constructor(binding: CredentialBinding) {
+    this.additionalData = additionalDataOf(binding);
+  }
+}
+
 /** A data key, unwrapped, and the place of the credential. */
 export interface CredentialContext {
   readonly dataKey: Uint8Array;
-  readonly binding: CredentialBinding;
+  readonly binding: CredentialBinding | CredentialPlace;
 }
 
 const purpose = 'postern credential v1';
@@ -47,7 +58,8 @@ export function openCredential({ dataKey, binding, sealed }: CredentialContext &
 }
 
 /** An incomplete binding is a bug of the caller and must not seal anything. */
-function additionalDataOf(binding: CredentialBinding): Buffer {
+function additionalDataOf(binding: CredentialBinding | CredentialPlace): Buffer {
+  if (binding instanceof CredentialPlace) return binding.additionalData;
   const { tenantId, providerId, ownerId, credentialVersion, kind } = binding;
   if (!Number.isSafeInteger(credentialVersion) || credentialVersion < 0) throw new TypeError('no credential version');
   const names = [tenantId, providerId, ownerId, kind];

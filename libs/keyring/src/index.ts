@@ -1,4 +1,10 @@
-export { openCredential, sealCredential, type CredentialBinding, type CredentialContext } from './credential.ts';
+export {
+  CredentialPlace,
+  openCredential,
+  sealCredential,
+  type CredentialBinding,
+  type CredentialContext,
+} from './credential.ts';
 export { createKeyFile, type KeyFileAccess } from './key-file.ts';
 export {
   dataKeyBytes,

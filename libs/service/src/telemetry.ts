@@ -90,6 +90,7 @@ export interface Arrival {
   readonly name: string;
   readonly headers: IncomingHeaders;
   readonly kind: 'request' | 'message';
+  /** Accepted already; otherwise the headers' own counts, if it is acceptable. */
   readonly correlationId?: string;
   readonly attributes?: Attributes;
   /** Nobody wants to read of it, however many are kept. */
@@ -112,7 +113,7 @@ const silent: Span = trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
  * Whether the trace is kept is decided before a span is made: one that is not costs its correlation id and nothing else.
  */
 export function beginArrival({ name, headers, kind, attributes, isNoise = false, ...given }: Arrival): ArrivalScope {
-  const id = acceptCorrelationId(given.correlationId ?? headerOf(headers, correlationHeader));
+  const id = given.correlationId ?? acceptCorrelationId(headerOf(headers, correlationHeader));
   const caller = callerContext(headers);
   const parent = withCorrelationId(caller, id);
   if (isNoise || sampling === undefined || !sampling.keeps(caller))
@@ -123,10 +124,10 @@ export function beginArrival({ name, headers, kind, attributes, isNoise = false,
   return { span, context: trace.setSpan(parent, span), correlationId: id };
 }
 
-/** What a caller says of its trace; most say nothing, and then nothing is looked for. */
+/** What a caller says of its trace; most say nothing. */
 function callerContext(headers: IncomingHeaders): Context {
-  for (const _name in headers) return propagation.extract(ROOT_CONTEXT, headers, headerGetter);
-  return ROOT_CONTEXT;
+  if (headerOf(headers, 'traceparent') === undefined) return ROOT_CONTEXT;
+  return propagation.extract(ROOT_CONTEXT, headers, headerGetter);
 }
 
 function linksIn(headers: IncomingHeaders) {
@@ -149,14 +150,14 @@ export interface CallOptions {
 const spanKinds = { client: SpanKind.CLIENT, producer: SpanKind.PRODUCER, internal: SpanKind.INTERNAL };
 
 /** Runs a call to somebody else inside a span of its own, where the trace is kept. */
-export async function withCall<T>(
+export function withCall<T>(
   name: string,
   run: () => Promise<T>,
   { kind = 'client', attributes }: CallOptions = {},
 ): Promise<T> {
-  if (!isKept()) return await run();
+  if (!isKept()) return run();
   const options = { kind: spanKinds[kind], attributes: attributes ?? {} };
-  return await tracer().startActiveSpan(name, options, (span) => endingSpan(span, run));
+  return tracer().startActiveSpan(name, options, (span) => endingSpan(span, run));
 }
 
 /** Tells more of the span that is running; `attributes` is asked only where it is kept. Never put a secret there. */

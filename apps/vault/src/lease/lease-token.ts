@@ -30,11 +30,10 @@ import { Delegations } from '../exchange/delegations.ts';
 import { VaultConfig } from '../vault-config.ts';
 import { LeaseRecords, overtaken } from './lease-records.ts';
 import { RefreshAsker } from './refresh-asker.ts';
-import { recipientOf, sealLease } from './sealed-lease.ts';
+import { Recipients, sealLease } from './sealed-lease.ts';
 
 type LeaseRequest = RequestOf<typeof operations.leaseToken>;
 type LeaseReply = ReplyOf<typeof operations.leaseToken>;
-type Grant = Extract<LeaseDecision, { kind: 'grant' }>;
 
 /** What was decided, on which state, at which position. */
 interface Decided {
@@ -43,6 +42,12 @@ interface Decided {
   readonly position: number;
   /** What stands behind it, where it is derived. */
   readonly chain: DelegationChain;
+  /** Of what memory it was decided on, where it was memory. */
+  readonly memory?: number | undefined;
+}
+
+interface Granted extends Decided {
+  readonly decision: Extract<LeaseDecision, { kind: 'grant' }>;
 }
 
 /** One request for a lease, from its arrival to its record. */
@@ -61,6 +66,7 @@ interface Attempt {
 @Injectable()
 export class LeaseToken implements OnApplicationShutdown {
   readonly #sealer = new Sealer();
+  readonly #recipients = new Recipients();
   readonly #outcomes: Counter;
   readonly #countGranted: () => void;
 
@@ -106,11 +112,12 @@ export class LeaseToken implements OnApplicationShutdown {
 
   async #grant(attempt: Attempt): Promise<LeaseReply> {
     const { leaseId, tenantId, platformId, request } = attempt;
-    const recipient = recipientOf(request.recipient_key);
-    this.directory.requireAgent({ tenantId, platformId, agentId: request.agent_id });
+    const recipient = this.#recipients.of(request.recipient_key);
+    this.#requireAgent(attempt);
     const known = this.#fromMemory(attempt);
     const ahead = known ? undefined : this.credentials.readAhead({ tenantId, connectionId: request.connection_id });
-    const { state, grant, position, chain } = await this.#granted(attempt, known);
+    const decided = known !== undefined && isGranted(known) ? known : await this.#granted(attempt, known);
+    const { state, decision: grant, position, chain } = decided;
     const owner = ownerOf(state);
     const { credentialVersion, expiresAtMs, grantedScopes } = grant;
     const { accessToken, tokenType, sentAs, boundTo } =
@@ -127,7 +134,9 @@ export class LeaseToken implements OnApplicationShutdown {
       ...(steps.length > 0 && { delegation: [...steps] }),
     });
     const place = await this.records.record(record);
-    const now = this.#stillGranted(attempt, this.#fromMemory(attempt) ?? (await this.#decide(attempt)));
+    const now = this.#standsAsItWas(attempt, decided)
+      ? state
+      : this.#stillGranted(attempt, this.#fromMemory(attempt) ?? (await this.#decide(attempt)));
     if (grant.refreshSoon) void this.refreshes.ask({ tenantId, platformId, connectionId, credentialVersion });
     return {
       lease_id: leaseId,
@@ -143,9 +152,9 @@ export class LeaseToken implements OnApplicationShutdown {
   }
 
   /** Decides; where a refresh is needed, asks for it and decides once more. */
-  async #granted(attempt: Attempt, known: Decided | undefined): Promise<Decided & { readonly grant: Grant }> {
+  async #granted(attempt: Attempt, known: Decided | undefined): Promise<Granted> {
     const first = known ?? (await this.#decide(attempt));
-    if (first.decision.kind === 'grant') return { ...first, grant: first.decision };
+    if (isGranted(first)) return first;
     const { tenantId, platformId, request } = attempt;
     const { credentialVersion } = first.decision;
     await this.#refreshParties(first.chain, attempt);
@@ -156,7 +165,7 @@ export class LeaseToken implements OnApplicationShutdown {
       credentialVersion,
     });
     const second = await this.#decide(attempt, { fromLeader: failure !== undefined });
-    if (second.decision.kind === 'grant') return { ...second, grant: second.decision };
+    if (isGranted(second)) return second;
     throw this.#refreshUnavailable(second.state, failure);
   }
 
@@ -179,7 +188,8 @@ export class LeaseToken implements OnApplicationShutdown {
       const chain = this.delegations.peek(state);
       if (chain === undefined) return undefined;
       const position = Math.max(this.feed.position, loaded.position);
-      return { state, chain, decision: this.#decisionOn(state, chain, attempt), position };
+      const memory = this.connections.memoryChanges;
+      return { state, chain, decision: this.#decisionOn(state, chain, attempt), position, memory };
     } catch (error) {
       if (isPosternError(error)) return undefined;
       throw error;
@@ -229,11 +239,28 @@ export class LeaseToken implements OnApplicationShutdown {
     });
   }
 
-  /** After the record, before the reply: whatever was revoked meanwhile is refused. */
-  #stillGranted({ tenantId, platformId, request }: Attempt, { state, decision }: Decided): Connection {
-    this.directory.requireAgent({ tenantId, platformId, agentId: request.agent_id });
+  /** After the record, before the reply: nothing in memory has changed, and what is there still grants the lease now. */
+  #standsAsItWas(attempt: Attempt, { state, chain, memory }: Decided): boolean {
+    if (memory !== this.connections.memoryChanges) return false;
+    this.feed.assertFresh();
+    this.#requireAgent(attempt);
+    try {
+      return this.#decisionOn(state, chain, attempt).kind === 'grant';
+    } catch (error) {
+      if (isPosternError(error)) return false;
+      throw error;
+    }
+  }
+
+  /** The same where something has changed: whatever was revoked meanwhile is refused. */
+  #stillGranted(attempt: Attempt, { state, decision }: Decided): Connection {
+    this.#requireAgent(attempt);
     if (decision.kind === 'grant') return state;
     throw this.#refreshUnavailable(state, undefined);
+  }
+
+  #requireAgent({ tenantId, platformId, request }: Attempt): void {
+    this.directory.requireAgent({ tenantId, platformId, agentId: request.agent_id });
   }
 
   #refreshUnavailable(state: Connection, failure: PosternError | undefined): PosternError {
@@ -278,6 +305,10 @@ export class LeaseToken implements OnApplicationShutdown {
       ...(decided.delegation && { delegation: decided.delegation }),
     };
   }
+}
+
+function isGranted(decided: Decided): decided is Granted {
+  return decided.decision.kind === 'grant';
 }
 
 function spanOf({ leaseId, tenantId, request }: Attempt) {

@@ -1,5 +1,12 @@
 import { PosternError, type X25519PublicJwk } from '@postern/contracts';
-import { KeyInvalidError, parseRecipientKey, zero, type Sealer, type SealingPublicJwk } from '@postern/crypto';
+import {
+  KeyInvalidError,
+  parseRecipientKey,
+  sealingContextsMax,
+  zero,
+  type Sealer,
+  type SealingPublicJwk,
+} from '@postern/crypto';
 
 /** What a sealed access token says about itself, readable and authenticated. */
 export interface LeaseSeal {
@@ -11,13 +18,23 @@ export interface LeaseSeal {
   readonly recipient: SealingPublicJwk;
 }
 
-/** @throws {PosternError} `lease.recipient_key_invalid` on a low-order or otherwise unusable key */
-export function recipientOf(jwk: X25519PublicJwk): SealingPublicJwk {
-  try {
-    return parseRecipientKey(jwk);
-  } catch (error) {
-    if (!(error instanceof KeyInvalidError)) throw error;
-    throw new PosternError('lease.recipient_key_invalid', 'Nothing can be sealed to the recipient key.');
+/** To whom leases are sealed. Whether something can be sealed to a key is found out once, for as many as are sealed to at once. */
+export class Recipients {
+  readonly #usable = new Set<string>();
+
+  /** @throws {PosternError} `lease.recipient_key_invalid` on a low-order or otherwise unusable key */
+  of(jwk: X25519PublicJwk): SealingPublicJwk {
+    const { kty, crv, x, kid } = jwk;
+    if (this.#usable.has(x)) return { kty, crv, x, ...(kid !== undefined && { kid }) };
+    try {
+      const recipient = parseRecipientKey(jwk);
+      if (this.#usable.size >= sealingContextsMax) this.#usable.clear();
+      this.#usable.add(x);
+      return recipient;
+    } catch (error) {
+      if (!(error instanceof KeyInvalidError)) throw error;
+      throw new PosternError('lease.recipient_key_invalid', 'Nothing can be sealed to the recipient key.');
+    }
   }
 }
 
