@@ -5,8 +5,8 @@
  * names those to run.
  *
  * replay   every connection folded, against an ordered consumer that only parses JSON; what the signatures cost stands apart
- * project  CONNECTIONS projected into one read model after the other, against bare batched inserts of the same rows into a
- *          table of the same columns and key
+ * project  CONNECTIONS projected into its read models, against bare batched inserts of the same rows into
+ *          tables of the same columns and key
  * tree     growing the tree of CONNECTIONS and signing its heads: how much that adds to projecting
  * verify   the whole of CONNECTIONS as `audit verify` does: how long, and how much memory
  * who_could  which platforms and agents could have used what at moments of the past: how long, with and without snapshots

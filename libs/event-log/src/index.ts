@@ -58,6 +58,7 @@ export {
 export { SharedReads } from './shared-reads.ts';
 export { subjectMatches } from './subject-filter.ts';
 export { Follower, type FollowerCounters, type FollowerOptions, type FollowFrom } from './follower.ts';
+export { LruCache } from './state-cache.ts';
 export { DirectoryFollower, StateView, type DirectoryFollowerOptions, type StateViewOptions } from './state-view.ts';
 export type { WaitOptions } from './waiters.ts';
 export { LogVerifier, type LogFinding, type LogVerifierOptions } from './log-verifier.ts';

@@ -51,6 +51,6 @@ export class LogTree {
 }
 
 /** The hash of a message's leaf. */
-export function logLeafHash(message: StoredMessage): TreeHash {
+export function logLeafHash(message: Pick<StoredMessage, 'subject' | 'payload'>): TreeHash {
   return treeLeafHash(logLeaf(message));
 }

@@ -101,7 +101,12 @@ export async function setRole(
   await run({ name: 'generation_role', text, values: [model, generation, role] });
 }
 
-/** Moves a checkpoint on from where it was read. @returns false when somebody else has moved it, or changed its role. */
+/**
+ * Moves a checkpoint on from where it was read.
+ *
+ * @returns false when somebody else has moved it, changed its role, or holds it: models that walk together wait for
+ *   nobody who works on one of them.
+ */
 export async function moveOn(
   { run }: CrossingTransaction,
   model: ModelName,
@@ -109,8 +114,10 @@ export async function moveOn(
 ): Promise<boolean> {
   const rows = await run({
     name: 'checkpoint_moved',
-    text: `update ${projection} set position = $5, log_identity = $6, messages = $7, kept_from_ms = $8
-      where model = $1 and generation = $2 and role = $3 and position = $4 returning generation`,
+    text: `with free as (select generation from ${projection}
+        where model = $1 and generation = $2 and role = $3 and position = $4 for update skip locked)
+      update ${projection} p set position = $5, log_identity = $6, messages = $7, kept_from_ms = $8
+      from free where p.model = $1 and p.generation = free.generation returning p.generation`,
     values: [
       ...[model, from.generation, from.role, from.position],
       ...[to.position, to.logIdentity, to.messages, to.keptFromMs],

@@ -3,6 +3,8 @@ export const modelLimits = Object.freeze({
   /** Messages, and their bytes, that one transaction takes: what is in memory at a time is twice that. */
   batchMessagesMax: 1_000,
   batchBytesMax: 8 * 1024 * 1024,
+  /** Connections whose rows a walk remembers, some three kilobytes each. */
+  knownConnectionsMax: 10_000,
   /** How often a model looks whether the log has grown. */
   pollMs: 250,
   /** How often it looks at its checkpoint although the log has not grown: somebody may have restored one of the two. */

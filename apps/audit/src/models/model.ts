@@ -6,7 +6,7 @@ import type { AgingTable, ModelRow, ModelTable } from './tables.ts';
 
 /** What one commit makes of what stood of its connection. */
 export interface Folded {
-  /** Of the first table, without the standing, which the fold does not look after. */
+  /** Of the first table, made for this call and without the standing: that is added to it. */
   readonly row: ModelRow;
   /** Rows added to the second table. */
   readonly added?: readonly ModelRow[];

@@ -145,6 +145,35 @@ describe('read models', () => {
     });
   });
 
+  test('of one stream walk together, wait for none that cannot go on, and are joined by it again', async () => {
+    const transactions = async () =>
+      await world.query(`select model, xmin::text as moved_in from audit.projection
+        where role = 'live' and model <> 'access' order by model`);
+    const movedIn = async () => (await transactions()).map((row) => row['moved_in']);
+    const one = connection();
+    await world.authorize(one);
+    await caughtUp();
+    expect(new Set(await movedIn()).size).toBe(1);
+
+    const state = async (model: ModelName) => (await listed(model)).state;
+    await world.within('', async (em) => {
+      await em.execute(`select 1 from audit.projection where model = 'notifications' and role = 'live' for update`);
+      await world.authorize(connection());
+      await world.commit(one, 'revocation', [event('ConnectionSuspended', { reason: null })]);
+      const others = async () => (await state('connections')) === 'current' && (await state('health')) === 'current';
+      await waitFor(others, { ...patience, describe: 'the other models to be at the end of the log' });
+      expect(await state('notifications')).toBe('behind');
+    });
+    await caughtUp();
+    await world.commit(one, 'revocation', [event('ConnectionResumed', { reason: null })]);
+    await caughtUp();
+    expect(new Set(await movedIn()).size).toBe(1);
+    expect((await listed('notifications')).set_aside.count).toBe(0);
+    for (const model of ['connections', 'health', 'notifications'] as const) {
+      expect(await world.ask(operations.verifyProjection, { model })).toMatchObject({ same: true });
+    }
+  });
+
   test('set aside what is forged, what follows nothing and what no table takes, and go on with the others', async () => {
     const [broken, strange, well] = [connection(), connection(), connection()];
     await world.authorize(broken);
@@ -164,6 +193,8 @@ describe('read models', () => {
       { position: gap, kind: 'gap', reason: 'revision 4 follows 2' },
       { position: nul, kind: 'unusable', reason: expect.any(String) },
     ]);
+    // It is the row of one model that is no row: the others have it.
+    expect((await listed('connections')).set_aside.first.map(({ position }) => position)).toEqual([forged, gap]);
     const sql = `select connection_id, revision::integer as revision from audit.connection_health where ${live('health')}`;
     const revisions = new Map((await world.query(sql, right)).map((row) => [row['connection_id'], row['revision']]));
     expect([broken, strange, well].map(({ id }) => revisions.get(id))).toEqual([2, 2, 2]);

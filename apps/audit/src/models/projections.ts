@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
-
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import {
   isPosternError,
@@ -18,40 +16,33 @@ import { accessModel, dayMs } from './access-model.ts';
 import { AuditConfig } from '../audit-config.ts';
 import { PastLogs, requireBeginning } from '../past/past-logs.ts';
 import { AuditDatabase } from './audit-database.ts';
-import { beginGeneration, generationsOf, setAsideOf, type Checkpoint, type SetAside } from './checkpoints.ts';
+import { generationsOf, setAsideOf, type SetAside } from './checkpoints.ts';
 import { connectionsModel } from './connections-model.ts';
 import { healthModel } from './health-model.ts';
 import type { ReadModel } from './model.ts';
 import { modelLimits } from './model-limits.ts';
-import { removeAged } from './model-rows.ts';
+import { ModelKeeper } from './model-keeper.ts';
 import { notificationsModel } from './notifications-model.ts';
-import { Projector } from './projector.ts';
+import { Projector, type Standing } from './projector.ts';
 import { busy, SideWork } from './side-work.ts';
 import { Tenants } from './tenants.ts';
 
 const models: readonly ReadModel[] = [connectionsModel, healthModel, notificationsModel, accessModel];
 
-interface Kept {
-  readonly projector: Projector;
-  position: number;
-  head: number;
-  /** When its checkpoint was last compared with the log; by a clock that nobody sets back. */
-  lookedAtMs: number;
-  /** Up to which time aged rows were removed, of which generation; a process that begins does not know. */
-  sweptUpTo: string;
-  /** What was said last: a halt is told once, not once a look. */
-  told: string | undefined;
-  atWork: boolean;
-}
+/** What is read together stands together: the models of each stream. */
+const modelStreams = ['connections', 'access'] as const;
+type ModelStream = (typeof modelStreams)[number];
 
 /**
- * Keeps the read models at the log's end, each by itself, and makes them anew or compares them when somebody asks.
+ * Keeps the read models at the log's end, and makes them anew or compares them when somebody asks.
  *
  * They are for reading: nothing that decides looks at them, and `audit` answers from the log while they are away.
  */
 @Injectable()
 export class Projections implements OnServiceReady, OnApplicationShutdown {
-  readonly #kept: ReadonlyMap<ModelName, Kept>;
+  readonly #projectors: Readonly<Record<ModelStream, Projector>>;
+  readonly #keepers: readonly ModelKeeper[];
+  readonly #atWork = new Set<ModelName>();
   readonly #stopping = new AbortController();
   readonly #setAside: Counter;
   #running: Promise<unknown> | undefined;
@@ -72,26 +63,20 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
     this.#setAside = metrics.counter('postern.audit.projection.set_aside');
     const accessReader = new AccessReader({ verifier: trust.verifier });
     const keptMs = config.accessKeptDays * dayMs;
-    this.#kept = new Map(
-      models.map((model) => {
-        const onSetAside = (generation: Checkpoint, one: SetAside) => this.#alarm(model.name, generation, one);
-        const log = past[model.stream];
-        const projector = new Projector({ model, database, log, reader, accessReader, keptMs, onSetAside });
-        const kept: Kept = {
-          projector,
-          position: 0,
-          head: 0,
-          lookedAtMs: -Infinity,
-          sweptUpTo: '',
-          told: undefined,
-          atWork: false,
-        };
-        return [model.name, kept];
-      }),
-    );
+    const onSetAside = (standing: Standing, one: SetAside) => this.#alarm(standing, one);
+    const common = { database, reader, accessReader, keptMs, onSetAside };
+    const projectorOf = (stream: ModelStream) => new Projector({ ...common, stream, log: past[stream] });
+    this.#projectors = { connections: projectorOf('connections'), access: projectorOf('access') };
+    this.#keepers = modelStreams.map((stream) => {
+      const ones = models.filter((model) => model.stream === stream);
+      const work = { models: ones, projector: this.#projectors[stream], log: logs[stream] };
+      return new ModelKeeper({ ...work, database, tenants, clock, logger, signal: this.#stopping.signal });
+    });
     if (!database.isConfigured) return;
     metrics.gauge('postern.audit.projection.behind', () =>
-      [...this.#kept].map(([model, { head, position }]) => [{ model }, Math.max(0, head - position)] as const),
+      this.#keepers.flatMap((keeper) =>
+        keeper.behind().map(({ model: { name }, behind }) => [{ model: name }, behind] as const),
+      ),
     );
   }
 
@@ -100,7 +85,7 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
       this.logger.warn('no read models are kept: POSTERN_DATABASE_URL_FILE is not set');
       return;
     }
-    this.#running = Promise.all([...this.#kept.values()].map((one) => this.#keep(one)));
+    this.#running = Promise.all(this.#keepers.map(async (keeper) => await keeper.run()));
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -111,18 +96,18 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
   /** How far each is. @throws {PosternError} `audit.database_unavailable`, `log.unavailable` */
   async list(): Promise<Projection[]> {
     const listed: Projection[] = [];
-    for (const name of modelNames) listed.push(await this.#describe(this.#of(name)));
+    for (const name of modelNames) listed.push(await this.#describe(modelOf(name)));
     return listed;
   }
 
   /** Up to where a model has read, and what it has not. */
   async asOf(model: ModelName): Promise<{ position: number; behind: number }> {
-    const { projector } = this.#of(model);
-    const [{ position }, head] = await Promise.all([
-      projector.standing('live'),
-      this.logs[projector.model.stream].head(),
+    const found = modelOf(model);
+    const [{ checkpoint }, head] = await Promise.all([
+      this.#projectors[found.stream].standing(found, 'live'),
+      this.logs[found.stream].head(),
     ]);
-    return { position, behind: Math.max(0, head - position) };
+    return { position: checkpoint.position, behind: Math.max(0, head - checkpoint.position) };
   }
 
   /**
@@ -144,92 +129,30 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
     return verified;
   }
 
-  async #beside<T>(model: ModelName, work: (side: SideWork) => Promise<T>): Promise<T> {
-    const kept = this.#of(model);
-    if (kept.atWork) throw busy(model);
-    kept.atWork = true;
+  async #beside<T>(name: ModelName, work: (side: SideWork) => Promise<T>): Promise<T> {
+    if (this.#atWork.has(name)) throw busy(name);
+    this.#atWork.add(name);
     try {
       // Without what was dropped the log gives other rows: nothing is compared with those, or replaced by them.
-      const { stream } = kept.projector.model;
-      requireBeginning(stream, await this.past.floor(stream));
-      const { projector } = kept;
-      const common = { projector, database: this.database, nowMs: this.clock.nowMs(), signal: this.#stopping.signal };
-      return await work(new SideWork({ ...common, tenants: await this.tenants.all() }));
+      const model = modelOf(name);
+      requireBeginning(model.stream, await this.past.floor(model.stream));
+      const of = { model, projector: this.#projectors[model.stream], tenants: await this.tenants.all() };
+      const common = { database: this.database, nowMs: this.clock.nowMs(), signal: this.#stopping.signal };
+      return await work(new SideWork({ ...of, ...common }));
     } finally {
-      kept.atWork = false;
+      this.#atWork.delete(name);
     }
   }
 
-  /** Never rejects; ends with the service. */
-  async #keep(kept: Kept): Promise<void> {
-    const { signal } = this.#stopping;
-    const { projector } = kept;
-    const { name: model, stream } = projector.model;
-    let begun = false;
-    while (!signal.aborted) {
-      let pauseMs: number = modelLimits.pollMs;
-      try {
-        if (!begun) await this.#begin(model);
-        begun = true;
-        kept.head = await this.logs[stream].head();
-        if (kept.head !== kept.position || this.clock.monotonicMs() - kept.lookedAtMs >= modelLimits.lookMs) {
-          const standing = await projector.catchUp('live', { signal });
-          kept.position = standing.position;
-          kept.lookedAtMs = this.clock.monotonicMs();
-          await this.#sweep(kept, standing);
-        }
-        kept.told = undefined;
-      } catch (error) {
-        // Its tables may have been emptied: then it begins anew.
-        begun = false;
-        pauseMs = modelLimits.retryMs;
-        this.#tell(kept, error);
-      }
-      await delay(pauseMs, undefined, { signal }).catch(() => undefined);
-    }
-  }
-
-  /** Removes what has grown too old, a day of it at a time. Whoever compares does not look at it any more already. */
-  async #sweep(kept: Kept, { generation, keptFromMs }: Checkpoint): Promise<void> {
-    const { model } = kept.projector;
-    const upTo = `${generation}/${keptFromMs}`;
-    if (model.stream !== 'access' || kept.sweptUpTo === upTo) return;
-    const [table] = model.tables;
-    for (const tenantId of await this.tenants.all()) {
-      const some = () =>
-        this.database.acrossTenants((tx) => removeAged(tx, { table, generation, keptFromMs }, tenantId));
-      while (await some()) this.#stopping.signal.throwIfAborted();
-    }
-    kept.sweptUpTo = upTo;
-  }
-
-  async #begin(model: ModelName): Promise<void> {
-    await this.database.acrossTenants(async (transaction) => {
-      const generations = await generationsOf(transaction, model);
-      if (generations.some(({ role }) => role === 'live')) return;
-      await beginGeneration(transaction, { model, role: 'live', nowMs: this.clock.nowMs() });
-    });
-  }
-
-  #tell(kept: Kept, error: unknown): void {
-    const model = kept.projector.model.name;
-    const code = isPosternError(error) ? error.code : 'unexpected';
-    // Another instance has gone on, or somebody has put another generation in its place: look again.
-    if (this.#stopping.signal.aborted || code === 'audit.projection_superseded' || code === kept.told) return;
-    kept.told = code;
-    const passes = isPosternError(error) && error.row.retry === 'later';
-    if (passes) this.logger.warn('a read model waits', { model, code, err: error });
-    else this.logger.error('a read model is halted', { model, code, err: error });
-  }
-
-  #alarm(model: ModelName, { generation, role }: Checkpoint, { position, kind, reason }: SetAside): void {
+  #alarm({ model: { name: model }, checkpoint: { generation, role } }: Standing, one: SetAside): void {
     if (role === 'verifying') return;
+    const { position, kind, reason } = one;
     this.#setAside.add(1, { model, kind });
     this.logger.error('a message was set aside by a read model', { model, generation, position, kind, reason });
   }
 
-  async #describe({ projector }: Kept): Promise<Projection> {
-    const { name: model, stream } = projector.model;
+  async #describe(described: ReadModel): Promise<Projection> {
+    const { name: model, stream } = described;
     const limit = modelLimits.setAsideNamedMax;
     const { generations, aside } = await this.database.acrossTenants(async (transaction) => {
       const found = await generationsOf(transaction, model);
@@ -244,7 +167,12 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
       stream: streams[stream].name,
       head,
       behind,
-      state: live !== undefined && (await isReplaced(projector, live)) ? 'halted' : behind === 0 ? 'current' : 'behind',
+      state:
+        live !== undefined && (await isReplaced(this.#projectors[stream], { model: described, checkpoint: live }))
+          ? 'halted'
+          : behind === 0
+            ? 'current'
+            : 'behind',
       generations: generations.map(({ sinceMs, keptFromMs, generation, role, position, messages }) => ({
         ...{ generation, role, position, messages },
         since: timestampOf(sinceMs),
@@ -253,15 +181,15 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
       set_aside: { count: aside.count, first: [...aside.ones] },
     };
   }
-
-  #of(model: ModelName): Kept {
-    const kept = this.#kept.get(model);
-    if (kept === undefined) throw new Error(`no such model: ${model}`);
-    return kept;
-  }
 }
 
-async function isReplaced(projector: Projector, live: Checkpoint): Promise<boolean> {
+function modelOf(name: ModelName): ReadModel {
+  const model = models.find((one) => one.name === name);
+  if (model === undefined) throw new Error(`no such model: ${name}`);
+  return model;
+}
+
+async function isReplaced(projector: Projector, live: Standing): Promise<boolean> {
   try {
     await projector.requireSameLog(live);
     return false;

@@ -18,12 +18,14 @@ import {
   setRole,
   type Checkpoint,
 } from './checkpoints.ts';
+import type { ReadModel } from './model.ts';
 import { modelLimits } from './model-limits.ts';
 import { firstDifference, removeRows } from './model-rows.ts';
 import type { ModelDatabase, Projector } from './projector.ts';
 import type { ModelTable } from './tables.ts';
 
 export interface SideWorkOptions {
+  readonly model: ReadModel;
   readonly projector: Projector;
   readonly database: ModelDatabase;
   readonly nowMs: number;
@@ -49,7 +51,7 @@ export class SideWork {
 
   constructor(options: SideWorkOptions) {
     this.#options = options;
-    this.#model = options.projector.model.name;
+    this.#model = options.model.name;
     this.#tenants = new Set(options.tenants);
   }
 
@@ -82,7 +84,10 @@ export class SideWork {
    */
   async verify(): Promise<ProjectionVerified> {
     await this.#begin('verifying');
-    await this.#catchUp('verifying', (await this.#options.projector.standing('live')).position);
+    await this.#catchUp(
+      'verifying',
+      (await this.#options.projector.standing(this.#options.model, 'live')).checkpoint.position,
+    );
     const verified = await this.#options.database.acrossTenants(async (transaction) => {
       const live = await lockedLive(transaction, this.#model);
       const fresh = await this.#held(transaction, () => this.#catchUp('verifying', live.position));
@@ -114,18 +119,18 @@ export class SideWork {
 
   /** What passes by itself ends no work of hours: it goes on from its checkpoint, unless it gets no further. */
   async #catchUp(role: 'building' | 'verifying', untilPosition?: number): Promise<Checkpoint> {
-    const { projector, signal } = this.#options;
+    const { model, projector, signal } = this.#options;
     const onTenant = (tenantId: string) => this.#tenants.add(tenantId);
     let reached = -1;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return await projector.catchUp(role, { untilPosition, signal, onTenant });
+        return await projector.catchUp(model, role, { untilPosition, signal, onTenant });
       } catch (error) {
         if (!isPosternError(error) || error.row.retry !== 'later' || attempt >= modelLimits.attemptsMax) throw error;
         await delay(modelLimits.retryMs, undefined, { signal });
-        const { position } = await projector.standing(role);
-        if (position > reached) attempt = 0;
-        reached = position;
+        const { checkpoint } = await projector.standing(model, role);
+        if (checkpoint.position > reached) attempt = 0;
+        reached = checkpoint.position;
       }
     }
   }
@@ -148,7 +153,7 @@ export class SideWork {
     await transaction.run({ name: 'unlimited', text: 'set local statement_timeout = 0', values: [] });
     const pair = [live.generation, fresh.generation] as const;
     const keptFromMs = Math.max(live.keptFromMs, fresh.keptFromMs);
-    for (const table of this.#options.projector.model.tables) {
+    for (const table of this.#options.model.tables) {
       if (table === undefined) continue;
       for (const tenantId of [...this.#tenants].toSorted()) {
         const [[row] = []] = await transaction.inTenant(tenantId, [firstDifference(table, { pair, keptFromMs })]);
@@ -161,11 +166,11 @@ export class SideWork {
 
   /** Rows of generations that nobody reads any more, tenant by tenant. */
   async #removeOld(): Promise<void> {
-    const { database, projector, signal } = this.#options;
+    const { database, model, signal } = this.#options;
     const generations = await database.acrossTenants((tx) => generationsOf(tx, this.#model));
     for (const { generation, role } of generations) {
       if (role !== 'old') continue;
-      for (const table of projector.model.tables) {
+      for (const table of model.tables) {
         for (const tenantId of table === undefined ? [] : this.#tenants) {
           const remove = () =>
             database.acrossTenants((tx) => removeRows(tx, { table: table as ModelTable, generation }, tenantId));

@@ -1,11 +1,11 @@
 import { PosternError } from '@postern/contracts';
 import type { Connection } from '@postern/domain';
-import type { AccessEntry, LogEntry } from '@postern/event-log';
+import type { AccessEntry, LogEntry, LruCache } from '@postern/event-log';
 import type { CrossingTransaction } from '@postern/persistence';
 
 import { moveOn, putSetAside, type Checkpoint, type Reached, type SetAside } from './checkpoints.ts';
 import { gapOf } from './follows.ts';
-import type { AccessModel, ConnectionModel } from './model.ts';
+import type { AccessModel, ConnectionModel, ReadModel } from './model.ts';
 import { connectionRows, putRows, rowOf } from './model-rows.ts';
 import { auditSchema, type ModelRow } from './tables.ts';
 
@@ -14,31 +14,47 @@ export type ReadMessage<Entry> =
   | { readonly entry: Entry; readonly state: Connection | undefined }
   | { readonly problem: SetAside };
 
-export interface Batch<Model, Entry> {
+/** Of one generation: from where to where it goes. */
+export interface Step<Model> {
   readonly model: Model;
   readonly from: Checkpoint;
   readonly to: Reached;
-  readonly messages: readonly ReadMessage<Entry>[];
+}
+
+export interface ConnectionBatch {
+  readonly steps: readonly Step<ConnectionModel>[];
+  readonly messages: readonly ReadMessage<LogEntry>[];
+  /**
+   * Rows of `<tenant>/<connection>` that were written last on the way here, and need not be asked back: commits of one
+   * connection mostly stand near one another. They change before the transaction is through: whoever sees it fail, or
+   * takes other steps, forgets them all.
+   */
+  readonly known: LruCache<RowsOfSteps>;
+}
+
+/** Of one connection, a row for each step; none where nothing stood. */
+export type RowsOfSteps = (ModelRow | undefined)[];
+
+interface Read {
+  readonly entry: LogEntry;
+  readonly state: Connection;
 }
 
 /**
- * Puts what some commits make of their connections beside how far was read.
+ * Puts what some commits make of their connections beside how far was read, for every model that goes this step.
  *
- * The checkpoint is moved first: it is what two who project the same model meet at, and the later one sees the rows of
- * the earlier.
+ * The checkpoints are moved first: they are what two who project the same model meet at, and the later one is told so.
  *
- * @returns what was set aside. @throws {PosternError} `audit.projection_superseded`
+ * @returns what each has set aside. @throws {PosternError} `audit.projection_superseded`
  */
 export async function writeConnections(
   transaction: CrossingTransaction,
-  { model, from, to, messages }: Batch<ConnectionModel, LogEntry>,
-): Promise<SetAside[]> {
-  const { generation } = from;
-  const [table, second] = model.tables;
-  const aside: SetAside[] = [];
-  const ofTenants = new Map<string, { entry: LogEntry; state: Connection }[]>();
+  { steps, messages, known }: ConnectionBatch,
+): Promise<SetAside[][]> {
+  const problems: SetAside[] = [];
+  const ofTenants = new Map<string, Read[]>();
   for (const message of messages) {
-    if ('problem' in message) aside.push(message.problem);
+    if ('problem' in message) problems.push(message.problem);
     else if (message.state !== undefined) {
       const { entry, state } = message;
       const known = ofTenants.get(entry.commit.tenantId);
@@ -46,58 +62,90 @@ export async function writeConnections(
       else known.push({ entry, state });
     }
   }
-  await requireMoved(transaction, model.name, { from, to });
-  const tenants = await Promise.all(
-    [...ofTenants].map(async ([tenantId, entries]) => {
-      const ids = [...new Set(entries.map(({ entry }) => entry.commit.aggregateId))];
-      const [rows = []] = await transaction.inTenant(tenantId, [connectionRows({ table, generation }, ids)]);
-      return { tenantId, entries, rows: rows.map((row) => rowOf(table, row)) };
-    }),
-  );
+  await Promise.all(steps.map(async (step) => await requireMoved(transaction, step)));
+  const aside = steps.map(() => [...problems]);
   await Promise.all(
-    tenants.map(async ({ tenantId, entries, rows }) => {
-      const folded = foldTenant(model, { entries, rows });
-      aside.push(...folded.aside);
-      const put = { tenantId, rows: [...folded.standing.values()] };
-      const queries = [putRows({ table, generation }, put)];
-      if (second !== undefined && folded.added.length > 0) {
-        queries.push(putRows({ table: second, generation }, { tenantId, rows: folded.added }));
-      }
-      await transaction.inTenant(tenantId, queries);
+    [...ofTenants].map(async ([tenantId, reads]) => {
+      const ids = [...new Set(reads.map(({ entry }) => entry.commit.aggregateId))];
+      const rows = await standingRows(transaction, { steps, known, tenantId, ids });
+      // PostgreSQL writes the rows of one model while those of the next are folded.
+      const written = steps.map(async ({ model, from: { generation } }, index) => {
+        const [table, second] = model.tables;
+        const folded = foldTenant(model, { index, reads, rows });
+        aside[index]?.push(...folded.aside);
+        const queries = [putRows({ table, generation }, { tenantId, rows: folded.standing })];
+        if (second !== undefined && folded.added.length > 0) {
+          queries.push(putRows({ table: second, generation }, { tenantId, rows: folded.added }));
+        }
+        await transaction.inTenant(tenantId, queries);
+      });
+      await Promise.all(written);
     }),
   );
-  return await putAside(transaction, { model: model.name, generation, aside });
+  return await Promise.all(
+    steps.map(async (step, index) => await putAside(transaction, { ...step, aside: aside[index] ?? [] })),
+  );
 }
 
+/** What stands of each of these connections: what was not written on the way here is asked. */
+async function standingRows(
+  transaction: CrossingTransaction,
+  { steps, known, tenantId, ids }: Pick<ConnectionBatch, 'steps' | 'known'> & { tenantId: string; ids: string[] },
+): Promise<ReadonlyMap<string, RowsOfSteps>> {
+  const found = new Map<string, RowsOfSteps>();
+  const unknown: string[] = [];
+  for (const id of ids) {
+    const name = `${tenantId}/${id}`;
+    const rows = known.get(name) ?? [];
+    if (rows.length === 0) {
+      unknown.push(id);
+      known.set(name, rows);
+    }
+    found.set(id, rows);
+  }
+  if (unknown.length === 0) return found;
+  const queries = steps.map(({ model, from: { generation } }) =>
+    connectionRows({ table: model.tables[0], generation }, unknown),
+  );
+  const answers = await transaction.inTenant(tenantId, queries);
+  for (const [index, { model }] of steps.entries()) {
+    for (const row of answers[index] ?? []) {
+      const rows = found.get(String(row['connection_id']));
+      if (rows !== undefined) rows[index] = rowOf(model.tables[0], row);
+    }
+  }
+  return found;
+}
+
+/** Turns the rows that stood into those that stand now. */
 function foldTenant(
   model: ConnectionModel,
-  {
-    entries,
-    rows,
-  }: { readonly entries: readonly { entry: LogEntry; state: Connection }[]; readonly rows: readonly ModelRow[] },
-): { standing: Map<string, ModelRow>; added: ModelRow[]; aside: SetAside[] } {
-  const known = new Map(rows.map((row) => [String(row['connection_id']), row]));
-  const standing = new Map<string, ModelRow>();
+  { index, reads, rows }: { index: number; reads: readonly Read[]; rows: ReadonlyMap<string, RowsOfSteps> },
+): { standing: ModelRow[]; added: ModelRow[]; aside: SetAside[] } {
+  const changed = new Set<RowsOfSteps>();
   const added: ModelRow[] = [];
   const aside: SetAside[] = [];
-  for (const { entry, state } of entries) {
+  for (const { entry, state } of reads) {
     const { commit, position, hash } = entry;
-    const before = standing.get(commit.aggregateId) ?? known.get(commit.aggregateId);
+    const ofSteps = rows.get(commit.aggregateId) ?? [];
+    const before = ofSteps[index];
     const gap = gapOf(entry, before);
     if (gap !== null) {
       aside.push({ position, kind: 'gap', reason: gap });
       continue;
     }
     const stands = { revision: commit.revision, hash };
+    changed.add(ofSteps);
     // It goes on in a later epoch, in what it was.
     if (state.authorization === 'moved' && before !== undefined) {
-      standing.set(commit.aggregateId, { ...before, ...stands });
+      ofSteps[index] = { ...before, ...stands };
       continue;
     }
     const folded = model.fold({ entry, state, before });
-    standing.set(commit.aggregateId, { ...folded.row, ...stands });
+    ofSteps[index] = Object.assign(folded.row, stands);
     added.push(...(folded.added ?? []));
   }
+  const standing = [...changed].map((ofSteps) => ofSteps[index]).filter((row) => row !== undefined);
   return { standing, added, aside };
 }
 
@@ -110,12 +158,13 @@ function foldTenant(
  */
 export async function writeAccess(
   transaction: CrossingTransaction,
-  { model, from, to, messages }: Batch<AccessModel, AccessEntry>,
+  { step, messages }: { readonly step: Step<AccessModel>; readonly messages: readonly ReadMessage<AccessEntry>[] },
 ): Promise<SetAside[]> {
+  const { model, from, to } = step;
   const { generation } = from;
   const [table] = model.tables;
   const aside = messages.flatMap((message) => ('problem' in message ? [message.problem] : []));
-  await requireMoved(transaction, model.name, { from, to });
+  await requireMoved(transaction, step);
   const entries = messages.flatMap((message) => ('problem' in message ? [] : [message.entry]));
   const sequences = await sequencesOf(transaction, generation, entries);
   const counted = entries.filter((entry) => {
@@ -141,7 +190,7 @@ export async function writeAccess(
     }),
   );
   await putSequences(transaction, generation, sequences);
-  return await putAside(transaction, { model: model.name, generation, aside });
+  return await putAside(transaction, { ...step, aside });
 }
 
 async function sequencesOf(
@@ -173,17 +222,16 @@ async function putSequences(
 
 async function requireMoved(
   transaction: CrossingTransaction,
-  model: ConnectionModel['name'],
-  step: Parameters<typeof moveOn>[2],
+  { model: { name }, from, to }: Step<ReadModel>,
 ): Promise<void> {
-  if (await moveOn(transaction, model, step)) return;
-  throw new PosternError('audit.projection_superseded', `Somebody else has gone on with the read model ${model}.`);
+  if (await moveOn(transaction, name, { from, to })) return;
+  throw new PosternError('audit.projection_superseded', `Somebody else has gone on with the read model ${name}.`);
 }
 
 async function putAside(
   transaction: CrossingTransaction,
-  { model, generation, aside }: { model: ConnectionModel['name']; generation: number; aside: SetAside[] },
+  { model, from: { generation }, aside }: Step<ReadModel> & { readonly aside: readonly SetAside[] },
 ): Promise<SetAside[]> {
-  if (aside.length > 0) await putSetAside(transaction, { model, generation, ones: aside });
+  if (aside.length > 0) await putSetAside(transaction, { model: model.name, generation, ones: aside });
   return aside.toSorted((one, other) => one.position - other.position);
 }
