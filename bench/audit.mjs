@@ -7,7 +7,7 @@
  * replay   every connection folded, against an ordered consumer that only parses JSON; what the signatures cost stands apart
  * project  CONNECTIONS projected into its read models, against bare batched inserts of the same rows into
  *          tables of the same columns and key
- * tree     growing the tree of CONNECTIONS and signing its heads: how much that adds to projecting
+ * tree     growing the tree of CONNECTIONS and signing its heads while projecting: how much that adds to projecting
  * verify   the whole of CONNECTIONS as `audit verify` does: how long, and how much memory
  * who_could  which platforms and agents could have used what at moments of the past: how long, with and without snapshots
  * telemetry_c64  leases at 64 in flight by a vault that is watched, against one that is not

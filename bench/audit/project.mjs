@@ -21,19 +21,17 @@ import { unchecked } from './replay.mjs';
 const models = [connectionsModel, healthModel, notificationsModel];
 const servicePassword = 'the-password-of-audit-in-benchmarks';
 
-export async function benchProject(world, { baseline, result, ratios }, tell) {
-  const { bus, postgres, trust, rounds, tenantId, commits } = world;
-  await postgres.createDatabase('bench');
-  const ownerUrl = postgres.urlOf('bench');
+/** Tables of their own, and what projects into them: all models together, from the log's start. */
+export async function openProjecting({ bus, postgres, tenantId }, databaseName) {
+  await postgres.createDatabase(databaseName);
+  const ownerUrl = postgres.urlOf(databaseName);
   const place = { schema: auditSchema, migrations: auditMigrations, grants: auditGrants };
   await migrateDatabase({ ownerUrl, ...place, serviceRole: 'audit_bench', servicePassword });
   const url = Object.assign(new URL(ownerUrl), { username: 'audit_bench', password: servicePassword }).href;
   const opened = { url, entities: auditEntities, schema: auditSchema, sharedTables, poolMax: 4 };
   const database = openDatabase({ ...opened, unavailableCode: 'audit.database_unavailable' });
-  const bare = new pg.Client({ connectionString: ownerUrl });
-  await bare.connect();
   const log = new JetStreamEventLog({ bus, stream: 'connections' });
-  const project = async (verifier, onTransaction) => {
+  const project = async (verifier, { onTransaction, beside = () => undefined } = {}) => {
     const seen = onTransaction === undefined ? database : watched(database, onTransaction);
     const common = { log, reader: new CommitReader({ verifier }), accessReader: new AccessReader({ verifier }) };
     const projector = new Projector({ stream: 'connections', database: seen, keptMs: 0, ...common });
@@ -43,13 +41,21 @@ export async function benchProject(world, { baseline, result, ratios }, tell) {
       standings.push(await projector.standing(model, 'live'));
     }
     const since = performance.now();
-    const { failed } = await projector.walk(standings);
+    const [{ failed }] = await Promise.all([projector.walk(standings), beside()]);
     if (failed.length > 0) throw failed[0].error;
     return performance.now() - since;
   };
+  return { ownerUrl, project, close: () => database.close() };
+}
+
+export async function benchProject(world, { baseline, result, ratios }, tell) {
+  const { trust, rounds, commits } = world;
+  const { ownerUrl, project, close } = await openProjecting(world, 'bench_project');
+  const bare = new pg.Client({ connectionString: ownerUrl });
+  await bare.connect();
   try {
     const transactions = [];
-    await project(unchecked, (puts) => transactions.push(puts));
+    await project(unchecked, { onTransaction: (puts) => transactions.push(puts) });
     const { rows } = await inserted(bare, transactions);
     tell(`${rows} rows`);
     const times = { bare: [], ours: [], signed: [] };
@@ -59,7 +65,6 @@ export async function benchProject(world, { baseline, result, ratios }, tell) {
       times.signed.push(await project(commitVerifier(trust, { rememberedMax: 1_000 })));
     }
     const [bareMs, oursMs, signedMs] = [median(times.bare), median(times.ours), median(times.signed)];
-    world.projectMs = oursMs;
     baseline.insert_rows_per_s = round((rows * 1_000) / bareMs, 0);
     result.project_rows = rows;
     result.project_rows_per_s = round((rows * 1_000) / oursMs, 0);
@@ -68,7 +73,7 @@ export async function benchProject(world, { baseline, result, ratios }, tell) {
     ratios.project_with_signatures = round(bareMs / signedMs);
   } finally {
     await bare.end();
-    await database.close();
+    await close();
   }
 }
 

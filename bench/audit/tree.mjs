@@ -1,21 +1,34 @@
-/** The tree of CONNECTIONS grown and its heads signed, as `audit` does beside its read models: what it adds to projecting. */
+/**
+ * The tree of CONNECTIONS grown and its heads signed, by itself, and while its read models are projected, as `audit` does
+ * both in one process: what it adds to projecting.
+ */
 import { generateSigningKey } from '@postern/crypto';
 import { CheckpointKeeper, MemoryEventLog } from '@postern/event-log';
 import { JetStreamEventLog } from '@postern/nats';
 
 import { median, round } from '../median.mjs';
+import { openProjecting } from './project.mjs';
+import { unchecked } from './replay.mjs';
 
 /** A head so often, kept in memory (each would cost one fsync more): oftener than once in `audit`'s interval on a log that grows as fast as it can. */
 const messagesPerRoundMax = 10_000;
 
-export async function benchTree({ bus, rounds, commits, projectMs }, { result, ratios }, tell) {
+export async function benchTree(world, { result, ratios }) {
+  const { bus, rounds, commits } = world;
   const log = new JetStreamEventLog({ bus, stream: 'connections' });
-  const times = [];
-  for (let turn = 0; turn < rounds; turn += 1) times.push(await grown(log));
-  const treeMs = median(times);
-  result.tree_per_s = round((commits * 1_000) / treeMs, 0);
-  if (projectMs === undefined) return tell('the part project was not run: nothing to compare the tree with');
-  ratios.tree = round((projectMs + treeMs) / projectMs);
+  const { project, close } = await openProjecting(world, 'bench_tree');
+  const times = { tree: [], alone: [], both: [] };
+  try {
+    for (let turn = 0; turn < rounds; turn += 1) {
+      times.tree.push(await grown(log));
+      times.alone.push(await project(unchecked));
+      times.both.push(await project(unchecked, { beside: () => grown(log) }));
+    }
+  } finally {
+    await close();
+  }
+  result.tree_per_s = round((commits * 1_000) / median(times.tree), 0);
+  ratios.tree = round(median(times.both) / median(times.alone));
 }
 
 async function grown(log) {

@@ -165,13 +165,15 @@ function objectFits({ shape = {} }: Definition): Fits | undefined {
   }
   return (value) => {
     if (!isObject(value)) return false;
-    const names = Object.keys(value);
     let met = 0;
-    for (const { name, fits, optional } of members) {
-      if (names[met] === name && fits(value[name])) met += 1;
-      else if (!optional || names[met] === name) return false;
+    for (const name in value) {
+      while (members[met]?.optional === true && members[met]?.name !== name) met += 1;
+      const member = members[met];
+      if (member?.name !== name || !member.fits(value[name])) return false;
+      met += 1;
     }
-    return met === names.length;
+    while (members[met]?.optional === true) met += 1;
+    return met === members.length;
   };
 }
 

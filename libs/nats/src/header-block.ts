@@ -64,10 +64,12 @@ export function readHeaderBlock(block: string): HeaderBlock {
     const start = end + 2;
     end = lineEnd(block, start);
     readable &&= isLine(block, start, end);
-    const known = nameAt(block, { start, end, before: namesBefore[names.length] });
+    const before = namesBefore[names.length];
+    const isSame = before !== undefined && block.startsWith(before.prefix, start) && start + before.prefix.length <= end;
+    const known = isSame ? before : nameAt(block, start, end);
     if (known === undefined) continue;
     names.push(known);
-    const value = block.slice(start + known.prefix.length, end).trim();
+    const value = trimmed(block, start + known.prefix.length, end);
     readable &&= known.isReadable;
     (known.isServers ? server : headers)[known.name] = value;
   }
@@ -86,12 +88,18 @@ interface KnownName {
 /** The names of the block that was read before: messages of one stream mostly bear the same ones, in the same order. */
 let namesBefore: readonly KnownName[] = [];
 
-function nameAt(
-  block: string,
-  { start, end, before }: { start: number; end: number; before: KnownName | undefined },
-): KnownName | undefined {
-  if (before !== undefined && block.startsWith(before.prefix, start) && start + before.prefix.length <= end)
-    return before;
+/** Mostly one space stands before a value, and none behind it. */
+function trimmed(block: string, start: number, end: number): string {
+  const from = block.charCodeAt(start) === space ? start + 1 : start;
+  return isPlain(block.charCodeAt(from)) && isPlain(block.charCodeAt(end - 1))
+    ? block.slice(from, end)
+    : block.slice(start, end).trim();
+}
+
+const space = 32;
+const isPlain = (code: number) => code > space && code < 127;
+
+function nameAt(block: string, start: number, end: number): KnownName | undefined {
   const colon = block.indexOf(':', start);
   if (colon === -1 || colon >= end) return undefined;
   const name = block.slice(start, colon);
@@ -136,5 +144,7 @@ export function headerBlock(message: Msg | JsMsg | ServiceMsg): HeaderBlock {
   if (length <= 0) return { headers: {}, server: {}, text: '' };
   const { buffer, byteOffset } = raw._rdata;
   const text = utf8.decode(new Uint8Array(buffer, byteOffset, length));
-  return { ...readHeaderBlock(text), text };
+  return withText(readHeaderBlock(text), text);
 }
+
+const withText = ({ headers, server }: HeaderBlock, text: string): HeaderBlock => ({ headers, server, text });

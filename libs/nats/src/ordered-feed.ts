@@ -6,7 +6,7 @@ import type { Consumer, ConsumerMessages, JsMsg } from '@nats-io/jetstream';
 import { logError } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
 import { orderedConsumer, pullOptions } from './ordered-options.ts';
-import { deliveredMessage, placeOf } from './stored-message.ts';
+import { deliveredMessage } from './stored-message.ts';
 
 const reopenDelayMsMax = 2_000;
 
@@ -91,10 +91,10 @@ export class OrderedFeed {
   }
 
   #take(message: JsMsg, generation: number): void {
-    const place = placeOf(message);
-    if (generation !== this.#generation || place.position <= this.#cursor) return;
-    this.#cursor = place.position;
-    this.#request.onMessage(deliveredMessage(message, place));
+    const { streamSequence: position } = message.info;
+    if (generation !== this.#generation || position <= this.#cursor) return;
+    this.#cursor = position;
+    this.#request.onMessage(deliveredMessage(message));
   }
 
   async #watch(messages: ConsumerMessages, generation: number): Promise<void> {

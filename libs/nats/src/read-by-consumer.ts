@@ -5,7 +5,7 @@ import type { Consumer, ConsumerMessages } from '@nats-io/jetstream';
 import { logError } from './bus-errors.ts';
 import { orderedConsumer, readOptions } from './ordered-options.ts';
 import { rangeOf, type ReadSource } from './read-range.ts';
-import { deliveredMessage, placeOf } from './stored-message.ts';
+import { deliveredMessage } from './stored-message.ts';
 
 /** Reads many aggregates in order up to a position, through an ordered consumer. */
 export async function* readByConsumer(source: ReadSource, request: BoundedReadRequest): AsyncIterable<StoredMessage> {
@@ -22,10 +22,10 @@ export async function* readByConsumer(source: ReadSource, request: BoundedReadRe
     messages = await consumer.consume(readOptions);
     const stalled = stopWhenStalled(messages);
     for await (const message of messages) {
-      const place = placeOf(message);
-      if (place.position > endPosition) return;
-      yield deliveredMessage(message, place);
-      if (place.position === endPosition || place.pending === 0) return;
+      const { streamSequence: position, pending: left } = message.info;
+      if (position > endPosition) return;
+      yield deliveredMessage(message);
+      if (position === endPosition || left === 0) return;
     }
     if (stalled()) throw new PosternError('log.unavailable', 'The event log stopped answering.');
   } finally {

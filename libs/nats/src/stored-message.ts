@@ -37,32 +37,11 @@ export function checkedHeaders(record: Readonly<Record<string, string>>): MsgHdr
   return MsgHdrsImpl.fromRecord(lists);
 }
 
-/** Where a message that a consumer delivers stands, and how many come after it. */
-export interface DeliveryPlace {
-  readonly position: number;
-  readonly timeMs: number;
-  readonly pending: number;
-}
-
-/** Between the subject's first token and the position: nine tokens in all as servers say it, more with account and domain. */
-const tokensBefore = (count: number) => (count === 9 ? 5 : 7);
-
-/** What the subject for the acknowledgement says; the client reads all of it, at twice the cost. */
-export function placeOf(message: JsMsg): DeliveryPlace {
-  const { reply } = message as JsMsg & { readonly reply: string };
-  const tokens = reply.split('.');
-  const at = tokensBefore(tokens.length);
-  return {
-    position: Number(tokens[at]),
-    timeMs: Math.floor(Number(tokens[at + 2]) / 1e6),
-    pending: Number(tokens[at + 3]),
-  };
-}
-
-/** A message as a consumer delivers it. */
-export function deliveredMessage(message: JsMsg, { position, timeMs } = placeOf(message)): StoredMessage {
-  const place = { subject: message.subject, position, timeMs };
-  return storedMessage(place, message.data, headerBlock(message));
+/** A message as an ordered consumer delivers it: the client has read its place already, to see that none is missing. */
+export function deliveredMessage(message: JsMsg): StoredMessage {
+  const { streamSequence: position, timestampNanos } = message.info;
+  const place = { subject: message.subject, position, timeMs: Math.floor(timestampNanos / 1e6) };
+  return new ReadMessage(place, message.data, () => headerBlock(message));
 }
 
 /** A message in answer to a direct get; undefined when the answer is a status and no message. */
@@ -72,7 +51,7 @@ export function directMessage(answer: Msg): StoredMessage | undefined {
   const position = Number(server['Nats-Sequence']);
   if (!Number.isSafeInteger(position)) return undefined;
   const timeMs = Date.parse(server['Nats-Time-Stamp'] ?? '');
-  return storedMessage({ subject: server['Nats-Subject'] ?? '', position, timeMs }, answer.data, block);
+  return new ReadMessage({ subject: server['Nats-Subject'] ?? '', position, timeMs }, answer.data, block);
 }
 
 /** A message as the stream's leader tells it. */
@@ -80,9 +59,9 @@ export function leaderMessage(message: StoredMsg): StoredMessage {
   const { subject, seq, time } = message;
   const place = { subject, position: seq, timeMs: time.getTime() };
   const told = toldBy(message);
-  if (told === undefined) return storedMessage(place, message.data, clientBlock(message.header));
+  if (told === undefined) return new ReadMessage(place, message.data, clientBlock(message.header));
   const text = Buffer.from(told.hdrs ?? '', 'base64').toString('utf8');
-  return storedMessage(place, Buffer.from(told.data ?? '', 'base64'), { ...readHeaderBlock(text), text });
+  return new ReadMessage(place, Buffer.from(told.data ?? '', 'base64'), { ...readHeaderBlock(text), text });
 }
 
 /** The leader's own words, where the client holds them as it does today: it takes ten times as long to read them. */
@@ -91,23 +70,37 @@ function toldBy(message: StoredMsg): { readonly hdrs?: string; readonly data?: s
   return smr?.message;
 }
 
-/** Where the message before it stands is asked of few, and read when it is. */
-function storedMessage(
-  place: Pick<StoredMessage, 'subject' | 'position' | 'timeMs'>,
-  data: Uint8Array,
-  { headers, text }: HeaderBlock,
-): StoredMessage {
-  return {
-    ...place,
-    payload: bytesOf(data),
-    headers,
-    get previousPosition() {
-      return previousPositionIn(text);
-    },
-  };
-}
+/** What few ask for is read when they do: whoever grows a tree looks at no header. */
+class ReadMessage implements StoredMessage {
+  readonly subject: string;
+  readonly position: number;
+  readonly timeMs: number;
+  readonly payload: Uint8Array;
+  #block: HeaderBlock | (() => HeaderBlock);
 
-/** The same bytes without the class that the client gives them. */
-function bytesOf({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
+  constructor(
+    { subject, position, timeMs }: Pick<StoredMessage, 'subject' | 'position' | 'timeMs'>,
+    { buffer, byteOffset, byteLength }: Uint8Array,
+    block: HeaderBlock | (() => HeaderBlock),
+  ) {
+    this.subject = subject;
+    this.position = position;
+    this.timeMs = timeMs;
+    // The same bytes without the class that the client gives them.
+    this.payload = new Uint8Array(buffer, byteOffset, byteLength);
+    this.#block = block;
+  }
+
+  get headers(): HeaderRecord {
+    return this.#read().headers;
+  }
+
+  get previousPosition(): number | undefined {
+    return previousPositionIn(this.#read().text);
+  }
+
+  #read(): HeaderBlock {
+    if (typeof this.#block === 'function') this.#block = this.#block();
+    return this.#block;
+  }
 }
