@@ -1,7 +1,7 @@
 import { GrowingTree, treeLeafHash, type OnNode, type TreeHash } from '@postern/crypto';
 
 import type { StoredMessage } from './event-log.ts';
-import { logLeaf, missingLeaf } from './log-leaf.ts';
+import { logLeafParts, missingLeaf } from './log-leaf.ts';
 
 const missingLeafHash = treeLeafHash(missingLeaf);
 
@@ -52,5 +52,5 @@ export class LogTree {
 
 /** The hash of a message's leaf. */
 export function logLeafHash(message: Pick<StoredMessage, 'subject' | 'payload'>): TreeHash {
-  return treeLeafHash(logLeaf(message));
+  return treeLeafHash(...logLeafParts(message));
 }
