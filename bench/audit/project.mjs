@@ -31,7 +31,7 @@ export async function openProjecting({ bus, postgres, tenantId }, databaseName) 
   const opened = { url, entities: auditEntities, schema: auditSchema, sharedTables, poolMax: 4 };
   const database = openDatabase({ ...opened, unavailableCode: 'audit.database_unavailable' });
   const log = new JetStreamEventLog({ bus, stream: 'connections' });
-  const project = async (verifier, { onTransaction, beside = () => undefined } = {}) => {
+  const project = async (verifier, { onTransaction, beside = async () => undefined } = {}) => {
     const seen = onTransaction === undefined ? database : watched(database, onTransaction);
     const common = { log, reader: new CommitReader({ verifier }), accessReader: new AccessReader({ verifier }) };
     const projector = new Projector({ stream: 'connections', database: seen, keptMs: 0, ...common });

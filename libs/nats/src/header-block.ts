@@ -65,7 +65,8 @@ export function readHeaderBlock(block: string): HeaderBlock {
     end = lineEnd(block, start);
     readable &&= isLine(block, start, end);
     const before = namesBefore[names.length];
-    const isSame = before !== undefined && block.startsWith(before.prefix, start) && start + before.prefix.length <= end;
+    const isSame =
+      before !== undefined && block.startsWith(before.prefix, start) && start + before.prefix.length <= end;
     const known = isSame ? before : nameAt(block, start, end);
     if (known === undefined) continue;
     names.push(known);

@@ -82,7 +82,7 @@ export class ModelKeeper {
       }
       await delay(modelLimits.pollMs, undefined, { signal }).catch(() => undefined);
     }
-    await Promise.all(this.#kept.map(({ alone }) => alone));
+    for (const { alone } of this.#kept) await alone;
   }
 
   async #goOn(ones: readonly Kept[]): Promise<void> {
