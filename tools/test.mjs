@@ -36,6 +36,7 @@ const options = { cwd: root, stdio: 'inherit', shell: process.platform === 'win3
 const bin = (name) => join(root, 'node_modules/.bin', name);
 const checks = [
   run('build', bin('tsc'), ['-b']),
+  run('bundle', process.execPath, ['tools/bundle.mjs']),
   run('servers', process.execPath, ['tools/prepare-servers.mjs']),
   run('types of the tests', bin('tsc'), ['-p', 'tsconfig.spec.json']),
   run('lint', bin('oxlint'), ['--type-aware', '--tsconfig', 'tsconfig.spec.json', '--quiet']),

@@ -9,6 +9,8 @@ import module, { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { freshBundle } from './fresh-bundle.mjs';
+
 const here = dirname(fileURLToPath(import.meta.url));
 const root = join(here, '../../..');
 const main = join(here, '../dist/main.js');
@@ -40,7 +42,10 @@ const node = projectNode();
 if (node === process.execPath) {
   // Within the installation, where who may write could change the program itself as well.
   module.enableCompileCache(join(root, 'node_modules/.cache/postern-compile'));
-  await import(main);
+  const bundle = freshBundle(root);
+  // An app is loaded by its name: here it is a file of the bundle.
+  if (bundle !== undefined) module.registerHooks({ resolve: bundle.resolve });
+  await import(bundle?.main ?? main);
 } else {
   const args = ['--disable-warning=ExperimentalWarning', fileURLToPath(import.meta.url), ...process.argv.slice(2)];
   const stdio = process.send === undefined ? 'inherit' : ['inherit', 'inherit', 'inherit', 'ipc'];

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { temporaryDataDir } from '@postern/servers';
 
@@ -20,11 +21,18 @@ const listing = `
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+/** A file of the bundle names above each part the file that it was. */
+const partsOf = (url: string) =>
+  url.includes('/dist/bundle/')
+    ? (readFileSync(fileURLToPath(url), 'utf8').match(/^\/\/ \S+$/gm) ?? []).join('\n')
+    : url;
+
 /** What a command loads; with nothing running on its folder it comes as far as that. */
 function loadedBy(...args: string[]): string {
   const hook = `data:text/javascript,${encodeURIComponent(listing)}`;
   spawnSync(process.execPath, ['--import', hook, command, ...args, '--data', folder]);
-  return readFileSync(listFile, 'utf8');
+  const urls = readFileSync(listFile, 'utf8').split('\n');
+  return urls.map(partsOf).join('\n');
 }
 
 test('a question waits neither for what runs services nor for what holds keys, and the version for nothing', () => {
