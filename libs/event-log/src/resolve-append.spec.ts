@@ -1,7 +1,7 @@
 import { newId } from '@postern/contracts';
 
 import type { AppendRequest, StoredMessage } from './event-log.ts';
-import { resolveAppend, type AppendPolicy, type SendOutcome } from './resolve-append.ts';
+import { resolveAppend, resolveTogether, type AppendPolicy, type SendOutcome } from './resolve-append.ts';
 
 const policy: AppendPolicy = { attemptsMax: 3, retryDelayMsMin: 1, retryDelayMsMax: 2 };
 const request: AppendRequest = {
@@ -88,5 +88,38 @@ describe('settling an append', () => {
 
   test('a conflict with nothing to be seen to the end is a conflict', async () => {
     expect((await play([conflict, conflict, conflict], [])).result).toBe('log.conflict');
+  });
+});
+
+describe('settling what goes together', () => {
+  const second = { ...request, subject: 'connection.1.ten.other', messageId: newId('commit') };
+  const ofSecond = message({ subject: second.subject, headers: { 'Nats-Msg-Id': second.messageId } });
+
+  /** What stands on either subject, question by question. */
+  async function playTogether(sends: SendOutcome[], standing: Record<string, (StoredMessage | undefined)[]>) {
+    let sent = 0;
+    const result = await resolveTogether([request, second], {
+      policy,
+      send: () => Promise.resolve(sends[sent++] ?? silent),
+      standing: ({ subject }) => Promise.resolve(standing[subject]?.shift()),
+    }).catch((error: { code?: string }) => error.code);
+    return { result, sent };
+  }
+
+  test.each([
+    ['a conflict', conflict],
+    ['silence', silent],
+  ])(
+    'after %s, something else in the place of any is a conflict, and nothing is sent again',
+    async (_what, outcome) => {
+      const other = message({ subject: second.subject, headers: { 'Nats-Msg-Id': newId('commit') } });
+      const played = await playTogether([outcome], { [second.subject]: [other] });
+      expect(played).toEqual({ result: 'log.conflict', sent: 1 });
+    },
+  );
+
+  test('what comes to stand between two questions is ours, not in the way', async () => {
+    const standing = { [request.subject]: [undefined, ours, ours], [second.subject]: [ofSecond, ofSecond] };
+    expect(await playTogether([silent, conflict], standing)).toEqual({ result: [7, 7], sent: 2 });
   });
 });

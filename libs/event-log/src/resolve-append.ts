@@ -67,7 +67,7 @@ export async function resolveAppend(request: AppendRequest, steps: AppendSteps):
     const found = outcome.kind === 'unreachable' ? undefined : await steps.standing().catch(() => undefined);
     if (found !== undefined) {
       if (isOurs(found, request)) return { position: found.position, duplicate: true };
-      throw conflict(request);
+      throw conflict(found);
     }
     if (attempt < policy.attemptsMax) await pause(policy, attempt);
   }
@@ -90,7 +90,8 @@ export interface AppendTogetherSteps extends Pick<AppendSteps, 'policy' | 'pause
 }
 
 /**
- * Settles the append of several messages: where the first one stands, there stand all of them.
+ * Settles the append of several messages: where the first one stands, there stand all of them; where something else stands
+ * in the place of any, none of them ever will.
  *
  * @returns where each stands
  * @throws {PosternError} `request.malformed` for a subject named twice; as {@link resolveAppend}
@@ -105,7 +106,14 @@ export async function resolveTogether(
     const words = `Together go 1 to ${limits.togetherMax} messages, each on a subject of its own.`;
     throw new PosternError('request.malformed', words);
   }
-  const settled = await resolveAppend(first, { send, standing: () => standing(first), policy, pause });
+  const inTheWay = async () => {
+    for (const request of requests) {
+      const found = await standing(request);
+      if (found !== undefined && (request === first || !isOurs(found, request))) return found;
+    }
+    return undefined;
+  };
+  const settled = await resolveAppend(first, { send, standing: inTheWay, policy, pause });
   if (!settled.duplicate) return requests.map((_, index) => settled.position + index);
   return await Promise.all(
     requests.map(async (request) => {
@@ -121,8 +129,8 @@ function isOurs(found: StoredMessage, { messageId, payload }: AppendRequest): bo
   return found.headers['Nats-Msg-Id'] === messageId && Buffer.compare(found.payload, payload) === 0;
 }
 
-function conflict({ subject, expectedPosition }: AppendRequest): PosternError {
-  return new PosternError('log.conflict', `Something stands on ${subject} after position ${expectedPosition}.`);
+function conflict({ subject }: Pick<AppendRequest, 'subject'>): PosternError {
+  return new PosternError('log.conflict', `Something stands on ${subject} that was not expected there.`);
 }
 
 /**
