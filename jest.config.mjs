@@ -2,7 +2,7 @@
 export default {
   testEnvironment: 'node',
   testMatch: ['**/src/**/*.spec.ts', '**/tools/**/*.spec.ts'],
-  // Specs on a cluster of three have the machine to themselves: tools/test.mjs runs them last.
+  // Specs on a cluster of three come late beside too many others: tools/test.mjs runs them last.
   testPathIgnorePatterns: ['/node_modules/', '/dist/', '\\.cluster\\.spec\\.ts$'],
   modulePathIgnorePatterns: ['/dist/'],
   extensionsToTreatAsEsm: ['.ts'],

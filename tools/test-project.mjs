@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
  * Runs the tests of one project under Node 26 and leaves their results for tools/test.mjs to sum; with `--cluster` those
- * on a cluster of servers instead, which want the machine to themselves. A last argument names the one spec to run.
+ * on a cluster of servers instead, which come late beside too much else. A last argument names the one spec to run.
  * POSTERN_TEST_SHARDS=NAME:1/2 has only the first half of that project's specs run.
  */
 import { spawnSync } from 'node:child_process';

@@ -6,7 +6,7 @@
  * --kill-drill 10   the kill drill follows with so many rounds, as one more test
  * --beside NAMES    the tests of these projects run at the same time as those of all others; given again, a third row
  *                   runs beside both. A project that takes longer than all others is shared by two rows as NAME:1/2 and
- *                   NAME:2/2
+ *                   NAME:2/2. When one row is left, the tests on a cluster and the kill drill begin
  * --again 3         when no more than so many specs failed, each runs once more by itself and what it says then counts:
  *                   beside others it may have had too little of the machine. That it failed first is told, with why
  *
@@ -38,13 +38,16 @@ const checks = [
   run('build', bin('tsc'), ['-b']),
   run('bundle', process.execPath, ['tools/bundle.mjs']),
   run('servers', process.execPath, ['tools/prepare-servers.mjs']),
-  run('types of the tests', bin('tsc'), ['-p', 'tsconfig.spec.json']),
-  run('lint', bin('oxlint'), ['--type-aware', '--tsconfig', 'tsconfig.spec.json', '--quiet']),
   run('format', bin('oxfmt'), ['--check', '.']),
+];
+// No test waits for what these say, and tests wait now and then: what they leave of the machine is theirs.
+const checksBeside = [
+  running('types of the tests', bin('tsc'), ['-p', 'tsconfig.spec.json']),
+  running('lint', bin('oxlint'), ['--type-aware', '--tsconfig', 'tsconfig.spec.json', '--quiet']),
 ];
 const withoutShards = (names) => names.replaceAll(/:\d+\/\d+/g, '');
 const tests = (name, projects, env = {}) =>
-  running(name, bin('nx'), ['run-many', '-t', 'test', '--outputStyle=stream', ...projects, ...forNx], env);
+  running(name, bin('nx'), ['run-many', '-t', 'test', '--outputStyle=stream', ...projects, ...forNx], { env });
 const rows = [
   ...beside.map((names) =>
     tests(`tests of ${names}`, ['--projects', withoutShards(names)], { POSTERN_TEST_SHARDS: names }),
@@ -54,13 +57,17 @@ const rows = [
     beside.length === 0 ? [] : ['--exclude', withoutShards(beside.join(','))],
   ),
 ];
-const runs = await Promise.all(rows);
+await allButOne(rows);
+// These two wait more than they work, and beside all rows what they kill and start again would come late.
+const drilling = rounds > 0 ? [drill()] : [];
 // One project's tests were asked for: then not these, unless they are that project's.
 if (forNx.every((arg) => !/^(--projects|-p)\b/.test(arg) || arg.includes('nats'))) {
-  runs.push(
-    run('tests on a cluster', bin('node'), ['tools/test-project.mjs', 'libs/nats', 'nats-cluster', '--cluster']),
-  );
+  const cluster = ['tools/test-project.mjs', 'libs/nats', 'nats-cluster', '--cluster'];
+  rows.push(running('tests on a cluster', bin('node'), cluster));
 }
+const runs = await Promise.all(rows);
+const drills = await Promise.all(drilling);
+checks.push(...(await Promise.all(checksBeside)));
 
 const first = readAllResults();
 const failedFirst = first.filter(({ failures }) => failures.length > 0);
@@ -70,7 +77,6 @@ const failures = specs.flatMap((one) => one.failures);
 // A run that failed for what no test accounts for (its runner died) is broken; the failed tests count by themselves.
 checks.push(...runs.map((one) => ({ ...one, ok: one.ok || failedFirst.length > 0 })));
 
-const drills = rounds > 0 ? [drill()] : [];
 const broken = checks.filter(({ ok }) => !ok);
 const passed = specs.reduce((sum, one) => sum + one.passed, 0) + drills.filter(({ ok }) => ok).length;
 const failed = failures.length + drills.filter(({ ok }) => !ok).length;
@@ -111,14 +117,27 @@ function run(name, command, args, more = {}) {
   return told(name, startedMs, spawnSync(command, args, { ...options, ...more }).status);
 }
 
-async function running(name, command, args, env) {
+async function running(name, command, args, { env = {}, ...limit } = {}) {
   const startedMs = Date.now();
-  const child = spawn(command, args, { ...options, env: { ...process.env, ...env } });
+  const child = spawn(command, args, { ...options, ...limit, env: { ...process.env, ...env } });
   const status = await new Promise((resolve) => {
     child.once('exit', resolve);
     child.once('error', resolve);
   });
   return told(name, startedMs, status);
+}
+
+/** @returns when no more than one of them is left, or none of the only one. */
+async function allButOne(these) {
+  const leftMax = Math.min(1, these.length - 1);
+  let left = these.length;
+  await new Promise((resolve) => {
+    const ended = () => {
+      left -= 1;
+      if (left <= leftMax) resolve();
+    };
+    for (const one of these) void one.then(ended);
+  });
 }
 
 function told(name, startedMs, status) {
@@ -139,7 +158,7 @@ function once(before) {
 
 function drill() {
   const limit = { timeout: drillMsMax, killSignal: 'SIGKILL' };
-  return run('kill drill', bin('node'), ['tools/kill-drill.mjs', '--times', String(rounds)], limit);
+  return running('kill drill', bin('node'), ['tools/kill-drill.mjs', '--times', String(rounds)], limit);
 }
 
 function tellAll(what, these) {
