@@ -20,7 +20,7 @@ export async function acknowledge(bus: Bus, reply: string, word: string): Promis
   for (let attempt = 1; ; attempt += 1) {
     await bus.turnEnd();
     try {
-      await bus.whileConnected(ackTimeoutMs, (timeout) => bus.connection.request(reply, word, { timeout }));
+      await bus.request({ subject: reply, payload: word, timeoutMs: ackTimeoutMs });
       return;
     } catch (error) {
       if (attempt >= policy.attemptsMax || bus.connection.isClosed()) throw logError(error);

@@ -1,15 +1,9 @@
 import { isId, limits, PosternError } from '@postern/contracts';
-import { errors, type Msg, type MsgHdrs, type QueuedIterator } from '@nats-io/nats-core';
+import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 
+import type { Question } from './ask-once.ts';
 import type { Bus } from './bus.ts';
 import { callHeaders } from './call-headers.ts';
-
-export interface Question {
-  readonly subject: string;
-  readonly payload: string;
-  readonly headers: MsgHdrs;
-  readonly timeoutMs: number;
-}
 
 /**
  * Asks one instance of a service, as long as it gives signs of life.
@@ -18,32 +12,24 @@ export interface Question {
  * caller that hears nothing stops waiting: a killed service costs its callers a moment, not their whole patience. A
  * platform gets one reply through its import, so it only waits.
  */
-export async function askOne(bus: Bus, { subject, payload, headers, timeoutMs }: Question): Promise<Msg> {
+export async function askOne(bus: Bus, question: Question & { readonly headers: MsgHdrs }): Promise<Msg> {
   await bus.turnEnd();
-  if (isId('platform', bus.identity)) {
-    return await bus.whileConnected(timeoutMs, (timeout) =>
-      bus.connection.request(subject, payload, { timeout, headers }),
-    );
-  }
-  headers.set(callHeaders.beat, '1');
-  return await bus.whileConnected(timeoutMs, async (maxWait) => {
-    const options = { strategy: 'timer', maxWait, headers } as const;
-    const answers = (await bus.connection.requestMany(subject, payload, options)) as QueuedIterator<Msg>;
-    return await firstAnswer(answers);
-  });
-}
-
-async function firstAnswer(answers: QueuedIterator<Msg>): Promise<Msg> {
-  const silence = new Silence(() => answers.stop(goneError()));
+  if (isId('platform', bus.identity)) return await bus.request(question);
+  question.headers.set(callHeaders.beat, '1');
+  let silence: Silence | undefined;
+  const isAnswer = (message: Msg) => {
+    if (!isBeat(message)) return true;
+    silence?.break();
+    return false;
+  };
+  const onAsk = (giveUp: (error: Error) => void) => {
+    silence = new Silence(() => giveUp(goneError()));
+  };
   try {
-    for await (const answer of answers) {
-      if (!isBeat(answer)) return answer;
-      silence.break();
-    }
+    return await bus.request({ ...question, isAnswer, onAsk });
   } finally {
-    silence.end();
+    silence?.end();
   }
-  throw new errors.TimeoutError();
 }
 
 const isBeat = ({ data, headers }: Msg) => data.length === 0 && headers?.has(callHeaders.beat) === true;

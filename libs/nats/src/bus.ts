@@ -1,7 +1,8 @@
 import { inboxPrefix, limits, PosternError } from '@postern/contracts';
-import { errors } from '@nats-io/nats-core';
+import { errors, type Msg } from '@nats-io/nats-core';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 
+import { askOnce, type Question } from './ask-once.ts';
 import { busError } from './bus-errors.ts';
 import { useBuffersInClient } from './client-encoder.ts';
 import { userIn } from './nkey.ts';
@@ -36,7 +37,7 @@ interface Link {
   readonly connection: NatsConnection;
   readonly credsInUse: () => string;
   /** Whoever waits for an answer on it: told when it is lost. */
-  readonly waiting: Set<(error: PosternError) => void>;
+  readonly waiting: Set<(error: Error) => void>;
 }
 
 /** Sends by `send`, to this stream, and gives back what came of it. */
@@ -118,24 +119,33 @@ export class Bus {
     await this.#renewing;
   }
 
+  /** Asks on the connection of now. @throws {Error} the client's own */
+  async ask(question: Question): Promise<Msg> {
+    return await askOnce(this.connection, question);
+  }
+
   /**
    * Asks for an answer, and fails at once when the connection is lost: what was asked on it cannot be answered any more.
    *
    * While there is no connection it waits for the next one, since what is sent into the gap gets lost.
    *
-   * @param timeoutMs what both may take together; `ask` is told what is left of it.
+   * @param question `timeoutMs` is what both may take together.
    * @throws {PosternError} `bus.unavailable` when the connection was lost; whether the question arrived is not known.
    * @throws {ClosedConnectionError} when there was no connection in time: nothing was sent.
    */
-  async whileConnected<T>(timeoutMs: number, ask: (leftMs: number) => Promise<T>): Promise<T> {
-    const leftMs = this.isConnected ? timeoutMs : await this.#connectedWithin(timeoutMs);
-    const { waiting } = this.#link;
-    const lost = Promise.withResolvers<never>();
-    waiting.add(lost.reject);
+  async request(question: Question): Promise<Msg> {
+    const timeoutMs = this.isConnected ? question.timeoutMs : await this.#connectedWithin(question.timeoutMs);
+    const { connection, waiting } = this.#link;
+    let lose: ((error: Error) => void) | undefined;
+    const onAsk = (giveUp: (error: Error) => void) => {
+      lose = giveUp;
+      waiting.add(giveUp);
+      question.onAsk?.(giveUp);
+    };
     try {
-      return await Promise.race([ask(leftMs), lost.promise]);
+      return await askOnce(connection, { ...question, timeoutMs, onAsk });
     } finally {
-      waiting.delete(lost.reject);
+      if (lose !== undefined) waiting.delete(lose);
     }
   }
 

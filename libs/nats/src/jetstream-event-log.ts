@@ -14,7 +14,7 @@ import {
   type StoredMessage,
   type SubscribeRequest,
 } from '@postern/event-log';
-import { jetstreamManager, type JetStreamManager, type MsgRequest } from '@nats-io/jetstream';
+import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 
 import { logError } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
@@ -38,8 +38,10 @@ export interface JetStreamEventLogOptions {
 const streamTimeoutMs = 1_500;
 const notFound = 404;
 
-/** The server also takes a starting sequence with a subject here; the client's type does not know it. */
-type LeaderQuery = MsgRequest | { readonly seq: number; readonly next_by_subj: string };
+type LeaderQuery =
+  | { readonly last_by_subj: string }
+  | { readonly seq: number }
+  | { readonly seq: number; readonly next_by_subj: string };
 
 /** The event log on one JetStream stream. */
 export class JetStreamEventLog implements EventLog {
@@ -93,9 +95,7 @@ export class JetStreamEventLog implements EventLog {
   }
 
   async #standing({ subject, expectedPosition }: AppendRequest): Promise<StoredMessage | undefined> {
-    return await this.#bus.whileConnected(streamTimeoutMs, () =>
-      this.#fromLeader({ seq: expectedPosition + 1, next_by_subj: subject }),
-    );
+    return await this.#fromLeader({ seq: expectedPosition + 1, next_by_subj: subject }, 'request');
   }
 
   async last(
@@ -174,7 +174,7 @@ export class JetStreamEventLog implements EventLog {
   async #direct(subject: string, question: string): Promise<StoredMessage | undefined> {
     await this.#bus.turnEnd();
     try {
-      const answer = await this.#bus.connection.request(subject, question, { timeout: streamTimeoutMs });
+      const answer = await this.#bus.ask({ subject, payload: question, timeoutMs: streamTimeoutMs });
       const message = directMessage(answer);
       if (message !== undefined || answer.headers?.code === notFound) return message;
       throw new PosternError('log.unavailable', `The event log answered: ${answer.headers?.status}.`);
@@ -183,11 +183,13 @@ export class JetStreamEventLog implements EventLog {
     }
   }
 
-  async #fromLeader(query: LeaderQuery): Promise<StoredMessage | undefined> {
+  /** @param by `request` waits for a connection, and gives up with it. */
+  async #fromLeader(query: LeaderQuery, by: 'ask' | 'request' = 'ask'): Promise<StoredMessage | undefined> {
     await this.#bus.turnEnd();
     try {
-      const message = await (await this.#jsm()).streams.getMessage(this.#stream, query as MsgRequest);
-      return message === null ? undefined : leaderMessage(message);
+      const subject = `$JS.API.STREAM.MSG.GET.${this.#stream}`;
+      const payload = JSON.stringify(query);
+      return leaderMessage(await this.#bus[by]({ subject, payload, timeoutMs: streamTimeoutMs }));
     } catch (error) {
       throw logError(error);
     }

@@ -54,10 +54,7 @@ async function ask(bus: Bus, message: StreamMessage): Promise<string | SendOutco
   const { subject, payload, ackTimeoutMs } = message;
   const headers = natsHeaders(headersOf(message));
   try {
-    const answer = await bus.whileConnected(ackTimeoutMs, (timeout) =>
-      bus.connection.request(subject, payload, { headers, timeout }),
-    );
-    return answer.string();
+    return (await bus.request({ subject, payload, headers, timeoutMs: ackTimeoutMs })).string();
   } catch (error) {
     if (isPermissionError(error)) throw busError(error);
     const nowhere = isNoResponders(error) || error instanceof errors.ClosedConnectionError;

@@ -1,5 +1,6 @@
+import { PosternError } from '@postern/contracts';
 import type { StoredMessage } from '@postern/event-log';
-import type { JsMsg, StoredMsg } from '@nats-io/jetstream';
+import type { JsMsg } from '@nats-io/jetstream';
 import type { Msg, MsgHdrs } from '@nats-io/nats-core';
 import { headers as makeHeaders, MsgHdrsImpl } from '@nats-io/nats-core';
 
@@ -54,20 +55,37 @@ export function directMessage(answer: Msg): StoredMessage | undefined {
   return new ReadMessage({ subject: server['Nats-Subject'] ?? '', position, timeMs }, answer.data, block);
 }
 
-/** A message as the stream's leader tells it. */
-export function leaderMessage(message: StoredMsg): StoredMessage {
-  const { subject, seq, time } = message;
-  const place = { subject, position: seq, timeMs: time.getTime() };
-  const told = toldBy(message);
-  if (told === undefined) return new ReadMessage(place, message.data, clientBlock(message.header));
-  const text = Buffer.from(told.hdrs ?? '', 'base64').toString('utf8');
-  return new ReadMessage(place, Buffer.from(told.data ?? '', 'base64'), { ...readHeaderBlock(text), text });
+/** What a stream's leader answers, as it stands in JSON: bytes in base64. */
+interface Told {
+  readonly message?: {
+    readonly subject: string;
+    readonly seq: number;
+    readonly time: string;
+    readonly hdrs?: string;
+    readonly data?: string;
+  };
+  readonly error?: { readonly err_code?: number; readonly description?: string };
 }
 
-/** The leader's own words, where the client holds them as it does today: it takes ten times as long to read them. */
-function toldBy(message: StoredMsg): { readonly hdrs?: string; readonly data?: string } | undefined {
-  const { smr } = message as StoredMsg & { readonly smr?: { readonly message?: { hdrs?: string; data?: string } } };
-  return smr?.message;
+const noMessageFound = 10_037;
+
+/**
+ * A message as the stream's leader tells it; the client takes ten times as long to read it.
+ *
+ * @returns undefined where it says that there is none
+ * @throws {PosternError} `log.unavailable` with its words where it says anything else
+ */
+export function leaderMessage(answer: Pick<Msg, 'json'>): StoredMessage | undefined {
+  const { message, error } = answer.json<Told>();
+  if (error?.err_code === noMessageFound) return undefined;
+  if (message === undefined) {
+    const { description = 'nothing', err_code: code = 0 } = error ?? {};
+    throw new PosternError('log.unavailable', `The event log answered: ${description} (${code}).`);
+  }
+  const { subject, seq: position, time, hdrs = '', data = '' } = message;
+  const text = Buffer.from(hdrs, 'base64').toString('utf8');
+  const place = { subject, position, timeMs: Date.parse(time) };
+  return new ReadMessage(place, Buffer.from(data, 'base64'), { ...readHeaderBlock(text), text });
 }
 
 /** What few ask for is read when they do: whoever grows a tree looks at no header. */

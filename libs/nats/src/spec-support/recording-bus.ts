@@ -1,5 +1,4 @@
-import type { Msg, NatsConnection, Payload, RequestOptions } from '@nats-io/nats-core';
-
+import type { Question } from '../ask-once.ts';
 import type { Bus } from '../bus.ts';
 
 /** What the server said, in order: an error's code, or what an append or a leader read came to. */
@@ -16,14 +15,12 @@ const noMessageFound = 10037;
 /** A bus that writes down what the server answered to appends and leader reads. */
 export function recordingBus(bus: Bus): { readonly bus: Bus; readonly heard: Heard[] } {
   const heard: Heard[] = [];
-  const { connection } = bus;
-  const request = async (subject: string, payload?: Payload, options?: RequestOptions): Promise<Msg> => {
-    const answer = await connection.request(subject, payload, options);
+  const recorded = (name: 'ask' | 'request') => async (question: Question) => {
+    const answer = await bus[name](question);
     heard.push(outcome(answer.json<Answer>()));
     return answer;
   };
-  const recorded: NatsConnection = overriding(connection, { request });
-  return { bus: overriding(bus, { connection: recorded }), heard };
+  return { bus: overriding(bus, { ask: recorded('ask'), request: recorded('request') }), heard };
 }
 
 function outcome({ error, duplicate, message }: Answer): Heard {
