@@ -148,15 +148,15 @@ export class Credentials implements OnApplicationShutdown {
   }
 
   /**
-   * Begins to read what a first lease needs of the tables, while the log is asked which version counts: nothing is
-   * opened. Undefined where memory is likely to do.
+   * Begins to read what a first lease needs of the tables, and then to have its data key unwrapped, while the log is asked
+   * which version counts: no token is opened. Undefined where memory is likely to do.
    */
   readAhead(ref: ConnectionRef): Promise<FoundRows> | undefined {
     const owner = keyOf(ref);
     if (this.#dataKeys.has(owner)) return undefined;
     const reading = this.#rows.find(owner);
     // Where the lease is refused meanwhile, nobody waits for it.
-    reading.catch(() => undefined);
+    reading.then(({ key }) => this.#dataKeys.loadAhead(owner, key)).catch(() => undefined);
     return reading;
   }
 

@@ -185,6 +185,15 @@ export class DataKeys implements OnApplicationShutdown {
     return this.#cache.has(name) || this.#loading.has(name);
   }
 
+  /**
+   * Begins to have a data key unwrapped that was just read, for whoever will use it. Where it cannot be had, `use` asks
+   * once more, and says why.
+   */
+  loadAhead(owner: KeyOwner, key: WrappedKey | undefined): void {
+    if (key === undefined || key.wrapped === null || this.has(owner)) return;
+    this.#load(keyNameOf(owner), owner, key).catch(() => undefined);
+  }
+
   forget(owner: KeyOwner): void {
     this.#cache.delete(keyNameOf(owner));
   }

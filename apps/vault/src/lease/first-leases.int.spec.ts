@@ -12,7 +12,7 @@ import { Connections } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
 import { DataKeys, KeyServiceHolder } from '../data-keys.ts';
 import { SealedRows } from '../sealed-rows.ts';
-import { claimed, connected, released, stored, type ConnectionRef } from '../spec-journeys.ts';
+import { claimed, connected, released, revoked, stored, type ConnectionRef } from '../spec-journeys.ts';
 import { codeOf, specNats, tokenSetOf, VaultWorld, type Customer } from '../spec-world.ts';
 import { VaultDatabase } from '../vault-database.ts';
 import { vaultLimits } from '../vault-limits.ts';
@@ -130,6 +130,36 @@ describe('first leases', () => {
       async () => void (await Promise.all(refs.map(leased))),
     );
     expect(again).toEqual({ reads: 0, owners: 0, unwraps: [] });
+  });
+
+  test('have their data keys opened while the log is silent, and get nothing before it has spoken', async () => {
+    const [allowed, ended] = await connections(2);
+    if (allowed === undefined || ended === undefined) throw new Error('no connections were made');
+    await revoked(world, ended);
+    for (const ref of [allowed, ended]) {
+      forget([ref]);
+      const [repository, { keyService }] = [vault.get(Connections), vault.get(KeyServiceHolder)];
+      const [load, unwrapMany] = [repository.load.bind(repository), keyService.unwrapMany.bind(keyService)];
+      const [unwrapped, spoken] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      repository.load = async (...of) => {
+        await spoken.promise;
+        return await load(...of);
+      };
+      keyService.unwrapMany = async (keys) => await unwrapMany(keys).finally(() => unwrapped.resolve());
+      try {
+        const lease = leased(ref);
+        const answer = lease.catch(() => undefined).then(() => 'answered');
+        await unwrapped.promise;
+        expect(await Promise.race([answer, turn('silent')])).toBe('silent');
+        spoken.resolve();
+        if (ref === allowed) expect(await lease).toBe('access-of-0');
+        else expect(await codeOf(lease)).toBe('connection.revoked');
+      } finally {
+        spoken.resolve();
+        Object.assign(repository, { load });
+        Object.assign(keyService, { unwrapMany });
+      }
+    }
   });
 
   test('of connections whose data key does not open hide nothing from the others', async () => {
