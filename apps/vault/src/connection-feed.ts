@@ -1,6 +1,6 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { PosternError, subjects } from '@postern/contracts';
-import { CommitReader, Follower } from '@postern/event-log';
+import { CommitReader, Follower, type LogEntry, type WaitOptions } from '@postern/event-log';
 import { Clock, EventLogs, Logger, Metrics, ReadinessRegistry, type OnServiceReady } from '@postern/service';
 
 import { Connections } from './connections.ts';
@@ -59,6 +59,11 @@ export class ConnectionFeed implements OnServiceReady, OnApplicationShutdown {
   /** @throws {PosternError} `bus.timeout` */
   async waitForPosition(position: number, timeoutMs: number): Promise<void> {
     await this.#follower.waitForPosition(position, { timeoutMs });
+  }
+
+  /** The next commit that fits, once memory has it; `fits` must not throw. @throws {PosternError} `bus.timeout`, `bus.unavailable` */
+  async waitForEntry(fits: (entry: LogEntry) => boolean, options: WaitOptions): Promise<LogEntry> {
+    return await this.#follower.waitForEntry(fits, options);
   }
 
   async onServiceReady(): Promise<void> {

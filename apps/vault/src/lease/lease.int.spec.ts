@@ -47,6 +47,7 @@ import {
 } from '../spec-journeys.ts';
 import { codeOf, specNats, tokenSetOf, VaultWorld, type Customer } from '../spec-world.ts';
 import { LeaseRecords } from './lease-records.ts';
+import { RefreshAsker } from './refresh-asker.ts';
 
 type LeaseRequest = RequestOf<typeof operations.leaseToken>;
 
@@ -397,6 +398,22 @@ describe('an ended token', () => {
     const tokens = await Promise.all(replies.map(async (reply) => (await openWithJose(reply.sealed_token)).token));
     await service.stop();
     expect({ asked, tokens: [...new Set(tokens)] }).toEqual({ asked: 1, tokens: ['access-bought'] });
+  });
+
+  test('is refreshed as soon as the log says so, though the answer of `refresh` has not come', async () => {
+    const ref = await connected(world, customer, ended());
+    const held = Promise.withResolvers<void>();
+    const service = await serveRefresh(async () => {
+      const done = await refreshed(world, ref, tokenSetOf('bought'));
+      await held.promise;
+      return done;
+    });
+    const { tenantId, platformId } = customer;
+    const stale = { tenantId, platformId, connectionId: ref.connectionId, credentialVersion: 1 };
+    const failure = await vault.get(RefreshAsker).ask(stale);
+    held.resolve();
+    await service.stop();
+    expect(failure).toBeUndefined();
   });
 
   test('is refused while nobody can refresh it, with the time after which to ask again', async () => {

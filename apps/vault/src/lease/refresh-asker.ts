@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
-import { isPosternError, limits, operations, PosternError } from '@postern/contracts';
+import { isPosternError, limits, operations, type PosternError } from '@postern/contracts';
+import { connectionEvolver, type Connection } from '@postern/domain';
+import { subjectOf, type LogEntry } from '@postern/event-log';
 import { Logger, OperationsClient } from '@postern/service';
 
 import { ConnectionFeed } from '../connection-feed.ts';
@@ -31,15 +33,36 @@ export class RefreshAsker {
    *
    * @returns why there was no outcome; the state of the connection decides what that means.
    */
-  async ask(stale: StaleCredential): Promise<PosternError | undefined> {
+  ask(stale: StaleCredential): Promise<PosternError | undefined> {
     const name = `${stale.tenantId}/${stale.connectionId}/${stale.credentialVersion}`;
-    const asking = this.#asking.get(name) ?? this.#ask(stale).finally(() => this.#asking.delete(name));
+    const known = this.#asking.get(name);
+    if (known !== undefined) return known;
+    const asking = this.#ask(stale).finally(() => this.#asking.delete(name));
     this.#asking.set(name, asking);
-    return await asking;
+    return asking;
   }
 
+  /** A newer version that our own feed shows is the answer, and mostly here before the one that `refresh` gives. */
   async #ask(stale: StaleCredential): Promise<PosternError | undefined> {
-    const { tenantId, platformId, connectionId, credentialVersion } = stale;
+    const { promise, resolve, reject } = Promise.withResolvers<PosternError | undefined>();
+    const settled = new AbortController();
+    const wait = { timeoutMs: limits.leaseRefreshWaitMs, signal: settled.signal };
+    // Silence of the feed says nothing: then the answer counts.
+    this.#feed
+      .waitForEntry((entry) => isNewer(entry, stale), wait)
+      .then(
+        () => resolve(undefined),
+        () => undefined,
+      );
+    this.#askRefresh(stale).then(resolve, reject);
+    try {
+      return await promise;
+    } finally {
+      settled.abort();
+    }
+  }
+
+  async #askRefresh({ tenantId, platformId, connectionId, credentialVersion }: StaleCredential) {
     try {
       const { position } = await this.#client.call(
         operations.refreshConnection,
@@ -55,4 +78,14 @@ export class RefreshAsker {
       return error;
     }
   }
+}
+
+/** Has the connection another credential after this commit than the one that ended? */
+function isNewer(
+  { subject, commit }: LogEntry,
+  { tenantId, connectionId, credentialVersion }: StaleCredential,
+): boolean {
+  if (commit.stateVersion !== connectionEvolver.stateVersion) return false;
+  if (subject !== subjectOf({ tenantId, kind: 'connection', id: connectionId })) return false;
+  return ((commit.state as Connection).credential?.version ?? 0) > credentialVersion;
 }
