@@ -76,7 +76,8 @@ interface Batch extends Pick<ConnectionBatch, 'known'> {
 
 /**
  * Turns a stream into the rows of its models, batch by batch: rows and checkpoint in one transaction. While one batch is
- * being written the next is read, so what is in memory is two of them, however long the log is.
+ * being written the next two are read, so that neither reading nor writing waits for the end of the other; what is in
+ * memory is three of them, however long the log is.
  *
  * Models that stand at the same position walk together: reading a message and checking it takes longer than making a row
  * of it.
@@ -139,17 +140,21 @@ export class Projector {
   async walk(together: readonly Standing[], options: WalkOptions = {}): Promise<Walked> {
     const known = new LruCache<RowsOfSteps>(knownConnectionsMax);
     let walked: Walked = { standings: together, failed: [] };
-    let writing = Promise.resolve(walked);
+    let [before, writing] = [Promise.resolve(walked), Promise.resolve(walked)];
     let batch: Message[] = [];
     let bytes = 0;
     const flush = async () => {
-      walked = await writing;
+      walked = await before;
       options.signal?.throwIfAborted();
       const messages = batch;
       batch = [];
       bytes = 0;
-      writing = this.#write(walked, { messages, known });
-      // It is awaited with the next batch; until then its failure is nobody's unhandled one.
+      before = writing;
+      writing = writing.then(async (reached) => {
+        options.signal?.throwIfAborted();
+        return await this.#write(reached, { messages, known });
+      });
+      // It is awaited with a later batch; until then its failure is nobody's unhandled one.
       writing.catch(() => undefined);
     };
     const { untilPosition, onTenant } = options;
