@@ -42,7 +42,7 @@ export function checkedHeaders(record: Readonly<Record<string, string>>): MsgHdr
 export function deliveredMessage(message: JsMsg): StoredMessage {
   const { streamSequence: position, timestampNanos } = message.info;
   const place = { subject: message.subject, position, timeMs: Math.floor(timestampNanos / 1e6) };
-  return new ReadMessage(place, message.data, () => headerBlock(message));
+  return readMessage(place, message.data, () => headerBlock(message));
 }
 
 /** A message in answer to a direct get; undefined when the answer is a status and no message. */
@@ -52,7 +52,7 @@ export function directMessage(answer: Msg): StoredMessage | undefined {
   const position = Number(server['Nats-Sequence']);
   if (!Number.isSafeInteger(position)) return undefined;
   const timeMs = Date.parse(server['Nats-Time-Stamp'] ?? '');
-  return new ReadMessage({ subject: server['Nats-Subject'] ?? '', position, timeMs }, answer.data, block);
+  return readMessage({ subject: server['Nats-Subject'] ?? '', position, timeMs }, answer.data, block);
 }
 
 /** What a stream's leader answers, as it stands in JSON: bytes in base64. */
@@ -85,40 +85,31 @@ export function leaderMessage(answer: Pick<Msg, 'json'>): StoredMessage | undefi
   const { subject, seq: position, time, hdrs = '', data = '' } = message;
   const text = Buffer.from(hdrs, 'base64').toString('utf8');
   const place = { subject, position, timeMs: Date.parse(time) };
-  return new ReadMessage(place, Buffer.from(data, 'base64'), { ...readHeaderBlock(text), text });
+  return readMessage(place, Buffer.from(data, 'base64'), { ...readHeaderBlock(text), text });
 }
 
-/** What few ask for is read when they do: whoever grows a tree looks at no header. */
-class ReadMessage implements StoredMessage {
-  readonly subject: string;
-  readonly position: number;
-  readonly timeMs: number;
-  readonly payload: Uint8Array;
-  #block: HeaderBlock | (() => HeaderBlock);
-
-  constructor(
-    { subject, position, timeMs }: Pick<StoredMessage, 'subject' | 'position' | 'timeMs'>,
-    { buffer, byteOffset, byteLength }: Uint8Array,
-    block: HeaderBlock | (() => HeaderBlock),
-  ) {
-    this.subject = subject;
-    this.position = position;
-    this.timeMs = timeMs;
+/**
+ * What few ask for is read when they do: whoever grows a tree looks at no header. Its own members, so that who copies a
+ * message copies them too.
+ */
+function readMessage(
+  { subject, position, timeMs }: Pick<StoredMessage, 'subject' | 'position' | 'timeMs'>,
+  { buffer, byteOffset, byteLength }: Uint8Array,
+  given: HeaderBlock | (() => HeaderBlock),
+): StoredMessage {
+  let block = given;
+  const read = () => (typeof block === 'function' ? (block = block()) : block);
+  return {
+    subject,
+    position,
+    timeMs,
     // The same bytes without the class that the client gives them.
-    this.payload = new Uint8Array(buffer, byteOffset, byteLength);
-    this.#block = block;
-  }
-
-  get headers(): HeaderRecord {
-    return this.#read().headers;
-  }
-
-  get previousPosition(): number | undefined {
-    return previousPositionIn(this.#read().text);
-  }
-
-  #read(): HeaderBlock {
-    if (typeof this.#block === 'function') this.#block = this.#block();
-    return this.#block;
-  }
+    payload: new Uint8Array(buffer, byteOffset, byteLength),
+    get headers() {
+      return read().headers;
+    },
+    get previousPosition() {
+      return previousPositionIn(read().text);
+    },
+  };
 }
