@@ -33,7 +33,9 @@ const split = {
     onResolve({ filter: /^[^./]/ }, async ({ path, importer, kind, resolveDir, pluginData }) => {
       if (pluginData === split || kind === 'entry-point' || path.startsWith('@postern/')) return undefined;
       if (outside.has(path)) return { path, external: true };
-      if (isOwn(importer)) return inside.some((one) => one.test(path)) ? undefined : { path, external: true };
+      // Loaded when it is wanted, it is loaded as it is: in a part of its own, a CommonJS package would lose its names.
+      const isInside = kind !== 'dynamic-import' && inside.some((one) => one.test(path));
+      if (isOwn(importer)) return isInside ? undefined : { path, external: true };
       // What a package would use if it were installed stays a question for when it runs.
       const { errors } = await resolve(path, { importer, kind, resolveDir, pluginData: split });
       return errors.length > 0 ? { path, external: true } : undefined;
