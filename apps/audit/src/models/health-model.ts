@@ -14,16 +14,14 @@ export const healthModel: ConnectionModel = {
   tables: [connectionHealthTable],
   fold: ({ entry, state, before }) => {
     const atMs = Date.parse(entry.commit.at);
-    const events = entry.commit.events.map((event) => upcast(event) as ConnectionEvent);
-    const learned = events.reduce((row, event) => ({ ...row, ...whatTells(event, { row, atMs }) }), before ?? nothing);
     const isSame = before?.['authorization_state'] === state.authorization && before['suspended'] === state.suspended;
-    return {
-      row: {
-        ...learned,
-        ...whatStands(entry, state),
-        state_since_ms: isSame ? (before['state_since_ms'] ?? atMs) : atMs,
-      },
-    };
+    const row: Record<string, ModelRow[string]> = { ...(before ?? nothing) };
+    for (const event of entry.commit.events) {
+      Object.assign(row, whatTells(upcast(event) as ConnectionEvent, { row, atMs }));
+    }
+    Object.assign(row, whatStands(entry, state));
+    row['state_since_ms'] = isSame ? (before['state_since_ms'] ?? atMs) : atMs;
+    return { row };
   },
 };
 

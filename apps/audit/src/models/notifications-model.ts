@@ -20,8 +20,10 @@ export const notificationsModel: ConnectionModel = {
     const notices = noticesOf({ entry, before, after: state, reauthorizeUrl: '' });
     const { authorization, health, credential } = state;
     const basis: Basis = { authorization, health, credential };
+    const made = { connection_id: entry.commit.aggregateId, before: JSON.stringify(basis) };
+    bases.set(made, basis);
     return {
-      row: { connection_id: entry.commit.aggregateId, before: JSON.stringify(basis) },
+      row: made,
       added: notices.map(({ id, type, platform_id, connection_id, health: label, cause, evidence }) => ({
         notification_id: id,
         connection_id,
@@ -37,7 +39,12 @@ export const notificationsModel: ConnectionModel = {
   },
 };
 
+/** Of rows that were made a moment ago, and need not be read again. */
+const bases = new WeakMap<ModelRow, Basis>();
+
 function basisIn(row: ModelRow | undefined): Partial<Basis> {
+  const made = row && bases.get(row);
+  if (made !== undefined) return made;
   const text = row?.['before'];
   return typeof text === 'string' ? (JSON.parse(text) as Basis) : {};
 }

@@ -163,7 +163,8 @@ export class Projector {
     const range = { filter, fromPosition: (together[0]?.checkpoint.position ?? 0) + 1, untilPosition };
     try {
       for await (const stored of log.read(range)) {
-        const message = await this.#read(stored);
+        const read = this.#read(stored);
+        const message = read instanceof Promise ? await read : read;
         if (onTenant !== undefined) tenantsOf(message).forEach(onTenant);
         batch.push(message);
         bytes += stored.payload.byteLength;
@@ -177,7 +178,8 @@ export class Projector {
     return await writing;
   }
 
-  async #read(message: StoredMessage): Promise<Message> {
+  /** At once, but for what has to be looked up. */
+  #read(message: StoredMessage): Message | Promise<Message> {
     const { stream, reader, accessReader } = this.#options;
     const { position, subject, payload } = message;
     const stored = { position, subject, payload };
@@ -188,18 +190,22 @@ export class Projector {
       return { problem: { position, kind, reason }, stored };
     }
     const { entry } = read;
+    const { commit } = entry;
+    if (commit.stateVersion === connectionEvolver.stateVersion)
+      return { entry, state: commit.state as Connection, stored };
+    return this.#withStateOf(entry, stored);
+  }
+
+  /** What an older release carried is folded anew. */
+  async #withStateOf(entry: LogEntry, stored: Message['stored']): Promise<Message> {
+    const { commit, position } = entry;
     try {
-      return { entry, state: await this.#stateAfter(entry), stored };
+      const ref = { tenantId: commit.tenantId, id: commit.aggregateId };
+      return { entry, state: (await this.#repository.at(ref, position)).state, stored };
     } catch (error) {
       if (isPosternError(error) && error.row.retry === 'later') throw error;
       return { problem: unusable(position, error), stored };
     }
-  }
-
-  /** As the commit carries it; what an older release carried is folded anew. */
-  async #stateAfter({ commit, position }: LogEntry): Promise<Connection> {
-    if (commit.stateVersion === connectionEvolver.stateVersion) return commit.state as Connection;
-    return (await this.#repository.at({ tenantId: commit.tenantId, id: commit.aggregateId }, position)).state;
   }
 
   /** In one transaction for all; where that does not go through, each by itself, so that nobody waits for another. */
