@@ -4,6 +4,7 @@ import type { RunningService } from '@postern/service';
 import { tenantSetting } from '@postern/persistence';
 import { waitFor } from '@postern/testing';
 
+import { arrayLiteral } from './model-rows.ts';
 import { modelTables, sharedTables, auditSchema, auditGrants, type ModelTable } from './tables.ts';
 import { event, ModelsWorld, WrittenConnection } from '../spec-support/models-world.ts';
 
@@ -351,6 +352,37 @@ describe('health, as it is asked', () => {
     const all = await world.ask(operations.providersHealth, { provider: 'salesforce' });
     expect(all.providers).toEqual([expect.objectContaining({ state: 'down', tenants_failing: 1 })]);
   });
+});
+
+test('PostgreSQL reads a column just as it was, whatever stands in it', async () => {
+  const texts = [
+    '',
+    'a b',
+    'null',
+    'NULL',
+    '{}',
+    'a,b',
+    '"',
+    '\\',
+    '\\n',
+    '\n\r\t\u0001\u007f',
+    '}"\\\n',
+    'ä\u{1F511}',
+    '\u2028',
+  ];
+  for (const values of [[...texts, null], texts.filter((text) => !text.includes('\n')), [null], []]) {
+    const literal = arrayLiteral(
+      values.map((value) => ({ value })),
+      'value',
+    );
+    const sql = `select to_json($literal$${literal}$literal$::text[]) as read`;
+    expect(await world.query(sql)).toEqual([{ read: values }]);
+  }
+  const rows = [1, -9_007_199_254_740_991, null].map((value) => ({ value, flag: value === 1 }));
+  const sql = `select to_json('${arrayLiteral(rows, 'value')}'::bigint[]) as numbers, to_json('${arrayLiteral(rows, 'flag')}'::boolean[]) as flags`;
+  expect(await world.query(sql)).toEqual([
+    { numbers: rows.map(({ value }) => value), flags: rows.map(({ flag }) => flag) },
+  ]);
 });
 
 describe('the tenant walls', () => {
