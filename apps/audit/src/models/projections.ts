@@ -162,17 +162,14 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
     const head = await this.logs[stream].head();
     const live = generations.find(({ role }) => role === 'live');
     const behind = Math.max(0, head - (live?.position ?? 0));
+    const standing = live && { model: described, checkpoint: live };
+    const isHalted = standing !== undefined && (await isReplaced(this.#projectors[stream], standing));
     return {
       model,
       stream: streams[stream].name,
       head,
       behind,
-      state:
-        live !== undefined && (await isReplaced(this.#projectors[stream], { model: described, checkpoint: live }))
-          ? 'halted'
-          : behind === 0
-            ? 'current'
-            : 'behind',
+      state: isHalted ? 'halted' : behind === 0 ? 'current' : 'behind',
       generations: generations.map(({ sinceMs, keptFromMs, generation, role, position, messages }) => ({
         ...{ generation, role, position, messages },
         since: timestampOf(sinceMs),
