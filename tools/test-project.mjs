@@ -4,8 +4,9 @@
  * on a cluster of servers instead, which come late beside too much else. A last argument names the one spec to run.
  * POSTERN_TEST_SHARDS=NAME:1/2 has only the first half of that project's specs run.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -22,8 +23,13 @@ const named = (process.env.POSTERN_TEST_SHARDS ?? '').split(',').find((one) => o
 const shard = named?.slice(projectName.length + 1);
 const resultName = [projectName, shard ?? []].flat().join('-').replaceAll('/', '-');
 const outputFile = join(root, 'node_modules/.cache/test-results', `${resultName}.json`);
+/** Of what a runner said that left no report. */
+const lastWordsMax = 4_000;
 mkdirSync(dirname(outputFile), { recursive: true });
-const { status } = spawnSync(
+rmSync(outputFile, { force: true });
+const startTime = Date.now();
+let lastWords = '';
+const runner = spawn(
   process.execPath,
   [
     '--experimental-vm-modules',
@@ -36,6 +42,18 @@ const { status } = spawnSync(
     ...['--json', '--outputFile', outputFile, '--runInBand', '--forceExit'],
   ],
   // `--json` prints the report to stdout as well; the human one goes to stderr.
-  { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] },
+  { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] },
 );
+runner.stderr.on('data', (said) => {
+  process.stderr.write(said);
+  lastWords = `${lastWords}${said}`.slice(-lastWordsMax);
+});
+const [status, signal] = await once(runner, 'close');
+if (!existsSync(outputFile)) {
+  // Its tests are not forgotten: the report says that, and by which name they are to be run again.
+  const name = join(root, [projectRoot, shard ?? []].flat().join(':'));
+  const message = `The runner ended without a report (${signal ?? `exit ${status}`}). Its last words:\n${lastWords}`;
+  const died = { name, status: 'failed', assertionResults: [], message, startTime, endTime: Date.now() };
+  writeFileSync(outputFile, JSON.stringify({ testResults: [died] }));
+}
 process.exitCode = status ?? 1;

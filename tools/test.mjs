@@ -8,7 +8,8 @@
  *                   runs beside both. A project that takes longer than all others is shared by two rows as NAME:1/2 and
  *                   NAME:2/2. When one row is left, the tests on a cluster and the kill drill begin
  * --again 3         when no more than so many specs failed, each runs once more by itself and what it says then counts:
- *                   beside others it may have had too little of the machine. That it failed first is told, with why
+ *                   beside others it may have had too little of the machine. That it failed first is told, with why. Of a
+ *                   project whose runner died all specs run once more
  *
  * Other arguments go to nx, such as `--skip-nx-cache` or `--projects=@postern/domain`.
  */
@@ -72,7 +73,7 @@ checks.push(...(await Promise.all(checksBeside)));
 const first = readAllResults();
 const failedFirst = first.filter(({ failures }) => failures.length > 0);
 const isAgain = failedFirst.length > 0 && failedFirst.length <= againMax;
-const specs = isAgain ? first.map((one) => (one.failures.length > 0 ? once(one) : one)) : first;
+const specs = isAgain ? first.flatMap((one) => (one.failures.length > 0 ? again(one) : [one])) : first;
 const failures = specs.flatMap((one) => one.failures);
 // A run that failed for what no test accounts for (its runner died) is broken; the failed tests count by themselves.
 checks.push(...runs.map((one) => ({ ...one, ok: one.ok || failedFirst.length > 0 })));
@@ -86,7 +87,8 @@ const slowest = specs.toSorted((a, b) => b.durationS - a.durationS).slice(0, 15)
 for (const { spec, durationS } of slowest) console.log(`${durationS.toFixed(1).padStart(7)} s ${spec}`);
 for (const name of skipped) console.log(`skipped: ${name}`);
 for (const one of failedFirst) {
-  if (!failures.some(({ name }) => name.startsWith(one.spec))) tellAll('failed once, passed by itself', one.failures);
+  const isStill = failures.some(({ name }) => name.startsWith(one.spec.split(':')[0]));
+  if (!isStill) tellAll('failed once, passed by itself', one.failures);
 }
 tellAll('failed', failures);
 if (broken.length > 0) console.log(`failed: ${broken.map(({ name }) => name).join(', ')}`);
@@ -145,15 +147,17 @@ function told(name, startedMs, status) {
   return { name, ok: status === 0 };
 }
 
-/** A failed spec once more, with the machine to itself; without a report of it the first one stands. */
-function once(before) {
-  const { spec } = before;
+/** A failed spec (or all of a project whose runner died) once more, with the machine to itself. */
+function again(before) {
+  const [spec, shard] = before.spec.split(':');
   const project = spec.split('/').slice(0, 2).join('/');
-  const cluster = spec.endsWith('.cluster.spec.ts') ? ['--cluster'] : [];
-  run(`${spec} once more`, bin('node'), ['tools/test-project.mjs', project, 'again', spec, ...cluster]);
-  const again = readResults('again.json').find((one) => one.spec === spec) ?? before;
-  rmSync(join(resultsFolder, 'again.json'), { force: true });
-  return again;
+  const more = [spec === project ? [] : [spec], spec.endsWith('.cluster.spec.ts') ? ['--cluster'] : []].flat();
+  const env = { ...process.env, POSTERN_TEST_SHARDS: shard === undefined ? '' : `again:${shard}` };
+  run(`${before.spec} once more`, bin('node'), ['tools/test-project.mjs', project, 'again', ...more], { env });
+  const file = shard === undefined ? 'again.json' : `again-${shard.replaceAll('/', '-')}.json`;
+  const found = readResults(file).filter((one) => spec === project || one.spec === spec);
+  rmSync(join(resultsFolder, file), { force: true });
+  return found.length > 0 ? found : [before];
 }
 
 function drill() {

@@ -3,6 +3,8 @@ import { open, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { PosternError } from '@postern/contracts';
+
 import type { BoundedReadRequest, StoredMessage } from '../event-log.ts';
 import { exportMessage, importMessage } from '../exported-message.ts';
 import { subjectMatches } from '../subject-filter.ts';
@@ -21,6 +23,8 @@ const pieceBytes = 1024 * 1024;
 export class ArchiveIndex implements Archive {
   readonly #archive: Archive;
   #lines: Promise<Lines> | undefined;
+  #opened: Lines | undefined;
+  #isClosed = false;
 
   constructor(archive: Archive) {
     this.#archive = archive;
@@ -43,10 +47,10 @@ export class ArchiveIndex implements Archive {
     return await lines.last(subject, untilPosition);
   }
 
-  /** @effect Ends the reading, and the file. */
+  /** @effect Ends the file, and with it a reading that may be waiting for an archive that does not answer. */
   async close(): Promise<void> {
-    const lines = await this.#lines?.catch(() => undefined);
-    await lines?.close();
+    this.#isClosed = true;
+    await this.#opened?.close();
   }
 
   async #reaching(position = Infinity): Promise<Lines> {
@@ -66,8 +70,11 @@ export class ArchiveIndex implements Archive {
 
   async #grown(known: Lines | undefined): Promise<Lines> {
     const lines = known ?? (await Lines.create());
-    const untilPosition = await this.#archive.lastPosition();
+    this.#opened = lines;
     try {
+      // Nobody would close it any more, and Node ends a process that loses an open file.
+      if (this.#isClosed) throw new PosternError('log.unavailable', 'The archive is not read any more.');
+      const untilPosition = await this.#archive.lastPosition();
       for await (const message of this.#archive.read({
         filter: '>',
         fromPosition: lines.lastPosition + 1,
