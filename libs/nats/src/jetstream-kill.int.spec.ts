@@ -16,6 +16,19 @@ let nats: PosternBus;
 const logOf = async () =>
   new JetStreamEventLog({ bus: await nats.as('revocation'), stream: 'connections', ackTimeoutMs: 500, policy });
 
+/** As many first messages as may be appended together. */
+const together = () =>
+  Array.from({ length: limits.togetherMax }, (_, index): AppendRequest => {
+    const subject = subjects.connection({ tenantId: newId('tenant'), connectionId: newId('connection') });
+    return {
+      subject,
+      expectedPosition: 0,
+      payload: Buffer.from(`${index}`),
+      headers: {},
+      messageId: newId('commit'),
+    };
+  });
+
 beforeAll(async () => {
   nats = await PosternBus.start();
 });
@@ -55,19 +68,34 @@ test('a server killed twenty times under load loses nothing that it acknowledged
   expect(load.acknowledged).toBeGreaterThanOrEqual(21 * 25);
 }, 180_000);
 
+test.each([
+  ['all', {}],
+  ['the last of each subject', { lastPerSubject: true }],
+])(
+  'a reading of %s goes on behind what it has where the server is killed in the middle',
+  async (_what, request) => {
+    const log = await logOf();
+    // More than a reading asks for at a time.
+    while ((await log.head()) < 3_000) await log.appendTogether(together());
+    const positions = async (atMiddle: () => Promise<void>) => {
+      const found: number[] = [];
+      for await (const { position } of log.read({ filter: subjects.allConnections, ...request })) {
+        if (found.push(position) === 100) await atMiddle();
+      }
+      return found;
+    };
+    const undisturbed = await positions(() => Promise.resolve());
+    const disturbed = await positions(async () => {
+      await nats.kill();
+      await nats.restart();
+    });
+    expect(disturbed).toEqual(undisturbed);
+  },
+  180_000,
+);
+
 test('of what is appended together all stands or nothing, whenever the server is killed', async () => {
   const log = await logOf();
-  const together = () =>
-    Array.from({ length: limits.togetherMax }, (_, index): AppendRequest => {
-      const subject = subjects.connection({ tenantId: newId('tenant'), connectionId: newId('connection') });
-      return {
-        subject,
-        expectedPosition: 0,
-        payload: Buffer.from(`${index}`),
-        headers: {},
-        messageId: newId('commit'),
-      };
-    });
   const countOf = async (requests: readonly AppendRequest[]) => {
     const reading = patientLog(log);
     const found = await Promise.all(requests.map(({ subject }) => reading.last(subject, { fromLeader: true })));
