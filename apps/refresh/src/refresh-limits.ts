@@ -3,7 +3,7 @@ export const refreshLimits = Object.freeze({
   /** How many due messages one process works on at a time. */
   workConcurrencyMax: 32,
   /** How many it asks for at a time: most of a long queue is put back as quickly as it comes. */
-  workPrefetchMax: 128,
+  workPrefetchMax: 1_024,
   /** At most so many token calls for one client registration, unless configured otherwise. */
   providerCallsPerSecond: 500,
   /** States of connections in memory, kept by the follower. */

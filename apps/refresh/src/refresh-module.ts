@@ -7,6 +7,7 @@ import { TakeOver } from './claim/take-over.ts';
 import { ConnectionFeed } from './connection-feed.ts';
 import { Connections } from './connections.ts';
 import { DueMessages } from './due/due-messages.ts';
+import { PassOverDue } from './due/pass-over-due.ts';
 import { ScheduledDue } from './due/scheduled-due.ts';
 import { WorkDue } from './due/work-due.ts';
 import { Pace } from './pace/pace.ts';
@@ -40,6 +41,7 @@ import { SpendClaim } from './spend/spend-claim.ts';
     { provide: Plans, inject: [Rollouts], useFactory: (rollouts: Rollouts) => new Plans(rollouts) },
     Schedules,
     KeepSchedule,
+    PassOverDue,
     ScheduledDue,
     Survey,
     Reconciler,

@@ -1,4 +1,4 @@
-import { newId, PosternError, streams, subjects } from '@postern/contracts';
+import { consumers, newId, PosternError, streams, subjects } from '@postern/contracts';
 import { startTcpProxy, waitFor } from '@postern/testing';
 
 import type { Bus } from './bus.ts';
@@ -35,13 +35,14 @@ interface WorkOptions {
   readonly act?: () => Promise<void>;
   readonly on?: Bus;
   readonly confirms?: boolean;
+  readonly passOver?: (subject: string) => number | undefined;
 }
 
 /** Works until `enough` says so, then stops. */
 async function workUntil(
   enough: (seen: readonly WorkMessage[]) => boolean,
   handle: (message: WorkMessage) => Promise<void>,
-  { concurrencyMax = 4, act = () => Promise.resolve(), on = bus, confirms }: WorkOptions = {},
+  { concurrencyMax = 4, act = () => Promise.resolve(), on = bus, confirms, passOver }: WorkOptions = {},
 ): Promise<{ seen: WorkMessage[]; errors: PosternError[] }> {
   const seen: WorkMessage[] = [];
   const errors: PosternError[] = [];
@@ -52,6 +53,7 @@ async function workUntil(
     concurrencyMax,
     nakDelayMs: 10,
     confirms,
+    passOver,
     onError: (error) => errors.push(error),
     handle: async (message) => {
       seen.push(message);
@@ -67,6 +69,24 @@ async function workUntil(
   await finished.promise;
   await worker.stop();
   return { seen, errors };
+}
+
+/** What is published there from now on. */
+function overhear({ connection }: Bus): string[] {
+  const said: string[] = [];
+  const publish = connection.publish.bind(connection);
+  connection.publish = (subject, payload, options) => {
+    said.push(typeof payload === 'string' ? payload : Buffer.from(payload ?? []).toString());
+    publish(subject, payload, options);
+  };
+  return said;
+}
+
+/** How many messages are with somebody. */
+async function waiting(): Promise<number> {
+  const { stream, name } = consumers.refreshWorker;
+  const answer = await bus.connection.request(`$JS.API.CONSUMER.INFO.${stream}.${name}`);
+  return answer.json<{ num_ack_pending: number }>().num_ack_pending;
 }
 
 describe('a worker on a durable consumer', () => {
@@ -150,6 +170,46 @@ describe('a worker on a durable consumer', () => {
       ({ length }) => length === 1,
       () => Promise.resolve(),
     );
+  });
+
+  test('hands on nothing of a message that is passed over by its subject, until it comes again', async () => {
+    const subjects = await Promise.all(Array.from({ length: 200 }, () => publishDue()));
+    const looks = new Map<string, number>();
+    const { seen } = await workUntil(
+      ({ length }) => length === subjects.length,
+      () => Promise.resolve(),
+      {
+        passOver: (subject) => {
+          const times = (looks.get(subject) ?? 0) + 1;
+          looks.set(subject, times);
+          return times < 3 ? 20 : undefined;
+        },
+      },
+    );
+    expect(seen.map(({ subject }) => subject).toSorted()).toEqual(subjects.toSorted());
+    expect(seen.map(({ deliveries }) => deliveries)).toEqual(subjects.map(() => 3));
+  });
+
+  test('gives back at once what it has only fetched when it stops', async () => {
+    const subjects = await Promise.all(Array.from({ length: 20 }, () => publishDue()));
+    const held = Promise.withResolvers<void>();
+    const own = await nats.as('refresh');
+    const said = overhear(own);
+    const first = new JetStreamWorker({
+      ...{ bus: own, consumer: 'refreshWorker', concurrencyMax: 1, prefetchMax: 20 },
+      handle: () => held.promise,
+    });
+    await first.start();
+    await waitFor(async () => (await waiting()) === 20, { describe: 'all to be fetched' });
+    const stopping = first.stop();
+    held.resolve();
+    await stopping;
+    expect(said.filter((word) => word.startsWith('-NAK')).length).toBe(19);
+    const { seen } = await workUntil(
+      ({ length }) => length === 19,
+      () => Promise.resolve(),
+    );
+    expect(seen.map(({ deliveries }) => deliveries)).toEqual(subjects.slice(1).map(() => 2));
   });
 
   test('says again what was lost with its connection: the message is done, and is not delivered twice', async () => {

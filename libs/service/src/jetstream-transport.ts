@@ -4,6 +4,7 @@ import { JetStreamWorker, type Bus, type WorkMessage } from '@postern/nats';
 import { lastValueFrom } from 'rxjs';
 import type { Logger } from './logger.ts';
 import type { Metrics } from './metrics.ts';
+import type { PassOver } from './pass-over.ts';
 import { reportError } from './report-error.ts';
 import { withArrival } from './telemetry.ts';
 import { settleFailed, settleOnce, type Settleable } from './work-settlement.ts';
@@ -13,6 +14,7 @@ export interface JetStreamTransportOptions {
   readonly bus: Bus;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly lookOf: PassOver['lookOf'];
 }
 
 interface WorkExtras {
@@ -70,6 +72,7 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
       concurrencyMax,
       prefetchMax,
       confirms,
+      passOver: this.#options.lookOf(pattern as ConsumerKey),
       handle: (message) => this.#handle(pattern, settleOnce(message)),
       onError: (error) => this.#options.logger.warn(`${pattern}: the worker met an error`, { err: error }),
     });

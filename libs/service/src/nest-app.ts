@@ -4,6 +4,7 @@ import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { createHttpAdapter } from './http-server.ts';
 import { JetStreamTransport } from './jetstream-transport.ts';
 import { NestLogger } from './nest-logger.ts';
+import { PassOver } from './pass-over.ts';
 import { ProblemFilter } from './problem-filter.ts';
 import type { OnServiceReady } from './service-definition.ts';
 import { ServiceModule, type ServiceParts } from './service-module.ts';
@@ -30,7 +31,8 @@ export async function createNestApp(parts: ServiceParts, module: Type, isStoppin
     abortOnError: false,
   });
   nest.useGlobalFilters(nest.get(ProblemFilter, { strict: false }));
-  const transport = new JetStreamTransport({ bus, logger, metrics });
+  const { lookOf } = nest.get(PassOver, { strict: false });
+  const transport = new JetStreamTransport({ bus, logger, metrics, lookOf });
   nest.connectMicroservice({ strategy: transport });
   return { nest, transport };
 }

@@ -14,6 +14,7 @@ import { HealthController } from './health-controller.ts';
 import { Logger } from './logger.ts';
 import { Metrics } from './metrics.ts';
 import { OperationsClient } from './operations-client.ts';
+import { PassOver } from './pass-over.ts';
 import { ProblemFilter } from './problem-filter.ts';
 import { RawRoutes } from './raw-routes.ts';
 import { ReadinessRegistry } from './readiness.ts';
@@ -37,7 +38,7 @@ export interface ServiceParts {
 /**
  * Gives every provider of an app, by class: its configuration (by its own class and by `ServiceConfig`), `Logger`,
  * `Bus`, `EventLogs`, `Trust`, `CommitReader`, `ServiceKeys`, `OperationsClient`, `ClientCredentials`, `DpopProofs`, `RequestObjects`,
- * `Clock`, `Metrics`, `ReadinessRegistry`, `ServiceIdentity`, `RawRoutes`.
+ * `Clock`, `Metrics`, `PassOver`, `ReadinessRegistry`, `ServiceIdentity`, `RawRoutes`.
  *
  * It is global: `startService` puts it beside the app's module, which imports nothing of it.
  */
@@ -80,6 +81,7 @@ function providersOf(parts: ServiceParts): Provider[] {
     { provide: Clock, useValue: clock },
     { provide: Metrics, useValue: metrics },
     { provide: ReadinessRegistry, useValue: readiness },
+    { provide: PassOver, useValue: new PassOver() },
     { provide: ServiceIdentity, useValue: new ServiceIdentity({ app, instanceId: config.instanceId }) },
   ];
 }

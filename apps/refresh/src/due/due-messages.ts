@@ -84,6 +84,11 @@ export function dueIn({ payload }: Pick<StoredMessage, 'payload'>): RefreshDue |
   }
 }
 
+/** Whose it is, by its subject alone, which may still be none of a due message. */
+export function tenantOfDue(subject: string): string {
+  return subject.split('.', 3)[2] ?? '';
+}
+
 /** Reads a due message. @throws {PosternError} `request.malformed` */
 export function readDue(subject: string, payload: unknown): Due {
   const due = parseRequest(RefreshDue, payload);

@@ -145,6 +145,16 @@ await describeWithServer('nats-server', 'a long queue of one tenant before a pro
     });
   }
 
+  /** Due messages that came and went unread, and those that were handed on and are done. */
+  async function deliveries() {
+    const text = await (await fetch(`${service.httpUrl}/metrics`)).text();
+    const told = (name: string) => Number(new RegExp(`^${name}.* (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+    return {
+      passedOver: told('postern_refresh_put_back_total\\{why="share"\\}'),
+      handled: told('messaging_process_duration_seconds_count\\{[^}]*refreshWorker'),
+    };
+  }
+
   function authorized(of: { sessionId: string; registrationId: string; expiresAtMs: number }): ConnectionEvent[] {
     const { sessionId, registrationId, expiresAtMs } = of;
     const started = {
@@ -178,6 +188,10 @@ await describeWithServer('nats-server', 'a long queue of one tenant before a pro
       // Its share of the seats, each with one call; one that took too long on a busy machine leaves its seat to another.
       expect(provider.mostHeld).toBe(shareMax);
       expect(provider.calls.indexOf(last) - provider.givenUp).toBeLessThanOrEqual(shareMax);
+      // Nothing was made of the others but a look at their subjects, however often they came.
+      const { passedOver, handled } = await deliveries();
+      expect(passedOver).toBeGreaterThan(backlog - shareMax);
+      expect(handled).toBeLessThan(backlog / 2);
       const isRefreshed = async () =>
         (await world.stateAt({ tenantId: lonely, id: last.split('/')[1] ?? '' })).credential;
       await waitFor(async () => ((await isRefreshed())?.version ?? 0) > 1, {

@@ -55,13 +55,8 @@ export class Pace {
   /** A seat for a due message of this tenant. */
   seat(tenantId: string): (Seat & { readonly kind: 'seat' }) | PutBack {
     const seat = this.#seats.take(tenantId);
+    if (seat === undefined) return { kind: 'put_back', delayMs: this.#comesBackInMs(tenantId) };
     const nowMs = this.#clock.monotonicMs();
-    if (seat === undefined) {
-      this.#putBacks.add(1, { why: 'share' });
-      const returns = this.#returns.get(tenantId, () => new ReturnTimes());
-      const intervalMs = this.#seatMs / refreshLimits.workConcurrencyMax / paceLimits.returnsPerTurn;
-      return { kind: 'put_back', delayMs: returns.delayMs({ nowMs, intervalMs, random: this.#clock.random() }) };
-    }
     return {
       kind: 'seat',
       leave: () => {
@@ -69,6 +64,18 @@ export class Pace {
         this.#seatMs += (this.#clock.monotonicMs() - nowMs - this.#seatMs) * paceLimits.seatMsWeight;
       },
     };
+  }
+
+  /** In how long a due message of this tenant shall come again; undefined when there is a seat for it. */
+  passOverMs(tenantId: string): number | undefined {
+    return this.#seats.hasOneFor(tenantId) ? undefined : this.#comesBackInMs(tenantId);
+  }
+
+  #comesBackInMs(tenantId: string): number {
+    this.#putBacks.add(1, { why: 'share' });
+    const returns = this.#returns.get(tenantId, () => new ReturnTimes());
+    const intervalMs = this.#seatMs / refreshLimits.workConcurrencyMax / paceLimits.returnsPerTurn;
+    return returns.delayMs({ nowMs: this.#clock.monotonicMs(), intervalMs, random: this.#clock.random() });
   }
 
   /** The right to spend the refresh token of this connection at its provider now. */

@@ -34,11 +34,15 @@ export class Seats {
     return this.#held.get(tenantId) ?? 0;
   }
 
+  /** Would this tenant get one now? */
+  hasOneFor(tenantId: string): boolean {
+    const free = this.#seatsMax - this.#taken;
+    return free > 0 && this.heldBy(tenantId) < free * paceLimits.seatsPerFreeSeat;
+  }
+
   /** @returns undefined when this tenant holds its share already, or no seat is free. */
   take(tenantId: string): Seat | undefined {
-    const free = this.#seatsMax - this.#taken;
-    const own = this.heldBy(tenantId);
-    if (free <= 0 || own >= free * paceLimits.seatsPerFreeSeat) return undefined;
+    if (!this.hasOneFor(tenantId)) return undefined;
     this.#change(tenantId, 1);
     let left = false;
     return {
