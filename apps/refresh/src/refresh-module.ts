@@ -2,6 +2,7 @@ import { Module } from '@nestjs/common';
 import type { ServiceDefinition } from '@postern/service';
 
 import { ClaimWatch } from './claim/claim-watch.ts';
+import { ClaimWithToken } from './claim/claim-with-token.ts';
 import { TakeClaim } from './claim/take-claim.ts';
 import { TakeOver } from './claim/take-over.ts';
 import { ConnectionFeed } from './connection-feed.ts';
@@ -49,6 +50,7 @@ import { SpendClaim } from './spend/spend-claim.ts';
     Pace,
     RefreshFlights,
     RefreshConnection,
+    ClaimWithToken,
     TakeClaim,
     TakeOver,
     ProviderClients,

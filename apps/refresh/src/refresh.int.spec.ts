@@ -396,7 +396,7 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
     if (taken.kind !== 'claimed') throw new Error(taken.kind);
     const before = refreshCalls(connectionId).length;
     const held = { ...taken.held, sinceMs: taken.held.sinceMs - limits.claimTimeoutMs + 2 * limits.providerTimeoutMs };
-    await service.get(SpendClaim).spend(held, { working: () => undefined });
+    await service.get(SpendClaim).spend({ held }, { working: () => undefined });
     expect(refreshCalls(connectionId)).toHaveLength(before);
     expect(await afterAuthorization(connectionId)).toEqual(['RefreshStarted', 'RefreshFailed']);
   });
@@ -487,7 +487,7 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
       } as const;
       const taken = await slow.get(TakeClaim).take(due);
       if (taken.kind !== 'claimed') throw new Error(taken.kind);
-      const spent = slow.get(SpendClaim).spend(taken.held, { working: () => undefined });
+      const spent = slow.get(SpendClaim).spend(taken, { working: () => undefined });
       await waitFor(() => vault.held > 0, { describe: 'the store to be held' });
       const second = await ask(connectionId);
       expect(second).toMatchObject({ credential_version: 1, freshness: { reason: 'refresh_interrupted' } });

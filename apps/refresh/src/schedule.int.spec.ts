@@ -156,6 +156,13 @@ await describeWithServer('nats-server', 'schedules', () => {
     }
     return found;
   };
+  const commits = async (connectionId: string) => {
+    const found: string[] = [];
+    for await (const { commit } of (await world.connections('audit')).history(refOf(connectionId))) {
+      found.push(`${commit.actor.id}: ${commit.events.map(({ type }) => type).join(', ')}`);
+    }
+    return found;
+  };
   const event = (type: ConnectionEvent['type'], data: object): ConnectionEvent =>
     ({ type, version: 1, data }) as ConnectionEvent;
   const purge = async () => {
@@ -171,6 +178,7 @@ await describeWithServer('nats-server', 'schedules', () => {
     const after = await world.state(connectionId);
     expect(after.credential?.refreshedAtMs).toBeLessThan(credential?.accessTokenExpiresAtMs ?? 0);
     expect(await reasons(connectionId)).toEqual(['scheduled']);
+    expect(await commits(connectionId)).toContain('vault: RefreshStarted, RefreshTokenReleased');
     expect(callsWith(fingerprintOf(connectionId))).toBe(1);
     await scheduled(connectionId, 2);
   });

@@ -171,6 +171,18 @@ export async function released(world: VaultWorld, { tenantId, connectionId }: Co
   });
 }
 
+/** The refresh token together with its claim, which the vault writes. */
+export async function claimedReleased(
+  world: VaultWorld,
+  { tenantId, connectionId }: ConnectionRef,
+  { claimId = newId('claim'), credentialVersion = 1 } = {},
+) {
+  return await world.call('refresh', operations.releaseRefreshToken, {
+    ...{ tenant_id: tenantId, connection_id: connectionId, claim_id: claimId },
+    claim: { credential_version: credentialVersion, timeout_ms: limits.claimTimeoutMs },
+  });
+}
+
 /** Stores what a claim bought. */
 export async function stored(world: VaultWorld, ref: ConnectionRef, bought: { claimId: string; set: TokenSet }) {
   return await world.call('refresh', operations.storeCredential, {

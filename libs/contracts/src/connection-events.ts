@@ -180,7 +180,8 @@ export const connectionEvents = Object.freeze({
   },
   RefreshStarted: {
     version: 1,
-    writer: 'refresh',
+    /** The vault where it releases the token in the same commit. */
+    writers: ['refresh', 'vault'],
     summary: 'The claim: one worker may spend this credential version’s refresh token.',
     data: z.object({
       claimId: ClaimId,

@@ -11,9 +11,9 @@ test('every event has a writer, and only its writers may write it', () => {
   }
 });
 
-test('only what moves a connection between epochs has several writers', () => {
+test('only a claim, and what moves a connection between epochs, have several writers', () => {
   const shared = [...eventDefinitions.values()].filter(({ writers }) => writers.length > 1).map(({ type }) => type);
-  expect(shared).toEqual(['EpochClosed', 'EpochOpened']);
+  expect(shared).toEqual(['RefreshStarted', 'EpochClosed', 'EpochOpened']);
 });
 
 test('nobody may write an event there is not', () => {

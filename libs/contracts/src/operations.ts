@@ -671,8 +671,19 @@ export const operations = Object.freeze({
     owner: 'vault',
     callers: ['refresh'],
     scope: 'service',
-    summary: 'Releases the refresh token for a live claim, after appending RefreshTokenReleased.',
-    request: z.strictObject({ ...ConnectionKey, claim_id: ClaimId }),
+    summary:
+      'Releases the refresh token for a live claim, after appending RefreshTokenReleased; for a planned refresh it appends the claim with it, where it is asked to.',
+    request: z.strictObject({
+      ...ConnectionKey,
+      claim_id: ClaimId,
+      /** A claim that does not stand yet. */
+      claim: z
+        .strictObject({
+          credential_version: z.number().int().positive(),
+          timeout_ms: z.number().int().positive().max(limits.refreshAckWaitMs),
+        })
+        .optional(),
+    }),
     reply: z.object({
       /** JSON `{refreshToken, grantedScopes}`, or `renewal` in place of the token, with `exchange` for one that needs others’; sealed to refresh’s pinned key. */
       sealed_refresh_token: CompactJwe,

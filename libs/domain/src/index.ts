@@ -11,6 +11,7 @@ export { agentEvolver, createAgent, disableAgent, type Agent, type AgentEvent } 
 export { isAnotherAccount } from './connection/account.ts';
 export { startAuthorization, type StartAuthorization } from './connection/authorize.ts';
 export {
+  claimReleased,
   interruptedClaims,
   interruptRefresh,
   isClaimLive,

@@ -8,36 +8,31 @@ import { Connections, refreshActor } from '../connections.ts';
 import type { Due } from '../due/due-messages.ts';
 import { RefreshConfig } from '../refresh-config.ts';
 import type { StandingClaim } from './claim-watch.ts';
+import { ClaimWithToken, type ReadyClaim } from './claim-with-token.ts';
+import { heldClaim, type HeldClaim } from './held-claim.ts';
 
-/** The right to spend one refresh token, once, until its time is over. */
-export interface HeldClaim {
-  readonly tenantId: string;
-  readonly connectionId: string;
-  readonly claimId: string;
-  readonly registrationId: string;
-  readonly providerId: string;
-  /** Of the provider's file, to which the connection is pinned. */
-  readonly providerVersion: number | null;
-  /** Are its tokens bound to a key of its own, so that they are had with proofs alone? */
-  readonly isBound: boolean;
-  /** Monotonic, from before it was written. */
-  readonly sinceMs: number;
+/** `ready`: the vault wrote the claim, and its token is here already. */
+export interface Claimed {
+  readonly kind: 'claimed';
+  readonly held: HeldClaim;
+  readonly ready?: ReadyClaim;
 }
 
 export type Taken =
-  | { readonly kind: 'claimed'; readonly held: HeldClaim }
+  | Claimed
   /** A claim stands, somebody's. */
   | ({ readonly kind: 'standing' } & StandingClaim)
   /** No refresh is wanted, possible or due. */
   | { readonly kind: 'nothing' };
 
-/** Claims the right to spend a refresh token: `RefreshStarted` stands in the log before anything else is done. */
+/** Claims the right to spend a refresh token: `RefreshStarted` stands in the log before it is spent. */
 @Injectable()
 export class TakeClaim {
   constructor(
     private readonly config: RefreshConfig,
     private readonly clock: Clock,
     private readonly connections: Connections,
+    private readonly withToken: ClaimWithToken,
     private readonly logger: Logger,
   ) {}
 
@@ -47,6 +42,9 @@ export class TakeClaim {
     const { claimTimeoutMs } = this.config;
     const claimId = newId('claim');
     const sinceMs = this.clock.monotonicMs();
+    const ready = await this.withToken.take(due, { claimId, sinceMs });
+    if (ready !== undefined) return { kind: 'claimed', held: ready.held, ready };
+    // By the same id: where the vault has claimed and nobody heard of it, this finds the claim to be ours.
     let atMs = 0;
     try {
       const { state } = await this.connections.execute(
@@ -60,15 +58,7 @@ export class TakeClaim {
       );
       if (state.claim === null) return { kind: 'nothing' };
       if (state.claim.claimId !== claimId) return this.#standing(due, state.claim, atMs);
-      return {
-        kind: 'claimed',
-        held: {
-          ...{ tenantId, connectionId, claimId, sinceMs },
-          ...{ registrationId: state.registrationId, providerId: state.providerId },
-          providerVersion: state.credential?.providerVersion ?? null,
-          isBound: state.credential?.senderConstrained === 'dpop',
-        },
-      };
+      return { kind: 'claimed', held: heldClaim(due, { claimId, sinceMs }, state) };
     } catch (error) {
       if (!isPosternError(error) || error.code.startsWith('log.')) throw error;
       this.logger.info('a due refresh is not to be done', { connectionId, code: error.code });

@@ -36,7 +36,10 @@ function worker(
     { take: async (due: Due) => (asked.push(due), left.shift() ?? standing) } as never,
     { remainingMs: () => remainingMs } as never,
     { recover: async () => recovered, end: async () => void done.push('taken over') } as never,
-    { isInHand: () => inHand, spend: async () => (done.push('spent'), spent.shift() ?? 'settled') } as never,
+    {
+      isInHand: () => inHand,
+      spend: async ({ held }: { held: object }) => (done.push(held && 'spent'), spent.shift() ?? 'settled'),
+    } as never,
     { ripeness: async () => ripeness } as never,
     { ensure: async () => void done.push('schedule ensured') } as never,
     { load: async () => ({ state: { claim: pace.known ?? null, credential: { version: 3 } }, position: 9 }) } as never,

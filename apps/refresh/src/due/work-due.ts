@@ -99,10 +99,10 @@ export class WorkDue {
       crashPoint('before the claim', due.connectionId);
       const taken = await this.claims.take(due);
       if (taken.kind !== 'claimed') return taken;
-      crashPoint('after the claim', due.connectionId);
+      if (taken.ready === undefined) crashPoint('after the claim', due.connectionId);
       called = true;
       if (due.dueAtMs !== undefined) this.#lagSeconds.observe((this.clock.nowMs() - due.dueAtMs) / 1_000);
-      return await this.spending.spend(taken.held, message);
+      return await this.spending.spend(taken, message);
     } finally {
       turn.end({ called });
     }

@@ -2,7 +2,7 @@ import type { ConnectionEvent } from '@postern/contracts';
 import { connectionEvolver, type Connection, type LeaseDecision } from '@postern/domain';
 import type { AggregateRef, StoredMessage } from '@postern/event-log';
 
-import type { HeldClaim } from '../claim/take-claim.ts';
+import type { HeldClaim } from '../claim/held-claim.ts';
 import { Intervals } from './intervals.ts';
 import type { MemoReader } from './identities.ts';
 import type { SimProcess } from './process.ts';

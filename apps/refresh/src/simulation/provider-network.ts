@@ -1,7 +1,7 @@
 import type { Secret } from '@postern/crypto';
 import type { Failed, ProviderClient, Refreshed, Refusal } from '@postern/provider-client';
 
-import type { HeldClaim } from '../claim/take-claim.ts';
+import type { HeldClaim } from '../claim/held-claim.ts';
 import type { RefreshingClient } from '../spend/provider-clients.ts';
 import type { Intervals } from './intervals.ts';
 import type { Call, Invariants } from './invariants.ts';

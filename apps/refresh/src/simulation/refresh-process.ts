@@ -3,6 +3,7 @@ import type { EventLog } from '@postern/event-log';
 import type { VersionedCatalog } from '@postern/provider-catalog';
 import { Metrics } from '@postern/service';
 
+import { ClaimWithToken } from '../claim/claim-with-token.ts';
 import { ClaimWatch, type StandingClaim } from '../claim/claim-watch.ts';
 import { TakeClaim } from '../claim/take-claim.ts';
 import { TakeOver } from '../claim/take-over.ts';
@@ -49,6 +50,7 @@ export interface RefreshProcessOptions {
   readonly vaults: () => readonly Vault[];
   readonly times: RefreshTimes;
   readonly sabotage: Sabotage | undefined;
+  readonly inTwoSteps: boolean;
 }
 
 /** Broken on purpose: the end of a claim as its writer's wall clock wrote it, by the wall clock of whoever looks. */
@@ -92,7 +94,7 @@ export class RefreshProcess {
   readonly #reconciler: Reconciler;
 
   constructor(options: RefreshProcessOptions) {
-    const { process, server, reader, catalog, stream, providers, times, sabotage } = options;
+    const { process, server, reader, catalog, stream, providers, times, sabotage, inTwoSteps } = options;
     const { clock, logger } = process;
     this.process = process;
     const metrics = new Metrics();
@@ -124,11 +126,13 @@ export class RefreshProcess {
     const keeper = new KeepSchedule(connections, logs, plans, schedules, dueMessages, clock);
     const outcomes = new OutcomeLog(connections, plans, clock);
     const takeOver = new TakeOver(connections, operations, plans, logger);
+    const clients = providers.clientsOf(process) as never;
+    const tokens = new ReleasedTokens(operations, { opener } as never);
     const spending = new SpendClaim(
       config,
       clock,
-      providers.clientsOf(process) as never,
-      new ReleasedTokens(operations, { opener } as never),
+      clients,
+      tokens,
       new KeepBought(sealing, operations, outcomes, clock, logger),
       outcomes,
       takeOver,
@@ -137,7 +141,13 @@ export class RefreshProcess {
       metrics,
     );
     this.due = new WorkDue(
-      new TakeClaim(config, clock, connections, logger),
+      new TakeClaim(
+        config,
+        clock,
+        connections,
+        inTwoSteps ? notAsked : new ClaimWithToken(config, clock, connections, clients, tokens, logger),
+        logger,
+      ),
       watch,
       takeOver,
       spending,
@@ -158,6 +168,9 @@ export class RefreshProcess {
     this.#reconciler.onServiceReady();
   }
 }
+
+/** Claims nothing together with its token. */
+const notAsked = { take: async () => undefined } as never;
 
 /** In the place of `OperationsClient`: some vault answers, or nobody does in time. */
 function callsOf({ process, vaults }: RefreshProcessOptions) {

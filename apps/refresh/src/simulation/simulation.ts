@@ -28,6 +28,8 @@ export interface SimulationOptions {
   /** What the seed draws, unless given. */
   readonly profile?: Profile | undefined;
   readonly sabotage?: Sabotage | undefined;
+  /** No vault is asked to claim: what a claim and its release are where anything is in the way of both at once. */
+  readonly inTwoSteps?: boolean | undefined;
   readonly keepTrace?: boolean | undefined;
 }
 
@@ -61,6 +63,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 class Simulation {
   readonly #seed: number;
   readonly #sabotage: Sabotage | undefined;
+  readonly #inTwoSteps: boolean;
   readonly #profile: Profile;
   readonly #world: World;
   readonly #random: Random;
@@ -79,9 +82,10 @@ class Simulation {
   #isSettling = false;
   #deaths = 0;
 
-  constructor({ seed, profile, sabotage, keepTrace = false }: SimulationOptions) {
+  constructor({ seed, profile, sabotage, inTwoSteps = false, keepTrace = false }: SimulationOptions) {
     this.#seed = seed;
     this.#sabotage = sabotage;
+    this.#inTwoSteps = inTwoSteps;
     this.#random = new Random(seed);
     this.#profile = profile ?? profileOf(this.#random);
     const world = new World({ startMs, random: this.#random, faults: this.#profile.faults, keepTrace });
@@ -218,6 +222,7 @@ class Simulation {
       vaults: () => this.#vaults,
       times,
       sabotage: this.#sabotage,
+      inTwoSteps: this.#inTwoSteps,
     });
     this.#workers[index] = worker;
     worker.start();

@@ -9,6 +9,7 @@ import {
   type RequestOf,
 } from '@postern/contracts';
 import {
+  claimReleased,
   connectionEvolver,
   interruptedClaims,
   isClaimLive,
@@ -44,6 +45,7 @@ const storeAttemptsMax = 5;
 const actor: Actor = { type: 'service', id: 'vault' };
 
 type Releasing = RequestOf<typeof operations.releaseRefreshToken>;
+type DecideRelease = (state: Connection, nowMs: number) => ConnectionEvent[];
 type Storing = RequestOf<typeof operations.storeCredential>;
 type Finding = RequestOf<typeof operations.findCredential>;
 
@@ -101,11 +103,15 @@ export class Vault {
     throw new PosternError('service.internal', `The simulated vault does not know ${operation}.`);
   }
 
-  async #release({ tenant_id: tenantId, connection_id: id, claim_id: claimId }: Releasing): Promise<object> {
+  async #release(request: Releasing): Promise<object> {
     const { sabotage, tables, process } = this.#options;
+    const { tenant_id: tenantId, connection_id: id, claim_id: claimId } = request;
     const ref = { tenantId, id };
+    const decide = releaseOf(request);
     const state =
-      sabotage === 'release-without-fence' ? await this.#unfenced(ref, claimId) : await this.#fenced(ref, claimId);
+      sabotage === 'release-without-fence'
+        ? await this.#unfenced(ref, claimId, decide)
+        : await this.#fenced(ref, claimId, decide);
     const version = state.credential?.version ?? 0;
     if (!isClaimLive(state, process.clock.nowMs())) throw new PosternError('refresh.claim_lost', 'It is not live.');
     await process.cross('vault database');
@@ -120,21 +126,21 @@ export class Vault {
     return { sealed_refresh_token: JSON.stringify({ refreshToken, grantedScopes }), credential_version: version };
   }
 
-  async #fenced(ref: AggregateRef, claimId: string): Promise<Connection> {
-    const { state } = await this.#connections.execute(
-      ref,
-      (current, { nowMs }) => releaseRefreshToken({ claimId, nowMs }, current),
-      { actor, correlationId: newId('correlation'), causationId: claimId, fromLeader: true },
-    );
+  async #fenced(ref: AggregateRef, claimId: string, decide: DecideRelease): Promise<Connection> {
+    const { state } = await this.#connections.execute(ref, (current, { nowMs }) => decide(current, nowMs), {
+      ...{ actor, correlationId: newId('correlation'), causationId: claimId, fromLeader: true },
+    });
     return state;
   }
 
   /** Broken on purpose: believes what it has read, whatever becomes of the append. */
-  async #unfenced(ref: AggregateRef, claimId: string): Promise<Connection> {
+  async #unfenced(ref: AggregateRef, claimId: string, decide: DecideRelease): Promise<Connection> {
     const { state } = await this.#connections.load(ref);
-    releaseRefreshToken({ claimId, nowMs: this.process.clock.nowMs() }, state);
-    await this.#fenced(ref, claimId).catch(() => undefined);
-    return state;
+    const nowMs = this.process.clock.nowMs();
+    const meta = { tenantId: ref.tenantId, aggregateId: ref.id, atMs: nowMs, actor };
+    const believed = decide(state, nowMs).reduce((now, event) => connectionEvolver.evolve(now, event, meta), state);
+    await this.#fenced(ref, claimId, decide).catch(() => undefined);
+    return believed;
   }
 
   async #store({ tenant_id: tenantId, connection_id: id, bought_by: buyer, sealed_token_set: sealed }: Storing) {
@@ -249,6 +255,12 @@ export class Vault {
     );
     return row;
   }
+}
+
+function releaseOf({ claim_id: claimId, claim }: Releasing): DecideRelease {
+  if (claim === undefined) return (state, nowMs) => releaseRefreshToken({ claimId, nowMs }, state);
+  const { timeout_ms: claimTimeoutMs, credential_version: credentialVersion } = claim;
+  return (state, nowMs) => claimReleased({ claimId, claimTimeoutMs, credentialVersion, nowMs }, state);
 }
 
 function requireWelcome(state: Connection, claimId: string): void {

@@ -1,6 +1,6 @@
 import { newId, operations, PosternError, TokenSet, type RequestOf } from '@postern/contracts';
 import { opener, sealJwe, Secret, type Opener } from '@postern/crypto';
-import { refreshOutcomeWelcome, releaseRefreshToken, type Connection } from '@postern/domain';
+import { claimReleased, refreshOutcomeWelcome, releaseRefreshToken, type Connection } from '@postern/domain';
 import type { Repository } from '@postern/event-log';
 import type { ConnectionEvent } from '@postern/contracts';
 import { endpoint, serveOperations, type ServedOperations } from '@postern/nats';
@@ -101,11 +101,17 @@ export class VaultDouble {
     await this.#served?.stop();
   }
 
-  async #release({ tenant_id: tenantId, connection_id: id, claim_id: claimId }: ReleaseRequest) {
+  async #release({ tenant_id: tenantId, connection_id: id, claim_id: claimId, claim }: ReleaseRequest) {
     const options = { actor: { type: 'service' as const, id: 'vault' }, correlationId: newId('correlation') };
     const { state, position } = await this.#connections.execute(
       { tenantId, id },
-      (current, { nowMs }) => releaseRefreshToken({ claimId, nowMs }, current),
+      (current, { nowMs }) =>
+        claim === undefined
+          ? releaseRefreshToken({ claimId, nowMs }, current)
+          : claimReleased(
+              { claimId, claimTimeoutMs: claim.timeout_ms, credentialVersion: claim.credential_version, nowMs },
+              current,
+            ),
       { ...options, fromLeader: true },
     );
     const version = state.credential?.version ?? 0;

@@ -5,7 +5,7 @@ import { refreshOutcomeFate } from '@postern/domain';
 import type { ProviderClient } from '@postern/provider-client';
 import { Clock, crashPoint, Logger, OperationsClient } from '@postern/service';
 
-import type { HeldClaim } from '../claim/take-claim.ts';
+import type { HeldClaim } from '../claim/held-claim.ts';
 import { refreshLimits } from '../refresh-limits.ts';
 import { insist, mayPass } from './insist.ts';
 import { OutcomeLog, type StillWorking } from './outcome-log.ts';

@@ -5,7 +5,7 @@ import type { DecideContext, Executed } from '@postern/event-log';
 import type { Rejected } from '@postern/provider-client';
 import { Clock, commitOrigin, crashPoint } from '@postern/service';
 
-import type { HeldClaim } from '../claim/take-claim.ts';
+import type { HeldClaim } from '../claim/held-claim.ts';
 import { Connections, refreshActor } from '../connections.ts';
 import { Plans } from '../schedule/plans.ts';
 import { insist } from './insist.ts';

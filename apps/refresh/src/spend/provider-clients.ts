@@ -13,7 +13,7 @@ import {
 } from '@postern/provider-client';
 import { ClientCredentials, Clock, DpopProofs, EventLogs } from '@postern/service';
 
-import type { HeldClaim } from '../claim/take-claim.ts';
+import type { HeldClaim } from '../claim/held-claim.ts';
 import { RefreshConfig } from '../refresh-config.ts';
 import { refreshLimits } from '../refresh-limits.ts';
 import { Rollouts } from '../rollouts.ts';

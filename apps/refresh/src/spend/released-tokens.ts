@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { operations, PosternError, Renewal, type TokenSet } from '@postern/contracts';
+import { operations, PosternError, Renewal, type RequestOf, type TokenSet } from '@postern/contracts';
 import { CryptoError, Secret, zero } from '@postern/crypto';
 import {
   shownTokens,
@@ -10,7 +10,7 @@ import {
 } from '@postern/provider-client';
 import { OperationsClient, ServiceKeys } from '@postern/service';
 
-import type { HeldClaim } from '../claim/take-claim.ts';
+import type { HeldClaim } from '../claim/held-claim.ts';
 
 /** What a refresh token stands for, unless its use says otherwise. */
 type Bought = Pick<TokenSet, 'grantedScopes' | 'authorizationDetails'>;
@@ -26,6 +26,9 @@ export interface SubjectIdentity extends ShownIdentity {
   readonly providerVersion: number | null;
 }
 
+/** A claim that the vault is to write together with its release. */
+export type ClaimToTake = NonNullable<RequestOf<typeof operations.releaseRefreshToken>['claim']>;
+
 /** Gets refresh tokens from the vault, which says in the log that it gave one away before it does. */
 @Injectable()
 export class ReleasedTokens {
@@ -34,12 +37,15 @@ export class ReleasedTokens {
     private readonly keys: ServiceKeys,
   ) {}
 
-  /** @throws {PosternError} `refresh.claim_lost`, what else the vault answers, `service.internal` when it does not open */
-  async release({ tenantId, connectionId, claimId }: HeldClaim): Promise<ReleasedToken> {
+  /**
+   * @param claim what the vault is to claim first, in the same commit; without it the claim stands already
+   * @throws {PosternError} `refresh.claim_lost`, what else the vault answers, `service.internal` when it does not open
+   */
+  async release({ tenantId, connectionId, claimId }: HeldClaim, claim?: ClaimToTake): Promise<ReleasedToken> {
     const { sealed_refresh_token: sealed } = await this.operations.call(
       operations.releaseRefreshToken,
       { app: 'refresh' },
-      { tenant_id: tenantId, connection_id: connectionId, claim_id: claimId },
+      { tenant_id: tenantId, connection_id: connectionId, claim_id: claimId, ...(claim && { claim }) },
     );
     try {
       return this.#open(sealed);

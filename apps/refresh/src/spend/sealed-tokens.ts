@@ -3,7 +3,7 @@ import type { TokenSet } from '@postern/contracts';
 import { Sealer, zero } from '@postern/crypto';
 import { Trust } from '@postern/service';
 
-import type { HeldClaim } from '../claim/take-claim.ts';
+import type { HeldClaim } from '../claim/held-claim.ts';
 
 /** Seals what a claim bought to the vault: on the bus nobody else can open it. */
 @Injectable()

@@ -50,7 +50,7 @@ function spending({ refused, recovers }: Situation) {
     new Metrics(),
   );
   const run = () =>
-    spend.spend({ ...held, sinceMs: clock.monotonicMs() } as never, { working: () => done.push('working') });
+    spend.spend({ held: { ...held, sinceMs: clock.monotonicMs() } } as never, { working: () => done.push('working') });
   return { done, run };
 }
 

@@ -4,7 +4,9 @@ import type { WorkMessage } from '@postern/nats';
 import { renewByIdentity, type Refreshed, type Refusal } from '@postern/provider-client';
 import { annotate, Clock, crashPoint, Logger, Metrics, withCall, type Counter, type Histogram } from '@postern/service';
 
-import type { HeldClaim } from '../claim/take-claim.ts';
+import type { ReadyClaim } from '../claim/claim-with-token.ts';
+import type { HeldClaim } from '../claim/held-claim.ts';
+import type { Claimed } from '../claim/take-claim.ts';
 import { TakeOver } from '../claim/take-over.ts';
 import { Pace } from '../pace/pace.ts';
 import { RefreshConfig } from '../refresh-config.ts';
@@ -70,20 +72,18 @@ export class SpendClaim {
   }
 
   /** @throws {PosternError} only when no outcome could be written: then the claim is left to be taken over. */
-  async spend(held: HeldClaim, message: Message): Promise<Spent> {
+  async spend({ held, ready }: Pick<Claimed, 'held' | 'ready'>, message: Message): Promise<Spent> {
     this.#inHand.add(held.claimId);
     try {
-      return await this.#settle(held, await this.#attempt(held), () => message.working());
+      return await this.#settle(held, await this.#attempt(held, ready), () => message.working());
     } finally {
       this.#inHand.delete(held.claimId);
     }
   }
 
-  async #attempt(held: HeldClaim): Promise<Attempt> {
+  async #attempt(held: HeldClaim, ready: ReadyClaim | undefined): Promise<Attempt> {
     try {
-      const client = await this.providers.of(held);
-      this.#requireTimeLeft(held);
-      const released = await this.tokens.release(held);
+      const { client, released } = ready ?? (await this.#ready(held));
       crashPoint('after the release', held.connectionId);
       this.#requireTimeLeft(held);
       const startedMs = this.clock.monotonicMs();
@@ -105,6 +105,12 @@ export class SpendClaim {
       if (!isPosternError(error)) throw error;
       return { kind: 'not_spent', error };
     }
+  }
+
+  async #ready(held: HeldClaim): Promise<ReadyClaim> {
+    const client = await this.providers.of(held);
+    this.#requireTimeLeft(held);
+    return { held, client, released: await this.tokens.release(held) };
   }
 
   async #ask(held: HeldClaim, { client }: RefreshingClient, released: ReleasedToken): Promise<Refreshed | Refusal> {

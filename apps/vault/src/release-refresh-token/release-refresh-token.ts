@@ -1,7 +1,7 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { operations, PosternError, type ReplyOf, type RequestOf } from '@postern/contracts';
 import { Sealer, zero } from '@postern/crypto';
-import { interruptedClaims, isClaimLive, releaseRefreshToken, type Connection } from '@postern/domain';
+import { claimReleased, interruptedClaims, isClaimLive, releaseRefreshToken, type Connection } from '@postern/domain';
 import type { Call } from '@postern/nats';
 import { callingApp, Clock, commitOrigin, crashPoint, Serves, Trust } from '@postern/service';
 
@@ -19,7 +19,8 @@ type Reply = ReplyOf<typeof operations.releaseRefreshToken>;
  * Gives the refresh token to the worker whose claim is live in the log, after saying so in the log.
  *
  * The append is the fence: it is refused when anything was written since the claim was read, so what ended the claim
- * came either before it (nothing is sealed) or after it (the log says that the token may be out).
+ * came either before it (nothing is sealed) or after it (the log says that the token may be out). Where the claim is asked
+ * for with it, both stand in one commit, and the same holds for whoever claims.
  */
 @Injectable()
 export class ReleaseRefreshToken implements OnApplicationShutdown {
@@ -38,13 +39,15 @@ export class ReleaseRefreshToken implements OnApplicationShutdown {
   @Serves(operations.releaseRefreshToken)
   async release(request: Request, call: Call): Promise<Reply> {
     const app = callingApp(call, ['refresh']);
-    const { tenant_id: tenantId, connection_id: connectionId, claim_id: claimId } = request;
+    const { tenant_id: tenantId, connection_id: connectionId, claim_id: claimId, claim } = request;
     const recipient = this.trust.recipient(app);
     const { state, position } = await this.connections.execute(
       { tenantId, id: connectionId },
       (current, { nowMs }) => {
         requireExisting(current);
-        return releaseRefreshToken({ claimId, nowMs }, current);
+        if (claim === undefined) return releaseRefreshToken({ claimId, nowMs }, current);
+        const { credential_version: credentialVersion, timeout_ms: claimTimeoutMs } = claim;
+        return claimReleased({ claimId, claimTimeoutMs, credentialVersion, nowMs }, current);
       },
       { actor: { type: 'service', id: 'vault' }, ...commitOrigin(), causationId: claimId },
     );

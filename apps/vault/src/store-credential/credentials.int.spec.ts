@@ -15,6 +15,7 @@ import {
   asked,
   authorized,
   claimed,
+  claimedReleased,
   complete,
   connected,
   deleted,
@@ -343,6 +344,31 @@ describe('a refresh token', () => {
     const claimId = await claimed(world, ref);
     await Promise.all([1, 2, 3, 4, 5].map(() => released(world, ref, claimId)));
     expect((await eventsOf(ref)).filter((type) => type === 'RefreshTokenReleased')).toHaveLength(1);
+  });
+
+  test('of a planned refresh is claimed and released in one commit, to one of many', async () => {
+    const ref = await connected(world, customer);
+    const outcomes = await Promise.allSettled([1, 2, 3, 4, 5].map(() => claimedReleased(world, ref)));
+    const given = outcomes.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    const refused = outcomes.flatMap((one) => (one.status === 'rejected' ? [one.reason as PosternError] : []));
+    expect(refused.map(({ code }) => code)).toEqual(Array(4).fill('refresh.claim_lost'));
+    expect(given.map((one) => JSON.parse(world.openAs('refresh', one.sealed_refresh_token)))).toEqual([
+      { refreshToken: 'refresh-first', grantedScopes: ['read'] },
+    ]);
+    const last = await world
+      .connections('refresh')
+      .load({ tenantId: ref.tenantId, id: ref.connectionId }, { fromLeader: true });
+    expect(last.position).toBe(given[0]?.position);
+    expect((await eventsOf(ref)).slice(-2)).toEqual(['RefreshStarted', 'RefreshTokenReleased']);
+    expect(last.state.claim).toMatchObject({ released: true, credentialVersion: 1 });
+  });
+
+  test('of another version, or of a claim that stands, is not claimed with it', async () => {
+    const ref = await connected(world, customer);
+    expect(await codeOf(claimedReleased(world, ref, { credentialVersion: 2 }))).toBe('refresh.claim_lost');
+    const claimId = await claimed(world, ref);
+    expect(await codeOf(claimedReleased(world, ref, { claimId }))).toBe('refresh.claim_lost');
+    expect(await eventsOf(ref)).not.toContain('RefreshTokenReleased');
   });
 
   test('stays without a claim, for another claim, for an ended one, and after its time', async () => {

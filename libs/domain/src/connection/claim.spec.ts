@@ -14,7 +14,7 @@ import {
   tokenEndsMs,
 } from '../spec-support/connection.ts';
 import { secondMs } from '../spec-support/given.ts';
-import { interruptedClaims, interruptRefresh, isClaimLive, releaseRefreshToken } from './claim.ts';
+import { claimReleased, interruptedClaims, interruptRefresh, isClaimLive, releaseRefreshToken } from './claim.ts';
 
 const claimEndsMs = tokenEndsMs + 90 * secondMs;
 const release = { claimId: clm(1), nowMs: afterItsEnd };
@@ -151,6 +151,39 @@ describe('interrupting a refresh', () => {
     given(released)
       .when(interruptRefresh, { ...interrupt, claimId: clm(2) })
       .thenNothing();
+  });
+});
+
+describe('claiming with the release', () => {
+  const command = { claimId: clm(1), claimTimeoutMs: 30 * secondMs, credentialVersion: 1, nowMs: afterItsEnd };
+
+  test('what is planned is claimed and released in one decision', () => {
+    const state = stateOf(connected);
+    const events = claimReleased(command, state);
+    expect(events.map(({ type }) => type)).toEqual(['RefreshStarted', 'RefreshTokenReleased']);
+    expect(stateOf([...connected, ...events]).claim).toEqual({
+      ...{ claimId: clm(1), credentialVersion: 1, released: true, expiresAtMs: afterItsEnd + 30 * secondMs },
+    });
+  });
+
+  test.each([
+    ['a claim stands, be it this one', claimed, 'refresh.claim_lost'],
+    ['it was released to this claim before', released, 'refresh.claim_lost'],
+    ['another version is current', [...claimed, the.released(), the.refreshed()], 'refresh.claim_lost'],
+    ['it is suspended', [...connected, the.suspended()], 'connection.suspended'],
+    ['it is revoked', [...connected, the.revoked()], 'connection.revoked'],
+    ['there is no connection', [], 'connection.not_found'],
+  ] as const)('nothing is where %s', (_name, history, code) => {
+    given(history).when(claimReleased, command).thenRefused(code);
+  });
+
+  test('nor before the next attempt is due, nor where only its end could be told', () => {
+    given([...claimed, the.failed({ nextAttemptAtMs: afterItsEnd + 1 })])
+      .when(claimReleased, command)
+      .thenRefused('refresh.unavailable');
+    given([...exchanging, the.authorized({ hasRefreshToken: false })])
+      .when(claimReleased, command)
+      .thenRefused('refresh.claim_lost');
   });
 });
 

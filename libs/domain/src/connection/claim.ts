@@ -4,6 +4,7 @@ import { connectionEvent } from './events.ts';
 import { isRenewable } from './grants.ts';
 import { requireHere } from './guards.ts';
 import { servedUntilMs } from './refresh-plan.ts';
+import { startRefresh, type StartRefresh } from './refresh.ts';
 import type { Claim, Connection } from './state.ts';
 
 export interface ReleaseRefreshToken {
@@ -57,6 +58,20 @@ export function releaseRefreshToken(command: ReleaseRefreshToken, state: Connect
     throw new PosternError('refresh.claim_lost', 'The claim is not live.');
   }
   return claim.released ? [] : [connectionEvent('RefreshTokenReleased', { claimId: claim.claimId })];
+}
+
+/**
+ * Claims a planned refresh and releases its token to the claim, as one decision: the vault's, where the worker has everything
+ * else at hand that a call needs. Appending this is claim and fence in one.
+ *
+ * @throws {PosternError} `refresh.claim_lost` when there is nothing to claim, or a claim stands, be it this one; what
+ *   {@link startRefresh} throws
+ * @source RFC 9700 §4.14.2
+ */
+export function claimReleased(command: Omit<StartRefresh, 'reason'>, state: Connection): ConnectionEvent[] {
+  const events = startRefresh({ ...command, reason: 'scheduled' }, state);
+  if (events[0]?.type !== 'RefreshStarted') throw new PosternError('refresh.claim_lost', 'There is nothing to claim.');
+  return [...events, connectionEvent('RefreshTokenReleased', { claimId: command.claimId })];
 }
 
 /**
