@@ -3,6 +3,7 @@ import { BlockList, isIP, type LookupFunction } from 'node:net';
 
 import { PosternError } from '@postern/contracts';
 
+import { keptConnections } from './kept-connections.ts';
 import { ProviderCallError } from './provider-call-error.ts';
 import { sendAlone, type LoneRequest } from './send-alone.ts';
 
@@ -34,13 +35,21 @@ export class AddressGuard {
   readonly #publicIpv6 = blockList(publicIpv6);
   readonly #refusedIpv6 = blockList(refusedIpv6);
   readonly #resolve: ResolveName;
+  readonly #kept: ReturnType<typeof keptConnections> | undefined;
 
   /**
    * @param allowed addresses and ranges (`10.1.0.0/16`) that are reached although they are not public.
+   * @param options `keepsConnections`: what is sent within half a second of an answer goes over the same connection, whose
+   *   address was looked at when it was made.
    * @throws {PosternError} `config.invalid` for what is neither.
    */
-  constructor(allowed: readonly string[] = [], resolve: ResolveName = resolveBySystem) {
+  constructor(
+    allowed: readonly string[] = [],
+    resolve: ResolveName = resolveBySystem,
+    { keepsConnections = false }: { readonly keepsConnections?: boolean | undefined } = {},
+  ) {
     this.#allowed = blockList(allowed);
+    this.#kept = keepsConnections ? keptConnections() : undefined;
     this.#resolve = resolve;
   }
 
@@ -61,7 +70,7 @@ export class AddressGuard {
   async send(url: string, request: LoneRequest): Promise<Response> {
     const literal = new URL(url).hostname.replace(/^\[|\]$/g, '');
     if (isIP(literal) !== 0 && !this.allows(literal)) throw new ProviderCallError('address_refused');
-    return await sendAlone(url, { ...request, lookup: this.#lookup });
+    return await sendAlone(url, { ...request, lookup: this.#lookup, kept: this.#kept });
   }
 
   readonly #lookup: LookupFunction = (hostname, options, done) => {

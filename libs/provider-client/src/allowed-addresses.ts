@@ -19,6 +19,13 @@ export function brokenAddresses(list: string | undefined): string | undefined {
   }
 }
 
+interface ProviderAddresses {
+  readonly allowed: string | undefined;
+  readonly allowLoopback: boolean;
+  /** For whoever calls one provider many times a second. */
+  readonly keepsConnections?: boolean;
+}
+
 /**
  * Where a provider may be that was found by its metadata.
  *
@@ -31,10 +38,11 @@ export function brokenAddresses(list: string | undefined): string | undefined {
  * @throws {PosternError} `config.invalid` for what is no address
  */
 export function providerAddresses(
-  { allowed, allowLoopback }: { allowed: string | undefined; allowLoopback: boolean },
+  { allowed, allowLoopback, keepsConnections }: ProviderAddresses,
   env: NodeJS.ProcessEnv = process.env,
 ): AddressGuard | undefined {
-  const guard = new AddressGuard([...addressesIn(allowed), ...(allowLoopback ? loopback : [])]);
+  const reachable = [...addressesIn(allowed), ...(allowLoopback ? loopback : [])];
+  const guard = new AddressGuard(reachable, undefined, { keepsConnections });
   const isProxied = env['NODE_USE_ENV_PROXY'] === '1' && (env['HTTPS_PROXY'] ?? env['https_proxy'] ?? '') !== '';
   return isProxied ? undefined : guard;
 }

@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 
 import type { Secret } from '@postern/crypto';
 
+import { keptConnections } from './kept-connections.ts';
 import { ProviderCallError } from './provider-call-error.ts';
 
 /** @internal */
@@ -17,20 +18,24 @@ export interface LoneRequest {
   readonly certificate?: Secret | undefined;
   /** What is connected to; the system's own answer when absent. */
   readonly lookup?: LookupFunction | undefined;
+  /** Takes one of these connections, or leaves its own among them; never one that was made with a certificate. */
+  readonly kept?: ReturnType<typeof keptConnections> | undefined;
 }
 
 /**
- * Sends a request over a connection of its own: one that is kept open was looked at long ago, and was perhaps made with
- * another certificate.
+ * Sends a request over a connection of its own, unless it is given some that are kept: one that is kept open was looked at a
+ * while ago, and was perhaps made with another certificate.
  *
  * @throws {ProviderCallError} `invalid_answer`; what `node:http` throws.
  * @internal
  */
-export async function sendAlone(url: string, { body, certificate, ...rest }: LoneRequest): Promise<Response> {
+export async function sendAlone(url: string, { body, certificate, kept, ...rest }: LoneRequest): Promise<Response> {
   const target = new URL(url);
-  const request = target.protocol === 'https:' ? requestHttps : requestHttp;
+  const isHttps = target.protocol === 'https:';
+  const request = isHttps ? requestHttps : requestHttp;
   const pem = certificate?.reveal();
-  const options = { ...rest, agent: false, ...(pem !== undefined && { cert: pem, key: pem }) } as const;
+  const agent = pem === undefined && kept !== undefined ? kept[isHttps ? 'https' : 'http'] : false;
+  const options = { ...rest, agent, ...(pem !== undefined && { cert: pem, key: pem }) };
   const message = await new Promise<IncomingMessage>((resolve, reject) => {
     request(target, options).once('response', resolve).once('error', reject).end(body);
   });

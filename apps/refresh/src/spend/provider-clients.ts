@@ -61,7 +61,7 @@ export class ProviderClients implements OnApplicationShutdown {
   ) {
     this.#config = config;
     const { allowedProviderAddresses: allowed, allowLoopbackProviders: allowLoopback } = config;
-    this.#addresses = providerAddresses({ allowed, allowLoopback });
+    this.#addresses = providerAddresses({ allowed, allowLoopback, keepsConnections: true });
     this.#credentials = credentials;
     this.#proofs = proofs;
     this.#known = new Kept(clock, refreshLimits.clientKeptMs);
