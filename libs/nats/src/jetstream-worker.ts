@@ -45,6 +45,11 @@ export interface JetStreamWorkerOptions {
    */
   readonly passOver?: ((subject: string) => number | undefined) | undefined;
   /**
+   * Looks at the bytes before anything is made of a message: where there is certainly nothing to do it is acknowledged, and
+   * nobody waits until the server knows.
+   */
+  readonly skips?: ((payload: Uint8Array) => boolean) | undefined;
+  /**
    * When it returns without having settled the message, the message is acknowledged; when it throws, the error's row
    * decides (ack, nak with delay, term).
    */
@@ -155,6 +160,7 @@ export class JetStreamWorker {
   async #take(message: JsMsg): Promise<void> {
     const delayMs = this.#isLeaving ? givenBackMs : this.#options.passOver?.(message.subject);
     if (delayMs !== undefined) return this.#pass({ reply: replyOf(message), delayMs });
+    if (this.#options.skips?.(message.data) === true) return message.ack();
     const working = this.#work(message).finally(() => {
       this.#inFlight.delete(working);
       this.#wake();

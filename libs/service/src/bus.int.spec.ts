@@ -119,7 +119,7 @@ class RefreshEndpoint {
 
 @Controller()
 class RefreshController {
-  @Works('refreshWorker', { concurrencyMax: 4 })
+  @Works('refreshWorker', { concurrencyMax: 4, skips: (payload) => Buffer.from(payload).toString() === '"skip"' })
   async due(payload: unknown, message: WorkMessage): Promise<void> {
     await work(payload, message);
   }
@@ -295,6 +295,22 @@ await describeWithServer('nats-server', 'services on the bus', () => {
       'log.message_damaged',
       'connection.revoked',
     ]);
+  });
+
+  test('what a handler has nothing to do with is acknowledged, and not handed to it', async () => {
+    const seen: unknown[] = [];
+    const done = Promise.withResolvers<void>();
+    work = async (payload) => {
+      seen.push(payload);
+      done.resolve();
+    };
+    const service = await start('refresh');
+    await publishDue(service, 'skip');
+    await publishDue(service, 'next');
+    await done.promise;
+    await service.stop();
+    expect(seen).toEqual(['next']);
+    expect(await leftToWork()).toBe(0);
   });
 
   test('a handler that settles its message itself has the last word', async () => {

@@ -21,6 +21,7 @@ interface WorkExtras {
   readonly concurrencyMax?: number;
   readonly prefetchMax?: number;
   readonly confirms?: boolean;
+  readonly skips?: (payload: Uint8Array) => boolean;
 }
 
 /**
@@ -65,7 +66,7 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
 
   #worker(pattern: string): JetStreamWorker {
     const extras: WorkExtras = this.messageHandlers.get(pattern)?.extras ?? {};
-    const { concurrencyMax = 1, prefetchMax = concurrencyMax, confirms = true } = extras;
+    const { concurrencyMax = 1, prefetchMax = concurrencyMax, confirms = true, skips } = extras;
     return new JetStreamWorker({
       bus: this.#options.bus,
       consumer: pattern as ConsumerKey,
@@ -73,6 +74,7 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
       prefetchMax,
       confirms,
       passOver: this.#options.lookOf(pattern as ConsumerKey),
+      skips,
       handle: (message) => this.#handle(pattern, settleOnce(message)),
       onError: (error) => this.#options.logger.warn(`${pattern}: the worker met an error`, { err: error }),
     });

@@ -20,6 +20,8 @@ interface WorksOptions {
   readonly concurrencyMax?: number;
   readonly prefetchMax?: number;
   readonly confirms?: boolean;
+  /** Is there certainly nothing to do with these bytes? Then they are acknowledged, and neither traced nor measured. */
+  readonly skips?: (payload: Uint8Array) => boolean;
 }
 
 type WorkHandler = (payload: unknown, message: WorkMessage) => Promise<void>;
@@ -32,7 +34,7 @@ type WorkHandler = (payload: unknown, message: WorkMessage) => Promise<void>;
  */
 export function Works(
   consumer: ConsumerKey,
-  { concurrencyMax = 16, prefetchMax = concurrencyMax, confirms = true }: WorksOptions = {},
+  { concurrencyMax = 16, prefetchMax = concurrencyMax, confirms = true, skips }: WorksOptions = {},
 ) {
   return <H extends WorkHandler>(
     target: object,
@@ -45,6 +47,7 @@ export function Works(
       concurrencyMax,
       prefetchMax,
       confirms,
+      skips,
     }) as MethodDecorator;
     applyDecorators(pattern, UseFilters(new WorkErrorFilter()))(target, key, descriptor as PropertyDescriptor);
   };

@@ -1,5 +1,6 @@
 import { consumers } from '@postern/contracts';
 
+import { namesAChange } from '../schedule/schedule-commits.ts';
 import { scheduleLimits } from '../schedule/schedule-limits.ts';
 import { SimConsumer } from './consumer.ts';
 import { checkEnd } from './check-end.ts';
@@ -199,7 +200,9 @@ class Simulation {
       workers: () =>
         this.#workers.map(({ process, scheduler }) => ({
           process,
-          handle: (message) => scheduler.commit(message.json(), message),
+          handle: async (message) => {
+            if (namesAChange(message.payload)) await scheduler.commit(message.json(), message);
+          },
         })),
       stands: () => true,
       onDone: () => undefined,
