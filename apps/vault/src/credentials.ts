@@ -8,12 +8,13 @@ import { insertVersion, insertVersionQuery, newestIn, versionsOf, type StoredVer
 import { DataKeys, keyNameOf, type SealedRow } from './data-keys.ts';
 import { SealedRows, type FoundRows } from './sealed-rows.ts';
 import {
-  AccessPart,
+  type AccessPart,
   bindingOf,
   openJson,
   RefreshPart,
-  SealedJson,
+  SealedAccess,
   sealJson,
+  type AccessTerms,
   type ConnectionRef,
   type CredentialOwner,
   type Reseal,
@@ -40,7 +41,17 @@ export interface NextCredential {
 interface KeptAccess extends SealedRow {
   readonly providerId: string;
   readonly keyName: string;
-  readonly json: SealedJson<AccessPart>;
+  readonly access: SealedAccess;
+}
+
+/** An access token in memory that was opened before, and nothing of it in the clear. */
+export interface KnownAccess extends AccessTerms {
+  /**
+   * Opens it for as long as `use` runs, which may keep nothing of it.
+   *
+   * @returns undefined where its data key has left memory since, or does not open it: {@link Credentials.openAccess} says why.
+   */
+  readonly withToken: <T>(use: (token: Uint8Array) => T) => T | undefined;
 }
 
 type Made = Pick<StoredVersion, 'version' | 'boughtBy' | 'credentialId'>;
@@ -170,12 +181,15 @@ export class Credentials implements OnApplicationShutdown {
     return await this.#openAccess(owner, version, { cached: true, ahead });
   }
 
-  /** The same from memory alone; undefined where that does not hold both the ciphertext and its key. */
-  peekAccess(owner: CredentialOwner, version: number): AccessPart | undefined {
+  /** What memory knows of it; undefined where that does not hold both the ciphertext and its key, or it was never opened. */
+  peekAccess(owner: CredentialOwner, version: number): KnownAccess | undefined {
     const kept = this.#ciphertexts.get(nameOf(owner, version));
     // Whose it is says the log, each time.
     if (kept?.providerId !== owner.providerId) return undefined;
-    return this.#dataKeys.peek(kept.keyName, kept, (dataKey) => kept.json.open(dataKey));
+    const { access } = kept;
+    const { terms } = access;
+    const held = terms && this.#dataKeys.peek(kept.keyName, kept);
+    return held && { ...terms, withToken: (use) => held.open((dataKey) => access.withToken(dataKey, use)) };
   }
 
   /**
@@ -275,7 +289,7 @@ export class Credentials implements OnApplicationShutdown {
       kind: 'access_token',
       readsKey: true,
       read: (again) => this.#sealedAccess(owner, version, again ? {} : { cached, ahead }),
-      open: (dataKey, { json }) => json.open(dataKey),
+      open: (dataKey, { access }) => access.open(dataKey),
     });
   }
 
@@ -289,13 +303,14 @@ export class Credentials implements OnApplicationShutdown {
     if (known?.providerId === owner.providerId) return known;
     const readAhead = await ahead;
     const isIt = readAhead?.access?.version === version;
-    const { key, access } = isIt ? readAhead : await this.#rows.find(keyOf(owner), version);
-    if (access === undefined) throw missing(version);
+    const { key, access: row } = isIt ? readAhead : await this.#rows.find(keyOf(owner), version);
+    if (row === undefined) throw missing(version);
     const { providerId } = owner;
-    const { keyGeneration, sealed } = access;
-    const binding = bindingOf(owner, version, 'access_token');
-    const json = new SealedJson({ binding, sealed, schema: AccessPart });
-    const kept = { providerId, keyName: keyNameOf(keyOf(owner)), keyGeneration, json };
+    const { keyGeneration, sealed } = row;
+    const kept = {
+      ...{ providerId, keyName: keyNameOf(keyOf(owner)), keyGeneration },
+      access: new SealedAccess(owner, version, sealed),
+    };
     this.#ciphertexts.set(name, kept);
     return { ...kept, key };
   }

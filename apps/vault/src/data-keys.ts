@@ -62,9 +62,41 @@ export interface StoringByQuery<Sealed> extends Pick<Storing<Sealed, never>, 'se
   readonly query: (sealed: Sealed & SealedRow) => TenantQuery;
 }
 
-interface Held {
-  readonly plaintext: Buffer;
+/** A data key in memory, until it leaves that. */
+export class HeldKey {
   readonly generation: number;
+  #plaintext: Buffer | undefined;
+
+  constructor(plaintext: Buffer, generation: number) {
+    this.#plaintext = plaintext;
+    this.generation = generation;
+  }
+
+  /**
+   * @param use done when it returns: the key may be wiped at any later moment.
+   * @returns undefined where the key was wiped, or does not open what it should: `DataKeys.use` says why, and tells the
+   *   operator.
+   */
+  open<T>(use: (dataKey: Uint8Array) => T): T | undefined {
+    if (this.#plaintext === undefined) return undefined;
+    try {
+      return use(this.#plaintext);
+    } catch (error) {
+      if (isPosternError(error) && error.code === 'vault.ciphertext_invalid') return undefined;
+      throw error;
+    }
+  }
+
+  /** Only of one that is in memory. */
+  get plaintext(): Buffer {
+    if (this.#plaintext === undefined) throw new Error('a data key was used after it was wiped');
+    return this.#plaintext;
+  }
+
+  wipe(): void {
+    if (this.#plaintext !== undefined) zero(this.#plaintext);
+    this.#plaintext = undefined;
+  }
 }
 
 /**
@@ -82,7 +114,7 @@ export class DataKeys implements OnApplicationShutdown {
   readonly #alarm: CiphertextAlarm;
   readonly #loading = new Map<string, Promise<void>>();
   readonly #sweep: NodeJS.Timeout;
-  readonly #cache: LRUCache<string, Held>;
+  readonly #cache: LRUCache<string, HeldKey>;
 
   constructor(
     config: VaultConfig,
@@ -91,11 +123,11 @@ export class DataKeys implements OnApplicationShutdown {
     { keyService }: KeyServiceHolder,
     alarm: CiphertextAlarm,
   ) {
-    this.#cache = new LRUCache<string, Held>({
+    this.#cache = new LRUCache<string, HeldKey>({
       max: vaultLimits.dataKeysCachedMax,
       ttl: config.dataKeyCachedMs,
       ttlResolution: vaultLimits.cacheClockMs,
-      dispose: ({ plaintext }) => zero(plaintext),
+      dispose: (held) => held.wipe(),
     });
     this.#database = database;
     this.#keyService = keyService;
@@ -127,20 +159,13 @@ export class DataKeys implements OnApplicationShutdown {
   }
 
   /**
-   * Opens at once what is in memory with its data key; undefined where it is not, and where it does not open: `use`
-   * says why, and tells the operator.
+   * The data key that sealed this row, where it is in memory.
    *
    * @param name from {@link keyNameOf}
    */
-  peek<T>(name: string, row: SealedRow, open: (dataKey: Uint8Array) => T): T | undefined {
+  peek(name: string, row: SealedRow): HeldKey | undefined {
     const held = this.#cache.get(name);
-    if (held?.generation !== row.keyGeneration) return undefined;
-    try {
-      return open(held.plaintext);
-    } catch (error) {
-      if (isPosternError(error) && error.code === 'vault.ciphertext_invalid') return undefined;
-      throw error;
-    }
+    return held?.generation === row.keyGeneration ? held : undefined;
   }
 
   /**
@@ -246,12 +271,12 @@ export class DataKeys implements OnApplicationShutdown {
   }
 
   /** What is rewrapped while it is being unwrapped is read again: the version that wrapped it may be gone by then. */
-  async #unwrap(owner: KeyOwner, found?: WrappedKey): Promise<Held> {
+  async #unwrap(owner: KeyOwner, found?: WrappedKey): Promise<HeldKey> {
     let tried: string | undefined;
     for (let key = found; ; key = undefined) {
       const { wrapped, generation } = unshredded(key ?? (await this.#rows.find(owner)).key);
       const result = await this.#unwraps.ask(owner.tenantId, wrapped);
-      if (result.ok) return { plaintext: result.plaintext, generation };
+      if (result.ok) return new HeldKey(result.plaintext, generation);
       if (result.error.code !== 'vault.ciphertext_invalid' || wrapped === tried) throw result.error;
       tried = wrapped;
     }

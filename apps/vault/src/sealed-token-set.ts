@@ -86,17 +86,73 @@ export class SealedJson<T> {
 
   /** @throws {PosternError} `vault.ciphertext_invalid` */
   open(dataKey: Uint8Array): T {
+    return this.withPlaintext(dataKey, (plaintext) => this.read(plaintext));
+  }
+
+  protected read(plaintext: Buffer): T {
+    const json: unknown = JSON.parse(plaintext.toString('utf8'));
+    if (this.#fits) return json as T;
+    const value = parseJson(this.#schema, json) ?? this.#schema.parse(json);
+    this.#fits = isDeepStrictEqual(value, json);
+    return value;
+  }
+
+  /** `use` may keep nothing of the plaintext: it is overwritten then. */
+  protected withPlaintext<R>(dataKey: Uint8Array, use: (plaintext: Buffer) => R): R {
     const plaintext = openCredential({ dataKey, binding: this.#place, sealed: this.#sealed });
     try {
-      const json: unknown = JSON.parse(plaintext.toString('utf8'));
-      if (this.#fits) return json as T;
-      const value = parseJson(this.#schema, json) ?? this.#schema.parse(json);
-      this.#fits = isDeepStrictEqual(value, json);
-      return value;
+      return use(plaintext);
     } finally {
       zero(plaintext);
     }
   }
+}
+
+/** What a lease says of an access token beside the token itself. */
+export type AccessTerms = Pick<AccessPart, 'tokenType' | 'sentAs' | 'boundTo'>;
+
+/**
+ * The sealed access token of a version. The same bytes under the same key in the same place hold the same as the first
+ * time: so what is no secret is remembered, and where among them the token stands, which is then sealed from there and
+ * becomes no string of JavaScript, which could not be overwritten.
+ */
+export class SealedAccess extends SealedJson<AccessPart> {
+  #known: { readonly terms: AccessTerms; readonly start: number; readonly end: number } | undefined;
+
+  constructor(owner: CredentialOwner, version: number, sealed: Uint8Array) {
+    super({ binding: bindingOf(owner, version, 'access_token'), sealed, schema: AccessPart });
+  }
+
+  /** Undefined until it was opened once, and for a token that JSON spells otherwise. */
+  get terms(): AccessTerms | undefined {
+    return this.#known?.terms;
+  }
+
+  /**
+   * Only where {@link terms} are known.
+   *
+   * @param use may keep nothing of the token: it is overwritten then.
+   * @throws {PosternError} `vault.ciphertext_invalid`
+   */
+  withToken<R>(dataKey: Uint8Array, use: (token: Uint8Array) => R): R {
+    const known = this.#known;
+    if (known === undefined) throw new Error('nobody knows yet where the token stands');
+    return this.withPlaintext(dataKey, (plaintext) => use(plaintext.subarray(known.start, known.end)));
+  }
+
+  protected override read(plaintext: Buffer): AccessPart {
+    const part = super.read(plaintext);
+    this.#known ??= knownOf(plaintext, part);
+    return part;
+  }
+}
+
+/** Wherever these bytes stand, they are the token. */
+function knownOf(plaintext: Buffer, { accessToken, tokenType, sentAs, boundTo }: AccessPart) {
+  const start = plaintext.indexOf(accessToken, 0, 'utf8');
+  if (start === -1) return undefined;
+  const terms = { tokenType, ...(sentAs !== undefined && { sentAs }), ...(boundTo !== undefined && { boundTo }) };
+  return { terms, start, end: start + Buffer.byteLength(accessToken, 'utf8') };
 }
 
 /** Opens what another service sealed to the vault. @throws {PosternError} `request.malformed` */

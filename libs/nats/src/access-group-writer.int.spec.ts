@@ -137,6 +137,47 @@ describe('the access log', () => {
     expect(leaseIds(await groupsOf(writer.writer))).toEqual([granted, refused, other].map(({ leaseId }) => leaseId));
   });
 
+  test('does what can be done meanwhile while the group is being stored, once each, and before it is told', async () => {
+    const writer = writerOf();
+    const done: string[] = [];
+    bus.aroundSend = async (_stream, send) => {
+      const sent = send();
+      done.push('sent');
+      const outcome = await sent;
+      done.push('stored');
+      return outcome;
+    };
+    const records = [record(), record()].map((one) => writer.record(one, () => done.push('meanwhile')));
+    await Promise.all(records.map((one) => one.then(() => done.push('told'))));
+    bus.aroundSend = undefined;
+    expect(done).toEqual(['sent', 'meanwhile', 'meanwhile', 'stored', 'told', 'told']);
+  });
+
+  test('is told what went wrong meanwhile by its own record alone, which is stored', async () => {
+    const writer = writerOf();
+    const [wrong, right] = [record(), record()];
+    const failure = new Error('nothing was made');
+    const failing = writer.record(wrong, () => {
+      throw failure;
+    });
+    const other = writer.record(right, () => undefined);
+    await expect(failing).rejects.toBe(failure);
+    await other;
+    expect(leaseIds(await groupsOf(writer.writer))).toEqual([wrong.leaseId, right.leaseId]);
+  });
+
+  test('does nothing meanwhile for whom nobody waits any more', async () => {
+    const writer = writerOf();
+    const granted = record();
+    let isDone = false;
+    const recording = writer.record(granted, () => (isDone = true));
+    writer.stopWaitingFor(granted.connectionId, new PosternError('vault.audit_unavailable', 'It ended.'));
+    await expect(recording).rejects.toMatchObject({ code: 'vault.audit_unavailable' });
+    await writer.drain();
+    expect(isDone).toBe(false);
+    expect(leaseIds(await groupsOf(writer.writer))).toEqual([granted.leaseId]);
+  });
+
   test('refuses at once when too many records wait', async () => {
     const writer = writerOf({ queuedRecordsMax: 2 });
     const waiting = [writer.record(record()), writer.record(record())];

@@ -41,8 +41,10 @@ interface Waiting {
   readonly grants: string | undefined;
   readonly bytes: number;
   readonly dueMs: number;
+  /** Until it is done, or nobody waits for it any more. */
+  meanwhile: (() => void) | undefined;
   readonly resolve: (place: RecordPlace) => void;
-  readonly reject: (error: PosternError) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 const resendPolicy: AppendPolicy = Object.freeze({
@@ -98,17 +100,19 @@ export class AccessGroupWriter {
   /**
    * Resolves when the record is durable, with where it stands.
    *
+   * @param meanwhile done once its group is on its way and before this resolves, so that it takes no time of its own; not
+   *   at all where nobody waits any more. What it throws, this rejects with.
    * @throws {PosternError} `vault.audit_unavailable` when it is not by the deadline, and what {@link stopWaitingFor} was
    *   told; it may still become so.
    */
-  record(record: AccessRecord): Promise<RecordPlace> {
+  record(record: AccessRecord, meanwhile?: () => void): Promise<RecordPlace> {
     const { queuedRecordsMax = accessGroupLimits.queuedRecordsMax } = this.#options;
     if (this.#queue.length >= queuedRecordsMax) return Promise.reject(unavailable('Too many records wait.'));
     const text = JSON.stringify(record);
     const grants = record.outcome === 'granted' ? record.connectionId : undefined;
     const dueMs = performance.now() + this.#recordWaitMs;
     return new Promise((resolve, reject) => {
-      this.#queue.push({ text, grants, bytes: Buffer.byteLength(text), dueMs, resolve, reject });
+      this.#queue.push({ text, grants, bytes: Buffer.byteLength(text), dueMs, meanwhile, resolve, reject });
       this.#writing ??= this.#write();
       this.#deadline ??= setTimeout(() => this.#refuseLate(), this.#recordWaitMs);
     });
@@ -121,7 +125,7 @@ export class AccessGroupWriter {
    */
   stopWaitingFor(connectionId: string, reason: PosternError): void {
     for (const waiting of [this.#group, this.#queue].flat()) {
-      if (waiting.grants === connectionId) waiting.reject(reason);
+      if (waiting.grants === connectionId) giveUp(waiting, reason);
     }
   }
 
@@ -136,8 +140,9 @@ export class AccessGroupWriter {
   #refuseLate(): void {
     const nowMs = performance.now();
     let nextDueMs = Infinity;
-    for (const { dueMs, reject } of [...this.#group, ...this.#queue]) {
-      if (dueMs <= nowMs) reject(unavailable(`It was not durable in ${this.#recordWaitMs} ms.`));
+    for (const waiting of [...this.#group, ...this.#queue]) {
+      const { dueMs } = waiting;
+      if (dueMs <= nowMs) giveUp(waiting, unavailable(`It was not durable in ${this.#recordWaitMs} ms.`));
       else nextDueMs = Math.min(nextDueMs, dueMs);
     }
     this.#deadline =
@@ -149,13 +154,19 @@ export class AccessGroupWriter {
     // A turn later, so that records made together go together.
     await Promise.resolve();
     while (this.#queue.length > 0) {
-      this.#group = this.#takeGroup();
+      const group = this.#takeGroup();
+      this.#group = group;
       try {
-        const place = await this.#store(this.#group);
-        for (const { resolve } of this.#group) resolve(place);
+        const storing = this.#store(group);
+        // Once this turn is over, the group is on the wire.
+        const others = setImmediate(() => doMeanwhile(group));
+        const place = await storing;
+        clearImmediate(others);
+        doMeanwhile(group);
+        for (const { resolve } of group) resolve(place);
       } catch (error) {
         const failure = unavailable('The access log did not take the group.', error);
-        for (const { reject } of this.#group) reject(failure);
+        for (const waiting of group) giveUp(waiting, failure);
         this.#options.onError?.(failure);
       }
     }
@@ -237,6 +248,24 @@ export class AccessGroupWriter {
 /** An `AccessGroup`, of records that are text already. */
 function groupText(head: Omit<AccessGroup, 'records'>, records: readonly Waiting[]): string {
   return `${JSON.stringify(head).slice(0, -1)},"records":[${records.map(({ text }) => text).join(',')}]}`;
+}
+
+/** What can be done before the acknowledgement is here; each once. */
+function doMeanwhile(group: readonly Waiting[]): void {
+  for (const waiting of group) {
+    const { meanwhile } = waiting;
+    waiting.meanwhile = undefined;
+    try {
+      meanwhile?.();
+    } catch (error) {
+      waiting.reject(error);
+    }
+  }
+}
+
+function giveUp(waiting: Waiting, reason: PosternError): void {
+  waiting.meanwhile = undefined;
+  waiting.reject(reason);
 }
 
 function unavailable(message: string, cause?: unknown): PosternError {

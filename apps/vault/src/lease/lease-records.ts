@@ -33,12 +33,13 @@ export class LeaseRecords implements OnApplicationShutdown {
   /**
    * Resolves when the record is durable, with where it stands.
    *
+   * @param meanwhile done while it is being stored
    * @throws {PosternError} `vault.audit_unavailable`; {@link overtaken} where the connection ended meanwhile
    */
-  async record(record: AccessRecord): Promise<RecordPlace> {
+  async record(record: AccessRecord, meanwhile?: () => void): Promise<RecordPlace> {
     const startedMs = performance.now();
     try {
-      return await withCall('postern.lease.record', () => this.#writer.record(record), { kind: 'internal' });
+      return await withCall('postern.lease.record', () => this.#writer.record(record, meanwhile), { kind: 'internal' });
     } finally {
       this.#observe((performance.now() - startedMs) / 1_000);
     }

@@ -10,7 +10,7 @@ import {
   type ReplyOf,
   type RequestOf,
 } from '@postern/contracts';
-import { Sealer } from '@postern/crypto';
+import { Sealer, zero } from '@postern/crypto';
 import {
   freshnessOf,
   leaseDecision,
@@ -28,6 +28,7 @@ import { Credentials } from '../credentials.ts';
 import { Directory } from '../directory.ts';
 import { Delegations } from '../exchange/delegations.ts';
 import { VaultConfig } from '../vault-config.ts';
+import type { AccessPart } from '../sealed-token-set.ts';
 import { LeaseRecords, overtaken } from './lease-records.ts';
 import { RefreshAsker } from './refresh-asker.ts';
 import { Recipients, sealLease } from './sealed-lease.ts';
@@ -61,7 +62,8 @@ interface Attempt {
 
 /**
  * Leases access tokens. In this order: who asks, what the log says, the ciphertext opened and sealed to the requester,
- * the record durable, the log once more, the reply (docs/flows/lease.md).
+ * the record durable, the log once more, the reply (docs/flows/lease.md). What memory holds and knows to open is opened
+ * while the record is being stored: nothing leaves before both are done.
  */
 @Injectable()
 export class LeaseToken implements OnApplicationShutdown {
@@ -120,20 +122,23 @@ export class LeaseToken implements OnApplicationShutdown {
     const { state, decision: grant, position, chain } = decided;
     const owner = ownerOf(state);
     const { credentialVersion, expiresAtMs, grantedScopes } = grant;
-    const { accessToken, tokenType, sentAs, boundTo } =
-      this.credentials.peekAccess(owner, credentialVersion) ??
-      (await this.credentials.openAccess(owner, credentialVersion, ahead));
-    // A server may begin to bind with a refresh, of which the log of the authorization knows nothing.
-    requireUsableByBearer(boundTo);
     const { connectionId } = owner;
     const seal = { leaseId, tenantId, connectionId, credentialVersion, expiresAtMs, recipient };
-    const sealedToken = sealLease(this.#sealer, seal, accessToken);
+    const sealToken = (token: Uint8Array) => sealLease(this.#sealer, seal, token);
+    const open = async () => await this.credentials.openAccess(owner, credentialVersion, ahead);
+    const access = this.credentials.peekAccess(owner, credentialVersion) ?? (await open());
+    const { tokenType, sentAs, boundTo } = access;
+    // A server may begin to bind with a refresh, of which the log of the authorization knows nothing.
+    requireUsableByBearer(boundTo);
+    let sealedToken = 'accessToken' in access ? sealed(access, sealToken) : undefined;
+    const sealInMemory = 'withToken' in access ? () => (sealedToken = access.withToken(sealToken)) : undefined;
     const { steps } = chain;
     const record = this.#recordOf(attempt, {
       ...{ position, credentialVersion, code: null },
       ...(steps.length > 0 && { delegation: [...steps] }),
     });
-    const place = await this.records.record(record);
+    const place = await this.records.record(record, sealInMemory);
+    sealedToken ??= sealed(await open(), sealToken);
     const now = this.#standsAsItWas(attempt, decided)
       ? state
       : this.#stillGranted(attempt, this.#fromMemory(attempt) ?? (await this.#decide(attempt)));
@@ -304,6 +309,15 @@ export class LeaseToken implements OnApplicationShutdown {
       correlationId,
       ...(decided.delegation && { delegation: decided.delegation }),
     };
+  }
+}
+
+function sealed({ accessToken }: AccessPart, seal: (token: Uint8Array) => string): string {
+  const token = Buffer.from(accessToken, 'utf8');
+  try {
+    return seal(token);
+  } finally {
+    zero(token);
   }
 }
 

@@ -45,6 +45,7 @@ import {
   revoked,
   type ConnectionRef,
 } from '../spec-journeys.ts';
+import { DataKeys } from '../data-keys.ts';
 import { codeOf, specNats, tokenSetOf, VaultWorld, type Customer } from '../spec-world.ts';
 import { LeaseRecords } from './lease-records.ts';
 import { RefreshAsker } from './refresh-asker.ts';
@@ -220,6 +221,28 @@ describe('a lease', () => {
       exp: undefined,
       at: null,
     });
+  });
+
+  test.each(['access-again', 'a"quoted\\one'])('is the same one from memory: %s', async (accessToken) => {
+    const { connectionId } = await connected(world, customer, tokenSetOf('again', { accessToken }));
+    for (let turn = 1; turn <= 3; turn += 1) {
+      const { sealed_token, lease_id } = await lease(connectionId);
+      const { token, protectedHeader } = await openWithJose(sealed_token);
+      expect({ token, lse: protectedHeader['lse'] }).toEqual({ token: accessToken, lse: lease_id });
+    }
+  });
+
+  test('is given too where its data key leaves memory while the record is written', async () => {
+    const { connectionId } = await connected(world, customer, tokenSetOf('forgotten'));
+    await lease(connectionId);
+    const leaseRecords = vault.get(LeaseRecords);
+    const record = leaseRecords.record.bind(leaseRecords);
+    leaseRecords.record = async (written, meanwhile) => {
+      vault.get(DataKeys).forget({ tenantId: customer.tenantId, ownerId: connectionId });
+      return await record(written, meanwhile);
+    };
+    const { sealed_token } = await lease(connectionId).finally(() => (leaseRecords.record = record));
+    expect((await openWithJose(sealed_token)).token).toBe('access-forgotten');
   });
 
   test('gives the newest version after a refresh', async () => {
@@ -516,8 +539,8 @@ describe('a derived connection', () => {
     await lease(connectionId);
     const leaseRecords = vault.get(LeaseRecords);
     const record = leaseRecords.record.bind(leaseRecords);
-    leaseRecords.record = async (written) => {
-      const place = await record(written);
+    leaseRecords.record = async (written, meanwhile) => {
+      const place = await record(written, meanwhile);
       if (written.outcome === 'granted') await settled(revoked(world, subject));
       return place;
     };
@@ -661,8 +684,8 @@ describe('record before release', () => {
     await lease(ref.connectionId);
     const leaseRecords = vault.get(LeaseRecords);
     const record = leaseRecords.record.bind(leaseRecords);
-    leaseRecords.record = async (written) => {
-      const place = await record(written);
+    leaseRecords.record = async (written, meanwhile) => {
+      const place = await record(written, meanwhile);
       if (written.outcome === 'granted') await settled(revoked(world, ref));
       return place;
     };

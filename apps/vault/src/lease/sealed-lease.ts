@@ -3,7 +3,6 @@ import {
   KeyInvalidError,
   parseRecipientKey,
   sealingContextsMax,
-  zero,
   type Sealer,
   type SealingPublicJwk,
 } from '@postern/crypto';
@@ -43,14 +42,9 @@ export class Recipients {
  *
  * The protected header binds lease (`lse`), connection (`con`), credential version (`ver`) and end (`exp`, seconds).
  */
-export function sealLease(sealer: Sealer, seal: LeaseSeal, accessToken: string): string {
+export function sealLease(sealer: Sealer, seal: LeaseSeal, accessToken: Uint8Array): string {
   const { leaseId, tenantId, connectionId, credentialVersion, expiresAtMs, recipient } = seal;
   const bound = { cty: 'text/plain', lse: leaseId, con: connectionId, ver: credentialVersion };
   const protectedHeader = expiresAtMs === null ? bound : { ...bound, exp: Math.floor(expiresAtMs / 1000) };
-  const plaintext = Buffer.from(accessToken, 'utf8');
-  try {
-    return sealer.seal({ scope: tenantId, recipient, plaintext, protectedHeader });
-  } finally {
-    zero(plaintext);
-  }
+  return sealer.seal({ scope: tenantId, recipient, plaintext: accessToken, protectedHeader });
 }
