@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { GrantedAuthorizationDetails, parseJson, PosternError, Renewal, TokenSet } from '@postern/contracts';
 import { CryptoError, zero, type Opener } from '@postern/crypto';
-import { CredentialPlace, openCredential, sealCredential, type CredentialBinding } from '@postern/keyring';
+import { sealCredential, SealedCredential, type CredentialBinding } from '@postern/keyring';
 import { z } from 'zod';
 
 /** What a lease needs of a credential; a lease decrypts this and never the refresh token. */
@@ -72,15 +72,13 @@ export function openJson<T>(dataKey: Uint8Array, sealed: Sealed<T>): T {
 
 /** What is opened again and again: its place is spelled once, and what it holds is looked at once. */
 export class SealedJson<T> {
-  readonly #place: CredentialPlace;
-  readonly #sealed: Uint8Array;
+  readonly #credential: SealedCredential;
   readonly #schema: z.ZodType<T>;
   /** The same bytes under the same key in the same place are the same JSON as the first time, and that did. */
   #fits = false;
 
   constructor({ binding, sealed, schema }: Sealed<T>) {
-    this.#place = new CredentialPlace(binding);
-    this.#sealed = sealed;
+    this.#credential = new SealedCredential({ binding, sealed });
     this.#schema = schema;
   }
 
@@ -99,7 +97,7 @@ export class SealedJson<T> {
 
   /** `use` may keep nothing of the plaintext: it is overwritten then. */
   protected withPlaintext<R>(dataKey: Uint8Array, use: (plaintext: Buffer) => R): R {
-    const plaintext = openCredential({ dataKey, binding: this.#place, sealed: this.#sealed });
+    const plaintext = this.#credential.open(dataKey);
     try {
       return use(plaintext);
     } finally {

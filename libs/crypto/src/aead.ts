@@ -42,27 +42,52 @@ export function encryptAead({ key, plaintext, additionalData }: AeadContext & { 
  * @throws {CiphertextInvalidError} when anything differs.
  * @throws {KeyInvalidError} when the key is not 32 bytes.
  */
-export function decryptAead({ key, sealed, additionalData }: AeadContext & { sealed: Uint8Array }): Buffer {
-  const bytes = toBytes(sealed);
-  if (bytes.length < overheadBytes || bytes[0] !== formatVersion) throw notOpened();
-  const tagAt = bytes.length - tagBytes;
-  const iv = bytes.subarray(1, 1 + ivBytes);
-  const decipher = createDecipheriv('aes-256-gcm', checkedKey(key), iv, gcm);
-  decipher.setAAD(versionedData(additionalData));
-  decipher.setAuthTag(bytes.subarray(tagAt));
-  const plaintext = decipher.update(bytes.subarray(1 + ivBytes, tagAt));
-  try {
-    decipher.final();
-    return plaintext;
-  } catch {
-    zero(plaintext);
-    throw notOpened();
+export function decryptAead({ key, ...ciphertext }: AeadContext & { sealed: Uint8Array }): Buffer {
+  return new AeadCiphertext(ciphertext).open(key);
+}
+
+/** What {@link encryptAead} made, taken apart once to be opened again and again: a good part of what an opening costs. */
+export class AeadCiphertext {
+  readonly #version: number | undefined;
+  readonly #iv: Buffer;
+  readonly #ciphertext: Buffer;
+  readonly #tag: Buffer;
+  readonly #additionalData: Buffer;
+
+  /** @param sealed a view is kept, no copy */
+  constructor({ sealed, additionalData }: Pick<AeadContext, 'additionalData'> & { readonly sealed: Uint8Array }) {
+    const bytes = toBytes(sealed);
+    const tagAt = bytes.length - tagBytes;
+    this.#version = bytes.length < overheadBytes ? undefined : bytes[0];
+    this.#iv = bytes.subarray(1, 1 + ivBytes);
+    this.#ciphertext = bytes.subarray(1 + ivBytes, tagAt);
+    this.#tag = bytes.subarray(tagAt);
+    this.#additionalData = versionedData(additionalData);
+  }
+
+  /**
+   * @throws {CiphertextInvalidError} when the key, the additional data or a bit is another.
+   * @throws {KeyInvalidError} when the key is not 32 bytes.
+   */
+  open(key: Uint8Array): Buffer {
+    if (this.#version !== formatVersion) throw notOpened();
+    const decipher = createDecipheriv('aes-256-gcm', checkedKey(key), this.#iv, gcm);
+    decipher.setAAD(this.#additionalData);
+    decipher.setAuthTag(this.#tag);
+    const plaintext = decipher.update(this.#ciphertext);
+    try {
+      decipher.final();
+      return plaintext;
+    } catch {
+      zero(plaintext);
+      throw notOpened();
+    }
   }
 }
 
 function versionedData(additionalData: Bytes): Buffer {
   const bytes = toBytes(additionalData);
-  const versioned = Buffer.allocUnsafe(1 + bytes.length);
+  const versioned = Buffer.alloc(1 + bytes.length);
   versioned[0] = formatVersion;
   versioned.set(bytes, 1);
   return versioned;

@@ -24,6 +24,8 @@ export interface DerivedKeysOptions {
 export class DerivedKeys<Entry extends Derived> {
   readonly #entries = new Map<string, { readonly entry: Entry; readonly bornMs: number }>();
   readonly #options: DerivedKeysOptions;
+  /** When the eldest ends. */
+  #endsMs = Infinity;
   #sweep: NodeJS.Timeout | undefined;
 
   constructor(options: DerivedKeysOptions) {
@@ -44,7 +46,9 @@ export class DerivedKeys<Entry extends Derived> {
     const { size, nowMs, ageMs } = this.#options;
     this.#drop(name);
     if (this.#entries.size >= size) this.#drop(this.#entries.keys().next().value);
-    this.#entries.set(name, { entry, bornMs: nowMs() });
+    const bornMs = nowMs();
+    this.#entries.set(name, { entry, bornMs });
+    this.#endsMs = Math.min(this.#endsMs, bornMs + ageMs);
     this.#sweep ??= setTimeout(() => this.#sweepNow(), ageMs).unref();
   }
 
@@ -63,10 +67,13 @@ export class DerivedKeys<Entry extends Derived> {
   #dropExpired(): void {
     const { nowMs, ageMs } = this.#options;
     const now = nowMs();
+    if (now < this.#endsMs) return;
     for (const [name, { bornMs }] of this.#entries) {
-      if (now - bornMs < ageMs) return;
+      this.#endsMs = bornMs + ageMs;
+      if (now < this.#endsMs) return;
       this.#drop(name);
     }
+    this.#endsMs = Infinity;
   }
 
   #drop(name: string | undefined): void {

@@ -1,5 +1,5 @@
 export { addCheckpointBody, parseAddCheckpoint, type AddCheckpoint } from './add-checkpoint.ts';
-export { aeadKeyBytes, decryptAead, encryptAead, type AeadContext } from './aead.ts';
+export { AeadCiphertext, aeadKeyBytes, decryptAead, encryptAead, type AeadContext } from './aead.ts';
 export { decodeBase64url, framed, toBytes, zero, type Bytes } from './bytes.ts';
 export {
   noteVerifierKey,

@@ -1,5 +1,5 @@
 import { PosternError } from '@postern/contracts';
-import { CryptoError, decryptAead, encryptAead, framed } from '@postern/crypto';
+import { AeadCiphertext, CryptoError, encryptAead, framed } from '@postern/crypto';
 
 /** Where a credential belongs. All of it must be named again to open the credential. */
 export interface CredentialBinding {
@@ -13,21 +13,10 @@ export interface CredentialBinding {
   readonly kind: string;
 }
 
-/** A binding as it is authenticated, made once for what is opened again and again. */
-export class CredentialPlace {
-  /** @internal */
-  readonly additionalData: Buffer;
-
-  /** @throws {TypeError} on an incomplete binding. */
-  constructor(binding: CredentialBinding) {
-    this.additionalData = additionalDataOf(binding);
-  }
-}
-
 /** A data key, unwrapped, and the place of the credential. */
 export interface CredentialContext {
   readonly dataKey: Uint8Array;
-  readonly binding: CredentialBinding | CredentialPlace;
+  readonly binding: CredentialBinding;
 }
 
 const purpose = 'postern credential v1';
@@ -47,19 +36,39 @@ export function sealCredential({ dataKey, binding, plaintext }: CredentialContex
  *
  * @throws {PosternError} `vault.ciphertext_invalid` under another key or binding, or when a bit was changed.
  */
-export function openCredential({ dataKey, binding, sealed }: CredentialContext & { sealed: Uint8Array }): Buffer {
-  const additionalData = additionalDataOf(binding);
-  try {
-    return decryptAead({ key: dataKey, sealed, additionalData });
-  } catch (error) {
-    if (!(error instanceof CryptoError)) throw error;
-    throw new PosternError('vault.ciphertext_invalid', 'A stored credential did not open in its place');
+export function openCredential({ dataKey, ...credential }: CredentialContext & { sealed: Uint8Array }): Buffer {
+  return new SealedCredential(credential).open(dataKey);
+}
+
+/** What {@link sealCredential} made, in its place: spelled once for what is opened again and again. */
+export class SealedCredential {
+  readonly #ciphertext: AeadCiphertext;
+
+  /**
+   * @param credential of `sealed` a view is kept, no copy.
+   * @throws {TypeError} on an incomplete binding.
+   */
+  constructor({ binding, sealed }: Pick<CredentialContext, 'binding'> & { readonly sealed: Uint8Array }) {
+    this.#ciphertext = new AeadCiphertext({ sealed, additionalData: additionalDataOf(binding) });
+  }
+
+  /**
+   * As {@link openCredential}.
+   *
+   * @throws {PosternError} `vault.ciphertext_invalid`
+   */
+  open(dataKey: Uint8Array): Buffer {
+    try {
+      return this.#ciphertext.open(dataKey);
+    } catch (error) {
+      if (!(error instanceof CryptoError)) throw error;
+      throw new PosternError('vault.ciphertext_invalid', 'A stored credential did not open in its place');
+    }
   }
 }
 
 /** An incomplete binding is a bug of the caller and must not seal anything. */
-function additionalDataOf(binding: CredentialBinding | CredentialPlace): Buffer {
-  if (binding instanceof CredentialPlace) return binding.additionalData;
+function additionalDataOf(binding: CredentialBinding): Buffer {
   const { tenantId, providerId, ownerId, credentialVersion, kind } = binding;
   if (!Number.isSafeInteger(credentialVersion) || credentialVersion < 0) throw new TypeError('no credential version');
   const names = [tenantId, providerId, ownerId, kind];

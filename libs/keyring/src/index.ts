@@ -1,6 +1,6 @@
 export {
-  CredentialPlace,
   openCredential,
+  SealedCredential,
   sealCredential,
   type CredentialBinding,
   type CredentialContext,
