@@ -18,7 +18,9 @@ const enter = (tenantId: string): TenantQuery => ({ name: 'tenant_entered', text
  * Runs work that belongs to many tenants in one transaction, as whoever turns a log into tables must: rows of all of them
  * and how far the log was read stand together or not at all.
  *
- * What is asked without awaiting is sent at once and done in its order.
+ * What is asked without awaiting is sent at once and done in its order, and so is the end: work that awaits nothing takes
+ * one round trip. Where something fails that nobody awaited, PostgreSQL refuses what follows it and makes the commit a
+ * rollback, and the failure is thrown.
  *
  * @effect takes the connection, and gives it back when the work has ended. Commits when it ended well, else rolls back.
  */
@@ -27,27 +29,27 @@ export async function crossTenants<T>(
   work: (transaction: CrossingTransaction) => Promise<T>,
 ): Promise<T> {
   let sent: Promise<unknown> = Promise.resolve();
-  const send = (queries: readonly TenantQuery[]): Promise<Row[][]> => {
-    const answers = Promise.all(queries.map(async (query) => (await connection.query(query)).rows));
-    // Also of what nobody waits for: a commit after a failure would be a rollback that looks like one. In their order: the
-    // first failure is the reason, those behind it only say that there was one.
-    answers.catch(() => undefined);
-    sent = sent.then(async () => await answers);
+  /** It counts also where nobody waits for it. In their order: the first failure is the reason, those behind it only say that there was one. */
+  const counted = <A>(answer: Promise<A>): Promise<A> => {
+    answer.catch(() => undefined);
+    sent = sent.then(async () => await answer);
     sent.catch(() => undefined);
-    return answers;
+    return answer;
   };
+  const rowsOf = async (query: TenantQuery) => (await connection.query(query)).rows;
   let broken: Error | undefined;
   try {
-    await connection.query('begin');
+    void counted(connection.query('begin'));
     const result = await work({
-      run: async (query) => (await send([query])).flat(),
-      inTenant: async (tenantId, queries) => {
+      run: (query) => counted(rowsOf(query)),
+      inTenant: (tenantId, queries) => {
         assertId('tenant', tenantId);
-        return (await send([enter(tenantId), ...queries, enter('')])).slice(1, -1);
+        const answers = Promise.all([enter(tenantId), ...queries, enter('')].map(rowsOf));
+        return counted(answers.then((rows) => rows.slice(1, -1)));
       },
     });
+    void counted(connection.query('commit'));
     await sent;
-    await connection.query('commit');
     return result;
   } catch (error) {
     await connection.query('rollback').catch((failed: unknown) => {
