@@ -1,5 +1,5 @@
 import { PosternError, type ModelName } from '@postern/contracts';
-import type { CrossingTransaction, Row } from '@postern/persistence';
+import type { CrossingTransaction, Row, TenantQuery } from '@postern/persistence';
 
 import { auditSchema } from './tables.ts';
 
@@ -104,49 +104,43 @@ export async function setRole(
 /**
  * Moves a checkpoint on from where it was read.
  *
- * @returns false when somebody else has moved it, changed its role, or holds it: models that walk together wait for
- *   nobody who works on one of them.
+ * Where somebody else has moved it, changed its role, or holds it (models that walk together wait for nobody who works on
+ * one of them), PostgreSQL refuses that, and with it whatever is sent after it in the transaction: nothing needs to wait
+ * for its answer. `isSuperseded` knows that failure.
  */
-export async function moveOn(
-  { run }: CrossingTransaction,
+export function moveOn(
   model: ModelName,
   { from, to }: { readonly from: Checkpoint; readonly to: Reached },
-): Promise<boolean> {
-  const rows = await run({
+): TenantQuery {
+  return {
     name: 'checkpoint_moved',
     text: `with free as (select generation from ${projection}
-        where model = $1 and generation = $2 and role = $3 and position = $4 for update skip locked)
-      update ${projection} p set position = $5, log_identity = $6, messages = $7, kept_from_ms = $8
-      from free where p.model = $1 and p.generation = free.generation returning p.generation`,
+        where model = $1 and generation = $2 and role = $3 and position = $4 for update skip locked),
+      moved as (update ${projection} p set position = $5, log_identity = $6, messages = $7, kept_from_ms = $8
+        from free where p.model = $1 and p.generation = free.generation returning p.generation)
+      select 1 / count(*) as moved from moved`,
     values: [
       ...[model, from.generation, from.role, from.position],
       ...[to.position, to.logIdentity, to.messages, to.keptFromMs],
     ],
-  });
-  return rows.length === 1;
+  };
 }
 
-export async function putSetAside(
-  { run }: CrossingTransaction,
-  {
-    model,
-    generation,
-    ones,
-  }: { readonly model: ModelName; readonly generation: number; readonly ones: readonly SetAside[] },
-): Promise<void> {
-  await run({
+/** Is it that a checkpoint was not moved? Nothing else here divides (SQLSTATE 22012, division_by_zero). */
+export const isSuperseded = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === '22012';
+
+export function putSetAside(model: ModelName, generation: number, ones: readonly SetAside[]): TenantQuery {
+  return {
     name: 'set_aside_put',
     text: `insert into ${setAside} (model, generation, position, kind, reason)
       select $1::text, $2::integer, * from unnest($3::bigint[], $4::text[], $5::text[])
       on conflict (model, generation, position) do update set kind = excluded.kind, reason = excluded.reason`,
     values: [
-      model,
-      generation,
-      ones.map(({ position }) => position),
-      ones.map(({ kind }) => kind),
-      ones.map(({ reason }) => reason),
+      ...[model, generation, ones.map(({ position }) => position)],
+      ...[ones.map(({ kind }) => kind), ones.map(({ reason }) => reason)],
     ],
-  });
+  };
 }
 
 /** The eldest of them, and how many there are. */

@@ -1,11 +1,18 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { newId, operations, timestampOf, type ModelName } from '@postern/contracts';
 import type { RunningService } from '@postern/service';
-import { tenantSetting } from '@postern/persistence';
+import { AccessReader, CommitReader, commitVerifier } from '@postern/event-log';
+import { JetStreamEventLog } from '@postern/nats';
+import { openDatabase, tenantSetting } from '@postern/persistence';
 import { waitFor } from '@postern/testing';
 
-import { arrayLiteral } from './model-rows.ts';
-import { modelTables, sharedTables, auditSchema, auditGrants, type ModelTable } from './tables.ts';
+import { beginGeneration, setAsideDifference } from './checkpoints.ts';
+import { connectionsModel } from './connections-model.ts';
+import { healthModel } from './health-model.ts';
+import { arrayLiteral, firstDifference } from './model-rows.ts';
+import { notificationsModel } from './notifications-model.ts';
+import { Projector, type ModelDatabase, type Standing } from './projector.ts';
+import { auditEntities, auditGrants, auditSchema, modelTables, sharedTables, type ModelTable } from './tables.ts';
 import { event, ModelsWorld, WrittenConnection } from '../spec-support/models-world.ts';
 
 const hourMs = 3_600_000;
@@ -205,6 +212,66 @@ describe('read models', () => {
     const counted = text.split('\n').filter((line) => line.startsWith('postern_audit_projection_set_aside_total{'));
     const ofGaps = counted.filter((line) => line.includes('model="health"') && line.includes('kind="gap"'));
     expect(ofGaps.map((line) => line.split('} ')[1])).toEqual(['1']);
+  });
+
+  test('are the same in whatever batches, and where some of what was folded ahead is not written', async () => {
+    const [whole, broken] = [connection(), connection()];
+    for (const one of [whole, broken]) await world.authorize(one);
+    for (let turn = 0; turn < 12; turn += 1) {
+      const type = turn % 2 === 0 ? 'ConnectionSuspended' : 'ConnectionResumed';
+      for (const one of [whole, broken]) {
+        const lost = one === broken && turn === 6;
+        await world.commit(one, 'revocation', [event(type, { reason: null })], { lost });
+      }
+    }
+    await caughtUp();
+    const models = [connectionsModel, healthModel, notificationsModel];
+    const opened = { url: world.databaseUrl, entities: auditEntities, schema: auditSchema, sharedTables, poolMax: 4 };
+    const database = openDatabase({ ...opened, unavailableCode: 'audit.database_unavailable' });
+    const verifier = commitVerifier(world.trust);
+    const log = new JetStreamEventLog({ bus: await world.bus('audit'), stream: 'connections' });
+    const common = { stream: 'connections', log, keptMs: 0, batchMessagesMax: 2 } as const;
+    const readers = { reader: new CommitReader({ verifier }), accessReader: new AccessReader({ verifier }) };
+    let [calls, lost] = [0, 0];
+    const losing: ModelDatabase = {
+      acrossTenants: async (work) =>
+        await database.acrossTenants(async (transaction) => {
+          calls += 1;
+          const isLost = calls % 20 === 0;
+          const done = await work(transaction);
+          if (isLost) lost += 1;
+          if (isLost) throw new Error('what was written is rolled back');
+          return done;
+        }),
+    };
+    try {
+      const projector = new Projector({ ...common, ...readers, database: losing });
+      const standings: Standing[] = [];
+      for (const model of models) {
+        await database.acrossTenants((tx) => beginGeneration(tx, { model: model.name, role: 'verifying', nowMs: 0 }));
+        standings.push(await projector.standing(model, 'verifying'));
+      }
+      const walked = await projector.walk(standings);
+      expect(walked.failed).toEqual([]);
+      expect(lost).toBeGreaterThan(1);
+      for (const { model, checkpoint } of walked.standings) {
+        const live = await projector.standing(model, 'live');
+        expect(checkpoint).toMatchObject({ position: live.checkpoint.position, messages: live.checkpoint.messages });
+        const pair = [live.checkpoint.generation, checkpoint.generation] as const;
+        for (const table of model.tables as readonly ModelTable[]) {
+          const difference = firstDifference(table, { pair, keptFromMs: 0 });
+          const found = await database.acrossTenants(({ inTenant }) => inTenant(right, [difference]));
+          expect(found).toEqual([[]]);
+        }
+        const aside = await database.acrossTenants((tx) => setAsideDifference(tx, model.name, pair));
+        expect(aside).toBeUndefined();
+        await expect(world.ask(operations.verifyProjection, { model: model.name })).resolves.toMatchObject({
+          same: true,
+        });
+      }
+    } finally {
+      await database.close();
+    }
   });
 
   test('are compared with a fresh fold byte for byte, and the first row that differs is named', async () => {

@@ -2,7 +2,6 @@ import { isPosternError, PosternError, subjects } from '@postern/contracts';
 import { connectionEvolver, upcast, type Connection } from '@postern/domain';
 import {
   logLeafHash,
-  LruCache,
   Repository,
   type AccessEntry,
   type AccessReader,
@@ -14,19 +13,19 @@ import {
 } from '@postern/event-log';
 import type { CrossingTransaction } from '@postern/persistence';
 
-import { generationsOf, type Checkpoint, type GenerationRole, type SetAside } from './checkpoints.ts';
+import { generationsOf, isSuperseded, type Checkpoint, type GenerationRole, type SetAside } from './checkpoints.ts';
 import type { AccessModel, ConnectionModel, ReadModel } from './model.ts';
 import { modelLimits } from './model-limits.ts';
 import {
+  foldConnections,
+  KnownRows,
   writeAccess,
   writeConnections,
-  type ConnectionBatch,
+  type FoldedConnections,
+  type FoldOptions,
   type ReadMessage,
-  type RowsOfSteps,
   type Step,
 } from './write-batch.ts';
-
-const { batchMessagesMax, batchBytesMax, knownConnectionsMax } = modelLimits;
 
 /** What is used of the tables. */
 export interface ModelDatabase {
@@ -42,6 +41,8 @@ export interface ProjectorOptions {
   readonly accessReader: AccessReader;
   /** For how long a row is kept that grows old. */
   readonly keptMs: number;
+  /** Messages that one transaction takes; `modelLimits` says how many when absent. */
+  readonly batchMessagesMax?: number | undefined;
   /** Told of each message that no row comes of, once its transaction is through. */
   readonly onSetAside?: ((standing: Standing, one: SetAside) => void) | undefined;
 }
@@ -68,16 +69,36 @@ export interface Walked {
 
 type Entry = LogEntry | AccessEntry;
 type Leaf = Pick<StoredMessage, 'subject' | 'payload'>;
-type Message = ReadMessage<Entry> & { readonly stored: Leaf & Pick<StoredMessage, 'position'> };
 
-interface Batch extends Pick<ConnectionBatch, 'known'> {
-  readonly messages: readonly Message[];
+interface Batch {
+  readonly messages: readonly StoredMessage[];
+  /** Of the one message that no row comes of. */
+  readonly aside?: SetAside;
+}
+
+/** What a batch comes to, by its stream. */
+type Prepared =
+  | ({ readonly stream: 'connections' } & FoldedConnections)
+  | { readonly stream: 'access'; readonly messages: readonly ReadMessage<AccessEntry>[] };
+
+/** Prepared on what was known at that age, for just these models. */
+interface Ahead {
+  readonly prepared: Prepared;
+  readonly age: number;
+  readonly generations: string;
+}
+
+/** A walk's own. */
+interface Walking {
+  readonly known: KnownRows;
+  readonly onTenant: WalkOptions['onTenant'];
 }
 
 /**
  * Turns a stream into the rows of its models, batch by batch: rows and checkpoint in one transaction. While one batch is
- * being written the next two are read, so that neither reading nor writing waits for the end of the other; what is in
- * memory is three of them, however long the log is.
+ * being written the next two are folded, so that neither folding nor writing waits for the end of the other; what is in
+ * memory is the rows of three of them, however long the log is. What was folded on rows that then were not written is folded
+ * again.
  *
  * Models that stand at the same position walk together: reading a message and checking it takes longer than making a row
  * of it.
@@ -138,37 +159,40 @@ export class Projector {
    * @effect as `catchUp`. @throws {PosternError} `log.unavailable`
    */
   async walk(together: readonly Standing[], options: WalkOptions = {}): Promise<Walked> {
-    const known = new LruCache<RowsOfSteps>(knownConnectionsMax);
+    const known = new KnownRows();
+    let { age } = known;
+    const walking: Walking = { known, onTenant: options.onTenant };
     let walked: Walked = { standings: together, failed: [] };
     let [before, writing] = [Promise.resolve(walked), Promise.resolve(walked)];
-    let batch: Message[] = [];
+    let batch: StoredMessage[] = [];
     let bytes = 0;
     const flush = async () => {
-      walked = await before;
-      options.signal?.throwIfAborted();
       const messages = batch;
       batch = [];
       bytes = 0;
+      // What was folded ahead counted for nothing: on goes it from what was written.
+      if (known.age !== age) walked = await writing;
+      ({ age } = known);
+      const ahead = await this.#prepareAhead(walked.standings, { messages }, walking);
+      walked = await before;
+      options.signal?.throwIfAborted();
       before = writing;
       writing = writing.then(async (reached) => {
         options.signal?.throwIfAborted();
-        return await this.#write(reached, { messages, known });
+        return await this.#write(reached, { messages }, { ...walking, ahead });
       });
       // It is awaited with a later batch; until then its failure is nobody's unhandled one.
       writing.catch(() => undefined);
     };
-    const { untilPosition, onTenant } = options;
-    const { stream, log } = this.#options;
+    const { untilPosition } = options;
+    const { stream, log, batchMessagesMax = modelLimits.batchMessagesMax } = this.#options;
     const filter = stream === 'access' ? subjects.allAccess : subjects.allConnections;
     const range = { filter, fromPosition: (together[0]?.checkpoint.position ?? 0) + 1, untilPosition };
     try {
       for await (const stored of log.read(range)) {
-        const read = this.#read(stored);
-        const message = read instanceof Promise ? await read : read;
-        if (onTenant !== undefined) tenantsOf(message).forEach(onTenant);
-        batch.push(message);
+        batch.push(stored);
         bytes += stored.payload.byteLength;
-        if (batch.length >= batchMessagesMax || bytes >= batchBytesMax) await flush();
+        if (batch.length >= batchMessagesMax || bytes >= modelLimits.batchBytesMax) await flush();
         if (walked.standings.length === 0) break;
       }
       if (batch.length > 0) await flush();
@@ -178,89 +202,132 @@ export class Projector {
     return await writing;
   }
 
+  /** Undefined where it does not work: then that is found out again when it is this batch's turn. */
+  async #prepareAhead(standings: readonly Standing[], batch: Batch, walking: Walking): Promise<Ahead | undefined> {
+    const { age } = walking.known;
+    try {
+      const prepared = await this.#prepare(standings, batch, walking);
+      return { prepared, age, generations: generationsIn(standings) };
+    } catch {
+      walking.known.forget();
+      return undefined;
+    }
+  }
+
+  async #prepare(standings: readonly Standing[], { messages, aside }: Batch, walking: Walking): Promise<Prepared> {
+    const { stream } = this.#options;
+    const { known, onTenant } = walking;
+    const read = <E extends Entry>(message: StoredMessage) => {
+      const one = this.#read(message);
+      if (onTenant === undefined) return one as ReadMessage<E>;
+      const told = (given: ReadMessage<Entry>) => {
+        tenantsOf(given).forEach(onTenant);
+        return given as ReadMessage<E>;
+      };
+      return one instanceof Promise ? one.then(told) : told(one);
+    };
+    if (stream === 'access') {
+      if (aside !== undefined) return { stream, messages: [{ problem: aside }] };
+      const groups: ReadMessage<AccessEntry>[] = [];
+      for (const message of messages) groups.push(await read<AccessEntry>(message));
+      return { stream, messages: groups };
+    }
+    if (aside !== undefined) return { stream, puts: new Map(), aside: standings.map(() => [aside]) };
+    const models = standings.flatMap(({ model, checkpoint: { generation } }) =>
+      model.stream === 'connections' ? [{ model, generation }] : [],
+    );
+    const ask: FoldOptions['ask'] = async (queries) =>
+      await this.#options.database.acrossTenants(async ({ inTenant }) => {
+        const asked = [...queries].map(async ([tenantId, ones]) => [tenantId, await inTenant(tenantId, ones)] as const);
+        return new Map(await Promise.all(asked));
+      });
+    return { stream, ...(await foldConnections(messages, { models, known, read: read<LogEntry>, ask })) };
+  }
+
   /** At once, but for what has to be looked up. */
-  #read(message: StoredMessage): Message | Promise<Message> {
+  #read(message: StoredMessage): ReadMessage<Entry> | Promise<ReadMessage<Entry>> {
     const { stream, reader, accessReader } = this.#options;
-    const { position, subject, payload } = message;
-    const stored = { position, subject, payload };
+    const { position } = message;
     const read = stream === 'access' ? accessReader.read(message) : reader.read(message);
-    if (read.kind === 'access') return { entry: read.entry, state: undefined, stored };
+    if (read.kind === 'access') return { entry: read.entry, state: undefined };
     if (read.kind !== 'commit') {
       const { kind, reason } = read;
-      return { problem: { position, kind, reason }, stored };
+      return { problem: { position, kind, reason } };
     }
     const { entry } = read;
     const { commit } = entry;
-    if (commit.stateVersion === connectionEvolver.stateVersion)
-      return { entry, state: commit.state as Connection, stored };
-    return this.#withStateOf(entry, stored);
+    if (commit.stateVersion === connectionEvolver.stateVersion) return { entry, state: commit.state as Connection };
+    return this.#withStateOf(entry);
   }
 
   /** What an older release carried is folded anew. */
-  async #withStateOf(entry: LogEntry, stored: Message['stored']): Promise<Message> {
+  async #withStateOf(entry: LogEntry): Promise<ReadMessage<LogEntry>> {
     const { commit, position } = entry;
     try {
       const ref = { tenantId: commit.tenantId, id: commit.aggregateId };
-      return { entry, state: (await this.#repository.at(ref, position)).state, stored };
+      return { entry, state: (await this.#repository.at(ref, position)).state };
     } catch (error) {
       if (isPosternError(error) && error.row.retry === 'later') throw error;
-      return { problem: unusable(position, error), stored };
+      return { problem: unusable(position, error) };
     }
   }
 
   /** In one transaction for all; where that does not go through, each by itself, so that nobody waits for another. */
-  async #write({ standings, failed }: Walked, batch: Batch): Promise<Walked> {
-    if (standings.length > 1) {
-      try {
-        return { standings: await this.#writeTogether(standings, batch), failed };
-      } catch {
-        // Whoever it is finds out below.
-      }
+  async #write({ standings, failed }: Walked, batch: Batch, { known, ahead, onTenant }: Written): Promise<Walked> {
+    if (standings.length === 0) return { standings, failed };
+    const isOfNow = ahead?.age === known.age && ahead.generations === generationsIn(standings);
+    try {
+      const afresh = { known: new KnownRows(), onTenant };
+      const prepared = isOfNow ? ahead.prepared : await this.#prepare(standings, batch, afresh);
+      const reached = await this.#writeTogether(standings, batch, prepared);
+      if (!isOfNow) known.forget();
+      return { standings: reached, failed };
+    } catch {
+      // Whoever it is finds out below. Others were folded meanwhile, on rows that are not written.
+      known.forget();
     }
     const reached: Standing[] = [];
     const left = [...failed];
     for (const standing of standings) {
       const { model } = standing;
       try {
-        reached.push(await this.#writeAlone(standing, batch));
+        reached.push(await this.#writeAlone(standing, batch, onTenant));
       } catch (error) {
         left.push({ model, error });
       }
-      // They are of this step.
-      if (standings.length > 1) batch.known.clear();
     }
+    known.forget();
     return { standings: reached, failed: left };
   }
 
   /** Where the tables refuse a batch its messages are tried in halves, until the one is found that no row comes of. */
-  async #writeAlone(from: Standing, { messages, known }: Batch): Promise<Standing> {
+  async #writeAlone(from: Standing, batch: Batch, onTenant: WalkOptions['onTenant']): Promise<Standing> {
+    const { messages, aside } = batch;
     try {
-      const [to = from] = await this.#writeTogether([from], { messages, known });
+      const prepared = await this.#prepare([from], batch, { known: new KnownRows(), onTenant });
+      const [to = from] = await this.#writeTogether([from], batch, prepared);
       return to;
     } catch (error) {
       const last = messages.at(-1);
-      if (last === undefined || !isOfAMessage(error)) throw error;
+      if (last === undefined || aside !== undefined || !isOfAMessage(error)) throw error;
       if (messages.length > 1) {
         const half = Math.ceil(messages.length / 2);
-        const middle = await this.#writeAlone(from, { messages: messages.slice(0, half), known });
-        return await this.#writeAlone(middle, { messages: messages.slice(half), known });
+        const middle = await this.#writeAlone(from, { messages: messages.slice(0, half) }, onTenant);
+        return await this.#writeAlone(middle, { messages: messages.slice(half) }, onTenant);
       }
-      if ('problem' in last) throw error;
-      const aside = { problem: unusable(last.stored.position, error), stored: last.stored };
-      return await this.#writeAlone(from, { messages: [aside], known });
+      return await this.#writeAlone(from, { messages, aside: unusable(last.position, error) }, onTenant);
     }
   }
 
-  async #writeTogether(standings: readonly Standing[], { messages, known }: Batch): Promise<Standing[]> {
+  async #writeTogether(standings: readonly Standing[], { messages }: Batch, prepared: Prepared): Promise<Standing[]> {
     const last = messages.at(-1);
     if (last === undefined) return [...standings];
-    const { position } = last.stored;
-    const reached = { position, logIdentity: identityOf(last.stored) };
+    const reached = { position: last.position, logIdentity: identityOf(last) };
     const steps = standings.map(({ model, checkpoint: from }) => {
-      const keptFromMs = Math.max(from.keptFromMs, this.#keptFromMs(model, messages));
+      const keptFromMs = Math.max(from.keptFromMs, this.#keptFromMs(model, prepared));
       return { model, from, to: { ...from, ...reached, messages: from.messages + messages.length, keptFromMs } };
     });
-    const aside = await this.#put({ steps, messages, known });
+    const aside = await this.#put(steps, prepared);
     for (const [index, ones] of aside.entries()) {
       const standing = standings[index];
       if (standing !== undefined) for (const one of ones) this.#options.onSetAside?.(standing, one);
@@ -268,43 +335,47 @@ export class Projector {
     return steps.map(({ model, to }) => ({ model, checkpoint: to }));
   }
 
-  async #put(batch: StepsTaken): Promise<SetAside[][]> {
+  async #put(steps: readonly Step<ReadModel>[], prepared: Prepared): Promise<SetAside[][]> {
     try {
-      return await this.#options.database.acrossTenants((transaction) => put(transaction, batch));
+      return await this.#options.database.acrossTenants((transaction) => put(transaction, steps, prepared));
     } catch (error) {
-      batch.known.clear();
-      throw error;
+      if (!isSuperseded(error)) throw error;
+      const names = steps.map(({ model }) => model.name).join(', ');
+      throw new PosternError('audit.projection_superseded', `Somebody else has gone on with ${names}.`);
     }
   }
 
-  #keptFromMs(model: ReadModel, messages: readonly Message[]): number {
-    if (model.stream !== 'access') return 0;
+  #keptFromMs(model: ReadModel, prepared: Prepared): number {
+    if (model.stream !== 'access' || prepared.stream !== 'access') return 0;
     const { keptMs } = this.#options;
-    return messages.reduce(
+    return prepared.messages.reduce(
       (keptFromMs, message) =>
-        'problem' in message || !('group' in message.entry)
-          ? keptFromMs
-          : Math.max(keptFromMs, model.keptFromMs(message.entry, keptMs)),
+        'problem' in message ? keptFromMs : Math.max(keptFromMs, model.keptFromMs(message.entry, keptMs)),
       0,
     );
   }
 }
 
-interface StepsTaken extends Batch {
-  readonly steps: readonly Step<ReadModel>[];
+interface Written extends Walking {
+  readonly ahead: Ahead | undefined;
 }
 
 /** @returns what each has set aside. */
-async function put(transaction: CrossingTransaction, { steps, messages, known }: StepsTaken): Promise<SetAside[][]> {
-  const ofConnections = steps.filter((step): step is Step<ConnectionModel> => step.model.stream === 'connections');
-  if (ofConnections.length > 0) {
-    const commits = messages as readonly ReadMessage<LogEntry>[];
-    return await writeConnections(transaction, { steps: ofConnections, messages: commits, known });
+async function put(
+  transaction: CrossingTransaction,
+  steps: readonly Step<ReadModel>[],
+  prepared: Prepared,
+): Promise<SetAside[][]> {
+  if (prepared.stream === 'connections') {
+    return writeConnections(transaction, { steps: steps as readonly Step<ConnectionModel>[], folded: prepared });
   }
   const [ofAccess] = steps as readonly Step<AccessModel>[];
-  const groups = messages as readonly ReadMessage<AccessEntry>[];
-  return ofAccess === undefined ? [] : [await writeAccess(transaction, { step: ofAccess, messages: groups })];
+  if (ofAccess === undefined) return [];
+  return [await writeAccess(transaction, { step: ofAccess, messages: prepared.messages })];
 }
+
+const generationsIn = (standings: readonly Standing[]) =>
+  standings.map(({ model, checkpoint }) => `${model.name} ${checkpoint.generation}`).join();
 
 function identityOf(message: Leaf): string {
   return Buffer.from(logLeafHash(message)).toString('base64url');
@@ -321,7 +392,7 @@ function unusable(position: number, error: unknown): SetAside {
   return { position, kind: 'unusable', reason: error instanceof Error ? error.name : 'it makes no row' };
 }
 
-function tenantsOf(message: Message): string[] {
+function tenantsOf(message: ReadMessage<Entry>): string[] {
   if ('problem' in message) return [];
   const { entry } = message;
   return 'commit' in entry ? [entry.commit.tenantId] : entry.group.records.map(({ tenantId }) => tenantId);

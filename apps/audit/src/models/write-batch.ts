@@ -1,10 +1,13 @@
-import { PosternError } from '@postern/contracts';
+import { setImmediate as turn } from 'node:timers/promises';
+
+import { isId } from '@postern/contracts';
 import type { Connection } from '@postern/domain';
-import type { AccessEntry, LogEntry, LruCache } from '@postern/event-log';
-import type { CrossingTransaction } from '@postern/persistence';
+import { aggregateOf, LruCache, type AccessEntry, type LogEntry, type StoredMessage } from '@postern/event-log';
+import type { CrossingTransaction, Row, TenantQuery } from '@postern/persistence';
 
 import { moveOn, putSetAside, type Checkpoint, type Reached, type SetAside } from './checkpoints.ts';
 import { gapOf } from './follows.ts';
+import { modelLimits } from './model-limits.ts';
 import type { AccessModel, ConnectionModel, ReadModel } from './model.ts';
 import { connectionRows, putRows, rowOf } from './model-rows.ts';
 import { auditSchema, type ModelRow } from './tables.ts';
@@ -21,132 +24,196 @@ export interface Step<Model> {
   readonly to: Reached;
 }
 
-export interface ConnectionBatch {
-  readonly steps: readonly Step<ConnectionModel>[];
-  readonly messages: readonly ReadMessage<LogEntry>[];
-  /**
-   * Rows of `<tenant>/<connection>` that were written last on the way here, and need not be asked back: commits of one
-   * connection mostly stand near one another. They change before the transaction is through: whoever sees it fail, or
-   * takes other steps, forgets them all.
-   */
-  readonly known: LruCache<RowsOfSteps>;
-}
-
-/** Of one connection, a row for each step; none where nothing stood. */
-export type RowsOfSteps = (ModelRow | undefined)[];
-
-interface Read {
-  readonly entry: LogEntry;
-  readonly state: Connection;
-}
+/** Of one connection, a row for each model that walks; none where nothing stood. */
+type RowsOfModels = (ModelRow | undefined)[];
 
 /**
- * Puts what some commits make of their connections beside how far was read, for every model that goes this step.
+ * Rows of `<tenant>/<connection>` that were folded last on the way here, and need not be asked back: commits of one
+ * connection mostly stand near one another. They run ahead of what is written, so whoever sees a transaction fail, or goes
+ * on with other models, forgets them all; what was folded at another age than that of now counts for nothing.
  *
- * The checkpoints are moved first: they are what two who project the same model meet at, and the later one is told so.
- *
- * @returns what each has set aside. @throws {PosternError} `audit.projection_superseded`
+ * Of two batches under way none is dropped (they are a fraction of all): what is unknown stands in the tables.
  */
-export async function writeConnections(
-  transaction: CrossingTransaction,
-  { steps, messages, known }: ConnectionBatch,
-): Promise<SetAside[][]> {
-  const problems: SetAside[] = [];
-  const ofTenants = new Map<string, Read[]>();
-  for (const message of messages) {
-    if ('problem' in message) problems.push(message.problem);
-    else if (message.state !== undefined) {
-      const { entry, state } = message;
-      const known = ofTenants.get(entry.commit.tenantId);
-      if (known === undefined) ofTenants.set(entry.commit.tenantId, [{ entry, state }]);
-      else known.push({ entry, state });
-    }
+export class KnownRows {
+  readonly #rows = new LruCache<RowsOfModels>(modelLimits.knownConnectionsMax);
+  #age = 0;
+
+  get age(): number {
+    return this.#age;
   }
-  await Promise.all(steps.map(async (step) => await requireMoved(transaction, step)));
-  const aside = steps.map(() => [...problems]);
-  await Promise.all(
-    [...ofTenants].map(async ([tenantId, reads]) => {
-      const ids = [...new Set(reads.map(({ entry }) => entry.commit.aggregateId))];
-      const rows = await standingRows(transaction, { steps, known, tenantId, ids });
-      // PostgreSQL writes the rows of one model while those of the next are folded.
-      const written = steps.map(async ({ model, from: { generation } }, index) => {
-        const [table, second] = model.tables;
-        const folded = foldTenant(model, { index, reads, rows });
-        aside[index]?.push(...folded.aside);
-        const queries = [putRows({ table, generation }, { tenantId, rows: folded.standing })];
-        if (second !== undefined && folded.added.length > 0) {
-          queries.push(putRows({ table: second, generation }, { tenantId, rows: folded.added }));
-        }
-        await transaction.inTenant(tenantId, queries);
-      });
-      await Promise.all(written);
-    }),
-  );
-  return await Promise.all(
-    steps.map(async (step, index) => await putAside(transaction, { ...step, aside: aside[index] ?? [] })),
-  );
+
+  forget(): void {
+    this.#age += 1;
+    this.#rows.clear();
+  }
+
+  /** @returns an empty list where nothing is known; what is put into it is known from then on. */
+  of(name: string): RowsOfModels {
+    const known = this.#rows.get(name);
+    if (known !== undefined) return known;
+    const rows: RowsOfModels = [];
+    this.#rows.set(name, rows);
+    return rows;
+  }
 }
 
-/** What stands of each of these connections: what was not written on the way here is asked. */
-async function standingRows(
-  transaction: CrossingTransaction,
-  { steps, known, tenantId, ids }: Pick<ConnectionBatch, 'steps' | 'known'> & { tenantId: string; ids: string[] },
-): Promise<ReadonlyMap<string, RowsOfSteps>> {
-  const found = new Map<string, RowsOfSteps>();
-  const unknown: string[] = [];
-  for (const id of ids) {
-    const name = `${tenantId}/${id}`;
-    const rows = known.get(name) ?? [];
-    if (rows.length === 0) {
-      unknown.push(id);
-      known.set(name, rows);
+/** A generation of a model, as far as its rows depend on it. */
+export interface FoldedModel {
+  readonly model: ConnectionModel;
+  readonly generation: number;
+}
+
+export interface FoldOptions {
+  readonly models: readonly FoldedModel[];
+  readonly known: KnownRows;
+  readonly read: (message: StoredMessage) => ReadMessage<LogEntry> | Promise<ReadMessage<LogEntry>>;
+  /** Asks each tenant these queries. */
+  readonly ask: (queries: ReadonlyMap<string, readonly TenantQuery[]>) => Promise<ReadonlyMap<string, Row[][]>>;
+}
+
+/** What some commits make of their connections, ready to be written. */
+export interface FoldedConnections {
+  /** What is put behind each tenant's wall. */
+  readonly puts: ReadonlyMap<string, readonly TenantQuery[]>;
+  /** What each model sets aside. */
+  readonly aside: readonly (readonly SetAside[])[];
+}
+
+/** So many are folded without a look at anything else, some milliseconds: what PostgreSQL answers would wait for that. */
+const messagesATurn = 64;
+
+/**
+ * Folds some messages into the rows of all models, each message read just here: what it is made of is gone before the next
+ * one is looked at, and nothing of it has to be kept until it is written.
+ */
+export async function foldConnections(
+  messages: readonly StoredMessage[],
+  options: FoldOptions,
+): Promise<FoldedConnections> {
+  const { models, read } = options;
+  const rows = await standingRows(messages, options);
+  const tenants = new Map<string, Changes[]>();
+  const aside: SetAside[][] = models.map(() => []);
+  for (const [at, message] of messages.entries()) {
+    if (at % messagesATurn === messagesATurn - 1) await turn();
+    const given = read(message);
+    const one = given instanceof Promise ? await given : given;
+    if ('problem' in one) for (const ones of aside) ones.push(one.problem);
+    if ('problem' in one || one.state === undefined) continue;
+    const { entry, state } = one;
+    const { tenantId } = entry.commit;
+    let changes = tenants.get(tenantId);
+    if (changes === undefined) {
+      changes = models.map(() => ({ standing: new Set<RowsOfModels>(), added: [] }));
+      tenants.set(tenantId, changes);
     }
-    found.set(id, rows);
+    const ofModels = rows.get(message.subject) ?? [];
+    for (const [index, { model }] of models.entries()) {
+      const gap = foldInto(ofModels, { index, model, entry, state, changes: changes[index] });
+      if (gap !== null) aside[index]?.push({ position: entry.position, kind: 'gap', reason: gap });
+    }
   }
-  if (unknown.length === 0) return found;
-  const queries = steps.map(({ model, from: { generation } }) =>
-    connectionRows({ table: model.tables[0], generation }, unknown),
+  const puts = new Map<string, TenantQuery[]>();
+  for (const [tenantId, changes] of tenants) {
+    const queries: TenantQuery[] = [];
+    for (const [index, { model, generation }] of models.entries()) {
+      const [table, second] = model.tables;
+      const { standing, added } = changes[index] ?? { standing: [], added: [] };
+      const newest = [...standing].map((ofModels) => ofModels[index]).filter((row) => row !== undefined);
+      if (newest.length > 0) queries.push(putRows({ table, generation }, { tenantId, rows: newest }));
+      if (second !== undefined && added.length > 0) {
+        queries.push(putRows({ table: second, generation }, { tenantId, rows: added }));
+      }
+      if (newest.length > messagesATurn) await turn();
+    }
+    puts.set(tenantId, queries);
+  }
+  return { puts, aside };
+}
+
+/** Of one tenant and model. */
+interface Changes {
+  readonly standing: Set<RowsOfModels>;
+  readonly added: ModelRow[];
+}
+
+/** What stands of each subject's connection: what was not folded on the way here is asked. */
+async function standingRows(
+  messages: readonly StoredMessage[],
+  { models, known, ask }: FoldOptions,
+): Promise<ReadonlyMap<string, RowsOfModels>> {
+  const found = new Map<string, RowsOfModels>();
+  const unknown = new Map<string, Map<string, RowsOfModels>>();
+  for (const { subject } of messages) {
+    if (found.has(subject)) continue;
+    const { tenantId, id } = aggregateOf(subject) ?? { tenantId: '', id: '' };
+    // Anybody may have written there: what is no tenant's is foreign, and has no rows.
+    if (!isId('tenant', tenantId)) continue;
+    const rows = known.of(`${tenantId}/${id}`);
+    found.set(subject, rows);
+    if (rows.length > 0) continue;
+    const ofTenant = unknown.get(tenantId) ?? new Map<string, RowsOfModels>();
+    unknown.set(tenantId, ofTenant.set(id, rows));
+  }
+  if (unknown.size === 0) return found;
+  const queries = new Map(
+    [...unknown].map(([tenantId, ids]) => [
+      tenantId,
+      models.map(({ model, generation }) => connectionRows({ table: model.tables[0], generation }, [...ids.keys()])),
+    ]),
   );
-  const answers = await transaction.inTenant(tenantId, queries);
-  for (const [index, { model }] of steps.entries()) {
-    for (const row of answers[index] ?? []) {
-      const rows = found.get(String(row['connection_id']));
-      if (rows !== undefined) rows[index] = rowOf(model.tables[0], row);
+  for (const [tenantId, answers] of await ask(queries)) {
+    for (const [index, { model }] of models.entries()) {
+      for (const row of answers[index] ?? []) {
+        const rows = unknown.get(tenantId)?.get(String(row['connection_id']));
+        if (rows !== undefined) rows[index] = rowOf(model.tables[0], row);
+      }
     }
   }
   return found;
 }
 
-/** Turns the rows that stood into those that stand now. */
-function foldTenant(
-  model: ConnectionModel,
-  { index, reads, rows }: { index: number; reads: readonly Read[]; rows: ReadonlyMap<string, RowsOfSteps> },
-): { standing: ModelRow[]; added: ModelRow[]; aside: SetAside[] } {
-  const changed = new Set<RowsOfSteps>();
-  const added: ModelRow[] = [];
-  const aside: SetAside[] = [];
-  for (const { entry, state } of reads) {
-    const { commit, position, hash } = entry;
-    const ofSteps = rows.get(commit.aggregateId) ?? [];
-    const before = ofSteps[index];
-    const gap = gapOf(entry, before);
-    if (gap !== null) {
-      aside.push({ position, kind: 'gap', reason: gap });
-      continue;
-    }
-    const stands = { revision: commit.revision, hash };
-    changed.add(ofSteps);
-    // It goes on in a later epoch, in what it was.
-    if (state.authorization === 'moved' && before !== undefined) {
-      ofSteps[index] = { ...before, ...stands };
-      continue;
-    }
-    const folded = model.fold({ entry, state, before });
-    ofSteps[index] = Object.assign(folded.row, stands);
-    added.push(...(folded.added ?? []));
+interface Folding {
+  readonly index: number;
+  readonly model: ConnectionModel;
+  readonly entry: LogEntry;
+  readonly state: Connection;
+  readonly changes: Changes | undefined;
+}
+
+/** Turns the row that stood into the one that stands now. @returns why the commit does not follow it; null when it does. */
+function foldInto(ofModels: RowsOfModels, { index, model, entry, state, changes }: Folding): string | null {
+  const before = ofModels[index];
+  const gap = gapOf(entry, before);
+  if (gap !== null) return gap;
+  changes?.standing.add(ofModels);
+  const stands = { revision: entry.commit.revision, hash: entry.hash };
+  // It goes on in a later epoch, in what it was.
+  if (state.authorization === 'moved' && before !== undefined) {
+    ofModels[index] = { ...before, ...stands };
+    return null;
   }
-  const standing = [...changed].map((ofSteps) => ofSteps[index]).filter((row) => row !== undefined);
-  return { standing, added, aside };
+  const folded = model.fold({ entry, state, before });
+  ofModels[index] = Object.assign(folded.row, stands);
+  if (folded.added !== undefined) changes?.added.push(...folded.added);
+  return null;
+}
+
+/**
+ * Puts what some commits make of their connections beside how far was read, for every model that goes this step.
+ *
+ * The checkpoints are moved first: they are what two who project the same model meet at, and of the later one nothing is
+ * written. Nothing is waited for: who runs the transaction hears of every failure.
+ *
+ * @returns what each has set aside.
+ */
+export function writeConnections(
+  transaction: CrossingTransaction,
+  { steps, folded }: { readonly steps: readonly Step<ConnectionModel>[]; readonly folded: FoldedConnections },
+): SetAside[][] {
+  for (const { model, from, to } of steps) void transaction.run(moveOn(model.name, { from, to }));
+  for (const [tenantId, queries] of folded.puts) void transaction.inTenant(tenantId, queries);
+  return steps.map((step, index) => putAside(transaction, { ...step, aside: folded.aside[index] ?? [] }));
 }
 
 /**
@@ -164,7 +231,7 @@ export async function writeAccess(
   const { generation } = from;
   const [table] = model.tables;
   const aside = messages.flatMap((message) => ('problem' in message ? [message.problem] : []));
-  await requireMoved(transaction, step);
+  await transaction.run(moveOn(model.name, step));
   const entries = messages.flatMap((message) => ('problem' in message ? [] : [message.entry]));
   const sequences = await sequencesOf(transaction, generation, entries);
   const counted = entries.filter((entry) => {
@@ -190,7 +257,7 @@ export async function writeAccess(
     }),
   );
   await putSequences(transaction, generation, sequences);
-  return await putAside(transaction, { ...step, aside });
+  return putAside(transaction, { ...step, aside });
 }
 
 async function sequencesOf(
@@ -220,18 +287,10 @@ async function putSequences(
   });
 }
 
-async function requireMoved(
-  transaction: CrossingTransaction,
-  { model: { name }, from, to }: Step<ReadModel>,
-): Promise<void> {
-  if (await moveOn(transaction, name, { from, to })) return;
-  throw new PosternError('audit.projection_superseded', `Somebody else has gone on with the read model ${name}.`);
-}
-
-async function putAside(
-  transaction: CrossingTransaction,
+function putAside(
+  { run }: CrossingTransaction,
   { model, from: { generation }, aside }: Step<ReadModel> & { readonly aside: readonly SetAside[] },
-): Promise<SetAside[]> {
-  if (aside.length > 0) await putSetAside(transaction, { model: model.name, generation, ones: aside });
+): SetAside[] {
+  if (aside.length > 0) void run(putSetAside(model.name, generation, aside));
   return aside.toSorted((one, other) => one.position - other.position);
 }
