@@ -39,6 +39,9 @@ const rounds = Number(process.env.POSTERN_BENCH_ROUNDS ?? 5);
 
 export async function run(tell) {
   const wanted = (process.env.POSTERN_BENCH_PARTS ?? Object.keys(parts).join(',')).split(',');
+  const strange = wanted.find((name) => !Object.hasOwn(parts, name));
+  if (strange !== undefined)
+    throw new Error(`there is no part ${strange}: name some of ${Object.keys(parts).join(', ')}`);
   const folder = temporaryDataDir('postern-bench-');
   const operator = await createOperator();
   const config = { operatorMode: serverOperatorConfig(operator), fileStoreBytesMax: 32 * 1024 ** 3 };
@@ -63,6 +66,7 @@ export async function run(tell) {
     for (const name of wanted) {
       tell(name);
       await parts[name](world, report, tell);
+      tell(`ratios so far: ${JSON.stringify(report.ratios)}`);
     }
     return report;
   } finally {

@@ -109,8 +109,8 @@ export async function foldConnections(
     }
     const ofModels = rows.get(message.subject) ?? [];
     for (const [index, { model }] of models.entries()) {
-      const gap = foldInto(ofModels, { index, model, entry, state, changes: changes[index] });
-      if (gap !== null) aside[index]?.push({ position: entry.position, kind: 'gap', reason: gap });
+      const why = foldInto(ofModels, { index, model, entry, state, changes: changes[index] });
+      if (why !== undefined) aside[index]?.push({ position: entry.position, ...why });
     }
   }
   const puts = new Map<string, TenantQuery[]>();
@@ -181,22 +181,38 @@ interface Folding {
   readonly changes: Changes | undefined;
 }
 
-/** Turns the row that stood into the one that stands now. @returns why the commit does not follow it; null when it does. */
-function foldInto(ofModels: RowsOfModels, { index, model, entry, state, changes }: Folding): string | null {
+/** Turns the row that stood into the one that stands now. @returns why no row comes of the commit; undefined when one does. */
+function foldInto(
+  ofModels: RowsOfModels,
+  { index, model, entry, state, changes }: Folding,
+): Pick<SetAside, 'kind' | 'reason'> | undefined {
   const before = ofModels[index];
   const gap = gapOf(entry, before);
-  if (gap !== null) return gap;
-  changes?.standing.add(ofModels);
+  if (gap !== null) return { kind: 'gap', reason: gap };
   const stands = { revision: entry.commit.revision, hash: entry.hash };
   // It goes on in a later epoch, in what it was.
   if (state.authorization === 'moved' && before !== undefined) {
+    changes?.standing.add(ofModels);
     ofModels[index] = { ...before, ...stands };
-    return null;
+    return undefined;
   }
   const folded = model.fold({ entry, state, before });
+  // PostgreSQL takes no NUL into a text. Found out here it does not matter whether a later row of the same batch has none.
+  if ([folded.row, ...(folded.added ?? [])].some(hasNul)) {
+    return { kind: 'unusable', reason: 'a text of it holds U+0000' };
+  }
+  changes?.standing.add(ofModels);
   ofModels[index] = Object.assign(folded.row, stands);
   if (folded.added !== undefined) changes?.added.push(...folded.added);
-  return null;
+  return undefined;
+}
+
+function hasNul(row: Readonly<Record<string, unknown>>): boolean {
+  for (const name in row) {
+    const value = row[name];
+    if (typeof value === 'string' && value.includes('\u0000')) return true;
+  }
+  return false;
 }
 
 /**
