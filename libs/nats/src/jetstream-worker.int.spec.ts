@@ -212,6 +212,40 @@ describe('a worker on a durable consumer', () => {
     expect(seen.map(({ deliveries }) => deliveries)).toEqual(subjects.slice(1).map(() => 2));
   });
 
+  test('a stop that comes while it begins to fetch anew ends what it begins', async () => {
+    const own = await nats.as('refresh');
+    const begun = Promise.withResolvers<void>();
+    const held = Promise.withResolvers<void>();
+    own.onStatus(({ type }) => {
+      if (type !== 'renewed') return;
+      const { connection } = own;
+      const request = connection.request.bind(connection);
+      connection.request = async (...question) => {
+        begun.resolve();
+        await held.promise;
+        return request(...question);
+      };
+    });
+    const errors: PosternError[] = [];
+    const worker = new JetStreamWorker({
+      ...{ bus: own, consumer: 'refreshWorker', concurrencyMax: 1, onError: (error) => errors.push(error) },
+      handle: () => Promise.resolve(),
+    });
+    await worker.start();
+    await own.renew();
+    await begun.promise;
+    const stopped = worker.stop();
+    held.resolve();
+    await stopped;
+    expect(errors).toEqual([]);
+    const subject = await publishDue();
+    const { seen } = await workUntil(
+      ({ length }) => length === 1,
+      () => Promise.resolve(),
+    );
+    expect(seen.map((message) => [message.subject, message.deliveries])).toEqual([[subject, 1]]);
+  });
+
   test('says again what was lost with its connection: the message is done, and is not delivered twice', async () => {
     const proxy = await startTcpProxy({ targetPort: nats.port });
     const connection = due();

@@ -118,9 +118,10 @@ export class JetStreamWorker {
 
   /** Ends the fetching. What waits here would come to somebody else only when its acknowledgement is overdue. */
   async #leave(): Promise<void> {
+    // Said first: a fetching that only begins meanwhile is ended as soon as it is there.
+    this.#isLeaving = true;
     const messages = this.#messages;
     if (messages === undefined) return;
-    this.#isLeaving = true;
     this.#wake();
     for (let turn = 0; messages.getPending() > 0 && turn < leaveTurnsMax; turn += 1) await this.#options.bus.turnEnd();
     await messages.close();
@@ -147,6 +148,7 @@ export class JetStreamWorker {
     while (!this.#stopped && !this.#options.bus.connection.isClosed()) {
       try {
         this.#messages ??= await this.#open();
+        if (this.#isLeaving) void this.#leave();
         for await (const message of this.#messages) await this.#take(message);
       } catch (error) {
         this.#options.onError?.(logError(error));
