@@ -3,6 +3,7 @@ import { executing, flip, makeRepository, makeWriters, newRef, switchEvolver } f
 import { currentVersionsOnly } from './loaded.ts';
 import { LogVerifier } from './log-verifier.ts';
 import { MemoryEventLog } from './memory-event-log.ts';
+import { recentMax } from './standings.ts';
 
 /** Four commits of one aggregate, of which the first is gone. */
 async function behindTheCut(): Promise<LogEntry[]> {
@@ -37,4 +38,27 @@ test('what follows it is checked as ever, also up to where everything was verifi
 test('a first commit behind what was verified is no beginning', async () => {
   const entries = await behindTheCut();
   expect(found(entries, 1).map(({ kind }) => kind)).toEqual(expect.arrayContaining(['revision', 'chain']));
+});
+
+test('a wrong state and a commit that is missing are found also where very many aggregates were met in between', async () => {
+  const entries = await behindTheCut();
+  const others = Array.from({ length: 2 * recentMax }, (_, one) => `${entries[0]?.subject}_${one}`);
+  const verifier = new LogVerifier({ evolverOf: () => switchEvolver, upcast: currentVersionsOnly });
+  const [first, second, third] = entries as [LogEntry, LogEntry, LogEntry];
+  const crowd = () => {
+    for (const subject of others) verifier.begin({ ...first, subject }, first.position);
+  };
+  const kinds = (entry: LogEntry) => verifier.entry(entry).map(({ kind }) => kind);
+  expect(verifier.begin(first, first.position)).toBe(true);
+  crowd();
+  expect(verifier.begin(first, first.position)).toBe(false);
+  const changed = { ...second, commit: { ...second.commit, state: { on: 'perhaps' } } };
+  expect(kinds(changed)).toEqual(['state']);
+  crowd();
+  expect(kinds(second)).toEqual([]);
+  crowd();
+  expect(kinds(third)).toEqual([]);
+  expect(verifier.aggregates).toBe(others.length + 1);
+  expect(kinds({ ...first, subject: `${first.subject}_0` })).toEqual(expect.arrayContaining(['revision', 'chain']));
+  verifier.close();
 });

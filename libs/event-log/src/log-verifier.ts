@@ -3,6 +3,7 @@ import type { AggregateKind } from '@postern/contracts';
 import { aggregateOf } from './aggregate.ts';
 import type { LogEntry, LogProblem } from './commit-reader.ts';
 import type { AnyEvent, Evolver, Upcast } from './evolver.ts';
+import { Standings, type Standing } from './standings.ts';
 
 type CommitFinding = 'order' | 'revision' | 'sequence' | 'chain' | 'time' | 'state';
 /**
@@ -25,35 +26,32 @@ export interface LogVerifierOptions {
   readonly evolverOf: (kind: AggregateKind) => Evolver<any, any>;
 }
 
-/** Where an aggregate may stand after what was seen of it. */
-interface Standing {
-  readonly revision: number;
-  readonly hash: string | null;
-  readonly at: string;
-  readonly state: unknown;
-}
-
 /**
  * Checks one commit after the other against what came before it: revision, hash, time, and the state it carries, byte
  * for byte. Signature and writer were checked when the entry was read.
  *
  * A commit that does not hold is either an intruder, which later commits step over, or stands after one that is missing;
- * the next commit tells which, so until then both are remembered. It remembers one or two states an aggregate.
+ * the next commit tells which, so until then both are remembered: one or two states an aggregate, of which only the last few thousand are
+ * kept in memory ({@link Standings}). Close it when it is not needed any more.
  */
 export class LogVerifier {
   readonly #options: LogVerifierOptions;
-  readonly #standings = new Map<string, readonly Standing[]>();
+  readonly #standings = new Standings();
 
   constructor(options: LogVerifierOptions) {
     this.#options = options;
   }
 
-  /** How many aggregates were met. */
+  /** How many aggregates were met. @throws {PosternError} `service.internal` as {@link entry} does */
   get aggregates(): number {
     return this.#standings.size;
   }
 
-  /** The findings of the next commit of the log; none when it follows. */
+  /**
+   * The findings of the next commit of the log; none when it follows.
+   *
+   * @throws {PosternError} `service.internal` where the temporary folder, in which most states lie, has no room
+   */
   entry(entry: LogEntry): LogFinding[] {
     const { subject, commit } = entry;
     const standings = this.#standings.get(subject) ?? [this.#nothing(commit.aggregate)];
@@ -74,9 +72,13 @@ export class LogVerifier {
    */
   begin(entry: LogEntry, verifiedUpTo: number): boolean {
     const { subject, position, commit } = entry;
-    if (position > verifiedUpTo || commit.revision === 1 || this.#standings.has(subject)) return false;
+    if (position > verifiedUpTo || commit.revision === 1 || this.#standings.get(subject) !== undefined) return false;
     this.#standings.set(subject, [standingAfter(entry, commit.state)]);
     return true;
+  }
+
+  close(): void {
+    this.#standings.close();
   }
 
   #nothing(kind: AggregateKind): Standing {

@@ -51,16 +51,22 @@ export const findingsMax = 1_000;
  * its events, that its revision follows, that it carries the hash of the one before it, that time does not go back, and
  * that the state it carries is what its events give.
  *
- * What was cut off the end, or told in another order across aggregates, only the tree sees.
+ * What was cut off the end, or told in another order across aggregates, only the tree sees. Memory does not grow with the log.
+ *
+ * @throws {PosternError} `service.internal` where the temporary folder, in which most states lie, has no room
  */
 export async function verifyLog(messages: AsyncIterable<StoredMessage>, options: VerifyOptions): Promise<LogReport> {
   const verifier = new LogVerifier(options);
-  const report = await walk(messages, options, (message) => {
-    const read = options.reader.read(message);
-    if (read.kind !== 'commit') return { isEntry: false, findings: [read] };
-    return { isEntry: true, findings: verifier.entry(read.entry) };
-  });
-  return { ...report, aggregates: verifier.aggregates };
+  try {
+    const report = await walk(messages, options, (message) => {
+      const read = options.reader.read(message);
+      if (read.kind !== 'commit') return { isEntry: false, findings: [read] };
+      return { isEntry: true, findings: verifier.entry(read.entry) };
+    });
+    return { ...report, aggregates: verifier.aggregates };
+  } finally {
+    verifier.close();
+  }
 }
 
 /** The same of the log of access: who signed each group, and that its writer's numbers have no gap. */

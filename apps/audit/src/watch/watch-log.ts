@@ -23,6 +23,7 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
   readonly #connections: Follower;
   readonly #followers: readonly Follower[];
   readonly #passes: readonly FirstPass[];
+  readonly #verifiers: LogVerifier[] = [];
   #verifiedUpTo = 0;
   /** Resolves once the connections of the archive are known. */
   #archived: Promise<void> = Promise.resolve();
@@ -75,6 +76,7 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
 
   async onApplicationShutdown(): Promise<void> {
     for (const follower of this.#followers) await follower.stop();
+    for (const verifier of this.#verifiers) verifier.close();
     await this.#snapshots?.settled();
   }
 
@@ -119,7 +121,8 @@ export class WatchLog implements OnServiceReady, OnApplicationShutdown {
     log: EventLogs['connections'],
     { reader, filter, report }: { reader: CommitReader; filter: string; report: (finding: LogFinding) => void },
   ): Follower {
-    const verifier = new LogVerifier({ evolverOf, upcast: upcast });
+    const verifier = new LogVerifier({ evolverOf, upcast });
+    this.#verifiers.push(verifier);
     const isConnections = filter === subjects.allConnections;
     return new Follower({
       log,
