@@ -31,6 +31,8 @@ export class RefreshConfig extends defineConfig(
     claimTimeoutMs: duration({ minMs: 1_000, maxMs: 600_000 }).default(limits.claimTimeoutMs),
     /** About how often the schedules are compared with the log. */
     reconcileIntervalMs: duration({ minMs: 1_000, maxMs: 24 * 3_600_000 }).default(refreshLimits.reconcileIntervalMs),
+    /** How soon a comparison that failed is begun again; each further one takes twice as long, up to the usual pause. */
+    reconcileAgainMs: duration({ minMs: 100, maxMs: 24 * 3_600_000 }).default(refreshLimits.reconcileAgainMs),
     /** The provider's time for one call. */
     providerTimeoutMs: duration({ minMs: 100, maxMs: 300_000 }).default(limits.providerTimeoutMs),
     /** At most so many token calls a second for one client registration, from this process. */

@@ -21,6 +21,8 @@ export const refreshLimits = Object.freeze({
   putBackMs: 1_000,
   /** About how often the schedules are compared with the log. */
   reconcileIntervalMs: 5 * 60_000,
+  /** How soon one that failed is begun again. */
+  reconcileAgainMs: 5_000,
   /** For how long one client, with its secret, serves the refreshes that begin. */
   clientKeptMs: 1_000,
   /** A token call may have to fetch the provider's metadata first. */

@@ -1,3 +1,4 @@
+import { PosternError } from '@postern/contracts';
 import { Clock, Metrics } from '@postern/service';
 
 import { Reconciler } from './reconciler.ts';
@@ -40,4 +41,41 @@ test('reconciling is waited for as well, and looks for itself though somebody as
   end();
   await Promise.all([first, second, reconciled]);
   expect(surveys).toHaveLength(2);
+});
+
+test('a comparison that fails is begun again within seconds, less and less often, and then as rarely as any other', async () => {
+  const pauses: number[] = [];
+  const stopping = Promise.withResolvers<void>();
+  let surveys = 0;
+  class HurriedClock extends Clock {
+    override random = () => 0.5;
+    override monotonicMs = () => 0;
+    override sleep = async (ms: number, { signal }: { readonly signal?: AbortSignal } = {}) => {
+      pauses.push(ms);
+      if (pauses.length > 10) stopping.resolve();
+      if (pauses.length > 10) await new Promise((_, reject) => signal?.addEventListener('abort', reject));
+    };
+  }
+  const survey = {
+    run: async () => {
+      surveys += 1;
+      if (surveys !== 8) throw new PosternError('log.unavailable', 'The log does not answer.');
+      return new SurveyFindings(0);
+    },
+  };
+  const logger = { debug: () => undefined, warn: () => undefined, error: () => undefined };
+  const parts = [
+    { reconcileIntervalMs: 60_000, reconcileAgainMs: 5_000 },
+    survey,
+    {},
+    new HurriedClock(),
+    { instanceId: 'one' },
+    logger,
+    new Metrics(),
+  ];
+  const made = new Reconciler(...(parts as unknown as ConstructorParameters<typeof Reconciler>));
+  made.onServiceReady();
+  await stopping.promise;
+  await made.onApplicationShutdown();
+  expect(pauses.slice(1)).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000, 60_000, 60_000, 5_000, 10_000]);
 });

@@ -124,18 +124,31 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
   async #byAndBy(): Promise<void> {
     const { signal } = this.#stopping;
     let pauseMs = this.clock.random() * scheduleLimits.firstReconcileWithinMs;
+    let failures = 0;
     for (;;) {
+      let sinceMs = this.clock.monotonicMs();
       try {
         await this.clock.sleep(pauseMs, { signal });
+        sinceMs = this.clock.monotonicMs();
         await this.reconcile();
+        failures = 0;
       } catch (error) {
         if (signal.aborted) return;
-        this.logger.error('the schedules could not be compared with the log', { err: error });
+        failures += 1;
+        this.logger.error('the schedules could not be compared with the log', { err: error, failures });
       }
-      // Half of it is chance: several processes do not read the log at the same time.
-      const intervalMs = this.config.reconcileIntervalMs * (0.5 + this.clock.random());
-      pauseMs = Math.max(intervalMs, (this.#last?.tookMs ?? 0) * scheduleLimits.reconcileTimeShare);
+      pauseMs = this.#pauseMs(failures, this.clock.monotonicMs() - sinceMs);
     }
+  }
+
+  /** Until the next reconciling, after so many in a row that failed, the last of which took so long. */
+  #pauseMs(failures: number, tookMs: number): number {
+    const { reconcileIntervalMs, reconcileAgainMs } = this.config;
+    // Half of it is chance: several processes do not read the log at the same time.
+    const chance = 0.5 + this.clock.random();
+    if (failures === 0) return Math.max(reconcileIntervalMs * chance, tookMs * scheduleLimits.reconcileTimeShare);
+    const againMs = Math.min(reconcileIntervalMs, reconcileAgainMs * 2 ** (failures - 1));
+    return Math.max(againMs * chance, tookMs);
   }
 
   #mendedCount(): number {

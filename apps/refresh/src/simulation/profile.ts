@@ -37,6 +37,7 @@ const times: RefreshTimes = Object.freeze({
   claimTimeoutMs: limits.claimTimeoutMs,
   providerTimeoutMs: limits.providerTimeoutMs,
   reconcileIntervalMs: 5 * minuteMs,
+  reconcileAgainMs: 20 * minuteMs,
   providerCallsPerSecond: 500,
 });
 

@@ -37,6 +37,7 @@ export interface RefreshTimes {
   readonly claimTimeoutMs: number;
   readonly providerTimeoutMs: number;
   readonly reconcileIntervalMs: number;
+  readonly reconcileAgainMs: number;
   readonly providerCallsPerSecond: number;
 }
 
