@@ -8,9 +8,11 @@ export const connectionsModel: ConnectionModel = {
   name: 'connections',
   stream: 'connections',
   tables: [connectionTable],
-  fold: ({ entry: { commit, position }, state }) => ({
+  fold: ({ entry: { commit, position, hash }, state }) => ({
     row: {
       connection_id: commit.aggregateId,
+      revision: commit.revision,
+      hash,
       platform_id: state.platformId,
       provider_id: state.providerId,
       registration_id: state.registrationId,

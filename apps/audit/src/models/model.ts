@@ -6,8 +6,10 @@ import type { AgingTable, ModelRow, ModelTable } from './tables.ts';
 
 /** What one commit makes of what stood of its connection. */
 export interface Folded {
-  /** Of the first table, made for this call and without the standing: that is added to it. */
+  /** Of the first table, every column of it. */
   readonly row: ModelRow;
+  /** What the next commit of the connection is folded with, and would have to be read from the row. */
+  readonly remembered?: unknown;
   /** Rows added to the second table. */
   readonly added?: readonly ModelRow[];
 }
@@ -24,6 +26,8 @@ export interface ConnectionModel {
     readonly state: Connection;
     /** The row that stood. */
     readonly before: ModelRow | undefined;
+    /** As it was given with that row; undefined where the row comes from the table. */
+    readonly remembered: unknown;
   }): Folded;
 }
 

@@ -1,11 +1,8 @@
 import { connectionEvolver, type Connection } from '@postern/domain';
 
-import { noticesOf } from '../notices/notices-of.ts';
+import { noticesOf, type NoticeBasis } from '../notices/notices-of.ts';
 import type { ConnectionModel } from './model.ts';
 import { notificationBasisTable, notificationTable, type ModelRow } from './tables.ts';
-
-/** What a notice depends on of the state before its commit. */
-type Basis = Pick<Connection, 'authorization' | 'health' | 'credential'>;
 
 /**
  * Which notices each decision led to. They follow from the log by the function that sends them, and not from the stream
@@ -15,22 +12,26 @@ export const notificationsModel: ConnectionModel = {
   name: 'notifications',
   stream: 'connections',
   tables: [notificationBasisTable, notificationTable],
-  fold: ({ entry, state, before: row }) => {
-    const before = { ...connectionEvolver.initialState, ...basisIn(row) };
+  fold: ({ entry, state, before: row, remembered }) => {
+    const { commit, position, hash } = entry;
+    const before = (remembered as NoticeBasis | undefined) ?? basisIn(row);
     const notices = noticesOf({ entry, before, after: state, reauthorizeUrl: '' });
     const { authorization, health, credential } = state;
-    const basis: Basis = { authorization, health, credential };
-    const made = { connection_id: entry.commit.aggregateId, before: JSON.stringify(basis) };
-    bases.set(made, basis);
     return {
-      row: made,
+      row: {
+        connection_id: commit.aggregateId,
+        revision: commit.revision,
+        hash,
+        before: JSON.stringify({ authorization, health, credential }),
+      },
+      remembered: basisOf(state),
       added: notices.map(({ id, type, platform_id, connection_id, health: label, cause, evidence }) => ({
         notification_id: id,
         connection_id,
         platform_id,
         type,
-        position: entry.position,
-        at_ms: Date.parse(entry.commit.at),
+        position,
+        at_ms: Date.parse(commit.at),
         health: label,
         cause,
         evidence,
@@ -39,12 +40,19 @@ export const notificationsModel: ConnectionModel = {
   },
 };
 
-/** Of rows that were made a moment ago, and need not be read again. */
-const bases = new WeakMap<ModelRow, Basis>();
+/** Of the state just what is asked, and nothing else that it would keep in memory. */
+function basisOf({ authorization, health: { status }, credential }: Connection): NoticeBasis {
+  return {
+    authorization,
+    health: { status },
+    credential: credential && {
+      endedByRefresh: credential.endedByRefresh,
+      accessTokenExpiresAtMs: credential.accessTokenExpiresAtMs,
+    },
+  };
+}
 
-function basisIn(row: ModelRow | undefined): Partial<Basis> {
-  const made = row && bases.get(row);
-  if (made !== undefined) return made;
+function basisIn(row: ModelRow | undefined): NoticeBasis {
   const text = row?.['before'];
-  return typeof text === 'string' ? (JSON.parse(text) as Basis) : {};
+  return typeof text === 'string' ? (JSON.parse(text) as NoticeBasis) : connectionEvolver.initialState;
 }

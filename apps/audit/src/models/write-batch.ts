@@ -24,8 +24,14 @@ export interface Step<Model> {
   readonly to: Reached;
 }
 
+/** A row as it stands, and what its model remembers beside it. */
+interface Stood {
+  readonly row: Record<string, ModelRow[string]>;
+  remembered: unknown;
+}
+
 /** Of one connection, a row for each model that walks; none where nothing stood. */
-type RowsOfModels = (ModelRow | undefined)[];
+type RowsOfModels = (Stood | undefined)[];
 
 /**
  * Rows of `<tenant>/<connection>` that were folded last on the way here, and need not be asked back: commits of one
@@ -47,10 +53,12 @@ export class KnownRows {
     this.#rows.clear();
   }
 
-  /** @returns an empty list where nothing is known; what is put into it is known from then on. */
-  of(name: string): RowsOfModels {
-    const known = this.#rows.get(name);
-    if (known !== undefined) return known;
+  of(name: string): RowsOfModels | undefined {
+    return this.#rows.get(name);
+  }
+
+  /** @returns an empty list; what is put into it is known from then on. */
+  begin(name: string): RowsOfModels {
     const rows: RowsOfModels = [];
     this.#rows.set(name, rows);
     return rows;
@@ -107,7 +115,7 @@ export async function foldConnections(
       changes = models.map(() => ({ standing: new Set<RowsOfModels>(), added: [] }));
       tenants.set(tenantId, changes);
     }
-    const ofModels = rows.get(message.subject) ?? [];
+    const ofModels = rows[at] ?? [];
     for (const [index, { model }] of models.entries()) {
       const why = foldInto(ofModels, { index, model, entry, state, changes: changes[index] });
       if (why !== undefined) aside[index]?.push({ position: entry.position, ...why });
@@ -119,7 +127,11 @@ export async function foldConnections(
     for (const [index, { model, generation }] of models.entries()) {
       const [table, second] = model.tables;
       const { standing, added } = changes[index] ?? { standing: [], added: [] };
-      const newest = [...standing].map((ofModels) => ofModels[index]).filter((row) => row !== undefined);
+      const newest: ModelRow[] = [];
+      for (const ofModels of standing) {
+        const stood = ofModels[index];
+        if (stood !== undefined) newest.push(stood.row);
+      }
       if (newest.length > 0) queries.push(putRows({ table, generation }, { tenantId, rows: newest }));
       if (second !== undefined && added.length > 0) {
         queries.push(putRows({ table: second, generation }, { tenantId, rows: added }));
@@ -137,24 +149,25 @@ interface Changes {
   readonly added: ModelRow[];
 }
 
-/** What stands of each subject's connection: what was not folded on the way here is asked. */
+/** What stands of each message's connection: what was not folded on the way here is asked. */
 async function standingRows(
   messages: readonly StoredMessage[],
   { models, known, ask }: FoldOptions,
-): Promise<ReadonlyMap<string, RowsOfModels>> {
-  const found = new Map<string, RowsOfModels>();
+): Promise<readonly (RowsOfModels | undefined)[]> {
   const unknown = new Map<string, Map<string, RowsOfModels>>();
-  for (const { subject } of messages) {
-    if (found.has(subject)) continue;
+  const found = messages.map(({ subject }) => {
+    const name = nameIn(subject);
+    const rows = known.of(name);
+    // What was begun a message ago is empty yet, and asked once.
+    if (rows !== undefined) return rows;
     const { tenantId, id } = aggregateOf(subject) ?? { tenantId: '', id: '' };
     // Anybody may have written there: what is no tenant's is foreign, and has no rows.
-    if (!isId('tenant', tenantId)) continue;
-    const rows = known.of(`${tenantId}/${id}`);
-    found.set(subject, rows);
-    if (rows.length > 0) continue;
+    if (!isId('tenant', tenantId)) return undefined;
+    const begun = known.begin(name);
     const ofTenant = unknown.get(tenantId) ?? new Map<string, RowsOfModels>();
-    unknown.set(tenantId, ofTenant.set(id, rows));
-  }
+    unknown.set(tenantId, ofTenant.set(id, begun));
+    return begun;
+  });
   if (unknown.size === 0) return found;
   const queries = new Map(
     [...unknown].map(([tenantId, ids]) => [
@@ -166,12 +179,16 @@ async function standingRows(
     for (const [index, { model }] of models.entries()) {
       for (const row of answers[index] ?? []) {
         const rows = unknown.get(tenantId)?.get(String(row['connection_id']));
-        if (rows !== undefined) rows[index] = rowOf(model.tables[0], row);
+        if (rows !== undefined) rows[index] = { row: rowOf(model.tables[0], row), remembered: undefined };
       }
     }
   }
   return found;
 }
+
+/** A connection's name is its tenant and its id, whatever epoch of the log it stands in: `connection.<epoch>.<name>`. */
+const nameIn = (subject: string): string => subject.slice(subject.indexOf('.', epochAt) + 1);
+const epochAt = 'connection.'.length;
 
 interface Folding {
   readonly index: number;
@@ -186,25 +203,42 @@ function foldInto(
   ofModels: RowsOfModels,
   { index, model, entry, state, changes }: Folding,
 ): Pick<SetAside, 'kind' | 'reason'> | undefined {
-  const before = ofModels[index];
+  const stood = ofModels[index];
+  const before = stood?.row;
   const gap = gapOf(entry, before);
   if (gap !== null) return { kind: 'gap', reason: gap };
-  const stands = { revision: entry.commit.revision, hash: entry.hash };
   // It goes on in a later epoch, in what it was.
   if (state.authorization === 'moved' && before !== undefined) {
+    before['revision'] = entry.commit.revision;
+    before['hash'] = entry.hash;
     changes?.standing.add(ofModels);
-    ofModels[index] = { ...before, ...stands };
     return undefined;
   }
-  const folded = model.fold({ entry, state, before });
+  const { row, remembered, added } = model.fold({ entry, state, before, remembered: stood?.remembered });
   // PostgreSQL takes no NUL into a text. Found out here it does not matter whether a later row of the same batch has none.
-  if ([folded.row, ...(folded.added ?? [])].some(hasNul)) {
+  if (hasNul(row) || added?.some(hasNul) === true) {
     return { kind: 'unusable', reason: 'a text of it holds U+0000' };
   }
   changes?.standing.add(ofModels);
-  ofModels[index] = Object.assign(folded.row, stands);
-  if (folded.added !== undefined) changes?.added.push(...folded.added);
+  if (added !== undefined) changes?.added.push(...added);
+  if (stood === undefined) {
+    ofModels[index] = { row: { ...row }, remembered };
+    return undefined;
+  }
+  takeOver(stood.row, row);
+  stood.remembered = remembered;
   return undefined;
+}
+
+/**
+ * The row that stands stays the same object, and so does what has not changed in it: rows of thousands of connections
+ * outlive the young generation of the heap, and a new one for each commit would have to be moved there and collected.
+ */
+function takeOver(stood: Stood['row'], row: ModelRow): void {
+  for (const column in row) {
+    const value = row[column] ?? null;
+    if (stood[column] !== value) stood[column] = value;
+  }
 }
 
 function hasNul(row: Readonly<Record<string, unknown>>): boolean {

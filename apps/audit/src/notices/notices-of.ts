@@ -32,6 +32,14 @@ const tellHealth: ReadonlySet<string> = new Set<NotificationType>([
 
 type Data = Readonly<Record<string, unknown>>;
 
+type Credential = NonNullable<Connection['credential']>;
+
+/** What notices depend on of the state before their commit. */
+export interface NoticeBasis extends Pick<Connection, 'authorization'> {
+  readonly health: Pick<Connection['health'], 'status'>;
+  readonly credential: Pick<Credential, 'endedByRefresh' | 'accessTokenExpiresAtMs'> | null;
+}
+
 /**
  * What the owner of a connection hears of one decision: at most one notification a type.
  *
@@ -47,7 +55,7 @@ export function noticesOf({
   reauthorizeUrl,
 }: {
   readonly entry: LogEntry;
-  readonly before: Connection;
+  readonly before: NoticeBasis;
   readonly after: Connection;
   readonly reauthorizeUrl: string;
 }): Notification[] {
@@ -76,7 +84,7 @@ export function noticesOf({
 }
 
 /** A refresh ended an access token that somebody may still hold: whoever holds a lease must ask again. */
-function endsLivingToken(events: LogEntry['commit']['events'], before: Connection, atMs: number): boolean {
+function endsLivingToken(events: LogEntry['commit']['events'], before: NoticeBasis, atMs: number): boolean {
   const { credential } = before;
   if (credential?.endedByRefresh === undefined || !events.some(({ type }) => type === 'AccessTokenRefreshed'))
     return false;
@@ -85,7 +93,7 @@ function endsLivingToken(events: LogEntry['commit']['events'], before: Connectio
 }
 
 /** An incident began, or is over. A connection that opens a new epoch brings its incident along. */
-function hasTurned(before: Connection, after: Connection): boolean {
+function hasTurned(before: NoticeBasis, after: Connection): boolean {
   return (
     before.authorization !== 'none' &&
     after.authorization === 'authorized' &&
