@@ -4,7 +4,7 @@
  * keyed and without a wall.
  */
 import { auditGrants, auditMigrations, auditSchema } from '@postern/app-audit';
-import { AccessReader, CommitReader, commitVerifier } from '@postern/event-log';
+import { AccessReader, CommitReader, commitVerifier, readTogether } from '@postern/event-log';
 import { JetStreamEventLog } from '@postern/nats';
 import { migrateDatabase, openDatabase } from '@postern/persistence';
 import pg from 'pg';
@@ -22,7 +22,7 @@ const models = [connectionsModel, healthModel, notificationsModel];
 const servicePassword = 'the-password-of-audit-in-benchmarks';
 
 /** Tables of their own, and what projects into them: all models together, from the log's start. */
-export async function openProjecting({ bus, postgres, tenantId }, databaseName) {
+export async function openProjecting({ postgres, tenantId }, databaseName, log) {
   await postgres.createDatabase(databaseName);
   const ownerUrl = postgres.urlOf(databaseName);
   const place = { schema: auditSchema, migrations: auditMigrations, grants: auditGrants };
@@ -30,7 +30,6 @@ export async function openProjecting({ bus, postgres, tenantId }, databaseName) 
   const url = Object.assign(new URL(ownerUrl), { username: 'audit_bench', password: servicePassword }).href;
   const opened = { url, entities: auditEntities, schema: auditSchema, sharedTables, poolMax: 4 };
   const database = openDatabase({ ...opened, unavailableCode: 'audit.database_unavailable' });
-  const log = new JetStreamEventLog({ bus, stream: 'connections' });
   const project = async (verifier, { onTransaction, beside = async () => undefined } = {}) => {
     const seen = onTransaction === undefined ? database : watched(database, onTransaction);
     const common = { log, reader: new CommitReader({ verifier }), accessReader: new AccessReader({ verifier }) };
@@ -49,8 +48,9 @@ export async function openProjecting({ bus, postgres, tenantId }, databaseName) 
 }
 
 export async function benchProject(world, { baseline, result, ratios }, tell) {
-  const { trust, rounds, commits } = world;
-  const { ownerUrl, project, close } = await openProjecting(world, 'bench_project');
+  const { bus, trust, rounds, commits } = world;
+  const log = readTogether(new JetStreamEventLog({ bus, stream: 'connections' }));
+  const { ownerUrl, project, close } = await openProjecting(world, 'bench_project', log);
   const bare = new pg.Client({ connectionString: ownerUrl });
   await bare.connect();
   try {

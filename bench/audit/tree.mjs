@@ -1,9 +1,9 @@
 /**
  * The tree of CONNECTIONS grown and its heads signed, by itself, and while its read models are projected, as `audit` does
- * both in one process: what it adds to projecting.
+ * both in one process, from one reading while they are at about the same place: what it adds to projecting.
  */
 import { generateSigningKey } from '@postern/crypto';
-import { CheckpointKeeper, MemoryEventLog } from '@postern/event-log';
+import { CheckpointKeeper, MemoryEventLog, readTogether } from '@postern/event-log';
 import { JetStreamEventLog } from '@postern/nats';
 
 import { median, round } from '../median.mjs';
@@ -15,8 +15,8 @@ const messagesPerRoundMax = 10_000;
 
 export async function benchTree(world, { result, ratios }) {
   const { bus, rounds, commits } = world;
-  const log = new JetStreamEventLog({ bus, stream: 'connections' });
-  const { project, close } = await openProjecting(world, 'bench_tree');
+  const log = readTogether(new JetStreamEventLog({ bus, stream: 'connections' }));
+  const { project, close } = await openProjecting(world, 'bench_tree', log);
   const times = { tree: [], alone: [], both: [] };
   try {
     for (let turn = 0; turn < rounds; turn += 1) {

@@ -14,6 +14,7 @@ import { TellProjections } from './models/tell-projections.ts';
 import { Tenants } from './models/tenants.ts';
 import { TellOwner } from './notices/tell-owner.ts';
 import { Appearances } from './past/appearances.ts';
+import { FollowedLogs } from './past/followed-logs.ts';
 import { Past } from './past/past.ts';
 import { PastLogs } from './past/past-logs.ts';
 import { ConnectionScopes } from './questions/connection-scopes.ts';
@@ -34,6 +35,7 @@ import { WatchLog } from './watch/watch-log.ts';
     ListEvents,
     Appearances,
     PastLogs,
+    FollowedLogs,
     Past,
     WhoDid,
     ConnectionScopes,

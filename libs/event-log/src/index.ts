@@ -55,6 +55,7 @@ export {
   type CommitVerifier,
   type CommitVerifierOptions,
 } from './signing.ts';
+export { readTogether, type ReadTogetherOptions } from './read-together.ts';
 export { SharedReads } from './shared-reads.ts';
 export { subjectMatches } from './subject-filter.ts';
 export { Follower, type FollowerCounters, type FollowerOptions, type FollowFrom } from './follower.ts';

@@ -1,9 +1,10 @@
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { isPosternError, provenStreams, streams, type ProvenStream } from '@postern/contracts';
-import { CheckpointKeeper, type CheckpointRound, type LogFinding } from '@postern/event-log';
+import { CheckpointKeeper, type CheckpointRound, type EventLog, type LogFinding } from '@postern/event-log';
 import { EventLogs, Logger, Metrics, type Counter, type OnServiceReady } from '@postern/service';
 
 import { AuditConfig } from '../audit-config.ts';
+import { FollowedLogs } from '../past/followed-logs.ts';
 
 interface Kept {
   readonly stream: ProvenStream;
@@ -31,11 +32,11 @@ export class KeepCheckpoints implements OnServiceReady, OnApplicationShutdown {
   #timer: NodeJS.Timeout | undefined;
   #working: Promise<void> | undefined;
 
-  constructor(config: AuditConfig, logs: EventLogs, metrics: Metrics, logger: Logger) {
+  constructor(config: AuditConfig, logs: EventLogs, followed: FollowedLogs, metrics: Metrics, logger: Logger) {
     this.#config = config;
     this.#logger = logger;
     this.#findings = metrics.counter('postern.audit.checkpoint.findings');
-    this.#kept = keepersOf(config, logs);
+    this.#kept = keepersOf(config, { ...followed.standing, checkpoints: logs.checkpoints });
     const told = (read: (kept: Kept) => number) => () =>
       this.#kept.map((kept) => [{ stream: streams[kept.stream].name }, read(kept)] as const);
     metrics.gauge(
@@ -104,13 +105,16 @@ export class KeepCheckpoints implements OnServiceReady, OnApplicationShutdown {
   }
 }
 
-function keepersOf({ trust, checkpointKey, checkpointPreviousKey }: AuditConfig, logs: EventLogs): Kept[] {
+function keepersOf(
+  { trust, checkpointKey, checkpointPreviousKey }: AuditConfig,
+  { checkpoints, ...logs }: Readonly<Record<ProvenStream | 'checkpoints', EventLog>>,
+): Kept[] {
   const { log } = trust;
   if (checkpointKey === undefined || log === undefined) return [];
   const keys = checkpointPreviousKey === undefined ? [checkpointKey] : [checkpointKey, checkpointPreviousKey];
   return provenStreams.map((stream) => ({
     stream,
-    keeper: new CheckpointKeeper({ stream, log: logs[stream], checkpoints: logs.checkpoints, trust: log, keys }),
+    keeper: new CheckpointKeeper({ stream, log: logs[stream], checkpoints, trust: log, keys }),
     size: 0,
     completeAtMs: performance.now(),
     note: undefined,

@@ -14,6 +14,7 @@ import { Clock, EventLogs, Logger, Metrics, Trust, type Counter, type OnServiceR
 
 import { accessModel, dayMs } from './access-model.ts';
 import { AuditConfig } from '../audit-config.ts';
+import { FollowedLogs } from '../past/followed-logs.ts';
 import { PastLogs, requireBeginning } from '../past/past-logs.ts';
 import { AuditDatabase } from './audit-database.ts';
 import { generationsOf, setAsideOf, type SetAside } from './checkpoints.ts';
@@ -50,8 +51,8 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
   constructor(
     private readonly database: AuditDatabase,
     private readonly logs: EventLogs,
-    /** Read in their place: a model begins with the log, not with what of it still stands. */
     private readonly past: PastLogs,
+    followed: FollowedLogs,
     config: AuditConfig,
     private readonly tenants: Tenants,
     private readonly clock: Clock,
@@ -65,7 +66,8 @@ export class Projections implements OnServiceReady, OnApplicationShutdown {
     const keptMs = config.accessKeptDays * dayMs;
     const onSetAside = (standing: Standing, one: SetAside) => this.#alarm(standing, one);
     const common = { database, reader, accessReader, keptMs, onSetAside };
-    const projectorOf = (stream: ModelStream) => new Projector({ ...common, stream, log: past[stream] });
+    // A model begins with the log, not with what of it still stands.
+    const projectorOf = (stream: ModelStream) => new Projector({ ...common, stream, log: followed.whole[stream] });
     this.#projectors = { connections: projectorOf('connections'), access: projectorOf('access') };
     this.#keepers = modelStreams.map((stream) => {
       const ones = models.filter((model) => model.stream === stream);

@@ -37,8 +37,8 @@ export class PastLogs implements OnApplicationShutdown {
     const archive = (place: ArchiveStore, stream: CutStream) => new ArchiveIndex(new StreamArchive(place, stream));
     this.#archives = store && { connections: archive(store, 'connections'), access: archive(store, 'access') };
     this.admin = logs.admin;
-    this.connections = this.#joined('connections');
-    this.access = this.#joined('access');
+    this.connections = this.withArchive('connections', logs.connections);
+    this.access = this.withArchive('access', logs.access);
   }
 
   async onApplicationShutdown(): Promise<void> {
@@ -73,8 +73,8 @@ export class PastLogs implements OnApplicationShutdown {
     throw notHere(`${name} stands from position ${firstPosition} on, and its archive ends at ${archivedUpTo}.`);
   }
 
-  #joined(stream: CutStream): EventLog {
-    const live = this.#live[stream];
+  /** What stands of a stream, read in whatever way, and before it what this service's archive holds of it. */
+  withArchive(stream: CutStream, live: EventLog): EventLog {
     return this.#archives === undefined ? live : withArchive(live, this.#archives[stream]);
   }
 }
