@@ -25,7 +25,7 @@ import { callOperation, JetStreamEventLog, publishMessage } from '@postern/nats'
 import { startNatsServer } from '@postern/servers';
 
 import { makeConnections } from './lease/bulk.mjs';
-import { cpuMsOf, profiling, startPart } from './lease/process.mjs';
+import { cpuMsOf, cpuMsWithChildren, profiling, startPart } from './lease/process.mjs';
 import {
   busOf,
   closeWorld,
@@ -205,11 +205,18 @@ async function benchThroughput(world, { provider, bare, issuer, vault }, tell) {
       // Due a minute before their end, less chance: they are scheduled by then, and come faster than they can go.
       await makeConnections(world, throughputConnections, { ...refreshable, livesMs: () => 2 * minuteMs + 30_000 });
       const pids = { vault: vault.process.pid, refresh: refresh.process.pid, nats_server: world.nats.pid };
+      const { pid: postgres } = world.postgres;
+      const cpuMs = () => ({
+        ...cpuMsOf({ ...pids, provider: provider.pid }),
+        ...(postgres !== undefined && { postgres: cpuMsWithChildren(postgres) }),
+      });
       await until(async () => (await provider.ask({ kind: 'count' })).calls > 0);
-      const before = cpuMsOf(pids);
+      const before = cpuMs();
       await until(async () => (await provider.ask({ kind: 'count' })).calls >= throughputConnections);
-      const after = cpuMsOf(pids);
-      figures.cpuMs.push(Object.keys(pids).map((name) => [name, (after[name] - before[name]) / throughputConnections]));
+      const after = cpuMs();
+      figures.cpuMs.push(
+        Object.keys(after).map((name) => [name, (after[name] - before[name]) / throughputConnections]),
+      );
       const { perSecond, refused } = await provider.ask({ kind: 'rate' });
       figures.ours.push(perSecond);
       figures.refused += refused;

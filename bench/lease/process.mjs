@@ -1,6 +1,6 @@
 /** A part of a benchmark in a process of its own, asked over IPC. */
 import { fork } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** Starts one of the files beside this one. @returns `ask(job)`, which resolves with the answer, and `end()`. */
@@ -44,13 +44,24 @@ export function serveJobs(handle) {
   });
 }
 
+const ticksOf = (pid) => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ').slice(11, 15).map(Number);
+
 /** Time on a processor, whoever else wants the machine. */
 export function cpuMsOf(pids) {
   const msOf = (pid) => {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * 10;
+    const [user, system] = ticksOf(pid);
+    return (user + system) * 10;
   };
   return Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, msOf(pid)]));
+}
+
+/** The same of a server and of the processes that it has started, whether they have ended or not. */
+export function cpuMsWithChildren(pid) {
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean),
+  );
+  const ended = ticksOf(pid).reduce((sum, ticks) => sum + ticks, 0) * 10;
+  return Object.values(cpuMsOf(children)).reduce((sum, ms) => sum + ms, ended);
 }
 
 /** `POSTERN_BENCH_PROFILE=DIR` leaves a CPU profile of a service there. */
