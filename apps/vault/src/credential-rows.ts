@@ -21,6 +21,8 @@ export interface StoredVersion {
 export type NewVersion = Omit<StoredVersion, 'key'>;
 
 interface VersionRow {
+  /** Of its connection among those asked for, from 1. */
+  readonly place: number;
   readonly wrapped_key: string | null;
   readonly generation: number | null;
   readonly version: number;
@@ -33,31 +35,48 @@ interface VersionRow {
 
 const credential = `${vaultSchema}.credential`;
 
-const versionsQuery = {
-  name: 'credential_versions',
-  text: `select data_key.wrapped_key, data_key.generation, credential.version, credential.bought_by,
-      credential.credential_id, credential.access_ciphertext, credential.refresh_ciphertext, credential.key_generation
-    from ${credential} left join ${vaultSchema}.data_key
-      on data_key.tenant_id = credential.tenant_id and data_key.owner_id = credential.connection_id
-    where credential.tenant_id = $1 and credential.connection_id = $2
-    order by credential.version`,
-};
+/**
+ * Each connection's rows are looked up by their key: without the offset, and the limit, PostgreSQL might read all of a
+ * tenant's to join them.
+ */
+const versionsText = `
+  select asked.place::integer as place, data_key.wrapped_key, data_key.generation, credential.version,
+    credential.bought_by, credential.credential_id, credential.access_ciphertext, credential.refresh_ciphertext,
+    credential.key_generation
+  from unnest($2::text[]) with ordinality as asked (connection_id, place)
+  cross join lateral (
+    select version, bought_by, credential_id, access_ciphertext, refresh_ciphertext, key_generation from ${credential}
+    where tenant_id = $1 and connection_id = asked.connection_id offset 0
+  ) as credential
+  left join lateral (
+    select wrapped_key, generation from ${vaultSchema}.data_key
+    where tenant_id = $1 and owner_id = asked.connection_id limit 1
+  ) as data_key on true
+  order by asked.place, credential.version`;
 
-/** Every version of a connection's credential that is stored, the oldest first, in one round trip: there are few. */
+/**
+ * Every version that is stored of the credentials of some connections, in their order and the oldest first, in one round
+ * trip: there are few of each.
+ */
 export async function versionsOf(
   database: VaultDatabase,
-  { tenantId, connectionId }: ConnectionRef,
-): Promise<StoredVersion[]> {
-  const rows = await database.readInTenant(tenantId, { ...versionsQuery, values: [tenantId, connectionId] });
-  return (rows as unknown as VersionRow[]).map((row) => ({
-    version: row.version,
-    boughtBy: row.bought_by,
-    credentialId: row.credential_id,
-    accessCiphertext: row.access_ciphertext,
-    refreshCiphertext: row.refresh_ciphertext,
-    keyGeneration: row.key_generation,
-    key: row.generation === null ? undefined : { wrapped: row.wrapped_key, generation: row.generation },
-  }));
+  tenantId: string,
+  connectionIds: readonly string[],
+): Promise<StoredVersion[][]> {
+  const query = { name: 'credential_versions', text: versionsText, values: [tenantId, connectionIds] };
+  const found = connectionIds.map((): StoredVersion[] => []);
+  for (const row of (await database.readInTenant(tenantId, query)) as unknown as VersionRow[]) {
+    found[row.place - 1]?.push({
+      version: row.version,
+      boughtBy: row.bought_by,
+      credentialId: row.credential_id,
+      accessCiphertext: row.access_ciphertext,
+      refreshCiphertext: row.refresh_ciphertext,
+      keyGeneration: row.key_generation,
+      key: row.generation === null ? undefined : { wrapped: row.wrapped_key, generation: row.generation },
+    });
+  }
+  return found;
 }
 
 const newestSql = `(select coalesce(max(version), 0) from ${credential} where tenant_id = ? and connection_id = ?)`;

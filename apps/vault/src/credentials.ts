@@ -20,6 +20,7 @@ import {
   type Reseal,
 } from './sealed-token-set.ts';
 import { CredentialTable } from './tables.ts';
+import { TenantBatches } from './tenant-batches.ts';
 import { VaultDatabase } from './vault-database.ts';
 import { vaultLimits } from './vault-limits.ts';
 
@@ -69,9 +70,9 @@ export interface StoredCredential extends Omit<
 /** The credentials of connections: rows, and what they hold when they are opened in their place. */
 @Injectable()
 export class Credentials implements OnApplicationShutdown {
-  readonly #database: VaultDatabase;
   readonly #rows: SealedRows;
   readonly #dataKeys: DataKeys;
+  readonly #versions: TenantBatches<string, StoredVersion[]>;
   readonly #ciphertexts = new LRUCache<string, KeptAccess>({
     max: vaultLimits.ciphertextsCachedMax,
     ttl: vaultLimits.ciphertextCachedMsMax,
@@ -86,14 +87,20 @@ export class Credentials implements OnApplicationShutdown {
   });
 
   constructor(database: VaultDatabase, rows: SealedRows, dataKeys: DataKeys) {
-    this.#database = database;
     this.#rows = rows;
     this.#dataKeys = dataKeys;
+    this.#versions = new TenantBatches(
+      (tenantId, connectionIds) => versionsOf(database, tenantId, connectionIds),
+      vaultLimits.versionBatches,
+    );
   }
 
-  /** Every version in the table, recorded in the log or not, the oldest first. */
-  async versions(ref: ConnectionRef): Promise<StoredVersion[]> {
-    return await versionsOf(this.#database, ref);
+  /**
+   * Every version in the table, recorded in the log or not, the oldest first; read after it is asked for, with what
+   * others of the tenant ask for at the same time.
+   */
+  async versions({ tenantId, connectionId }: ConnectionRef): Promise<StoredVersion[]> {
+    return await this.#versions.ask(tenantId, connectionId);
   }
 
   /** What {@link openForSpending} read a while ago, once; it may be old by now. */

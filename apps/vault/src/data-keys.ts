@@ -8,6 +8,7 @@ import { LRUCache } from 'lru-cache';
 
 import { CiphertextAlarm } from './ciphertext-alarm.ts';
 import { holdQuery, holds, insertDataKey, isHeld } from './data-key-rows.ts';
+import { GroupedStores } from './grouped-stores.ts';
 import { SealedRows, type WrappedKey } from './sealed-rows.ts';
 import { DataKeyTable } from './tables.ts';
 import { TenantBatches } from './tenant-batches.ts';
@@ -111,6 +112,7 @@ export class DataKeys implements OnApplicationShutdown {
   readonly #keyService: KeyService;
   readonly #rows: SealedRows;
   readonly #unwraps: TenantBatches<string, UnwrapResult>;
+  readonly #stores: GroupedStores;
   readonly #alarm: CiphertextAlarm;
   readonly #loading = new Map<string, Promise<void>>();
   readonly #sweep: NodeJS.Timeout;
@@ -136,6 +138,7 @@ export class DataKeys implements OnApplicationShutdown {
       (tenantId, wrapped) => keyService.unwrapMany({ tenantId, wrapped }),
       vaultLimits.unwrapBatches,
     );
+    this.#stores = new GroupedStores(database, vaultLimits.storeBatches);
     this.#alarm = alarm;
     this.#sweep = setInterval(() => this.#cache.purgeStale(), vaultLimits.cacheSweepIntervalMs).unref();
   }
@@ -182,11 +185,11 @@ export class DataKeys implements OnApplicationShutdown {
     );
   }
 
-  /** As {@link store}, in one round trip. @returns the rows of the query. */
+  /** As {@link store}, in one round trip, which those share who store at the same time. @returns the rows of the query. */
   async storeByQuery<Sealed extends object>(owner: KeyOwner, { seal, query }: StoringByQuery<Sealed>): Promise<Row[]> {
     return await this.#store(owner, seal, async (sealed) => {
       const queries = [holdQuery(owner), query(sealed)];
-      const [[key] = [], result = []] = await this.#database.writeInTenant(owner.tenantId, queries);
+      const [[key] = [], result = []] = await this.#stores.write(owner, queries);
       return isHeld(key, sealed.keyGeneration) ? { result } : undefined;
     });
   }

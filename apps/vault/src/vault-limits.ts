@@ -12,6 +12,9 @@ export const vaultLimits = Object.freeze({
   /** First leases of one tenant that read the tables together, and that have their data keys opened together. */
   sealedRowBatches: { itemsMax: 256, inFlightMax: 2 },
   unwrapBatches: { itemsMax: 256, inFlightMax: 4 },
+  /** Connections of one tenant whose stored versions are read together, and credentials that are written together. */
+  versionBatches: { itemsMax: 64, inFlightMax: 1 },
+  storeBatches: { itemsMax: 32, inFlightMax: 1 },
   /** Connections whose rows are known from the release of their refresh token until what it bought comes. */
   releasesKnownMax: 1_000,
   /** States of connections in memory, kept by the follower. */

@@ -221,6 +221,35 @@ describe('a store', () => {
     expect((await openAccess(ref, 2)).accessToken).toBe('access-second');
   });
 
+  test('of many connections at once is each one’s own: what the tables refuse of one keeps no other back', async () => {
+    const refs = await Promise.all(Array.from({ length: 6 }, () => connected(world, customer, tokenSetOf('many'))));
+    const claimIds = await Promise.all(
+      refs.map(async (ref) => {
+        const claimId = newId('claim');
+        const token = JSON.parse(
+          world.openAs('refresh', (await claimedReleased(world, ref, { claimId })).sealed_refresh_token),
+        );
+        expect(token).toMatchObject({ refreshToken: 'refresh-many' });
+        return claimId;
+      }),
+    );
+    const [refused] = refs;
+    const check = `check (connection_id <> '${refused?.connectionId}' or version < 2)`;
+    await asAttacker(`alter table vault.credential add constraint spec_refuses ${check}`);
+    const sets = refs.map(({ connectionId }) => tokenSetOf(connectionId));
+    const bought = claimIds.map((claimId, index) => ({ claimId, set: sets[index] ?? tokenSetOf('none') }));
+    const store = async () =>
+      await Promise.all(
+        refs.map((ref, index) => stored(world, ref, bought[index] as (typeof bought)[number]).catch(() => undefined)),
+      );
+    const first = await store();
+    await asAttacker('alter table vault.credential drop constraint spec_refuses');
+    expect(first.map((one) => one?.credential_version)).toEqual([undefined, 2, 2, 2, 2, 2]);
+    expect((await store()).slice(1)).toEqual(first.slice(1));
+    const tokens = await Promise.all(refs.map(async (ref) => (await openAccess(ref, 2)).accessToken));
+    expect(tokens).toEqual(refs.map(({ connectionId }) => `access-${connectionId}`));
+  });
+
   test('without a refresh token keeps the old one', async () => {
     const ref = await connected(world, customer, tokenSetOf('old'));
     await refreshed(world, ref, tokenSetOf('new', { refreshToken: null }));
