@@ -57,6 +57,11 @@ export interface SubscribeRequest extends ReadRequest {
 export interface LastOptions {
   readonly fromLeader?: boolean | undefined;
   readonly untilPosition?: number | undefined;
+  /**
+   * Nothing is answered where the last one stands at or before this position: who knows that one already need not have it
+   * sent again. Only with `fromLeader`.
+   */
+  readonly newerThan?: number | undefined;
 }
 
 /** Where a log begins whose first messages were archived and dropped (docs/adr/0031). */
@@ -100,7 +105,8 @@ export interface EventLog {
   /**
    * The last message on a literal subject; a replica may answer, unless it is asked of the leader.
    *
-   * @param options `untilPosition` asks for the last one at or before a position, which no later message changes.
+   * @param options `untilPosition` asks for the last one at or before a position, which no later message changes;
+   *   `newerThan` only whether another one stands by now.
    */
   last(subject: string, options?: LastOptions): Promise<StoredMessage | undefined>;
   /**

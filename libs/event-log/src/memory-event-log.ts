@@ -114,8 +114,14 @@ export class MemoryEventLog implements EventLog {
     });
   }
 
-  last(subject: string, { untilPosition = Infinity }: LastOptions = {}): Promise<StoredMessage | undefined> {
-    return this.#answer(() => this.#lastMatching(subject, untilPosition));
+  last(
+    subject: string,
+    { untilPosition = Infinity, newerThan = 0 }: LastOptions = {},
+  ): Promise<StoredMessage | undefined> {
+    return this.#answer(() => {
+      const found = this.#lastMatching(subject, untilPosition);
+      return found !== undefined && found.position > newerThan ? found : undefined;
+    });
   }
 
   lastOfEach(subjects: readonly string[], untilPosition: number): Promise<ReadonlyMap<string, StoredMessage>> {

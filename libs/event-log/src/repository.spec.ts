@@ -74,7 +74,7 @@ test('a state from the leader is read after it was asked for, however many ask a
   expect((await repository.load(ref, { fromLeader: true })).revision).toBe(3);
 });
 
-test('a state in memory proves the next commit, and the one it stands for, by one read of the head', async () => {
+test('a state in memory proves the next commit by one read of the head, and is not sent again where it is that', async () => {
   const log = new MemoryEventLog();
   const writers = makeWriters();
   const ref = newRef();
@@ -86,12 +86,17 @@ test('a state in memory proves the next commit, and the one it stands for, by on
   const fromLeader = async () => {
     reads.mockClear();
     const { revision } = await repository.load(ref, { fromLeader: true });
-    return { revision, reads: reads.mock.calls.length };
+    const sent = (await (reads.mock.results[0]?.value as ReturnType<MemoryEventLog['last']>))?.position;
+    return { revision, reads: reads.mock.calls.length, sent };
   };
   expect(await fromLeader()).toEqual({ revision: 3, reads: 1 });
   await write();
+  expect(await fromLeader()).toEqual({ revision: 4, reads: 1, sent: 4 });
   expect(await fromLeader()).toEqual({ revision: 4, reads: 1 });
-  expect(await fromLeader()).toEqual({ revision: 4, reads: 1 });
+  log.put(forge(ref, writers.signers.revocation, { revision: 9 }));
+  expect(await fromLeader()).toMatchObject({ revision: 4, sent: 5 });
+  expect(await repository.load(ref, { fromLeader: true })).toMatchObject({ position: 4, expectedPosition: 5 });
+  expect((await repository.execute(ref, flip, executing())).revision).toBe(5);
 });
 
 test('a commit that does not follow what is in memory is proven from the log', async () => {

@@ -426,8 +426,10 @@ export class Repository<State, Event extends AnyEvent> {
 
   async #read(subject: string, { fromLeader, prove }: ReadOptions): Promise<Loaded<State>> {
     const { log, reader, evolver } = this.#options;
-    const message = await log.last(subject, { fromLeader });
-    if (message === undefined) return emptyLoaded(evolver);
+    // What is in memory is proven: the leader has only to say whether anything stands after it.
+    const known = fromLeader === true ? this.#cache?.get(subject) : undefined;
+    const message = await log.last(subject, { fromLeader, newerThan: known?.expectedPosition });
+    if (message === undefined) return known ?? emptyLoaded(evolver);
     const entry = trueCommit(reader, message);
     if (entry !== undefined) {
       if (prove) return this.#fromMemory(entry) ?? (await this.#proven(entry, this.#earlier(message)));

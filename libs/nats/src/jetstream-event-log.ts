@@ -100,14 +100,20 @@ export class JetStreamEventLog implements EventLog {
 
   async last(
     subject: string,
-    { fromLeader = false, untilPosition }: LastOptions = {},
+    { fromLeader = false, untilPosition, newerThan }: LastOptions = {},
   ): Promise<StoredMessage | undefined> {
     if (untilPosition !== undefined) {
       return await lastUntil(this.#source(subject), { subject, untilPosition });
     }
+    // That nothing stands is a short answer, and found without reading what is known.
+    if (fromLeader && newerThan !== undefined && !(await this.#standsAfter(subject, newerThan))) return undefined;
     return fromLeader
       ? await this.#fromLeader({ last_by_subj: subject })
       : await this.#direct(`${this.#directSubject}.${subject}`, '');
+  }
+
+  async #standsAfter(subject: string, position: number): Promise<boolean> {
+    return (await this.#fromLeader({ seq: position + 1, next_by_subj: subject })) !== undefined;
   }
 
   async lastOfEach(subjects: readonly string[], untilPosition: number): Promise<ReadonlyMap<string, StoredMessage>> {

@@ -86,8 +86,8 @@ export class KeepSchedule {
     let loaded = first;
     for (let attempt = 1; attempt <= scheduleLimits.keepAttemptsMax; attempt += 1) {
       await act(loaded);
-      const last = await this.logs.connections.last(subject, { fromLeader: true });
-      if ((last?.position ?? 0) === loaded.expectedPosition) return;
+      const newerThan = loaded.expectedPosition;
+      if ((await this.logs.connections.last(subject, { fromLeader: true, newerThan })) === undefined) return;
       loaded = await this.#newest(ref);
     }
     throw new PosternError('log.unavailable', 'The connection changed faster than it could be scheduled.');

@@ -93,7 +93,7 @@ export class ProcessLog implements EventLog {
       const untilPosition = isStale
         ? this.#server.positionBefore(world.random.between(1, staleMsMax))
         : options.untilPosition;
-      return this.#server.last(subject, { untilPosition });
+      return this.#server.last(subject, { untilPosition, newerThan: options.newerThan });
     });
   }
 

@@ -47,8 +47,8 @@ export function withArchive(live: EventLog, archive: Archive): EventLog {
     // Of the log as a whole nothing is missing.
     beginning: async () => ({ firstPosition: 1, verifiedUpTo: 0 }),
     last: async (subject: string, options?: LastOptions) => {
-      const message = await live.last(subject, options);
-      return message ?? (await lastArchived(subject, options?.untilPosition));
+      const message = (await live.last(subject, options)) ?? (await lastArchived(subject, options?.untilPosition));
+      return (message?.position ?? 0) > (options?.newerThan ?? 0) ? message : undefined;
     },
     lastOfEach: async (subjects, untilPosition) => {
       const { firstPosition } = await live.beginning();

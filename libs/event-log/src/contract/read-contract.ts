@@ -84,6 +84,22 @@ export function readContract(sut: () => LogUnderTest): void {
     assert.ok(Math.abs(last.timeMs - Date.now()) < 60_000);
   });
 
+  test('the last message is told of only where it is newer than what is known, if so asked', async () => {
+    const { a, b, positions } = await sixMessages(sut());
+    const newer = async (subject: string, newerThan: number) =>
+      (await sut().log.last(subject, { fromLeader: true, newerThan }))?.position;
+    const [first = 0, , , third = 0, fifth = 0, sixth = 0] = positions;
+    assert.equal(await newer(b, third), sixth);
+    assert.equal(await newer(b, 0), sixth);
+    assert.equal(await newer(b, sixth - 1), sixth);
+    assert.equal(await newer(b, sixth), undefined);
+    assert.equal(await newer(b, sixth + 1_000), undefined);
+    assert.equal(await newer(a, first), fifth);
+    assert.equal(await newer(a, fifth), undefined);
+    const strange = subjectOf({ tenantId: newId('tenant'), kind: 'connection', id: newId('connection') });
+    assert.equal(await newer(strange, 0), undefined);
+  });
+
   test('the last of each subject up to a position is what it is of one', async () => {
     const { a, b, positions } = await sixMessages(sut());
     const { log } = sut();
