@@ -76,10 +76,20 @@ export function systemPlaceFor(path: string): string {
 /**
  * The wanted data folder, or one under /var/lib/postern when this process is root and the `postgres` user could
  * not reach the wanted one (a home folder of mode 0700 stands above it). The same wish gives the same answer.
+ *
+ * @effect /var/lib/postern is there and may be passed by everybody, whatever is made in it first.
  */
 export async function reachableDataDir(wanted: string): Promise<string> {
   const user = await postgresUser();
-  return user && closedFolder(wanted, user) !== undefined ? systemPlaceFor(wanted) : resolve(wanted);
+  if (user === undefined || closedFolder(wanted, user) === undefined) return resolve(wanted);
+  openSystemDir();
+  return systemPlaceFor(wanted);
+}
+
+/** Makes /var/lib/postern a folder that everybody may pass; what is in it has modes of its own. May be repeated. */
+export function openSystemDir(): void {
+  mkdirSync(systemDir, { recursive: true });
+  chmodSync(systemDir, 0o755);
 }
 
 /**

@@ -2,7 +2,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmS
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { PosternError } from '@postern/contracts';
-import { closedFolder, systemPlaceFor } from './data-dir.ts';
+import { closedFolder, openSystemDir, systemPlaceFor } from './data-dir.ts';
 import type { ServerUser } from './data-dir.ts';
 import { takeLock } from './file-lock.ts';
 
@@ -42,6 +42,7 @@ function makeExecutable(home: string): void {
 
 /** Copies the programs to where the `postgres` user can reach them; once a version. */
 async function reachableCopy({ home, version }: PostgresBinaries): Promise<string> {
+  openSystemDir();
   const copy = join(systemPlaceFor(home), `postgresql-${version}`);
   const lock = await takeLock({ path: `${copy}.lock`, waitMsMax: copyTimeoutMs });
   try {

@@ -3,7 +3,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, rmSync, statSync, writeFileSy
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { dirname, join } from 'node:path';
-import { postgresUser, reachableDataDir, temporaryDataDir } from './data-dir.ts';
+import { closedFolder, postgresUser, reachableDataDir, temporaryDataDir } from './data-dir.ts';
 import type { ServerUser } from './data-dir.ts';
 import { startPostgres } from './postgres.ts';
 import type { Postgres, PostgresOptions } from './postgres.ts';
@@ -123,7 +123,10 @@ describe('startPostgres', () => {
       code: 'servers.start_failed',
       message: expect.stringContaining(`chmod o+x ${closed}`),
     });
-    expect(await reachableDataDir(dataDir)).toMatch(/^\/var\/lib\/postern\/[0-9a-f]{16}$/);
+    const other = await reachableDataDir(dataDir);
+    expect(other).toMatch(/^\/var\/lib\/postern\/[0-9a-f]{16}$/);
+    expect(closedFolder(other, (await postgresUser()) as ServerUser)).toBeUndefined();
+    expect(existsSync(dirname(other))).toBe(true);
     expect(await reachableDataDir(join(folder, 'open'))).toBe(join(folder, 'open'));
   });
 
