@@ -31,8 +31,8 @@ export interface LogVerifierOptions {
  * for byte. Signature and writer were checked when the entry was read.
  *
  * A commit that does not hold is either an intruder, which later commits step over, or stands after one that is missing;
- * the next commit tells which, so until then both are remembered: one or two states an aggregate, of which only the last few thousand are
- * kept in memory ({@link Standings}). Close it when it is not needed any more.
+ * the next commit tells which, so until then both are remembered: one or two states an aggregate, of which only the last
+ * few thousand are kept in memory ({@link Standings}). Close it when it is not needed any more.
  */
 export class LogVerifier {
   readonly #options: LogVerifierOptions;
@@ -44,7 +44,7 @@ export class LogVerifier {
 
   /** How many aggregates were met. @throws {PosternError} `service.internal` as {@link entry} does */
   get aggregates(): number {
-    return this.#standings.size;
+    return this.#standings.count();
   }
 
   /**

@@ -19,7 +19,7 @@ test('what was laid aside comes back as it was, the newest of it, and everything
   const changed = aggregates.filter((one) => !isDeepStrictEqual(standings.get(subjectOf(one)), standing(one, 2)));
   expect(changed).toEqual([]);
   expect(standings.get('connection.0.ten_spec.con_unknown')).toBeUndefined();
-  expect(standings.size).toBe(aggregates.length);
+  expect(standings.count()).toBe(aggregates.length);
   expect(standings.get(subjectOf(1))).toEqual(standing(1, 2));
   standings.close();
 });
@@ -54,8 +54,8 @@ test('a temporary folder that does not take it is told in words', () => {
   for (const one of aggregates) standings.set(subjectOf(one), standing(one, 1));
   const unspeakable = { one: 1n } as unknown;
   standings.set(subjectOf(0), [{ ...standing(0, 2)[0], state: unspeakable } as never]);
-  expect(() => standings.size).toThrow(expect.objectContaining({ code: 'service.internal' }));
+  expect(() => standings.count()).toThrow(expect.objectContaining({ code: 'service.internal' }));
   standings.set(subjectOf(0), standing(0, 2));
-  expect(standings.size).toBe(aggregates.length);
+  expect(standings.count()).toBe(aggregates.length);
   standings.close();
 });

@@ -17,8 +17,9 @@ const cacheKib = 16 * 1_024;
 
 /**
  * Where each of any number of aggregates stands, in a bounded amount of memory: a state of each would be kilobytes of it
- * for every connection that there is. Those met last are at hand; the rest lies in a file without a name, which SQLite keeps in the temporary
- * folder and which goes with the process. That is no truth: whoever reads the log again gets the same.
+ * for every connection that there is. Those met last are at hand; the rest lies in a file without a name, which SQLite
+ * keeps in the temporary folder and which goes with the process. That is no truth: whoever reads the log again gets the
+ * same.
  *
  * What it is given must be JSON: what was laid aside comes back as that.
  */
@@ -27,10 +28,10 @@ export class Standings {
   #aside: Aside | undefined;
 
   /** How many aggregates were met. @throws {PosternError} `service.internal` as {@link set} does */
-  get size(): number {
+  count(): number {
     if (this.#aside === undefined) return this.#recent.size;
     this.#layAside(this.#recent.size);
-    return this.#aside.size;
+    return this.#aside.count();
   }
 
   /** @throws {PosternError} `service.internal` as {@link set} does */
@@ -78,17 +79,17 @@ class Aside {
     this.#get = this.#database.prepare('select standings from standing where subject = ?');
   }
 
-  get size(): number {
+  count(): number {
     return Number(this.#database.prepare('select count(*) as size from standing').get()?.['size']);
   }
 
   get(subject: string): readonly Standing[] | undefined {
-    const row = written(() => this.#get.get(subject));
+    const row = inFile(() => this.#get.get(subject));
     return row === undefined ? undefined : (JSON.parse(String(row['standings'])) as Standing[]);
   }
 
   put(standings: readonly (readonly [string, readonly Standing[]])[]): void {
-    written(() => {
+    inFile(() => {
       this.#database.exec('begin');
       try {
         for (const [subject, ofSubject] of standings) this.#put.run(subject, JSON.stringify(ofSubject));
@@ -104,7 +105,7 @@ class Aside {
   }
 }
 
-function written<T>(work: () => T): T {
+function inFile<T>(work: () => T): T {
   try {
     return work();
   } catch (cause) {

@@ -51,7 +51,8 @@ export const findingsMax = 1_000;
  * its events, that its revision follows, that it carries the hash of the one before it, that time does not go back, and
  * that the state it carries is what its events give.
  *
- * What was cut off the end, or told in another order across aggregates, only the tree sees. Memory does not grow with the log.
+ * What was cut off the end, or told in another order across aggregates, only the tree sees. Memory does not grow with
+ * the log.
  *
  * @throws {PosternError} `service.internal` where the temporary folder, in which most states lie, has no room
  */
