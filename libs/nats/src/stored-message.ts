@@ -42,7 +42,7 @@ export function checkedHeaders(record: Readonly<Record<string, string>>): MsgHdr
 export function deliveredMessage(message: JsMsg): StoredMessage {
   const { streamSequence: position, timestampNanos } = message.info;
   const place = { subject: message.subject, position, timeMs: Math.floor(timestampNanos / 1e6) };
-  return readMessage(place, message.data, () => headerBlock(message));
+  return new ReceivedMessage(place, message.data, message);
 }
 
 /** A message in answer to a direct get; undefined when the answer is a status and no message. */
@@ -52,7 +52,7 @@ export function directMessage(answer: Msg): StoredMessage | undefined {
   const position = Number(server['Nats-Sequence']);
   if (!Number.isSafeInteger(position)) return undefined;
   const timeMs = Date.parse(server['Nats-Time-Stamp'] ?? '');
-  return readMessage({ subject: server['Nats-Subject'] ?? '', position, timeMs }, answer.data, block);
+  return new ReceivedMessage({ subject: server['Nats-Subject'] ?? '', position, timeMs }, answer.data, block);
 }
 
 /** What a stream's leader answers, as it stands in JSON: bytes in base64. */
@@ -85,31 +85,41 @@ export function leaderMessage(answer: Pick<Msg, 'json'>): StoredMessage | undefi
   const { subject, seq: position, time, hdrs = '', data = '' } = message;
   const text = Buffer.from(hdrs, 'base64').toString('utf8');
   const place = { subject, position, timeMs: Date.parse(time) };
-  return readMessage(place, Buffer.from(data, 'base64'), { ...readHeaderBlock(text), text });
+  return new ReceivedMessage(place, Buffer.from(data, 'base64'), { ...readHeaderBlock(text), text });
 }
 
+type Place = Pick<StoredMessage, 'subject' | 'position' | 'timeMs'>;
+
 /**
- * What few ask for is read when they do: whoever grows a tree looks at no header. Its own members, so that who copies a
- * message copies them too.
+ * What few ask for is read when they do: whoever grows a tree looks at no header. A class, since the engine makes a shape
+ * for every single object that brings its own getters, and forgetting those takes longer than reading the message.
  */
-function readMessage(
-  { subject, position, timeMs }: Pick<StoredMessage, 'subject' | 'position' | 'timeMs'>,
-  { buffer, byteOffset, byteLength }: Uint8Array,
-  given: HeaderBlock | (() => HeaderBlock),
-): StoredMessage {
-  let block = given;
-  const read = () => (typeof block === 'function' ? (block = block()) : block);
-  return {
-    subject,
-    position,
-    timeMs,
+class ReceivedMessage implements StoredMessage {
+  readonly subject: string;
+  readonly position: number;
+  readonly timeMs: number;
+  readonly payload: Uint8Array;
+  #headers: HeaderBlock | JsMsg;
+
+  constructor(place: Place, { buffer, byteOffset, byteLength }: Uint8Array, headers: HeaderBlock | JsMsg) {
+    this.subject = place.subject;
+    this.position = place.position;
+    this.timeMs = place.timeMs;
     // The same bytes without the class that the client gives them.
-    payload: new Uint8Array(buffer, byteOffset, byteLength),
-    get headers() {
-      return read().headers;
-    },
-    get previousPosition() {
-      return previousPositionIn(read().text);
-    },
-  };
+    this.payload = new Uint8Array(buffer, byteOffset, byteLength);
+    this.#headers = headers;
+  }
+
+  get headers(): HeaderRecord {
+    return this.#block().headers;
+  }
+
+  get previousPosition(): number | undefined {
+    return previousPositionIn(this.#block().text);
+  }
+
+  #block(): HeaderBlock {
+    if ('info' in this.#headers) this.#headers = headerBlock(this.#headers);
+    return this.#headers;
+  }
 }
