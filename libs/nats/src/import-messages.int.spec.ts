@@ -46,8 +46,9 @@ test('a stream is filled as it was, also with ids that stood in it twice', async
   expect(await importMessages(each(...messages), options)).toBe(3);
   const stored: StoredMessage[] = [];
   const log = new JetStreamEventLog({ bus: await nats.as('audit'), stream: 'access' });
-  for await (const one of log.read({ filter: '>' }))
-    stored.push({ ...one, timeMs: 0, payload: Buffer.from(one.payload), previousPosition: undefined });
+  for await (const { subject, position, payload, headers } of log.read({ filter: '>' })) {
+    stored.push({ subject, position, timeMs: 0, payload: Buffer.from(payload), headers });
+  }
   expect(stored).toEqual(messages);
   await expect(importMessages(each(message(4)), options)).rejects.toMatchObject({ code: 'log.conflict' });
 });

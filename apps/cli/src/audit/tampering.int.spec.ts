@@ -232,7 +232,9 @@ const keeperOf = (stream: ProvenStream) =>
 async function everything(stream: ProvenStream | 'checkpoints'): Promise<StoredMessage[]> {
   const log = stream === 'checkpoints' ? proven.checkpoints : proven.logs[stream];
   const messages: StoredMessage[] = [];
-  for await (const message of log.read({ filter: streamFilters[stream] })) messages.push(message);
+  for await (const { subject, position, timeMs, payload, headers } of log.read({ filter: streamFilters[stream] })) {
+    messages.push({ subject, position, timeMs, payload, headers });
+  }
   return messages;
 }
 
