@@ -29,6 +29,7 @@ import { refreshLimits } from './refresh-limits.ts';
 import { acmeScopes, AcmeConnections } from './spec-support/acme-connections.ts';
 import { VaultDouble } from './spec-support/vault-double.ts';
 import { World } from './spec-support/world.ts';
+import { Reconciler } from './reconcile/reconciler.ts';
 import { SpendClaim } from './spend/spend-claim.ts';
 
 const claimTimeoutMs = 6_000;
@@ -471,6 +472,23 @@ await describeWithServer('nats-server', 'refreshing against a real authorization
       expect(await ask(connectionId, 1)).toMatchObject({ credential_version: 2 });
       expect(refreshCalls(connectionId)).toHaveLength(before);
       expect((await world.state(connectionId)).credential?.boughtBy).toBe(claimId);
+    });
+
+    test('what comes in when its connection is called lost already is found by reconciling, and nothing is spent', async () => {
+      const connectionId = await connect({ lives: false });
+      const claimId = await claimOfNobody(connectionId);
+      const tokenSet = await buy(connectionId, claimId);
+      const interrupted = { type: 'RefreshInterrupted', version: 1, data: { claimId, credentialVersion: 1 } } as const;
+      const data = { cause: 'refresh_interrupted', evidence: null } as const;
+      await world.append('refresh', connectionId, interrupted, { type: 'ReauthorizationRequired', version: 1, data });
+      vault.insert(connectionId, claimId, tokenSet);
+      const before = refreshCalls(connectionId).length;
+      await services[0]?.get(Reconciler).reconcile();
+      expect(await world.state(connectionId)).toMatchObject({
+        ...{ authorization: 'authorized', reauthorizationCause: null },
+        credential: { version: 2, boughtBy: claimId },
+      });
+      expect(refreshCalls(connectionId)).toHaveLength(before);
     });
 
     test('a late answer of an interrupted worker is welcome', async () => {

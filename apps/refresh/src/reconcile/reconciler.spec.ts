@@ -1,8 +1,9 @@
-import { PosternError } from '@postern/contracts';
+import { newId, PosternError } from '@postern/contracts';
 import { Clock, Metrics } from '@postern/service';
 
 import { Reconciler } from './reconciler.ts';
 import { SurveyFindings } from './survey-findings.ts';
+import type { SurveyOptions } from './survey.ts';
 
 /** A reconciler whose surveys end when they are told to. */
 function reconciler() {
@@ -14,7 +15,7 @@ function reconciler() {
     },
   };
   const logger = { debug: () => undefined, warn: () => undefined };
-  const parts = [{}, survey, {}, new Clock(), { instanceId: 'one' }, logger, new Metrics()];
+  const parts = [{}, survey, {}, {}, new Clock(), { instanceId: 'one' }, logger, new Metrics()];
   const made = new Reconciler(...(parts as unknown as ConstructorParameters<typeof Reconciler>));
   const end = () => {
     const findings = new SurveyFindings(Date.now());
@@ -68,6 +69,7 @@ test('a comparison that fails is begun again within seconds, less and less often
     { reconcileIntervalMs: 60_000, reconcileAgainMs: 5_000 },
     survey,
     {},
+    {},
     new HurriedClock(),
     { instanceId: 'one' },
     logger,
@@ -78,4 +80,30 @@ test('a comparison that fails is begun again within seconds, less and less often
   await stopping.promise;
   await made.onApplicationShutdown();
   expect(pauses.slice(1)).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000, 60_000, 60_000, 5_000, 10_000]);
+});
+
+test('what a lost worker bought is looked for, and a vault that does not answer stops no reconciling', async () => {
+  const ref = { tenantId: newId('tenant'), id: newId('connection') };
+  const survey = {
+    run: async ({ mending }: SurveyOptions) => {
+      for (let time = 0; time < 2; time += 1) await mending?.inDoubt(ref);
+      return new SurveyFindings(0);
+    },
+  };
+  const asked: unknown[] = [];
+  const takeOver = {
+    recover: async (of: unknown) => {
+      asked.push(of);
+      if (asked.length === 1) throw new PosternError('bus.timeout', 'The vault did not answer in time.');
+      return true;
+    },
+  };
+  const warnings: string[] = [];
+  const logger = { debug: () => undefined, warn: (text: string) => warnings.push(text) };
+  const parts = [{}, survey, {}, takeOver, new Clock(), { instanceId: 'one' }, logger, new Metrics()];
+  const made = new Reconciler(...(parts as unknown as ConstructorParameters<typeof Reconciler>));
+  expect(await made.reconcile()).toBe(0);
+  const connection = { tenantId: ref.tenantId, connectionId: ref.id };
+  expect(asked).toEqual([connection, connection]);
+  expect(warnings).toEqual(['nobody says what a lost worker bought']);
 });

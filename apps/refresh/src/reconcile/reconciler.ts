@@ -2,14 +2,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { timestampOf, type RefreshStatus } from '@postern/contracts';
+import type { AggregateRef } from '@postern/event-log';
 import { Clock, Logger, Metrics, ServiceIdentity, type Counter, type OnServiceReady } from '@postern/service';
 
+import { TakeOver } from '../claim/take-over.ts';
 import { RefreshConfig } from '../refresh-config.ts';
 import { KeepSchedule } from '../schedule/keep-schedule.ts';
 import type { ScheduleFault } from '../schedule/schedule-fault.ts';
 import { scheduleLimits } from '../schedule/schedule-limits.ts';
 import { SurveyFindings } from './survey-findings.ts';
-import { Survey, type Suspect } from './survey.ts';
+import { Survey, type Mending } from './survey.ts';
 
 /** What was found, and when. */
 interface Surveyed {
@@ -35,6 +37,7 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
     private readonly config: RefreshConfig,
     private readonly survey: Survey,
     private readonly keeper: KeepSchedule,
+    private readonly takeOver: TakeOver,
     private readonly clock: Clock,
     private readonly identity: ServiceIdentity,
     private readonly logger: Logger,
@@ -69,13 +72,9 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
    */
   async reconcile(): Promise<number> {
     const before = this.#mendedCount();
-    const { findings, tookMs } = await this.#look(async (ref) => {
-      const fault = await this.keeper.mend(ref);
-      if (fault === undefined) return;
-      this.#mended[fault] += 1;
-      this.#mendedTotal.add(1, { fault });
-      const { tenantId, id: connectionId } = ref;
-      this.logger.debug('a schedule was mended', { tenantId, connectionId, fault });
+    const { findings, tookMs } = await this.#look({
+      schedule: async (ref) => await this.#mendSchedule(ref),
+      inDoubt: async (ref) => await this.#recover(ref),
     });
     const mended = this.#mendedCount() - before;
     const { connections, scheduled, late } = findings;
@@ -83,6 +82,24 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
     if (mended > 0) this.logger.warn('the schedules did not fit the log, and were mended', words);
     else this.logger.debug('the schedules fit the log', words);
     return mended;
+  }
+
+  async #mendSchedule(ref: AggregateRef): Promise<void> {
+    const fault = await this.keeper.mend(ref);
+    if (fault === undefined) return;
+    this.#mended[fault] += 1;
+    this.#mendedTotal.add(1, { fault });
+    const { tenantId, id: connectionId } = ref;
+    this.logger.debug('a schedule was mended', { tenantId, connectionId, fault });
+  }
+
+  /** What came in to the vault when nobody waited for it any more. A vault that does not answer is asked next time. */
+  async #recover({ tenantId, id: connectionId }: AggregateRef): Promise<void> {
+    try {
+      await this.takeOver.recover({ tenantId, connectionId });
+    } catch (error) {
+      this.logger.warn('nobody says what a lost worker bought', { tenantId, connectionId, err: error });
+    }
   }
 
   /** How refreshing goes, found anew unless that was done just now or takes too long. @throws {PosternError} `log.*` */
@@ -104,17 +121,17 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
     };
   }
 
-  #look(onSuspect?: Suspect): Promise<Surveyed> {
-    const looking = this.#survey(onSuspect).finally(() => {
+  #look(mending?: Mending): Promise<Surveyed> {
+    const looking = this.#survey(mending).finally(() => {
       if (this.#looking === looking) this.#looking = undefined;
     });
     this.#looking = looking;
     return looking;
   }
 
-  async #survey(onSuspect: Suspect | undefined): Promise<Surveyed> {
+  async #survey(mending: Mending | undefined): Promise<Surveyed> {
     const sinceMs = this.clock.monotonicMs();
-    const findings = await this.survey.run({ signal: this.#stopping.signal, onSuspect });
+    const findings = await this.survey.run({ signal: this.#stopping.signal, mending });
     const tookMs = Math.round(this.clock.monotonicMs() - sinceMs);
     const surveyed = { findings, atMs: this.clock.nowMs(), tookMs };
     this.#last = surveyed;

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { subjects } from '@postern/contracts';
-import { connectionEvolver, type Connection } from '@postern/domain';
+import { connectionEvolver, interruptedClaims, type Connection } from '@postern/domain';
 import { CommitReader, type AggregateRef, type StoredMessage } from '@postern/event-log';
 import { Clock, EventLogs, Logger } from '@postern/service';
 
@@ -12,11 +12,19 @@ import { scheduleLimits } from '../schedule/schedule-limits.ts';
 import { Schedules } from '../schedule/schedules.ts';
 import { SurveyFindings } from './survey-findings.ts';
 
-/** A connection whose schedule does not seem to fit; to be looked at once more before anything is mended. */
+/** A connection that does not seem to be as it should; to be looked at once more before anything is mended. */
 export type Suspect = (ref: AggregateRef) => Promise<void>;
 
+/** What is done about what is found. */
+export interface Mending {
+  /** Its schedule does not fit. */
+  readonly schedule: Suspect;
+  /** Its owner is asked to connect anew, since nobody knew a while ago what its refresh token had bought. */
+  readonly inDoubt: Suspect;
+}
+
 export interface SurveyOptions {
-  readonly onSuspect?: Suspect | undefined;
+  readonly mending?: Mending | undefined;
   /** Ends it with an error. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -46,7 +54,7 @@ export class Survey {
   ) {}
 
   /** @throws {PosternError} `log.*` */
-  async run({ onSuspect, signal }: SurveyOptions = {}): Promise<SurveyFindings> {
+  async run({ mending, signal }: SurveyOptions = {}): Promise<SurveyFindings> {
     const findings = new SurveyFindings(this.clock.nowMs());
     let batch: Seen[] = [];
     let toldMs = this.clock.monotonicMs();
@@ -55,14 +63,14 @@ export class Survey {
       const seen = await this.#seen(message);
       if (seen !== undefined) batch.push(seen);
       if (batch.length < scheduleLimits.compareBatch) continue;
-      await this.#compare(batch, findings, onSuspect);
+      await this.#compare(batch, findings, mending);
       batch = [];
       if (this.clock.monotonicMs() - toldMs < scheduleLimits.progressEveryMs) continue;
       toldMs = this.clock.monotonicMs();
       const { connections, unscheduled } = findings;
       this.logger.info('comparing the log with the schedules', { connections, unscheduled });
     }
-    await this.#compare(batch, findings, onSuspect);
+    await this.#compare(batch, findings, mending);
     return findings;
   }
 
@@ -85,19 +93,27 @@ export class Survey {
     }
   }
 
-  async #compare(batch: readonly Seen[], findings: SurveyFindings, onSuspect: Suspect | undefined): Promise<void> {
+  async #compare(batch: readonly Seen[], findings: SurveyFindings, mending: Mending | undefined): Promise<void> {
     const standing = await this.schedules.standing(batch.map(({ ref }) => ref));
     const nowMs = this.clock.nowMs();
-    const suspects: AggregateRef[] = [];
+    const misfits: AggregateRef[] = [];
+    const inDoubt: AggregateRef[] = [];
     for (const [index, { ref, state, plan, atMs }] of batch.entries()) {
       const stands = standing[index];
       const isSettling = nowMs - atMs < scheduleLimits.settlingMs && nowMs >= atMs;
       const fault = stands === undefined || isSettling ? undefined : faultOf(plan, stands, nowMs);
       findings.add(state, plan, { fits: fault === undefined });
-      if (fault !== undefined) suspects.push(ref);
+      if (fault !== undefined) misfits.push(ref);
+      if (isInDoubt(state) && nowMs - atMs < scheduleLimits.boughtInDoubtMs) inDoubt.push(ref);
     }
-    if (onSuspect !== undefined) await eachOf(suspects, onSuspect);
+    if (mending === undefined) return;
+    await eachOf(misfits, mending.schedule);
+    await eachOf(inDoubt, mending.inDoubt);
   }
+}
+
+function isInDoubt(state: Connection): boolean {
+  return state.reauthorizationCause === 'refresh_interrupted' && interruptedClaims(state).length > 0;
 }
 
 /** Some at a time. After an error no other one is begun, and those under way are waited for. @throws the first error */

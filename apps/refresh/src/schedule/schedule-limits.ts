@@ -21,6 +21,8 @@ export const scheduleLimits = Object.freeze({
   lateAfterMs: 15_000,
   /** A commit younger than this may still be on its way to its schedule. */
   settlingMs: 10_000,
+  /** So long what a lost worker bought may still come in to the vault, and is asked for at each reconciling. */
+  boughtInDoubtMs: dayMs,
   /** How many connections are compared with their schedules at a time; their messages fit one answer of a server. */
   compareBatch: 256,
   /** How many of them are mended at a time. */

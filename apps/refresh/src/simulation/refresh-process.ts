@@ -162,7 +162,7 @@ export class RefreshProcess {
     this.scheduler = new ScheduleCommits(reader, keeper);
     this.flights = new RefreshFlights(connections, feed as never, dueMessages, clock, logger, pace);
     const survey = new Survey(logs, reader, connections, plans, schedules, clock, logger);
-    this.#reconciler = new Reconciler(config, survey, keeper, clock, {} as never, logger, metrics);
+    this.#reconciler = new Reconciler(config, survey, keeper, takeOver, clock, {} as never, logger, metrics);
   }
 
   start(): void {

@@ -69,6 +69,7 @@ export const the = {
     httpStatus: 400,
   }),
   reauthorizationRequired: event('ReauthorizationRequired', { cause: 'refresh_rejected', evidence: 'invalid_grant' }),
+  lostInDoubt: event('ReauthorizationRequired', { cause: 'refresh_interrupted', evidence: null }),
   revoked: event('ConnectionRevoked', { cause: 'requested_by_platform', reason: null, evidence: null }),
   suspended: event('ConnectionSuspended', { reason: null }),
 };
