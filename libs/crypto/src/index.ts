@@ -30,7 +30,7 @@ export {
   type OpenedJwe,
   type Opener,
 } from './jwe-open.ts';
-export { sealJwe, type AgreementParties, type JweContent } from './jwe-seal.ts';
+export { HeaderMembers, sealJwe, type AgreementParties, type JweContent, type SpelledMembers } from './jwe-seal.ts';
 export {
   jwkThumbprint,
   publicJwkOf,
@@ -63,6 +63,8 @@ export {
   Sealer,
   sealingContextsMax,
   type SealerOptions,
+  type SealerTo,
+  type SealParties,
   type SealRequest,
 } from './sealer.ts';
 export { Secret } from './secret.ts';

@@ -27,7 +27,53 @@ export interface JweContent {
    * Further members of the protected header (`cty`, `exp`, ids), readable by anybody and authenticated as
    * additional data. `kid` is the recipient's where it has one.
    */
-  readonly protectedHeader?: Readonly<Record<string, unknown>> | undefined;
+  readonly protectedHeader?: Readonly<Record<string, unknown>> | SpelledMembers | undefined;
+}
+
+/** Members of a protected header as text; {@link HeaderMembers} makes it. */
+export class SpelledMembers {
+  /** @internal As it follows on what the encryption says of itself. */
+  readonly text: string;
+  /** @internal */
+  readonly namesKid: boolean;
+
+  /** @internal */
+  constructor(text: string, namesKid: boolean) {
+    this.text = text;
+    this.namesKid = namesKid;
+  }
+}
+
+/** Names of members of a protected header, looked at once for all the headers that have just these. */
+export class HeaderMembers {
+  readonly #names: readonly string[];
+  readonly #namesKid: boolean;
+
+  /** @throws {InputInvalidError} on reserved names, and on one that stands there twice. */
+  constructor(...names: readonly string[]) {
+    assertFree(names);
+    if (new Set(names).size < names.length) throw new InputInvalidError('a header member named twice');
+    this.#names = names.map((name) => `,${JSON.stringify(name)}:`);
+    this.#namesKid = names.includes('kid');
+  }
+
+  /**
+   * @param values one for each name, in order; JSON knows no number that is not finite.
+   * @throws {InputInvalidError} on any other number of them.
+   */
+  spell(...values: readonly (string | number)[]): SpelledMembers {
+    if (values.length !== this.#names.length) throw new InputInvalidError('a header member without its value');
+    let text = '';
+    for (const [index, name] of this.#names.entries()) text += name + jsonOf(values[index] ?? 0);
+    return new SpelledMembers(text, this.#namesKid);
+  }
+}
+
+/** What JSON writes as it is, between quotes. */
+const plain = /^[\w ./:+-]*$/;
+
+function jsonOf(value: string | number): string {
+  return typeof value === 'string' && plain.test(value) ? `"${value}"` : JSON.stringify(value);
 }
 
 /** One key agreement: the ephemeral public key as header text, and the content key derived from it. @internal */
@@ -77,27 +123,52 @@ export function agreeOn({ recipient, apu, apv }: AgreementParties): SealingConte
   return { contentKey, headerStart: JSON.stringify(named).slice(0, -1), hasKid: kid !== undefined };
 }
 
+/** Headers and whole JWEs are put together here, as far as they fit: nothing of it is secret. */
+const headerRoom = Buffer.allocUnsafeSlow(4_096);
+const compactRoom = Buffer.allocUnsafeSlow(16_384);
+
 /**
  * Seals one content under a derived key, with a random 96-bit IV.
  *
+ * @returns text in one piece, where it is not very long: what is pieced together JSON takes three times as long to write.
  * @internal
  */
 export function sealIn(context: SealingContext, { plaintext, protectedHeader }: JweContent): string {
-  const header = Buffer.from(headerText(context, protectedHeader)).toString('base64url');
+  const header = base64urlOf(headerText(context, protectedHeader));
+  const compact = header.length < compactRoom.length ? compactRoom : Buffer.allocUnsafe(header.length);
+  const headerEnd = compact.write(header, 0, 'latin1');
   const iv = randomIv();
   const cipher = createCipheriv('aes-256-gcm', context.contentKey, iv, gcm);
-  cipher.setAAD(Buffer.from(header, 'latin1'));
+  cipher.setAAD(compact.subarray(0, headerEnd));
   const ciphertext = cipher.update(plaintext).toString('base64url');
   cipher.final();
-  return `${header}..${iv.toString('base64url')}.${ciphertext}.${cipher.getAuthTag().toString('base64url')}`;
+  const rest = `..${iv.toString('base64url')}.${ciphertext}.${cipher.getAuthTag().toString('base64url')}`;
+  if (headerEnd + rest.length > compact.length) return `${header}${rest}`;
+  return compact.toString('latin1', 0, headerEnd + compact.write(rest, headerEnd, 'latin1'));
 }
 
+function base64urlOf(text: string): string {
+  if (text.length * utf8BytesMax > headerRoom.length) return Buffer.from(text).toString('base64url');
+  return headerRoom.toString('base64url', 0, headerRoom.write(text, 0, 'utf8'));
+}
+
+/** A unit of JavaScript's text takes as many at most. */
+const utf8BytesMax = 3;
+
 function headerText({ headerStart, hasKid }: SealingContext, members: JweContent['protectedHeader'] = {}): string {
-  for (const name of Object.keys(members)) {
-    if (reservedMembers.has(name)) throw new InputInvalidError(`the header member ${name} is not the caller's`);
+  const isSpelled = members instanceof SpelledMembers;
+  if (hasKid && (isSpelled ? members.namesKid : Object.hasOwn(members, 'kid'))) {
+    throw new InputInvalidError('the kid is the recipient’s');
   }
-  if (hasKid && Object.hasOwn(members, 'kid')) throw new InputInvalidError('the kid is the recipient’s');
+  if (isSpelled) return `${headerStart}${members.text}}`;
+  assertFree(Object.keys(members));
   const json = JSON.stringify(members);
   if (!json.startsWith('{')) throw new InputInvalidError('a header is a JSON object');
   return json === '{}' ? `${headerStart}}` : `${headerStart},${json.slice(1)}`;
+}
+
+function assertFree(names: readonly string[]): void {
+  for (const name of names) {
+    if (reservedMembers.has(name)) throw new InputInvalidError(`the header member ${name} is not the caller's`);
+  }
 }

@@ -3,6 +3,7 @@ import {
   ephemeralKeyAgeMsMax,
   ephemeralKeySealsMax,
   generateSealingKey,
+  HeaderMembers,
   InputInvalidError,
   KeyInvalidError,
   openJwe,
@@ -62,6 +63,17 @@ describe('a sealer', () => {
     expect(() => seal({ protectedHeader: { kid: 'other' } })).toThrow(InputInvalidError);
     const compact = seal({ recipient: { ...publicJwk, kid: undefined }, protectedHeader: { kid: publicJwk.kid } });
     expect(openJwe(privateJwk, compact).protectedHeader['kid']).toBe(publicJwk.kid);
+  });
+
+  test('with its parties named seals under the same key as without, and only for them', () => {
+    const { clock, ephemeral, sealer } = setUp();
+    const to = sealer.to({ scope: 'ten_a', recipient: publicJwk });
+    const compact = to.seal({ plaintext, protectedHeader: { ver: 7 } });
+    expect(openJwe(privateJwk, compact)).toMatchObject({ plaintext, protectedHeader: { ver: 7 } });
+    expect(epkOf(compact)).toBe(ephemeral());
+    expect(epkOf(sealer.to({ scope: 'ten_b', recipient: publicJwk }).seal({ plaintext }))).not.toBe(ephemeral());
+    clock.nowMs = ephemeralKeyAgeMsMax;
+    expect(epkOf(to.seal({ plaintext }))).not.toBe(epkOf(compact));
   });
 
   test('takes a new ephemeral key when the old one has its age', () => {
@@ -130,5 +142,51 @@ describe('a sealer', () => {
     const recipient = { kty: 'OKP', crv: 'X25519', x: Buffer.alloc(32).toString('base64url') } as const;
     expect(() => seal({ recipient })).toThrow(KeyInvalidError);
     expect(sealer.size).toBe(0);
+  });
+});
+
+describe('header members that were looked at once', () => {
+  test('say what an object of them would', () => {
+    const { seal } = setUp();
+    const values = ['text/plain', 'lse_01', '', 'ö "\\ \n\u2028', '\ud800', 1, -0.5, 1e21];
+    const names = values.map((_, index) => `m"${index}`);
+    const spelled = new HeaderMembers(...names).spell(...values);
+    const object = Object.fromEntries(names.map((name, index) => [name, values[index]]));
+    const headerOf = (protectedHeader: object) => {
+      const { alg, enc, epk, kid, ...rest } = openJwe(
+        privateJwk,
+        seal({ protectedHeader: protectedHeader as never }),
+      ).protectedHeader;
+      return rest;
+    };
+    expect(headerOf(spelled)).toEqual(headerOf(object));
+    expect(headerOf(new HeaderMembers().spell())).toEqual({});
+  });
+
+  test('are neither reserved nor named twice, and each has its value', () => {
+    for (const names of [['cty', 'alg'], ['epk'], ['crit'], ['cty', 'cty']]) {
+      expect(() => new HeaderMembers(...names)).toThrow(InputInvalidError);
+    }
+    for (const values of [['a'], ['a', 'b', 'c']]) {
+      expect(() => new HeaderMembers('cty', 'lse').spell(...values)).toThrow(InputInvalidError);
+    }
+    const { seal } = setUp();
+    expect(() => seal({ protectedHeader: new HeaderMembers('kid').spell('other') })).toThrow(InputInvalidError);
+  });
+
+  test('and what is sealed with them may be longer than what is put together at once', () => {
+    const { seal } = setUp();
+    for (const bytes of [0, 1, 11_000, 12_000, 13_000, 60_000]) {
+      const long = Buffer.alloc(bytes, 'a');
+      for (const characters of [0, 1_200, 1_400, 13_000, 20_000]) {
+        const about = 'ö'.repeat(characters);
+        const opened = openJwe(
+          privateJwk,
+          seal({ plaintext: long, protectedHeader: new HeaderMembers('x').spell(about) }),
+        );
+        expect(opened.plaintext.equals(long)).toBe(true);
+        expect(opened.protectedHeader['x']).toBe(about);
+      }
+    }
   });
 });

@@ -32,6 +32,15 @@ export interface SealRequest extends AgreementParties, JweContent {
   readonly scope: string;
 }
 
+/** To whom, and on whose behalf: {@link SealRequest} without what is sealed. */
+export type SealParties = Omit<SealRequest, keyof JweContent>;
+
+/** A {@link Sealer} with its parties named. It holds no key, and can be kept for as long as one likes. */
+export interface SealerTo {
+  /** As {@link Sealer.seal}. */
+  readonly seal: (content: JweContent) => string;
+}
+
 interface CountedContext extends SealingContext {
   seals: number;
 }
@@ -65,25 +74,34 @@ export class Sealer {
    * @throws {KeyInvalidError} on a recipient that is no good X25519 public key.
    * @throws {InputInvalidError} on reserved header members.
    */
-  seal({ scope, recipient, apu, apv, plaintext, protectedHeader }: SealRequest): string {
-    const name = nameOf(recipient, scope, apu, apv);
-    let context = this.#contexts.get(name);
-    if (!context || context.seals >= this.#seals) {
-      context = { ...agreeOn({ recipient, apu, apv }), seals: 0 };
-      this.#contexts.keep(name, context);
-    }
-    context.seals += 1;
-    return sealIn(context, { plaintext, protectedHeader });
+  seal(request: SealRequest): string {
+    return this.#seal(nameOf(request), request, request);
+  }
+
+  /** For many seals to the same: naming the parties takes as long as a good part of one. */
+  to(parties: SealParties): SealerTo {
+    const name = nameOf(parties);
+    return { seal: (content) => this.#seal(name, parties, content) };
   }
 
   /** Wipes every derived key: at shutdown, or when a recipient's key is withdrawn. The sealer stays usable. */
   clear(): void {
     this.#contexts.clear();
   }
+
+  #seal(name: string, parties: AgreementParties, content: JweContent): string {
+    let context = this.#contexts.get(name);
+    if (!context || context.seals >= this.#seals) {
+      context = { ...agreeOn(parties), seals: 0 };
+      this.#contexts.keep(name, context);
+    }
+    context.seals += 1;
+    return sealIn(context, content);
+  }
 }
 
 /** What comes last may hold anything: all before it has a known length or no dot. */
-function nameOf({ x, kid }: SealRequest['recipient'], scope: string, ...[apu, apv]: (Bytes | undefined)[]): string {
+function nameOf({ recipient: { x, kid }, scope, apu, apv }: SealParties): string {
   const parties = apu === undefined && apv === undefined ? '' : `${encoded(apu)}.${encoded(apv)}`;
   return `${x}.${parties}.${scope.length}.${scope}.${kid === undefined ? '-' : `+${kid}`}`;
 }

@@ -10,7 +10,7 @@ import {
   type ReplyOf,
   type RequestOf,
 } from '@postern/contracts';
-import { Sealer, zero } from '@postern/crypto';
+import { zero } from '@postern/crypto';
 import {
   freshnessOf,
   leaseDecision,
@@ -67,7 +67,6 @@ interface Attempt {
  */
 @Injectable()
 export class LeaseToken implements OnApplicationShutdown {
-  readonly #sealer = new Sealer();
   readonly #recipients = new Recipients();
   readonly #outcomes: Counter;
   readonly #countGranted: () => void;
@@ -109,12 +108,12 @@ export class LeaseToken implements OnApplicationShutdown {
   }
 
   onApplicationShutdown(): void {
-    this.#sealer.clear();
+    this.#recipients.clear();
   }
 
   async #grant(attempt: Attempt): Promise<LeaseReply> {
     const { leaseId, tenantId, platformId, request } = attempt;
-    const recipient = this.#recipients.of(request.recipient_key);
+    const recipient = this.#recipients.of(tenantId, request.recipient_key);
     this.#requireAgent(attempt);
     const known = this.#fromMemory(attempt);
     const ahead = known ? undefined : this.credentials.readAhead({ tenantId, connectionId: request.connection_id });
@@ -123,8 +122,8 @@ export class LeaseToken implements OnApplicationShutdown {
     const owner = ownerOf(state);
     const { credentialVersion, expiresAtMs, grantedScopes } = grant;
     const { connectionId } = owner;
-    const seal = { leaseId, tenantId, connectionId, credentialVersion, expiresAtMs, recipient };
-    const sealToken = (token: Uint8Array) => sealLease(this.#sealer, seal, token);
+    const seal = { leaseId, connectionId, credentialVersion, expiresAtMs };
+    const sealToken = (token: Uint8Array) => sealLease(recipient, seal, token);
     const open = async () => await this.credentials.openAccess(owner, credentialVersion, ahead);
     const access = this.credentials.peekAccess(owner, credentialVersion) ?? (await open());
     const { tokenType, sentAs, boundTo } = access;
