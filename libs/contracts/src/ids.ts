@@ -59,7 +59,7 @@ export const CorrelationId = idSchema('correlation');
  * @source TypeID 0.3, RFC 9562 §5.7 (UUIDv7)
  */
 export function newId(kind: IdKind): string {
-  return `${idPrefixes[kind]}_${base32(uuidV7(Date.now()))}`;
+  return idOf(kind, uuidV7(Date.now()));
 }
 
 /**
@@ -72,7 +72,7 @@ export function derivedId(kind: IdKind, bytes: Uint8Array): string {
   const own = Uint8Array.from(bytes.subarray(0, uuidBytes));
   own[6] = 0x80 | ((own[6] ?? 0) & 0x0f);
   own[8] = 0x80 | ((own[8] ?? 0) & 0x3f);
-  return `${idPrefixes[kind]}_${base32(own)}`;
+  return idOf(kind, own);
 }
 
 /** Is this text a well-formed id of that kind? Ids never hold a subject wildcard or separator. */
@@ -109,22 +109,29 @@ function uuidV7(nowMs: number): Uint8Array {
   return uuid;
 }
 
-const base32Digits = '0123456789abcdefghjkmnpqrstvwxyz';
+const base32Digits = Buffer.from('0123456789abcdefghjkmnpqrstvwxyz', 'latin1');
 const base32Chars = 26;
+const spelled = Buffer.alloc(32);
 
-/** 128 bits as 26 digits of five, two zero bits in front. @source TypeID 0.3, Crockford's base32 */
-function base32(bytes: Uint8Array): string {
-  let text = '';
+/**
+ * 128 bits as 26 digits of five, two zero bits in front, behind the prefix: text in one piece, since JSON takes three times
+ * as long to write what was put together.
+ *
+ * @source TypeID 0.3, Crockford's base32
+ */
+function idOf(kind: IdKind, bytes: Uint8Array): string {
+  let at = spelled.write(`${idPrefixes[kind]}_`, 0, 'latin1');
+  const end = at + base32Chars;
   let bits = 2;
   let held = 0;
-  for (let index = 0; text.length < base32Chars;) {
+  for (let index = 0; at < end; at += 1) {
     if (bits < 5) {
       held = ((held << 8) | (bytes[index] ?? 0)) & 0xfff;
       index += 1;
       bits += 8;
     }
     bits -= 5;
-    text += base32Digits[(held >>> bits) & 31];
+    spelled[at] = base32Digits[(held >>> bits) & 31] ?? 0;
   }
-  return text;
+  return spelled.toString('latin1', 0, end);
 }
