@@ -34,8 +34,30 @@ export function acceptCorrelationId(given: unknown): string {
 
 /** @internal The context in which log lines, calls and commits carry this id. */
 export function withCorrelationId(base: Context, id: string): Context {
-  const origin: Origin = { correlationId: id };
-  return base.setValue(originKey, origin);
+  return new OriginContext(base, { correlationId: id });
+}
+
+/** As `base.setValue` would make, which copies a table: one of these is made for everything that arrives. */
+class OriginContext implements Context {
+  readonly #base: Context;
+  readonly #origin: Origin;
+
+  constructor(base: Context, origin: Origin) {
+    this.#base = base;
+    this.#origin = origin;
+  }
+
+  getValue(key: symbol): unknown {
+    return key === originKey ? this.#origin : this.#base.getValue(key);
+  }
+
+  setValue(key: symbol, value: unknown): Context {
+    return this.#base.setValue(originKey, this.#origin).setValue(key, value);
+  }
+
+  deleteValue(key: symbol): Context {
+    return this.#base.setValue(originKey, this.#origin).deleteValue(key);
+  }
 }
 
 /** @internal Is something being worked on that arrived here, kept or not? */

@@ -91,7 +91,8 @@ export class LeaseToken implements OnApplicationShutdown {
   @Serves(operations.leaseToken)
   async lease(request: LeaseRequest, call: Call): Promise<LeaseReply> {
     const { correlationId } = call;
-    const attempt: Attempt = { leaseId: newId('lease'), ...callingPlatform(call), correlationId, request };
+    const { tenantId, platformId } = callingPlatform(call);
+    const attempt: Attempt = { leaseId: newId('lease'), tenantId, platformId, correlationId, request };
     try {
       const reply = await this.#grant(attempt);
       this.#countGranted();
@@ -132,27 +133,27 @@ export class LeaseToken implements OnApplicationShutdown {
     let sealedToken = 'accessToken' in access ? sealed(access, sealToken) : undefined;
     const sealInMemory = 'withToken' in access ? () => (sealedToken = access.withToken(sealToken)) : undefined;
     const { steps } = chain;
-    const record = this.#recordOf(attempt, {
-      ...{ position, credentialVersion, code: null },
-      ...(steps.length > 0 && { delegation: [...steps] }),
-    });
+    const record = this.#recordOf(attempt, { position, credentialVersion, code: null });
+    if (steps.length > 0) record.delegation = [...steps];
     const place = await this.records.record(record, sealInMemory);
     sealedToken ??= sealed(await open(), sealToken);
     const now = this.#standsAsItWas(attempt, decided)
       ? state
       : this.#stillGranted(attempt, this.#fromMemory(attempt) ?? (await this.#decide(attempt)));
     if (grant.refreshSoon) void this.refreshes.ask({ tenantId, platformId, connectionId, credentialVersion });
-    return {
+    // Members that are not always there are put in afterwards: a spread costs as much as all the others.
+    const reply: LeaseReply = {
       lease_id: leaseId,
       credential_version: credentialVersion,
       sealed_token: sealedToken,
       token_type: tokenType,
-      ...(sentAs !== undefined && { sent_as: sentAs }),
       expires_at: expiresAtMs === null ? null : timestampOf(expiresAtMs),
       scope: grantedScopes,
       freshness: freshnessOf(now, { nowMs: this.clock.nowMs() }),
-      ...(request.receipt === true && { receipt: this.records.receipt(record, place) }),
     };
+    if (sentAs !== undefined) reply.sent_as = sentAs;
+    if (request.receipt === true) reply.receipt = this.records.receipt(record, place);
+    return reply;
   }
 
   /** Decides; where a refresh is needed, asks for it and decides once more. */
@@ -292,7 +293,7 @@ export class LeaseToken implements OnApplicationShutdown {
 
   #recordOf(
     { leaseId, tenantId, platformId, correlationId, request }: Attempt,
-    decided: Pick<AccessRecord, 'code' | 'credentialVersion' | 'position' | 'delegation'>,
+    { code, credentialVersion, position }: Pick<AccessRecord, 'code' | 'credentialVersion' | 'position'>,
   ): AccessRecord {
     return {
       leaseId,
@@ -303,10 +304,11 @@ export class LeaseToken implements OnApplicationShutdown {
       connectionId: request.connection_id,
       purpose: request.purpose,
       scopes: request.scopes ?? null,
-      outcome: decided.code === null ? 'granted' : 'refused',
-      ...{ code: decided.code, credentialVersion: decided.credentialVersion, position: decided.position },
+      outcome: code === null ? 'granted' : 'refused',
+      code,
+      credentialVersion,
+      position,
       correlationId,
-      ...(decided.delegation && { delegation: decided.delegation }),
     };
   }
 }
