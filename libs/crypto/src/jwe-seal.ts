@@ -64,7 +64,7 @@ export class HeaderMembers {
   spell(...values: readonly (string | number)[]): SpelledMembers {
     if (values.length !== this.#names.length) throw new InputInvalidError('a header member without its value');
     let text = '';
-    for (const [index, name] of this.#names.entries()) text += name + jsonOf(values[index] ?? 0);
+    for (let index = 0; index < values.length; index += 1) text += `${this.#names[index]}${jsonOf(values[index] ?? 0)}`;
     return new SpelledMembers(text, this.#namesKid);
   }
 }

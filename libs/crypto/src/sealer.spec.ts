@@ -153,10 +153,13 @@ describe('header members that were looked at once', () => {
     const spelled = new HeaderMembers(...names).spell(...values);
     const object = Object.fromEntries(names.map((name, index) => [name, values[index]]));
     const headerOf = (protectedHeader: object) => {
-      const { alg, enc, epk, kid, ...rest } = openJwe(
-        privateJwk,
-        seal({ protectedHeader: protectedHeader as never }),
-      ).protectedHeader;
+      const {
+        alg: _alg,
+        enc: _enc,
+        epk: _epk,
+        kid: _kid,
+        ...rest
+      } = openJwe(privateJwk, seal({ protectedHeader: protectedHeader as never })).protectedHeader;
       return rest;
     };
     expect(headerOf(spelled)).toEqual(headerOf(object));

@@ -178,6 +178,24 @@ describe('the access log', () => {
     expect(leaseIds(await groupsOf(writer.writer))).toEqual([granted.leaseId]);
   });
 
+  test('tells once of each record how long somebody waited for it', async () => {
+    const waited: number[] = [];
+    const writer = writerOf({ onWaited: (waitedMs) => waited.push(waitedMs) });
+    const [ended, durable] = [record(), record()];
+    const since = performance.now();
+    const both = Promise.allSettled([ended, durable].map((one) => writer.record(one)));
+    writer.stopWaitingFor(ended.connectionId, new PosternError('vault.audit_unavailable', 'It ended.'));
+    writer.stopWaitingFor(ended.connectionId, new PosternError('vault.audit_unavailable', 'It ended again.'));
+    expect(waited).toHaveLength(1);
+    await both;
+    await writer.drain();
+    expect(waited).toHaveLength(2);
+    for (const waitedMs of waited) {
+      expect(waitedMs).toBeGreaterThanOrEqual(0);
+      expect(waitedMs).toBeLessThanOrEqual(performance.now() - since);
+    }
+  });
+
   test('refuses at once when too many records wait', async () => {
     const writer = writerOf({ queuedRecordsMax: 2 });
     const waiting = [writer.record(record()), writer.record(record())];

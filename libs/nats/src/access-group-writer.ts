@@ -29,6 +29,8 @@ export interface AccessGroupWriterOptions {
   /** How long a record may take to become durable. */
   readonly recordWaitMs?: number | undefined;
   readonly ackTimeoutMs?: number | undefined;
+  /** How long somebody waited for a record, until it was durable or he gave up. */
+  readonly onWaited?: ((waitedMs: number) => void) | undefined;
   /** Its name had to be given up; it goes on under a new one. */
   readonly onError?: ((error: PosternError) => void) | undefined;
 }
@@ -41,6 +43,7 @@ interface Waiting {
   readonly grants: string | undefined;
   readonly bytes: number;
   readonly dueMs: number;
+  isWaiting: boolean;
   /** Until it is done, or nobody waits for it any more. */
   meanwhile: (() => void) | undefined;
   readonly resolve: (place: RecordPlace) => void;
@@ -112,7 +115,8 @@ export class AccessGroupWriter {
     const grants = record.outcome === 'granted' ? record.connectionId : undefined;
     const dueMs = performance.now() + this.#recordWaitMs;
     return new Promise((resolve, reject) => {
-      this.#queue.push({ text, grants, bytes: Buffer.byteLength(text), dueMs, meanwhile, resolve, reject });
+      const bytes = Buffer.byteLength(text);
+      this.#queue.push({ text, grants, bytes, dueMs, isWaiting: true, meanwhile, resolve, reject });
       this.#writing ??= this.#write();
       this.#deadline ??= setTimeout(() => this.#refuseLate(), this.#recordWaitMs);
     });
@@ -125,7 +129,7 @@ export class AccessGroupWriter {
    */
   stopWaitingFor(connectionId: string, reason: PosternError): void {
     for (const waiting of [this.#group, this.#queue].flat()) {
-      if (waiting.grants === connectionId) giveUp(waiting, reason);
+      if (waiting.grants === connectionId) this.#giveUp(waiting, reason);
     }
   }
 
@@ -142,7 +146,7 @@ export class AccessGroupWriter {
     let nextDueMs = Infinity;
     for (const waiting of [...this.#group, ...this.#queue]) {
       const { dueMs } = waiting;
-      if (dueMs <= nowMs) giveUp(waiting, unavailable(`It was not durable in ${this.#recordWaitMs} ms.`));
+      if (dueMs <= nowMs) this.#giveUp(waiting, unavailable(`It was not durable in ${this.#recordWaitMs} ms.`));
       else nextDueMs = Math.min(nextDueMs, dueMs);
     }
     this.#deadline =
@@ -163,16 +167,33 @@ export class AccessGroupWriter {
         const place = await storing;
         clearImmediate(others);
         doMeanwhile(group);
-        for (const { resolve } of group) resolve(place);
+        const nowMs = performance.now();
+        for (const waiting of group) {
+          this.#waited(waiting, nowMs);
+          waiting.resolve(place);
+        }
       } catch (error) {
         const failure = unavailable('The access log did not take the group.', error);
-        for (const waiting of group) giveUp(waiting, failure);
+        for (const waiting of group) this.#giveUp(waiting, failure);
         this.#options.onError?.(failure);
       }
     }
     this.#group = [];
     // In the same turn as the last look at the queue: a record made later begins anew, and none is left lying.
     this.#writing = undefined;
+  }
+
+  #giveUp(waiting: Waiting, reason: PosternError): void {
+    waiting.meanwhile = undefined;
+    this.#waited(waiting, performance.now());
+    waiting.reject(reason);
+  }
+
+  /** Tells it once of each, however often it is given up or stored. */
+  #waited(waiting: Waiting, nowMs: number): void {
+    if (!waiting.isWaiting) return;
+    waiting.isWaiting = false;
+    this.#options.onWaited?.(nowMs - (waiting.dueMs - this.#recordWaitMs));
   }
 
   #takeGroup(): Waiting[] {
@@ -261,11 +282,6 @@ function doMeanwhile(group: readonly Waiting[]): void {
       waiting.reject(error);
     }
   }
-}
-
-function giveUp(waiting: Waiting, reason: PosternError): void {
-  waiting.meanwhile = undefined;
-  waiting.reject(reason);
 }
 
 function unavailable(message: string, cause?: unknown): PosternError {

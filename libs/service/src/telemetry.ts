@@ -112,8 +112,9 @@ const silent: Span = trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
  *
  * Whether the trace is kept is decided before a span is made: one that is not costs its correlation id and nothing else.
  */
-export function beginArrival({ name, headers, kind, attributes, isNoise = false, ...given }: Arrival): ArrivalScope {
-  const id = given.correlationId ?? acceptCorrelationId(headerOf(headers, correlationHeader));
+export function beginArrival(arrival: Arrival): ArrivalScope {
+  const { name, headers, kind, attributes, isNoise = false } = arrival;
+  const id = arrival.correlationId ?? acceptCorrelationId(headerOf(headers, correlationHeader));
   const caller = callerContext(headers);
   const parent = withCorrelationId(caller, id);
   if (isNoise || sampling === undefined || !sampling.keeps(caller))

@@ -12,20 +12,22 @@ export const overtaken = new PosternError(
   'The connection ended while the record of its use was written.',
 );
 
+const inside = { kind: 'internal' } as const;
+
 /** The records of leases, many a message, under a name that no process had before. */
 @Injectable()
 export class LeaseRecords implements OnApplicationShutdown {
   readonly #writer: AccessGroupWriter;
   readonly #signer: CommitSigner;
-  readonly #observe: (seconds: number) => void;
 
   constructor(bus: Bus, { instanceId }: ServiceIdentity, { signer }: ServiceKeys, logger: Logger, metrics: Metrics) {
     this.#signer = signer;
-    this.#observe = metrics.histogram('postern.lease.record.duration').observer({});
+    const observe = metrics.histogram('postern.lease.record.duration').observer({});
     this.#writer = new AccessGroupWriter({
       bus,
       signer,
       writer: `${instanceId}-${randomBytes(6).toString('hex')}`.slice(-60),
+      onWaited: (waitedMs) => observe(waitedMs / 1_000),
       onError: (error) => logger.error('lease records go on under a new name', { err: error }),
     });
   }
@@ -36,13 +38,8 @@ export class LeaseRecords implements OnApplicationShutdown {
    * @param meanwhile done while it is being stored
    * @throws {PosternError} `vault.audit_unavailable`; {@link overtaken} where the connection ended meanwhile
    */
-  async record(record: AccessRecord, meanwhile?: () => void): Promise<RecordPlace> {
-    const startedMs = performance.now();
-    try {
-      return await withCall('postern.lease.record', () => this.#writer.record(record, meanwhile), { kind: 'internal' });
-    } finally {
-      this.#observe((performance.now() - startedMs) / 1_000);
-    }
+  record(record: AccessRecord, meanwhile?: () => void): Promise<RecordPlace> {
+    return withCall('postern.lease.record', () => this.#writer.record(record, meanwhile), inside);
   }
 
   /** Nothing of this connection is given any more: nobody need wait for a record to hear that. */
