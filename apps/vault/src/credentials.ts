@@ -1,6 +1,7 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { limits, newId, PosternError, type TokenSet } from '@postern/contracts';
+import type { Connection } from '@postern/domain';
 import { isUniqueViolation } from '@postern/persistence';
 import { LRUCache } from 'lru-cache';
 
@@ -40,13 +41,23 @@ export interface NextCredential {
 
 /** The sealed access token of a version as it stays in memory. */
 interface KeptAccess extends SealedRow {
+  readonly version: number;
   readonly providerId: string;
   readonly keyName: string;
   readonly access: SealedAccess;
+  /** Not beyond this, nor once it was thrown away, whoever holds it. */
+  readonly endsMs: number;
+  isKept: boolean;
+  /** How often it was found beside a state. */
+  uses: number;
 }
 
+/** So often what is found beside a state is looked for by its name, or it would seem that nobody uses it. */
+const usesUnseenMax = 16;
+
 /** An access token in memory that was opened before, and nothing of it in the clear. */
-export interface KnownAccess extends AccessTerms {
+export interface KnownAccess {
+  readonly terms: AccessTerms;
   /**
    * Opens it for as long as `use` runs, which may keep nothing of it.
    *
@@ -77,7 +88,10 @@ export class Credentials implements OnApplicationShutdown {
     max: vaultLimits.ciphertextsCachedMax,
     ttl: vaultLimits.ciphertextCachedMsMax,
     ttlResolution: vaultLimits.cacheClockMs,
+    dispose: (kept) => (kept.isKept = false),
   });
+  /** The same by the states that said which version counts: spelling the name and looking for it takes many times as long. */
+  readonly #byState = new WeakMap<Connection, KeptAccess>();
 
   /** What was read of a connection to release its refresh token, for whoever brings the next soon after. */
   readonly #forStore = new LRUCache<string, StoredVersion[]>({
@@ -189,14 +203,23 @@ export class Credentials implements OnApplicationShutdown {
   }
 
   /** What memory knows of it; undefined where that does not hold both the ciphertext and its key, or it was never opened. */
-  peekAccess(owner: CredentialOwner, version: number): KnownAccess | undefined {
-    const kept = this.#ciphertexts.get(nameOf(owner, version));
-    // Whose it is says the log, each time.
-    if (kept?.providerId !== owner.providerId) return undefined;
+  peekAccess(state: Connection, version: number): KnownAccess | undefined {
+    const kept = this.#peekKept(state, version);
+    if (kept === undefined) return undefined;
     const { access } = kept;
     const { terms } = access;
     const held = terms && this.#dataKeys.peek(kept.keyName, kept);
-    return held && { ...terms, withToken: (use) => held.open((dataKey) => access.withToken(dataKey, use)) };
+    return held && { terms, withToken: (use) => held.open((dataKey) => access.withToken(dataKey, use)) };
+  }
+
+  #peekKept(state: Connection, version: number): KeptAccess | undefined {
+    const near = this.#byState.get(state);
+    const isNear = near?.isKept === true && near.version === version && (near.uses += 1) % usesUnseenMax !== 0;
+    const kept = isNear ? near : this.#ciphertexts.get(nameOf(state, version));
+    // Whose it is says the log, each time.
+    if (kept?.providerId !== state.providerId || kept.endsMs <= performance.now()) return undefined;
+    if (kept !== near) this.#byState.set(state, kept);
+    return kept;
   }
 
   /**
@@ -314,9 +337,10 @@ export class Credentials implements OnApplicationShutdown {
     if (row === undefined) throw missing(version);
     const { providerId } = owner;
     const { keyGeneration, sealed } = row;
-    const kept = {
-      ...{ providerId, keyName: keyNameOf(keyOf(owner)), keyGeneration },
+    const kept: KeptAccess = {
+      ...{ version, providerId, keyName: keyNameOf(keyOf(owner)), keyGeneration },
       access: new SealedAccess(owner, version, sealed),
+      ...{ endsMs: performance.now() + vaultLimits.ciphertextCachedMsMax, isKept: true, uses: 0 },
     };
     this.#ciphertexts.set(name, kept);
     return { ...kept, key };

@@ -126,8 +126,8 @@ export class LeaseToken implements OnApplicationShutdown {
     const seal = { leaseId, connectionId, credentialVersion, expiresAtMs };
     const sealToken = (token: Uint8Array) => sealLease(recipient, seal, token);
     const open = async () => await this.credentials.openAccess(owner, credentialVersion, ahead);
-    const access = this.credentials.peekAccess(owner, credentialVersion) ?? (await open());
-    const { tokenType, sentAs, boundTo } = access;
+    const access = this.credentials.peekAccess(state, credentialVersion) ?? (await open());
+    const { tokenType, sentAs, boundTo } = 'terms' in access ? access.terms : access;
     // A server may begin to bind with a refresh, of which the log of the authorization knows nothing.
     requireUsableByBearer(boundTo);
     let sealedToken = 'accessToken' in access ? sealed(access, sealToken) : undefined;
