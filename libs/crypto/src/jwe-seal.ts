@@ -73,6 +73,7 @@ export class HeaderMembers {
 const plain = /^[\w ./:+-]*$/;
 
 function jsonOf(value: string | number): string {
+  if (Number.isSafeInteger(value)) return `${value}`;
   return typeof value === 'string' && plain.test(value) ? `"${value}"` : JSON.stringify(value);
 }
 

@@ -148,7 +148,7 @@ describe('a sealer', () => {
 describe('header members that were looked at once', () => {
   test('say what an object of them would', () => {
     const { seal } = setUp();
-    const values = ['text/plain', 'lse_01', '', 'ö "\\ \n\u2028', '\ud800', 1, -0.5, 1e21];
+    const values = ['text/plain', 'lse_01', '', -0, 'ö "\\ \n\u2028', '\ud800', 1, -0.5, 1e21];
     const names = values.map((_, index) => `m"${index}`);
     const spelled = new HeaderMembers(...names).spell(...values);
     const object = Object.fromEntries(names.map((name, index) => [name, values[index]]));
