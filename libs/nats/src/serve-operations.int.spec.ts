@@ -1,5 +1,7 @@
 import { limits, newId, operations, PosternError, type Operation } from '@postern/contracts';
 
+import type { MsgHdrsImpl } from '@nats-io/nats-core/internal';
+
 import type { Bus } from './bus.ts';
 import { callHeaders } from './call-headers.ts';
 import { callEvery, callOperation } from './call-operation.ts';
@@ -58,6 +60,40 @@ describe('a served operation', () => {
     expect(answer).toMatchObject({
       call: { caller, correlationId, headers: { traceparent }, subject: expect.stringContaining(caller.platformId) },
     });
+  });
+
+  test('answers in any letters, under the correlation id of the call, and counts what it sends', async () => {
+    const words = { text: 'ö — 密 🔑 "\\\r\nPUB x 0\r\n\ud800' };
+    const bus = await nats.as(suspendConnection.owner);
+    const endpoints = [endpoint(suspendConnection, () => words as never)];
+    served.push(await serveOperations(bus, { name: suspendConnection.owner, version: '0.1.0', endpoints }));
+    const correlationId = newId('correlation');
+    const { connection } = bus;
+    const before = connection.stats();
+    const raw = await gateway.connection.request(
+      `${suspendConnection.name}.${caller.tenantId}.${caller.platformId}`,
+      JSON.stringify(request()),
+      { timeout: 5_000, headers: natsHeaders({ [callHeaders.correlationId]: correlationId }) },
+    );
+    expect(raw.json()).toEqual(words);
+    expect([...(raw.headers ?? [])]).toEqual([[callHeaders.correlationId, [correlationId]]]);
+    const { outMsgs, outBytes } = connection.stats();
+    expect(outMsgs - before.outMsgs).toBe(1);
+    expect(outBytes - before.outBytes).toBe(raw.data.byteLength + (raw.headers as MsgHdrsImpl).encode().byteLength);
+  });
+
+  test('that has more to say than a message holds is told as the failure it is', async () => {
+    const errors: PosternError[] = [];
+    const bytesMax = gateway.connection.info?.max_payload ?? 0;
+    await serve(suspendConnection, () => Promise.resolve({ text: 'a'.repeat(bytesMax) }), {
+      onError: (error) => errors.push(error),
+    });
+    const asked = callOperation(gateway, suspendConnection, caller, request());
+    await expect(asked).rejects.toMatchObject({ code: 'service.internal' });
+    expect(errors[0]?.cause).toMatchObject({ message: expect.stringContaining('max_payload') });
+    expect(await callOperation(gateway, suspendConnection, caller, request()).catch(({ code }) => code)).toBe(
+      'service.internal',
+    );
   });
 
   test('answers a refusal with its code, its status and its details', async () => {
