@@ -2,7 +2,8 @@
  * Refreshing, as processes: nats-server, PostgreSQL, one vault, refresh, and a token endpoint that costs next to nothing.
  *
  * single_flight  many ask for the refresh of one ended token at the same time, from four processes; how long after the
- *                provider's answer they have theirs, against as many held requests that are answered with nothing to decide;
+ *                provider's answer they have theirs, against one publish that is alone, against as many publishes at the same
+ *                time from the same processes, and against as many held requests that are answered with nothing to decide;
  *                `four_vaults` is the same for as many leases that wait in four vaults, each of which asks once for all of its
  * throughput     connections that are all due, refreshed by one process, against a bare loop that makes one token call,
  *                one PostgreSQL commit and three JetStream appends with fsync, with as many in flight
@@ -23,6 +24,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { administratorToken, newId, operations, streams, subjects } from '@postern/contracts';
 import { callOperation, JetStreamEventLog, publishMessage } from '@postern/nats';
 import { startNatsServer } from '@postern/servers';
+import { jetstreamManager } from '@nats-io/jetstream';
 
 import { makeConnections } from './lease/bulk.mjs';
 import { cpuMsOf, cpuMsWithChildren, profiling, startPart } from './lease/process.mjs';
@@ -119,10 +121,12 @@ async function benchSingleFlight(world, { provider }, tell) {
     await Promise.all(platforms.map((part) => part.ask(ofPlatform)));
     await Promise.all(vaults.map((part) => part.ask(ofVault)));
     const fly = async (parts, asked) => await flightRounds(world, { provider, parts, asked });
-    const overTheBus = await fly(platforms, { subject: `connections.refresh.${tenantId}.${platformId}` });
+    const asked = { kind: 'ask', subject: `connections.refresh.${tenantId}.${platformId}` };
+    const overTheBus = await fly(platforms, asked);
     const fourVaults = await fly(vaults, { tenantId, platformId });
     const publishMs = await publishP50(world);
-    return { ...overTheBus, fourVaults, publishMs, heldMs: await benchHeld(world, platforms) };
+    const heldMs = await benchHeld(world, platforms);
+    return { ...overTheBus, fourVaults, publishMs, heldMs, together: await publishTogether(world, platforms) };
   } finally {
     for (const part of [...platforms, ...vaults]) part.end();
     for (const service of services) await stopApp(world, service);
@@ -157,7 +161,7 @@ async function benchHeld(world, parts) {
   await Promise.all(holders.map((holder) => holder.ask(connect)));
   const middles = [];
   for (let turn = 0; turn < rounds; turn += 1) {
-    const asked = { subject: `connections.show.${tenantId}.${platformId}`, count: askers.each };
+    const asked = { kind: 'ask', subject: `connections.show.${tenantId}.${platformId}`, count: askers.each };
     const answers = parts.map((part) =>
       part.ask({ ...asked, connectionId: newId('connection'), credentialVersion: 1 }),
     );
@@ -172,6 +176,25 @@ async function benchHeld(world, parts) {
     middles.push(median(times));
   }
   for (const holder of holders) holder.end();
+  return median(middles);
+}
+
+/** As many stored messages as there are askers, all sent at the same moment by the same processes. */
+async function publishTogether(world, parts) {
+  const connect = { kind: 'connect', link: await linkOf(world, 'refresh') };
+  await Promise.all(parts.map((part) => part.ask(connect)));
+  const bus = await busOf(world, 'provisioner');
+  const { streams: all } = await jetstreamManager(bus.connection);
+  const middles = [];
+  for (let turn = 0; turn < rounds; turn += 1) {
+    const tenantId = newId('tenant');
+    const asked = { kind: 'publish', tenantId, count: askers.each };
+    const published = await Promise.all(parts.map((part) => part.ask(asked)));
+    const sinceMs = Math.min(...published.map((part) => part.sinceMs));
+    middles.push(median(published.flatMap(({ atMs }) => atMs.map((at) => at - sinceMs))));
+    await all.purge(streams.refresh.name, { filter: `refresh.schedule.${tenantId}.*` });
+  }
+  await bus.close();
   return median(middles);
 }
 
@@ -428,15 +451,17 @@ function reportOf({ single_flight: flight, throughput, recovery, fairness, lag, 
   return report;
 }
 
-function addFlight({ baseline, result, ratios }, { fourVaults, publishMs, heldMs, ...overTheBus }) {
+function addFlight({ baseline, result, ratios }, { fourVaults, publishMs, together, heldMs, ...overTheBus }) {
   const first = median(overTheBus.first);
   const middle = median(overTheBus.middle);
   baseline.publish_p50_ms = round(publishMs);
+  baseline.publish_together_p50_ms = round(together, 1);
   baseline.held_answers_p50_ms = round(heldMs, 1);
   result.single_flight = flightOf(overTheBus);
   result.four_vaults = { ...flightOf(fourVaults), requests_on_the_bus_a_round: askers.processes };
   ratios.single_flight_first = round(first / publishMs, 1);
   ratios.single_flight_p50 = round(middle / publishMs, 1);
+  ratios.single_flight_of_publish_together = round(middle / together, 2);
   ratios.four_vaults_first = round(median(fourVaults.first) / publishMs, 1);
   ratios.four_vaults_p50 = round(median(fourVaults.middle) / publishMs, 1);
   ratios.held_answers_p50 = round(heldMs / publishMs, 1);

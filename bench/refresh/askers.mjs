@@ -1,26 +1,51 @@
-/** Many who ask for the refresh of one connection at the same time, over the bus. */
-import { connectBus } from '@postern/nats';
+/** Many who ask for the refresh of one connection at the same time, over the bus; or who publish at the same time. */
+import { newId, streams, subjects } from '@postern/contracts';
+import { connectBus, publishMessage } from '@postern/nats';
 
 import { serveJobs } from '../lease/process.mjs';
 
-let connection;
+const answerTimeoutMs = 30_000;
+let bus;
 
 serveJobs(async (job) => {
-  if (job.kind === 'connect') {
-    ({ connection } = await connectBus({ ...job.link, name: 'bench askers' }));
-    return undefined;
+  switch (job.kind) {
+    case 'connect': {
+      await bus?.close();
+      bus = await connectBus({ ...job.link, name: 'bench askers' });
+      return undefined;
+    }
+    case 'ask':
+      return await askTogether(job);
+    case 'publish':
+      return await publishTogether(job);
+    default:
+      throw new Error(`there is no job ${job.kind}`);
   }
-  const { subject, connectionId, credentialVersion, count } = job;
+});
+
+const nowMs = () => performance.timeOrigin + performance.now();
+
+async function askTogether({ subject, connectionId, credentialVersion, count }) {
   const payload = JSON.stringify({ connection_id: connectionId, credential_version: credentialVersion });
   const ask = async () => {
-    const answer = await connection.request(subject, payload, { timeout: 30_000 });
-    const atMs = performance.timeOrigin + performance.now();
-    const version = answer.json().credential_version;
-    return { atMs, version };
+    const answer = await bus.connection.request(subject, payload, { timeout: answerTimeoutMs });
+    return { atMs: nowMs(), version: answer.json().credential_version };
   };
   const answers = await Promise.all(Array.from({ length: count }, ask));
   return {
     atMs: answers.map(({ atMs }) => atMs),
     refreshed: answers.filter(({ version }) => version === credentialVersion + 1).length,
   };
-});
+}
+
+/** Each message is stored with an fsync, on a subject of its own, and none of them goes meanwhile. */
+async function publishTogether({ tenantId, count }) {
+  const sinceMs = nowMs();
+  const publish = async () => {
+    const subject = subjects.refreshSchedule({ tenantId, connectionId: newId('connection') });
+    const message = { stream: streams.refresh.name, subject, payload: {}, headers: { 'Nats-TTL': '10m' } };
+    await publishMessage(bus, { ...message, ackTimeoutMs: answerTimeoutMs });
+    return nowMs();
+  };
+  return { sinceMs, atMs: await Promise.all(Array.from({ length: count }, publish)) };
+}
