@@ -46,8 +46,8 @@ const rounds = Number(process.env.POSTERN_BENCH_ROUNDS ?? 3);
 const flights = Number(process.env.POSTERN_BENCH_FLIGHTS ?? 30);
 const askers = { processes: 4, each: Number(process.env.POSTERN_BENCH_ASKERS ?? 2_500) };
 const throughputConnections = Number(process.env.POSTERN_BENCH_THROUGHPUT_CONNECTIONS ?? 6_000);
-/** What one tenant gets of a process's 32 seats while nobody else wants any. */
-const seatsOfOneTenant = 24;
+/** What one tenant gets of a process's 64 seats while nobody else wants any. */
+const seatsOfOneTenant = 48;
 const fairnessConnections = Number(process.env.POSTERN_BENCH_FAIRNESS_CONNECTIONS ?? 100_000);
 const lagConnections = Number(process.env.POSTERN_BENCH_LAG_CONNECTIONS ?? 200_000);
 /** Nobody keeps up with more than it can do: where `throughput` was measured, no more than this share of it is due. */

@@ -11,12 +11,13 @@ import { startService, type RunningService } from '@postern/service';
 import { waitFor } from '@postern/testing';
 
 import { refreshService } from '../index.ts';
+import { refreshLimits } from '../refresh-limits.ts';
 import { VaultDouble } from '../spec-support/vault-double.ts';
 import { World } from '../spec-support/world.ts';
 
 /** Far more than one process has seats, asks for at a time, and than once could be delivered without being settled. */
 const backlog = 200;
-const shareMax = 24;
+const shareMax = 0.75 * refreshLimits.workConcurrencyMax;
 /** How long a machine that does much else may take; nothing is decided by it. */
 const patienceMs = 300_000;
 const hourMs = 3_600_000;

@@ -6,8 +6,11 @@ export const paceLimits = Object.freeze({
   seatMsFirst: 100,
   /** How much a new measurement counts. */
   seatMsWeight: 0.05,
-  /** Messages come back this much faster than they can be worked off, so that no seat waits for one. */
-  returnsPerTurn: 2,
+  /**
+   * How often a message comes back in the time in which all seats are taken once: of one tenant's, a third more than its
+   * share of them can take, so that no seat waits for one, and few come in vain.
+   */
+  returnsPerTurn: 1,
   /** The longest spread of what is put back; who does not fit in comes back at some time in its second half. */
   returnSpreadMsMax: 60_000,
   returnDelayMsMin: 50,
