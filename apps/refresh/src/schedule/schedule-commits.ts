@@ -1,9 +1,10 @@
 import { Controller } from '@nestjs/common';
 import type { ConnectionEventType } from '@postern/contracts';
-import { CommitReader } from '@postern/event-log';
+import { aggregateOf, CommitReader } from '@postern/event-log';
 import type { WorkMessage } from '@postern/nats';
 import { Works } from '@postern/service';
 
+import { Connections } from '../connections.ts';
 import { KeepSchedule } from './keep-schedule.ts';
 import { scheduleLimits } from './schedule-limits.ts';
 
@@ -33,6 +34,7 @@ const namesOfThose = changingThePlan.map((type) => Buffer.from(JSON.stringify(ty
 export class ScheduleCommits {
   constructor(
     private readonly reader: CommitReader,
+    private readonly connections: Connections,
     private readonly keeper: KeepSchedule,
   ) {}
 
@@ -42,11 +44,13 @@ export class ScheduleCommits {
     skips: (payload) => !namesAChange(payload),
   })
   async commit(_payload: unknown, message: WorkMessage): Promise<void> {
-    const read = this.reader.read(message);
+    const { position } = message;
+    const aggregate = aggregateOf(message.subject);
+    if (aggregate === undefined) return;
+    // What is planned by is the newest state. Where memory is proven up to here, this message says nothing more.
+    const isKnown = (this.connections.peek(aggregate)?.position ?? 0) >= position;
     // What is not a commit is counted and alarmed where the log is followed; it changes no plan.
-    if (read.kind !== 'commit') return;
-    const { commit, position } = read.entry;
-    await this.keeper.set({ tenantId: commit.tenantId, id: commit.aggregateId }, { position });
+    if (isKnown || this.reader.read(message).kind === 'commit') await this.keeper.set(aggregate, { position });
   }
 }
 

@@ -159,7 +159,7 @@ export class RefreshProcess {
       clock,
       metrics,
     );
-    this.scheduler = new ScheduleCommits(reader, keeper);
+    this.scheduler = new ScheduleCommits(reader, connections, keeper);
     this.flights = new RefreshFlights(connections, feed as never, dueMessages, clock, logger, pace);
     const survey = new Survey(logs, reader, connections, plans, schedules, clock, logger);
     this.#reconciler = new Reconciler(config, survey, keeper, takeOver, clock, {} as never, logger, metrics);
