@@ -15,16 +15,21 @@ export function subjectOf({ tenantId, kind, id }: Aggregate): string {
 }
 
 const epochPattern = /^\d+$/;
+const kinds: ReadonlyMap<string, AggregateKind> = new Map(aggregateKinds.map((kind) => [kind, kind]));
 
 /** The aggregate a subject stands for, in whatever epoch; undefined when it is no subject of an aggregate. */
 export function aggregateOf(subject: string): Aggregate | undefined {
-  const tokens = subject.split('.');
-  const [stream, second = '', third = '', id = ''] = tokens;
-  if (tokens.length !== 4 || id === '') return undefined;
-  if (stream === 'connection') {
-    return epochPattern.test(second) ? { tenantId: third, kind: 'connection', id } : undefined;
+  const first = subject.indexOf('.');
+  const second = subject.indexOf('.', first + 1);
+  const third = subject.indexOf('.', second + 1);
+  if (second <= first || third <= second || subject.includes('.', third + 1)) return undefined;
+  const [middle, before] = [subject.slice(first + 1, second), subject.slice(second + 1, third)];
+  const id = subject.slice(third + 1);
+  if (id === '') return undefined;
+  if (subject.startsWith('connection.')) {
+    return epochPattern.test(middle) ? { tenantId: before, kind: 'connection', id } : undefined;
   }
-  const kind = aggregateKinds.find((known) => known === third);
-  if (stream !== 'admin' || kind === undefined || kind === 'connection') return undefined;
-  return { tenantId: second, kind, id };
+  const kind = kinds.get(before);
+  if (!subject.startsWith('admin.') || kind === undefined || kind === 'connection') return undefined;
+  return { tenantId: middle, kind, id };
 }
