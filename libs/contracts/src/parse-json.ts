@@ -85,9 +85,6 @@ function withChecks(def: Definition, base: Fits | undefined): Fits | undefined {
   if (checks.length === 0) return base;
   const [first, second] = checks;
   if (first !== undefined && second === undefined) return (value) => base(value) && first(value);
-  if (first !== undefined && second !== undefined && checks.length === 2) {
-    return (value) => base(value) && first(value) && second(value);
-  }
   return (value) => base(value) && checks.every((check) => check(value));
 }
 
@@ -166,7 +163,6 @@ function objectFits({ shape = {} }: Definition): Fits | undefined {
     if (fits === undefined) return undefined;
     members.push({ name, fits, optional });
   }
-  if (members.every(({ optional }) => !optional)) return allOf(members);
   return (value) => {
     if (!isObject(value)) return false;
     let met = 0;
@@ -178,21 +174,6 @@ function objectFits({ shape = {} }: Definition): Fits | undefined {
     }
     while (members[met]?.optional === true) met += 1;
     return met === members.length;
-  };
-}
-
-/** The same where none may be left out. */
-function allOf(members: readonly { readonly name: string; readonly fits: Fits }[]): Fits {
-  const names = members.map(({ name }) => name);
-  const fits = members.map((member) => member.fits);
-  return (value) => {
-    if (!isObject(value)) return false;
-    let met = 0;
-    for (const name in value) {
-      if (name !== names[met] || fits[met]?.(value[name]) !== true) return false;
-      met += 1;
-    }
-    return met === names.length;
   };
 }
 
