@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
 import { consumers, newId, PosternError, streams, subjects } from '@postern/contracts';
 import { startTcpProxy, waitFor } from '@postern/testing';
 
@@ -210,6 +212,31 @@ describe('a worker on a durable consumer', () => {
       () => Promise.resolve(),
     );
     expect(seen.map(({ deliveries }) => deliveries)).toEqual(subjects.slice(1).map(() => 2));
+  });
+
+  test('has given everything back when it has stopped, though that takes a turn more than the fetching', async () => {
+    await Promise.all(Array.from({ length: 5 }, () => publishDue()));
+    const held = Promise.withResolvers<void>();
+    const own = await nats.as('refresh');
+    const said = overhear(own);
+    const worker = new JetStreamWorker({
+      ...{ bus: own, consumer: 'refreshWorker', concurrencyMax: 1, prefetchMax: 5, confirms: false },
+      handle: () => held.promise,
+    });
+    await worker.start();
+    await waitFor(async () => (await waiting()) === 5, { describe: 'all to be fetched' });
+    const turnEnd = own.turnEnd.bind(own);
+    let turns = 0;
+    // The second is the one that what is given back waits for.
+    own.turnEnd = () => ((turns += 1) === 2 ? delay(60) : turnEnd());
+    held.resolve();
+    await worker.stop();
+    expect(said.filter((word) => word.startsWith('-NAK')).length).toBe(4);
+    await own.drain();
+    await workUntil(
+      ({ length }) => length === 4,
+      () => Promise.resolve(),
+    );
   });
 
   test('a stop that comes while it begins to fetch anew ends what it begins', async () => {

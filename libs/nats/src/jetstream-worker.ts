@@ -81,6 +81,8 @@ export class JetStreamWorker {
   readonly #options: JetStreamWorkerOptions;
   readonly #inFlight = new Set<Promise<void>>();
   readonly #passed: PassedOver[] = [];
+  /** Until what was passed over is given back. */
+  #passing: Promise<void> = Promise.resolve();
   #messages: ConsumerMessages | undefined;
   #running: Promise<void> | undefined;
   #stopListening: () => void = () => undefined;
@@ -114,6 +116,7 @@ export class JetStreamWorker {
     await this.#leave();
     await this.#running;
     while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
+    await this.#passing;
   }
 
   /** Ends the fetching. What waits here would come to somebody else only when its acknowledgement is overdue. */
@@ -178,9 +181,11 @@ export class JetStreamWorker {
   #pass(one: PassedOver): void {
     if (this.#passed.push(one) > 1) return;
     const { bus } = this.#options;
-    void bus.turnEnd().then(() => {
+    this.#passing = bus.turnEnd().then(() => {
       for (const { reply, delayMs } of this.#passed.splice(0)) {
-        if (!bus.connection.isClosed()) bus.connection.publish(reply, putBack(delayMs));
+        // One that nobody hears of comes again when its acknowledgement is overdue.
+        const { connection } = bus;
+        if (!connection.isClosed() && !connection.isDraining()) connection.publish(reply, putBack(delayMs));
       }
     });
   }
