@@ -1,5 +1,5 @@
 import type { EntityManager } from '@mikro-orm/postgresql';
-import type { Row, TenantQuery } from '@postern/persistence';
+import { lookup, type Row, type TenantQuery } from '@postern/persistence';
 
 import type { WrappedKey } from './sealed-rows.ts';
 import type { ConnectionRef } from './sealed-token-set.ts';
@@ -39,20 +39,23 @@ const credential = `${vaultSchema}.credential`;
  * Each connection's rows are looked up by their key: without the offset, and the limit, PostgreSQL might read all of a
  * tenant's to join them.
  */
-const versionsText = `
-  select asked.place::integer as place, data_key.wrapped_key, data_key.generation, credential.version,
+const credentialVersions = lookup(
+  'credential_versions',
+  `select asked.place::integer as place, data_key.wrapped_key, data_key.generation, credential.version,
     credential.bought_by, credential.credential_id, credential.access_ciphertext, credential.refresh_ciphertext,
     credential.key_generation
-  from unnest($2::text[]) with ordinality as asked (connection_id, place)
+  from wall
+  cross join unnest($2::text[]) with ordinality as asked (connection_id, place)
   cross join lateral (
     select version, bought_by, credential_id, access_ciphertext, refresh_ciphertext, key_generation from ${credential}
-    where tenant_id = $1 and connection_id = asked.connection_id offset 0
+    where tenant_id = wall.tenant_id and connection_id = asked.connection_id offset 0
   ) as credential
   left join lateral (
     select wrapped_key, generation from ${vaultSchema}.data_key
-    where tenant_id = $1 and owner_id = asked.connection_id limit 1
+    where tenant_id = wall.tenant_id and owner_id = asked.connection_id limit 1
   ) as data_key on true
-  order by asked.place, credential.version`;
+  order by asked.place, credential.version`,
+);
 
 /**
  * Every version that is stored of the credentials of some connections, in their order and the oldest first, in one round
@@ -63,9 +66,9 @@ export async function versionsOf(
   tenantId: string,
   connectionIds: readonly string[],
 ): Promise<StoredVersion[][]> {
-  const query = { name: 'credential_versions', text: versionsText, values: [tenantId, connectionIds] };
+  const rows = await database.lookUp(tenantId, credentialVersions, connectionIds);
   const found = connectionIds.map((): StoredVersion[] => []);
-  for (const row of (await database.readInTenant(tenantId, query)) as unknown as VersionRow[]) {
+  for (const row of rows as unknown as VersionRow[]) {
     found[row.place - 1]?.push({
       version: row.version,
       boughtBy: row.bought_by,

@@ -4,6 +4,7 @@ import { Injectable } from '@nestjs/common';
 import { PosternError, type RegistrationSecretKind } from '@postern/contracts';
 import { constantTimeEqual, zero } from '@postern/crypto';
 import { openCredential, sealCredential, type CredentialBinding } from '@postern/keyring';
+import { lookup } from '@postern/persistence';
 
 import { DataKeys } from './data-keys.ts';
 import type { Reseal } from './sealed-token-set.ts';
@@ -24,12 +25,14 @@ interface FoundSecret {
   readonly keyGeneration: number;
 }
 
-const secretQuery = {
-  name: 'owned_secret',
-  text: `select version, ciphertext, key_generation as "keyGeneration" from ${vaultSchema}.owned_secret
-    where tenant_id = $1 and owner_id = $2 and kind = $3 and ($4::integer is null or version = $4)
-    order by version desc limit 1`,
-};
+const ownedSecret = lookup(
+  'owned_secret',
+  `select secret.* from wall cross join lateral (
+    select version, ciphertext, key_generation as "keyGeneration" from ${vaultSchema}.owned_secret
+    where tenant_id = wall.tenant_id and owner_id = $2 and kind = $3 and ($4::integer is null or version = $4)
+    order by version desc limit 1
+  ) as secret`,
+);
 
 /** Secrets beside tokens, in versions. Which of them counts is for the log to say, and never for this table. */
 @Injectable()
@@ -121,8 +124,7 @@ export class OwnedSecrets {
 
   /** The row of this version, or the newest, in one round trip. */
   async #find({ tenantId, ownerId, kind }: SecretPlace, version?: number): Promise<FoundSecret | undefined> {
-    const values = [tenantId, ownerId, kind, version ?? null];
-    const [row] = await this.#database.readInTenant(tenantId, { ...secretQuery, values });
+    const [row] = await this.#database.lookUp(tenantId, ownedSecret, ownerId, kind, version ?? null);
     return row as unknown as FoundSecret | undefined;
   }
 

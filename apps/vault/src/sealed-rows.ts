@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
 
+import { lookup } from '@postern/persistence';
+
 import type { KeyOwner } from './data-keys.ts';
 import { vaultSchema } from './tables.ts';
 import { TenantBatches } from './tenant-batches.ts';
@@ -39,22 +41,24 @@ interface AnswerRow {
   readonly key_generation: number | null;
 }
 
-const name = 'sealed_rows';
 /** Each row is looked up by its primary key: without the limits PostgreSQL might read all of a tenant's to join them. */
-const text = `
-  select data_key.wrapped_key, data_key.generation,
+const sealedRows = lookup(
+  'sealed_rows',
+  `select data_key.wrapped_key, data_key.generation,
     credential.version, credential.access_ciphertext, credential.key_generation
-  from unnest($2::text[], $3::integer[]) with ordinality as asked (owner_id, version, place)
+  from wall
+  cross join unnest($2::text[], $3::integer[]) with ordinality as asked (owner_id, version, place)
   left join lateral (
     select wrapped_key, generation from ${vaultSchema}.data_key
-    where tenant_id = $1 and owner_id = asked.owner_id limit 1
+    where tenant_id = wall.tenant_id and owner_id = asked.owner_id limit 1
   ) as data_key on true
   left join lateral (
     select version, access_ciphertext, key_generation from ${vaultSchema}.credential
-    where tenant_id = $1 and connection_id = asked.owner_id and (asked.version is null or version = asked.version)
+    where tenant_id = wall.tenant_id and connection_id = asked.owner_id and (asked.version is null or version = asked.version)
     order by version desc limit 1
   ) as credential on true
-  order by asked.place`;
+  order by asked.place`,
+);
 
 /**
  * What a first lease needs of the tables: the sealed access token and the data key that opens it, in one round trip and
@@ -68,7 +72,7 @@ export class SealedRows {
     this.#batches = new TenantBatches(async (tenantId, questions) => {
       const owners = questions.map(({ ownerId }) => ownerId);
       const versions = questions.map(({ version }) => version);
-      const rows = await database.readInTenant(tenantId, { name, text, values: [tenantId, owners, versions] });
+      const rows = await database.lookUp(tenantId, sealedRows, owners, versions);
       return (rows as unknown as AnswerRow[]).map(foundIn);
     }, vaultLimits.sealedRowBatches);
   }

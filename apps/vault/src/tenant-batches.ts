@@ -17,8 +17,9 @@ interface Queue<Question, Answer> {
 }
 
 /**
- * Questions of one tenant, asked many at once: those of one turn of the event loop together, and those that come while
- * enough batches are under way together with the next. A question that comes alone waits for nothing.
+ * Questions of one tenant, asked many at once: those that follow from one event (what came in one read of a socket) together,
+ * and those that come while enough batches are under way together with the next. A question that comes alone waits for
+ * nothing, not even for the end of its turn.
  *
  * Never of two tenants in one batch: a batch stands behind one tenant's wall, and is one tenant's key's.
  */
@@ -43,7 +44,7 @@ export class TenantBatches<Question, Answer> {
     queue.waiting.push({ question, answered });
     if (!queue.scheduled) {
       queue.scheduled = true;
-      setImmediate(() => {
+      process.nextTick(() => {
         queue.scheduled = false;
         this.#send(tenantId, queue);
       });

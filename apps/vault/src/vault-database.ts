@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { EntityManager } from '@mikro-orm/postgresql';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { isPosternError } from '@postern/contracts';
-import { openDatabase, type Database, type Row, type TenantQuery } from '@postern/persistence';
+import { openDatabase, type Database, type Lookup, type Row, type TenantQuery } from '@postern/persistence';
 import {
   Logger,
   measureDatabase,
@@ -33,6 +33,7 @@ export class VaultDatabase implements OnServiceReady, OnApplicationShutdown {
       entities: vaultTables,
       schema: vaultSchema,
       poolMax: config.databaseConnectionsMax,
+      plansOnce: true,
       unavailableCode: 'vault.database_unavailable',
     });
     this.#logger = logger;
@@ -44,9 +45,9 @@ export class VaultDatabase implements OnServiceReady, OnApplicationShutdown {
     return await this.#around('transaction', () => this.#database.inTenant(tenantId, work));
   }
 
-  /** The rows of one query, in one round trip. @throws {PosternError} `vault.database_unavailable` */
-  async readInTenant(tenantId: string, query: TenantQuery): Promise<Row[]> {
-    return await this.#around('read', () => this.#database.readInTenant(tenantId, query));
+  /** Rows by their keys, in one statement. @throws {PosternError} `vault.database_unavailable` */
+  async lookUp(tenantId: string, lookup: Lookup, ...values: readonly unknown[]): Promise<Row[]> {
+    return await this.#around('read', () => this.#database.lookUpInTenant(tenantId, lookup, values));
   }
 
   /** Queries known beforehand in one transaction and one round trip. @throws {PosternError} `vault.database_unavailable` */

@@ -152,10 +152,18 @@ function connect(place: VaultPlace, loaded: NodeVault): Connection {
   const authority = authorityOf(place);
   const transport = new VaultTransport(authority);
   const send = (request: TransportRequest) => transport.send(request);
-  const vault = loaded({ endpoint: place.url, debug: () => undefined, 'request-promise': { defaults: () => send } });
+  const vault = loaded({
+    endpoint: place.url,
+    debug: () => undefined,
+    'request-promise': { defaults: () => send },
+    // Each request would be checked against a schema, which takes as long as a socket; types check ours.
+    tv4: unchecked,
+  });
   Object.assign(vault, { token: '', namespace: '', pathPrefix: '' });
   return { authority, vault, transport };
 }
+
+const unchecked = Object.assign(() => true, { validate: () => true });
 
 function authorityOf({ caFile }: VaultPlace): string | undefined {
   if (caFile === undefined) return undefined;

@@ -9,7 +9,15 @@ import { tenantSetting } from './tenant-policy.ts';
 import { returnBroken } from './return-broken.ts';
 import { isUnavailable } from './unavailable.ts';
 import { checkWalls, type Query } from './wall-check.ts';
-import { walledQueries, type LentConnection, type Row, type TenantQuery, type WalledWork } from './walled-query.ts';
+import {
+  walledLookup,
+  walledQueries,
+  type LentConnection,
+  type Lookup,
+  type Row,
+  type TenantQuery,
+  type WalledWork,
+} from './walled-query.ts';
 
 /** How long a statement may run, and how long one waits for a connection. */
 export const statementTimeoutMs = 5_000;
@@ -31,6 +39,12 @@ export interface Database {
    * @throws {PosternError} the given code when the database does not answer.
    */
   readInTenant(tenantId: string, query: TenantQuery): Promise<Row[]>;
+  /**
+   * Looks rows of one tenant up by their keys: one statement, which is the least that a request can wait for.
+   *
+   * @param values from `$2` on. @throws {PosternError} as `readInTenant`
+   */
+  lookUpInTenant(tenantId: string, lookup: Lookup, values: readonly unknown[]): Promise<Row[]>;
   /**
    * Runs queries of one tenant, known beforehand, in one transaction and one round trip.
    *
@@ -69,6 +83,11 @@ export interface DatabaseOptions {
   readonly poolMax: number;
   /** Tables that hold nothing of any tenant, such as how far a log was read: the named exceptions from the wall. */
   readonly sharedTables?: readonly string[];
+  /**
+   * Whatever is asked looks rows up by their keys: a prepared query is planned once a connection, and not weighed anew for
+   * each number of keys.
+   */
+  readonly plansOnce?: boolean;
   /** What the app says when the database cannot be reached. */
   readonly unavailableCode: ErrorCode;
 }
@@ -95,6 +114,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       statement_timeout: statementTimeoutMs,
       idle_in_transaction_session_timeout: statementTimeoutMs,
       application_name: `postern-${schema}`,
+      ...(options.plansOnce === true && { options: '-c plan_cache_mode=force_generic_plan' }),
       // What does not wait for an answer is sent at once; whoever waits for each notices nothing.
       pipeline: true,
       onPoolCreated: returnBroken,
@@ -124,6 +144,11 @@ export function openDatabase(options: DatabaseOptions): Database {
       const [rows = []] = await walled({ tenantId, queries: [query], mode: 'read only' });
       return rows;
     },
+    lookUpInTenant: (tenantId, asked, values) =>
+      guarded(async () => {
+        assertId('tenant', tenantId);
+        return await walledLookup(await lent(), { tenantId, lookup: asked, values });
+      }),
     writeInTenant: async (tenantId, queries) => await walled({ tenantId, queries, mode: 'read write' }),
     acrossTenants: (work) => guarded(async () => crossTenants(await lent(), work)),
     inNoTenant: (work) => guarded(async () => orm.em.fork({ clear: true }).transactional(work)),

@@ -4,4 +4,4 @@ export { migrateDatabase, type DatabaseMigration, type MigrateOptions, type Tabl
 export { type Revealable } from './revealable.ts';
 export { tenantPolicyName, tenantPolicySql, tenantSetting } from './tenant-policy.ts';
 export { isUniqueViolation } from './unique-violation.ts';
-export { type Row, type TenantQuery } from './walled-query.ts';
+export { lookup, type Lookup, type Row, type TenantQuery } from './walled-query.ts';

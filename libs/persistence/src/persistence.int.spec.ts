@@ -6,6 +6,7 @@ import { startPostgres, temporaryDataDir, type Postgres } from '@postern/servers
 import { startTcpProxy } from '@postern/testing';
 import {
   isUniqueViolation,
+  lookup,
   migrateDatabase,
   openDatabase,
   tenantPolicySql,
@@ -242,6 +243,80 @@ describe('a read in one round trip', () => {
       expect(loss.lost()).toBe(1);
     }
     expect(await database.readInTenant(tenantA, notes)).toEqual([]);
+    await proxy.close();
+  });
+});
+
+describe('a lookup, which is one statement', () => {
+  const notes = lookup(
+    'notes_by_id',
+    `select note.text from wall cross join unnest($2::text[]) as asked (note_id) cross join lateral (
+      select text from notes.note where tenant_id = wall.tenant_id and note_id = asked.note_id limit 1
+    ) as note`,
+  );
+  const made = async () => {
+    const place = await freshPlace();
+    await migrateDatabase(place);
+    const database = open(place);
+    for (const tenantId of [tenantA, tenantB]) {
+      await database.inTenant(tenantId, async (em) => em.insert(Note, { tenantId, noteId: '1', text: tenantId }));
+    }
+    return { place, database };
+  };
+
+  test('finds what is its tenant’s, on whichever connection, and keeps the tenant for nobody after it', async () => {
+    const { database } = await made();
+    const tenants = [tenantA, tenantB, tenantB, tenantA, newId('tenant'), tenantA, tenantB];
+    for (let turn = 0; turn < 3; turn += 1) {
+      const found = await Promise.all(
+        tenants.map((tenantId) => database.lookUpInTenant(tenantId, notes, [['1', '2']])),
+      );
+      expect(found.map((rows) => rows.map(({ text }) => text))).toEqual(
+        tenants.map((tenantId) => (tenantId === tenantA || tenantId === tenantB ? [tenantId] : [])),
+      );
+      const outside = Array.from({ length: poolMax }, () => database.inNoTenant((em) => em.count(Note)));
+      expect(await Promise.all(outside)).toEqual(outside.map(() => 0));
+    }
+    await expect(database.lookUpInTenant("ten_' or 1=1", notes, [[]])).rejects.toThrow(coded('request.malformed'));
+  });
+
+  test('finds nothing, rather than another tenant’s, where it asks before its tenant is set or for another', async () => {
+    const { database } = await made();
+    const early = lookup('early', 'select text from notes.note, wall where wall.tenant_id is not null');
+    const other = lookup(
+      'other',
+      `select note.text from wall cross join lateral (
+        select text from notes.note where tenant_id = $2 or wall.tenant_id = $2 offset 0
+      ) as note`,
+    );
+    const texts = async (asked: typeof early, values: unknown[]) =>
+      (await database.lookUpInTenant(tenantA, asked, values)).map(({ text }) => text);
+    for (let turn = 0; turn < poolMax + 1; turn += 1) {
+      expect([[], [tenantA]]).toContainEqual(await texts(early, []));
+      expect(await texts(other, [tenantB])).toEqual([]);
+      expect(await texts(other, [tenantA])).toEqual([tenantA]);
+    }
+    expect(() => lookup('no wall', 'select text from notes.note')).toThrow('no wall');
+  });
+
+  test('that fails, or is lost on its way, says so and costs no place in the pool', async () => {
+    const { place, database } = await made();
+    const wrong = lookup('wrong', 'select $2::integer from wall where wall.tenant_id is not null');
+    for (let turn = 0; turn < poolMax + 1; turn += 1) {
+      await expect(database.lookUpInTenant(tenantA, wrong, ['none'])).rejects.toThrow('invalid input syntax');
+      expect(await database.lookUpInTenant(tenantA, notes, [['1']])).toEqual([{ text: tenantA }]);
+    }
+    const proxy = await startTcpProxy({ targetPort: postgres.port });
+    const url = new URL(serviceUrl(place));
+    url.port = String(proxy.port);
+    const distant = open(place, url.href);
+    for (let turn = 0; turn < poolMax + 1; turn += 1) {
+      expect(await distant.lookUpInTenant(tenantA, notes, [['1']])).toEqual([{ text: tenantA }]);
+      const loss = proxy.dropServerToClient((chunk) => chunk.includes('SELECT'));
+      const lost = distant.lookUpInTenant(tenantA, notes, [['1']]);
+      await expect(lost).rejects.toThrow(coded('vault.database_unavailable'));
+      expect(loss.lost()).toBe(1);
+    }
     await proxy.close();
   });
 });

@@ -19,6 +19,48 @@ export interface LentConnection {
   release(error?: Error): void;
 }
 
+/** A query that is its transaction and its wall in one; see {@link lookup}. */
+export interface Lookup {
+  readonly name: string;
+  readonly text: string;
+}
+
+/**
+ * A query of a fixed text that looks rows up by their keys behind one tenant's wall, alone in its transaction.
+ *
+ * Setting the tenant is its first part, `wall`. Every table is read by `tenant_id = wall.tenant_id`, in a lateral
+ * subquery with a limit or an offset, which PostgreSQL cannot begin before it has the row it depends on. Whatever is read
+ * otherwise may be read before there is a tenant, and then it has no rows.
+ *
+ * @param name under which each connection prepares it once; of this text alone
+ * @param text what follows `with wall as (…)`: it reads `from wall`; its own values begin with `$2`
+ */
+export function lookup(name: string, text: string): Lookup {
+  if (!text.includes('wall.tenant_id')) throw new Error(`the query ${name} asks for no tenant's rows`);
+  return {
+    name,
+    text: `with wall as materialized (select set_config('${tenantSetting}', $1, true) as tenant_id) ${text}`,
+  };
+}
+
+/** @effect takes the connection, and gives it back. */
+export async function walledLookup(
+  connection: LentConnection,
+  { tenantId, lookup: { name, text }, values }: TenantLookup,
+): Promise<Row[]> {
+  try {
+    return (await connection.query({ name, text, values: [tenantId, ...values] })).rows;
+  } finally {
+    connection.release();
+  }
+}
+
+export interface TenantLookup {
+  readonly tenantId: string;
+  readonly lookup: Lookup;
+  readonly values: readonly unknown[];
+}
+
 /** A query by keys has one plan: it is made once a connection, and not weighed anew for each number of keys. */
 const wallText = `select set_config('${tenantSetting}', $1, true),
   set_config('plan_cache_mode', 'force_generic_plan', true)`;

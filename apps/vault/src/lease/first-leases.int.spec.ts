@@ -82,14 +82,14 @@ async function connections(count: number): Promise<ConnectionRef[]> {
 /** What the vault asks of the tables and of its key service while the work runs; the key service waits for `ready`. */
 async function watched(ready: (ownersRead: number) => boolean, work: () => Promise<void>) {
   const [database, { keyService }] = [vault.get(VaultDatabase), vault.get(KeyServiceHolder)];
-  const read = database.readInTenant.bind(database);
+  const read = database.lookUp.bind(database);
   const unwrapMany = keyService.unwrapMany.bind(keyService);
   const gate = Promise.withResolvers<void>();
   const seen = { reads: 0, owners: 0, unwraps: [] as number[] };
-  database.readInTenant = async (tenantId, query) => {
-    const rows = await read(tenantId, query);
+  database.lookUp = async (tenantId, lookup, ...values) => {
+    const rows = await read(tenantId, lookup, ...values);
     seen.reads += 1;
-    seen.owners += (query.values[1] as readonly string[]).length;
+    seen.owners += (values[0] as readonly string[]).length;
     // A turn later whoever was waiting for the last of them has asked the key service.
     if (ready(seen.owners)) setImmediate(() => setImmediate(() => gate.resolve()));
     return rows;
@@ -103,7 +103,7 @@ async function watched(ready: (ownersRead: number) => boolean, work: () => Promi
     await work();
   } finally {
     gate.resolve();
-    database.readInTenant = read;
+    database.lookUp = read;
     keyService.unwrapMany = unwrapMany;
   }
   return seen;
