@@ -202,6 +202,13 @@ export class Credentials implements OnApplicationShutdown {
     return await this.#openAccess(owner, version, { cached: true, ahead });
   }
 
+  /** Is it as good as certain that {@link openAccess} opens it: its rows were found ahead, and the key service is well? */
+  async isAboutToOpen(version: number, ahead: Promise<FoundRows> | undefined): Promise<boolean> {
+    const { key, access } = (await ahead?.catch(() => undefined)) ?? {};
+    const isWhole = access?.version === version && access.keyGeneration === key?.generation && key.wrapped !== null;
+    return isWhole && this.#dataKeys.isKeyServiceWell;
+  }
+
   /** What memory knows of it; undefined where that does not hold both the ciphertext and its key, or it was never opened. */
   peekAccess(state: Connection, version: number): KnownAccess | undefined {
     const kept = this.#peekKept(state, version);

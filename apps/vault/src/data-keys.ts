@@ -117,6 +117,7 @@ export class DataKeys implements OnApplicationShutdown {
   readonly #loading = new Map<string, Promise<void>>();
   readonly #sweep: NodeJS.Timeout;
   readonly #cache: LRUCache<string, HeldKey>;
+  #isKeyServiceWell = false;
 
   constructor(
     config: VaultConfig,
@@ -134,10 +135,16 @@ export class DataKeys implements OnApplicationShutdown {
     this.#database = database;
     this.#keyService = keyService;
     this.#rows = rows;
-    this.#unwraps = new TenantBatches(
-      (tenantId, wrapped) => keyService.unwrapMany({ tenantId, wrapped }),
-      vaultLimits.unwrapBatches,
-    );
+    this.#unwraps = new TenantBatches(async (tenantId, wrapped) => {
+      try {
+        const results = await keyService.unwrapMany({ tenantId, wrapped });
+        this.#isKeyServiceWell = true;
+        return results;
+      } catch (error) {
+        this.#isKeyServiceWell = false;
+        throw error;
+      }
+    }, vaultLimits.unwrapBatches);
     this.#stores = new GroupedStores(database, vaultLimits.storeBatches);
     this.#alarm = alarm;
     this.#sweep = setInterval(() => this.#cache.purgeStale(), vaultLimits.cacheSweepIntervalMs).unref();
@@ -220,6 +227,11 @@ export class DataKeys implements OnApplicationShutdown {
   loadAhead(owner: KeyOwner, key: WrappedKey | undefined): void {
     if (key === undefined || key.wrapped === null || this.has(owner)) return;
     this.#load(keyNameOf(owner), owner, key).catch(() => undefined);
+  }
+
+  /** Did the key service give an answer when it was last asked to unwrap something? */
+  get isKeyServiceWell(): boolean {
+    return this.#isKeyServiceWell;
   }
 
   forget(owner: KeyOwner): void {

@@ -1,5 +1,15 @@
-import { limits, newId, operations, type Delegation, type Grant, type TokenSet } from '@postern/contracts';
+import {
+  AccessGroup,
+  limits,
+  newId,
+  operations,
+  type AccessRecord,
+  type Delegation,
+  type Grant,
+  type TokenSet,
+} from '@postern/contracts';
 import * as domain from '@postern/domain';
+import { JetStreamEventLog } from '@postern/nats';
 
 import { tokenSetOf, type Customer, type VaultWorld } from './spec-world.ts';
 
@@ -241,4 +251,14 @@ export async function deleted(world: VaultWorld, ref: ConnectionRef) {
       state,
     ),
   );
+}
+
+/** What audit reads of leases. */
+export async function accessRecords({ buses }: VaultWorld): Promise<AccessRecord[]> {
+  const log = new JetStreamEventLog({ bus: buses.audit, stream: 'access' });
+  const found: AccessRecord[] = [];
+  for await (const { payload } of log.read({ filter: 'access.>' })) {
+    found.push(...AccessGroup.parse(JSON.parse(Buffer.from(payload).toString('utf8'))).records);
+  }
+  return found;
 }

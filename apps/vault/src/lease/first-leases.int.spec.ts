@@ -1,18 +1,19 @@
 import { rmSync } from 'node:fs';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as delay } from 'node:timers/promises';
 
 import { MikroORM } from '@mikro-orm/postgresql';
-import { newId, operations } from '@postern/contracts';
+import { newId, operations, PosternError } from '@postern/contracts';
 import { generateSealingKey, openJwe } from '@postern/crypto';
 import { callOperation, createOperator, serverOperatorConfig, type Bus } from '@postern/nats';
 import { startNatsServer, startPostgres, temporaryDataDir, type NatsServer, type Postgres } from '@postern/servers';
 import type { RunningService } from '@postern/service';
+import { waitFor } from '@postern/testing';
 
 import { Connections } from '../connections.ts';
 import { Credentials } from '../credentials.ts';
 import { DataKeys, KeyServiceHolder } from '../data-keys.ts';
 import { SealedRows } from '../sealed-rows.ts';
-import { claimed, connected, released, revoked, stored, type ConnectionRef } from '../spec-journeys.ts';
+import { accessRecords, claimed, connected, released, revoked, stored, type ConnectionRef } from '../spec-journeys.ts';
 import { codeOf, specNats, tokenSetOf, VaultWorld, type Customer } from '../spec-world.ts';
 import { VaultDatabase } from '../vault-database.ts';
 import { vaultLimits } from '../vault-limits.ts';
@@ -77,6 +78,11 @@ async function connections(count: number): Promise<ConnectionRef[]> {
   const refs: ConnectionRef[] = [];
   for (let at = 0; at < count; at += 1) refs.push(await connected(world, customer, tokenSetOf(`of-${at}`)));
   return refs;
+}
+
+async function outcomesOf({ connectionId }: ConnectionRef): Promise<string[]> {
+  const records = await accessRecords(world);
+  return records.filter((record) => record.connectionId === connectionId).map(({ outcome }) => outcome);
 }
 
 /** What the vault asks of the tables and of its key service while the work runs; the key service waits for `ready`. */
@@ -160,6 +166,52 @@ describe('first leases', () => {
         Object.assign(keyService, { unwrapMany });
       }
     }
+  });
+
+  test('have their record stored while their data key is opened, and leave with both', async () => {
+    const [warm, first] = await connections(2);
+    if (warm === undefined || first === undefined) throw new Error('no connections were made');
+    forget([warm, first]);
+    // The key service has answered.
+    await leased(warm);
+    const { keyService } = vault.get(KeyServiceHolder);
+    const unwrapMany = keyService.unwrapMany.bind(keyService);
+    const answers = Promise.withResolvers<void>();
+    keyService.unwrapMany = async (keys) => await answers.promise.then(() => unwrapMany(keys));
+    try {
+      const lease = leased(first);
+      const answer = lease.catch(() => undefined).then(() => 'answered');
+      await waitFor(async () => (await outcomesOf(first)).length === 1, { describe: 'its record' });
+      expect(await outcomesOf(first)).toEqual(['granted']);
+      expect(await Promise.race([answer, turn('silent')])).toBe('silent');
+      answers.resolve();
+      expect(await lease).toBe('access-of-1');
+    } finally {
+      answers.resolve();
+      Object.assign(keyService, { unwrapMany });
+    }
+  });
+
+  test('are recorded as refused alone where the key service did not answer the one before', async () => {
+    const refs = await connections(3);
+    const { keyService } = vault.get(KeyServiceHolder);
+    const unwrapMany = keyService.unwrapMany.bind(keyService);
+    keyService.unwrapMany = async () => {
+      await delay(50);
+      throw new PosternError('vault.key_service_unavailable', 'The key service is away.');
+    };
+    try {
+      for (const ref of refs) {
+        forget([ref]);
+        expect(await codeOf(leased(ref))).toBe('vault.key_service_unavailable');
+      }
+    } finally {
+      Object.assign(keyService, { unwrapMany });
+    }
+    await waitFor(async () => (await Promise.all(refs.map(outcomesOf))).flat().length === 4, { describe: 'records' });
+    // Who was given nothing has a refusal; the first was recorded while the key service still seemed well.
+    expect(await Promise.all(refs.map(outcomesOf))).toEqual([['granted', 'refused'], ['refused'], ['refused']]);
+    for (const [at, ref] of refs.entries()) expect(await leased(ref)).toBe(`access-of-${at}`);
   });
 
   test('of connections whose data key does not open hide nothing from the others', async () => {

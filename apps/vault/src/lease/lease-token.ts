@@ -19,16 +19,17 @@ import {
   type DelegationChain,
   type LeaseDecision,
 } from '@postern/domain';
+import type { RecordPlace } from '@postern/event-log';
 import type { Call } from '@postern/nats';
 import { annotate, callingPlatform, Clock, Logger, Metrics, Serves, type Counter } from '@postern/service';
 
 import { ConnectionFeed } from '../connection-feed.ts';
 import { Connections, ownerOf } from '../connections.ts';
-import { Credentials } from '../credentials.ts';
+import { Credentials, type KnownAccess } from '../credentials.ts';
 import { Directory } from '../directory.ts';
 import { Delegations } from '../exchange/delegations.ts';
 import { VaultConfig } from '../vault-config.ts';
-import type { AccessPart } from '../sealed-token-set.ts';
+import type { AccessPart, AccessTerms } from '../sealed-token-set.ts';
 import { LeaseRecords, overtaken } from './lease-records.ts';
 import { RefreshAsker } from './refresh-asker.ts';
 import { Recipients, sealLease } from './sealed-lease.ts';
@@ -47,6 +48,15 @@ interface Decided {
   readonly memory?: number | undefined;
 }
 
+type Seal = (token: Uint8Array) => string;
+
+/** What whoever asked for a lease gets of a token. */
+interface SealedToken {
+  readonly tokenType: string;
+  readonly sentAs: AccessTerms['sentAs'];
+  readonly sealedToken: string;
+}
+
 interface Granted extends Decided {
   readonly decision: Extract<LeaseDecision, { kind: 'grant' }>;
 }
@@ -62,8 +72,8 @@ interface Attempt {
 
 /**
  * Leases access tokens. In this order: who asks, what the log says, the ciphertext opened and sealed to the requester,
- * the record durable, the log once more, the reply (docs/flows/lease.md). What memory holds and knows to open is opened
- * while the record is being stored: nothing leaves before both are done.
+ * the record durable, the log once more, the reply (docs/flows/lease.md). What is as good as certain to open is opened while
+ * the record is being stored: nothing leaves before both are done.
  */
 @Injectable()
 export class LeaseToken implements OnApplicationShutdown {
@@ -119,24 +129,32 @@ export class LeaseToken implements OnApplicationShutdown {
     const known = this.#fromMemory(attempt);
     const ahead = known ? undefined : this.credentials.readAhead({ tenantId, connectionId: request.connection_id });
     const decided = known !== undefined && isGranted(known) ? known : await this.#granted(attempt, known);
-    const { state, decision: grant, position, chain } = decided;
+    const { state, decision: grant } = decided;
     const owner = ownerOf(state);
     const { credentialVersion, expiresAtMs, grantedScopes } = grant;
     const { connectionId } = owner;
     const seal = { leaseId, connectionId, credentialVersion, expiresAtMs };
     const sealToken = (token: Uint8Array) => sealLease(recipient, seal, token);
-    const open = async () => await this.credentials.openAccess(owner, credentialVersion, ahead);
-    const access = this.credentials.peekAccess(state, credentialVersion) ?? (await open());
-    const { tokenType, sentAs, boundTo } = 'terms' in access ? access.terms : access;
-    // A server may begin to bind with a refresh, of which the log of the authorization knows nothing.
-    requireUsableByBearer(boundTo);
-    let sealedToken = 'accessToken' in access ? sealed(access, sealToken) : undefined;
-    const sealInMemory = 'withToken' in access ? () => (sealedToken = access.withToken(sealToken)) : undefined;
-    const { steps } = chain;
-    const record = this.#recordOf(attempt, { position, credentialVersion, code: null });
-    if (steps.length > 0) record.delegation = [...steps];
-    const place = await this.records.record(record, sealInMemory);
-    sealedToken ??= sealed(await open(), sealToken);
+    const openAndSeal = async () =>
+      sealed(await this.credentials.openAccess(owner, credentialVersion, ahead), sealToken);
+    const inMemory = this.credentials.peekAccess(state, credentialVersion);
+    let token: SealedToken | undefined;
+    let record: AccessRecord;
+    let place: RecordPlace;
+    if (inMemory !== undefined) {
+      requireUsableByBearer(inMemory.terms.boundTo);
+      record = this.#recordOfGrant(attempt, decided);
+      place = await this.records.record(record, () => (token = sealedInMemory(inMemory, sealToken)));
+      token ??= await openAndSeal();
+    } else {
+      const opening = openAndSeal();
+      // Whoever waits for it first hears of it.
+      opening.catch(() => undefined);
+      if (!(await this.credentials.isAboutToOpen(credentialVersion, ahead))) await opening;
+      record = this.#recordOfGrant(attempt, decided);
+      [token, place] = await Promise.all([opening, this.records.record(record)]);
+    }
+    const { tokenType, sentAs, sealedToken } = token;
     const now = this.#standsAsItWas(attempt, decided)
       ? state
       : this.#stillGranted(attempt, this.#fromMemory(attempt) ?? (await this.#decide(attempt)));
@@ -291,6 +309,15 @@ export class LeaseToken implements OnApplicationShutdown {
     }
   }
 
+  #recordOfGrant(
+    attempt: Attempt,
+    { decision: { credentialVersion }, position, chain: { steps } }: Granted,
+  ): AccessRecord {
+    const record = this.#recordOf(attempt, { position, credentialVersion, code: null });
+    if (steps.length > 0) record.delegation = [...steps];
+    return record;
+  }
+
   #recordOf(
     { leaseId, tenantId, platformId, correlationId, request }: Attempt,
     { code, credentialVersion, position }: Pick<AccessRecord, 'code' | 'credentialVersion' | 'position'>,
@@ -313,13 +340,24 @@ export class LeaseToken implements OnApplicationShutdown {
   }
 }
 
-function sealed({ accessToken }: AccessPart, seal: (token: Uint8Array) => string): string {
+/** @throws {PosternError} `lease.sender_constrained`: a server may begin to bind with a refresh, and no log knows of that. */
+function sealed({ accessToken, ...terms }: AccessPart, seal: Seal): SealedToken {
+  requireUsableByBearer(terms.boundTo);
   const token = Buffer.from(accessToken, 'utf8');
   try {
-    return seal(token);
+    return tokenOf(terms, seal(token));
   } finally {
     zero(token);
   }
+}
+
+function sealedInMemory({ terms, withToken }: KnownAccess, seal: Seal): SealedToken | undefined {
+  const sealedToken = withToken(seal);
+  return sealedToken === undefined ? undefined : tokenOf(terms, sealedToken);
+}
+
+function tokenOf({ tokenType, sentAs }: AccessTerms, sealedToken: string): SealedToken {
+  return { tokenType, sentAs, sealedToken };
 }
 
 function isGranted(decided: Decided): decided is Granted {

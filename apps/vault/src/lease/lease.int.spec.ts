@@ -2,7 +2,6 @@ import { rmSync } from 'node:fs';
 
 import { jetstreamManager } from '@nats-io/jetstream';
 import {
-  AccessGroup,
   limits,
   newId,
   operations,
@@ -32,6 +31,7 @@ import { waitFor } from '@postern/testing';
 import { compactDecrypt, compactVerify, importJWK } from 'jose';
 
 import {
+  accessRecords,
   authorized,
   claimed,
   complete,
@@ -144,20 +144,10 @@ async function fresh(): Promise<string> {
 
 /** A refusal does not wait for its record. */
 async function recordsOf(connectionId: string, count: number): Promise<AccessRecord[]> {
-  const ofIt = async () => (await records()).filter((record) => record.connectionId === connectionId);
+  const ofIt = async () => (await accessRecords(world)).filter((record) => record.connectionId === connectionId);
   const describe = () => `${count} records of ${connectionId}`;
   await waitFor(async () => (await ofIt()).length >= count, { describe });
   return await ofIt();
-}
-
-/** What audit reads. */
-async function records(): Promise<AccessRecord[]> {
-  const log = new JetStreamEventLog({ bus: world.buses.audit, stream: 'access' });
-  const found: AccessRecord[] = [];
-  for await (const { payload } of log.read({ filter: 'access.>' })) {
-    found.push(...AccessGroup.parse(JSON.parse(Buffer.from(payload).toString('utf8'))).records);
-  }
-  return found;
 }
 
 /** `refresh` as the vault meets it on the bus. */
@@ -256,7 +246,7 @@ describe('a lease', () => {
     const { connectionId } = await connected(world, customer);
     const { position } = await world.connections('refresh').load({ tenantId: customer.tenantId, id: connectionId });
     const { lease_id } = await lease(connectionId);
-    const record = (await records()).find(({ leaseId }) => leaseId === lease_id);
+    const record = (await accessRecords(world)).find(({ leaseId }) => leaseId === lease_id);
     expect(record).toMatchObject({
       outcome: 'granted',
       code: null,
