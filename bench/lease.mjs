@@ -13,7 +13,7 @@ import { readFileSync } from 'node:fs';
 import { accessToken, makeConnections } from './lease/bulk.mjs';
 import { profiling, startPart } from './lease/process.mjs';
 import { closeWorld, linkOf, openWorld, platformToken, restartNats, startApp, stopApp } from './lease/world.mjs';
-import { median, round } from './median.mjs';
+import { inTurn, median, ratioOf, round } from './median.mjs';
 
 const connections = 10_000;
 const manyConnections = Number(process.env.POSTERN_BENCH_CONNECTIONS ?? 1_000_000);
@@ -65,15 +65,15 @@ async function benchBus(world, { load, echo, route }, tell) {
   });
   for (const inFlight of [1, 64, 256]) {
     tell(`leases, ${inFlight} in flight`);
-    figures[`c${inFlight}`] = await inTurn(onBus(inFlight));
+    figures[`c${inFlight}`] = await compared(onBus(inFlight));
   }
   tell('leases, as many recipients as connections');
-  figures.recipients = await inTurn(onBus(64, { recipients: 'many' }));
+  figures.recipients = await compared(onBus(64, { recipients: 'many' }));
 
   tell('cold leases');
   await load.ask({ kind: 'prepare', link, ids: fresh, agentId });
   let from = 0;
-  figures.cold = await inTurn({
+  figures.cold = await compared({
     warm: false,
     baseline: () => load.ask({ kind: 'each', subject: leases, from: 0, to: coldLeases }),
     ours: () => load.ask({ kind: 'each', subject: leases, from, to: (from += coldLeases) }),
@@ -102,7 +102,7 @@ async function benchHttp(world, { load, route, echoes, requestBytes }) {
     requestBytes,
     replyBytes: sample.bytes,
   });
-  const figures = await inTurn({
+  const figures = await compared({
     baseline: () => load.ask({ ...asked, port: bare.httpPort }),
     ours: () => load.ask({ ...asked, port: gateway.httpPort }),
   });
@@ -110,22 +110,23 @@ async function benchHttp(world, { load, route, echoes, requestBytes }) {
   return figures;
 }
 
-/** Both sides in turn; the median of each figure. */
-async function inTurn({ baseline, ours, warm = true }) {
+/** Both sides in turn; the median of each figure, and of each round's ratio. */
+async function compared({ baseline, ours, warm = true }) {
   if (warm) for (const side of [baseline, ours]) await side();
-  const figures = { baseline: [], ours: [] };
-  for (let turn = 0; turn < rounds; turn += 1) {
-    figures.ours.push(await ours());
-    figures.baseline.push(await baseline());
-  }
-  const middle = (answers, name) => median(answers.map((answer) => answer[name]));
-  const of = (answers) => ({
-    perSecond: middle(answers, 'perSecond'),
-    p50Ms: middle(answers, 'p50Ms'),
-    cpuUs: middle(answers, 'cpuUs'),
-    late: answers.reduce((sum, { late }) => sum + late, 0),
+  const figures = await inTurn({ rounds, baseline, ours });
+  const all = (side, name) => figures[side].map((answer) => answer[name]);
+  const of = (side) => ({
+    perSecond: median(all(side, 'perSecond')),
+    p50Ms: median(all(side, 'p50Ms')),
+    cpuUs: median(all(side, 'cpuUs')),
+    late: all(side, 'late').reduce((sum, late) => sum + late, 0),
   });
-  return { baseline: of(figures.baseline), ours: of(figures.ours) };
+  const ratio = (name) => ratioOf({ baseline: all('baseline', name), ours: all('ours', name) });
+  return {
+    baseline: of('baseline'),
+    ours: of('ours'),
+    ratio: { perSecond: ratio('perSecond'), p50Ms: ratio('p50Ms') },
+  };
 }
 
 async function benchMemory(world, { load }, tell) {
@@ -207,12 +208,12 @@ function reportOf({ requestBytes, replyBytes, c1, c64, c256, recipients, cold, h
       },
     },
     ratios: {
-      lease_c1_p50: round(c1.ours.p50Ms / c1.baseline.p50Ms),
-      lease_c64: round(c64.ours.perSecond / c64.baseline.perSecond),
-      lease_c256: round(c256.ours.perSecond / c256.baseline.perSecond),
-      lease_recipients: round(recipients.ours.perSecond / recipients.baseline.perSecond),
-      http_c64: round(http.ours.perSecond / http.baseline.perSecond),
-      cold: round(cold.ours.p50Ms / cold.baseline.p50Ms),
+      lease_c1_p50: round(c1.ratio.p50Ms),
+      lease_c64: round(c64.ratio.perSecond),
+      lease_c256: round(c256.ratio.perSecond),
+      lease_recipients: round(recipients.ratio.perSecond),
+      http_c64: round(http.ratio.perSecond),
+      cold: round(cold.ratio.p50Ms),
     },
   };
 }

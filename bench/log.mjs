@@ -239,9 +239,9 @@ function reportOf({ append, load, replay }) {
       signature_check_us: round(1e6 / replay.withSignatures - 1e6 / replay.ours, 0),
     },
     ratios: {
-      append: round(append.ours / append.baseline),
-      load: round(load.ours / load.baseline),
-      replay: round(replay.ours / replay.baseline),
+      append: round(append.ratio),
+      load: round(load.ratio),
+      replay: round(replay.ratio),
     },
   };
 }

@@ -54,6 +54,6 @@ export async function benchReplay({ bus, trust, rounds, commits }, { baseline, r
   baseline.raw_consumer_per_s = round(bare.baseline, 0);
   result.replay_per_s = round(bare.ours, 0);
   result.replay_with_signatures_per_s = round(signed.ours, 0);
-  ratios.replay = round(bare.ours / bare.baseline);
-  ratios.replay_with_signatures = round(signed.ours / signed.baseline);
+  ratios.replay = round(bare.ratio);
+  ratios.replay_with_signatures = round(signed.ratio);
 }

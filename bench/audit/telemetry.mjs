@@ -5,7 +5,7 @@
 import { makeConnections } from '../lease/bulk.mjs';
 import { cpuMsOf, startPart } from '../lease/process.mjs';
 import { closeWorld, linkOf, openWorld, startApp, stopApp } from '../lease/world.mjs';
-import { median, round } from '../median.mjs';
+import { inTurn, median, ratioOf, round } from '../median.mjs';
 
 const connections = 2_000;
 const inFlight = 64;
@@ -41,26 +41,17 @@ export async function benchTelemetry({ rounds }, { baseline, result, ratios }) {
       await stopApp(world, vault);
       return { perSecond, cpuUs };
     };
-    const figures = { bare: [], ours: [] };
-    for (let turn = 0; turn < rounds; turn += 1) {
-      // Each side goes first every other time: who comes second meets another machine where that is shared with others.
-      const sides = [
-        async () => figures.bare.push(await leasing(unwatched)),
-        async () => figures.ours.push(await leasing(watched)),
-      ];
-      for (const side of turn % 2 === 0 ? sides : sides.toReversed()) await side();
-    }
+    const figures = await inTurn({ rounds, baseline: () => leasing(unwatched), ours: () => leasing(watched) });
     const { requests, bytes } = await parts.collector.ask({ kind: 'received' });
     if (requests === 0) throw new Error('the collector was told nothing');
     const middle = (side, name) => median(figures[side].map((one) => one[name]));
-    baseline.lease_c64_per_s = round(middle('bare', 'perSecond'), 0);
-    baseline.lease_c64_vault_cpu_us = round(middle('bare', 'cpuUs'), 0);
+    baseline.lease_c64_per_s = round(middle('baseline', 'perSecond'), 0);
+    baseline.lease_c64_vault_cpu_us = round(middle('baseline', 'cpuUs'), 0);
     result.watched_lease_c64_per_s = round(middle('ours', 'perSecond'), 0);
     result.watched_lease_c64_vault_cpu_us = round(middle('ours', 'cpuUs'), 0);
     result.collector = { requests, bytes };
-    ratios.telemetry_c64 = round(
-      median(figures.ours.map(({ perSecond }, turn) => perSecond / figures.bare[turn].perSecond)),
-    );
+    const rates = (side) => figures[side].map(({ perSecond }) => perSecond);
+    ratios.telemetry_c64 = round(ratioOf({ baseline: rates('baseline'), ours: rates('ours') }));
   } finally {
     for (const part of Object.values(parts)) part.end();
     await closeWorld(world);
