@@ -50,6 +50,10 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+interface Failed {
+  readonly failure: PosternError;
+}
+
 const resendPolicy: AppendPolicy = Object.freeze({
   attemptsMax: Infinity,
   retryDelayMsMin: 20,
@@ -157,30 +161,39 @@ export class AccessGroupWriter {
   async #write(): Promise<void> {
     // A turn later, so that records made together go together.
     await Promise.resolve();
-    while (this.#queue.length > 0) {
-      const group = this.#takeGroup();
-      this.#group = group;
-      try {
-        const storing = this.#store(group);
-        // Once this turn is over, the group is on the wire.
-        const others = setImmediate(() => doMeanwhile(group));
-        const place = await storing;
-        clearImmediate(others);
-        doMeanwhile(group);
-        const nowMs = performance.now();
-        for (const waiting of group) {
-          this.#waited(waiting, nowMs);
-          waiting.resolve(place);
-        }
-      } catch (error) {
-        const failure = unavailable('The access log did not take the group.', error);
-        for (const waiting of group) this.#giveUp(waiting, failure);
-        this.#options.onError?.(failure);
+    for (let begun = this.#begin(); begun !== undefined;) {
+      const { group, storing } = begun;
+      // Once this turn is over, the group is on the wire.
+      const others = setImmediate(() => doMeanwhile(group));
+      const stored = await storing;
+      clearImmediate(others);
+      // The next one is on its way before those of this one go on: they take their time, and it takes the disk's.
+      begun = this.#begin();
+      if ('failure' in stored) {
+        for (const waiting of group) this.#giveUp(waiting, stored.failure);
+        this.#options.onError?.(stored.failure);
+        continue;
+      }
+      doMeanwhile(group);
+      const nowMs = performance.now();
+      for (const waiting of group) {
+        this.#waited(waiting, nowMs);
+        waiting.resolve(stored);
       }
     }
-    this.#group = [];
     // In the same turn as the last look at the queue: a record made later begins anew, and none is left lying.
     this.#writing = undefined;
+  }
+
+  /** Begins to store what waits; undefined where nothing does. */
+  #begin(): { readonly group: Waiting[]; readonly storing: Promise<RecordPlace | Failed> } | undefined {
+    const group = this.#queue.length === 0 ? [] : this.#takeGroup();
+    this.#group = group;
+    if (group.length === 0) return undefined;
+    const storing = this.#store(group).catch((error: unknown) => ({
+      failure: unavailable('The access log did not take the group.', error),
+    }));
+    return { group, storing };
   }
 
   #giveUp(waiting: Waiting, reason: PosternError): void {
