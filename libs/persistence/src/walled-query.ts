@@ -43,6 +43,13 @@ export function lookup(name: string, text: string): Lookup {
   };
 }
 
+/** What is looked up, for whom. */
+interface TenantLookup {
+  readonly tenantId: string;
+  readonly lookup: Lookup;
+  readonly values: readonly unknown[];
+}
+
 /** @effect takes the connection, and gives it back. */
 export async function walledLookup(
   connection: LentConnection,
@@ -53,12 +60,6 @@ export async function walledLookup(
   } finally {
     connection.release();
   }
-}
-
-export interface TenantLookup {
-  readonly tenantId: string;
-  readonly lookup: Lookup;
-  readonly values: readonly unknown[];
 }
 
 /** A query by keys has one plan: it is made once a connection, and not weighed anew for each number of keys. */
