@@ -1,10 +1,11 @@
-import { commitHeaders, commitSignatureContext, newId } from '@postern/contracts';
+import { commitHeaders, commitSignatureContext, newId, type Commit } from '@postern/contracts';
 import { signedMessage } from '@postern/crypto';
 
 import { forge, makeWriters, newRef } from './contract/fixtures.ts';
 import { subjectOf } from './aggregate.ts';
+import { CommitReader } from './commit-reader.ts';
 
-const { signers, reader } = makeWriters();
+const { signers, reader, verifier } = makeWriters();
 
 /** A true first commit as it stands in the log. */
 function stored() {
@@ -38,6 +39,48 @@ test('a payload that is no UTF-8 is damage, even when its writer signed it', () 
   const signature = signers.revocation.sign(signedMessage(commitSignatureContext, message.subject, payload));
   const headers = { ...message.headers, [commitHeaders.signature]: signature };
   expect(reader.read({ ...message, payload, headers })).toMatchObject({ kind: 'damaged' });
+});
+
+describe('a commit of this process', () => {
+  /** A reader that is told of a commit, and the commit as it stands in the log. */
+  function made(signer = signers.revocation) {
+    const own = new CommitReader({ verifier });
+    const encoded = forge(newRef(), signer, { revision: 1 });
+    const commit = JSON.parse(Buffer.from(encoded.payload).toString()) as Commit;
+    own.made(commit, encoded);
+    const { subject, payload, headers } = encoded;
+    return { own, commit, message: { subject, payload, headers, position: 7, timeMs: 8, previousPosition: 0 } };
+  }
+
+  test('is neither checked nor read again, and is what anybody reads', () => {
+    const { own, commit, message } = made();
+    const [met, read] = [own.read(message), reader.read(message)];
+    expect(met).toEqual(read);
+    expect(met.kind === 'commit' && met.entry.commit).toBe(commit);
+    expect(read.kind === 'commit' && read.entry.commit).not.toBe(commit);
+  });
+
+  test('is checked like any other where it is not the very same', () => {
+    const { own, message } = made();
+    const subject = subjectOf({ ...newRef(), kind: 'connection' });
+    const payload = Buffer.from(message.payload);
+    payload[payload.indexOf('contract')] = 0x43;
+    const keyId = `refresh.${message.headers[commitHeaders.key]?.split('.')[1]}`;
+    for (const changed of [
+      { subject },
+      { payload },
+      { headers: { ...message.headers, [commitHeaders.key]: keyId } },
+      { headers: { ...message.headers, [commitHeaders.time]: 'other' } },
+    ]) {
+      expect(own.read({ ...message, ...changed }).kind).toBe('foreign');
+    }
+    expect(own.read(message).kind).toBe('commit');
+  });
+
+  test('is foreign to itself, too, where its key is not the one that is pinned', () => {
+    const { own, message } = made(signers.stranger);
+    expect(own.read(message).kind).toBe('foreign');
+  });
 });
 
 describe('a move to another epoch', () => {

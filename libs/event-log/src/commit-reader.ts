@@ -13,8 +13,10 @@ import {
 import { commitHash, signedMessage } from '@postern/crypto';
 
 import { aggregateOf } from './aggregate.ts';
+import type { EncodedCommit } from './encode-commit.ts';
 import type { StoredMessage } from './event-log.ts';
 import type { CommitVerifier } from './signing.ts';
+import { LruCache } from './state-cache.ts';
 
 /** A commit that stands in the log and was checked. */
 export interface LogEntry {
@@ -30,6 +32,8 @@ export interface LogEntry {
   readonly identity: string;
   /** The trace it was written in, as its writer said beside it: unsigned, so for telemetry alone. */
   readonly traceparent?: string | undefined;
+  /** As {@link StoredMessage.previousPosition}. */
+  readonly previousPosition?: number | undefined;
 }
 
 /**
@@ -50,6 +54,13 @@ export type ReadResult = { readonly kind: 'commit'; readonly entry: LogEntry } |
 /** Refuses bytes that are no UTF-8, rather than reading something else than was signed. */
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
+/** What this process has signed and will meet again. */
+interface Own
+  extends Pick<EncodedCommit, 'subject' | 'payload' | 'hash'>, Pick<LogEntry, 'commit' | 'keyId' | 'identity'> {}
+
+/** More than one process writes before it has met them; some 4 KB each. */
+const ownRememberedMax = 512;
+
 type Verdict = Pick<LogProblem, 'kind' | 'reason'>;
 
 const foreign = (reason: string): Verdict => ({ kind: 'foreign', reason });
@@ -61,13 +72,24 @@ const damaged = (reason: string): Verdict => ({ kind: 'damaged', reason });
  */
 export class CommitReader {
   readonly #verifier: CommitVerifier;
+  /** By their signatures. */
+  readonly #own = new LruCache<Own>(ownRememberedMax);
+  /** Whose the keys are that this process signs with: those that are pinned, by one signature that was checked. */
+  readonly #ownKeys = new Map<string, string>();
 
   constructor({ verifier }: { verifier: CommitVerifier }) {
     this.#verifier = verifier;
   }
 
   read(message: StoredMessage): ReadResult {
-    const { position, subject, timeMs, payload, headers } = message;
+    const { position, subject, timeMs, payload, headers, previousPosition } = message;
+    const traceparent = headers[commitHeaders.traceparent];
+    const stored = { position, subject, timeMs, traceparent, previousPosition };
+    const own = this.#met(message);
+    if (own !== undefined) {
+      const { hash, commit, keyId, identity } = own;
+      return { kind: 'commit', entry: { ...stored, hash, commit, keyId, identity } };
+    }
     const problem = ({ kind, reason }: Verdict): LogProblem => ({ kind, position, subject, reason });
     const keyId = headers[commitHeaders.key] ?? '';
     const identity = this.#signedBy(message, keyId);
@@ -81,14 +103,27 @@ export class CommitReader {
       eventsVerdict(identity, commit);
     if (verdict !== undefined) return problem(verdict);
     const hash = commitHash(subject, payload);
-    const traceparent = headers[commitHeaders.traceparent];
-    return { kind: 'commit', entry: { position, subject, timeMs, hash, commit, keyId, identity, traceparent } };
+    return { kind: 'commit', entry: { ...stored, hash, commit, keyId, identity } };
   }
 
-  /** Takes note of a message that this process has signed and will meet again: it is not checked once more then. */
-  made({ subject, payload, headers }: Pick<StoredMessage, 'subject' | 'payload' | 'headers'>): void {
+  /** Takes note of a commit that this process has made and will meet again: it is neither checked nor read once more then. */
+  made(commit: Commit, { subject, payload, headers, hash }: EncodedCommit): void {
     const { [commitHeaders.key]: keyId = '', [commitHeaders.signature]: signature = '' } = headers;
-    this.#verifier.remember?.(keyId, signedMessage(commitSignatureContext, subject, payload), signature);
+    const bytes = () => signedMessage(commitSignatureContext, subject, payload);
+    const identity = this.#ownKeys.get(keyId) ?? this.#verifier.verify(keyId, bytes, signature)?.identity;
+    if (identity === undefined) return;
+    this.#ownKeys.set(keyId, identity);
+    this.#own.set(signature, { subject, payload, hash, commit, keyId, identity });
+  }
+
+  /** Byte by byte what this process has made. */
+  #met({ subject, payload, headers }: StoredMessage): Own | undefined {
+    const own = this.#own.get(headers[commitHeaders.signature] ?? '');
+    const isSame =
+      own?.subject === subject &&
+      own.keyId === headers[commitHeaders.key] &&
+      Buffer.compare(own.payload, payload) === 0;
+    return isSame && headerVerdict(headers, own.commit) === undefined ? own : undefined;
   }
 
   #signedBy({ subject, payload, headers }: StoredMessage, keyId: string): string | undefined {

@@ -156,13 +156,13 @@ describe('a state in memory', () => {
     const [other, own] = [makeRepository(log, writers), makeRepository(log, writers, { cacheEntriesMax: 10 })];
     const ref = newRef();
     const flipOnce = () => other.execute(ref, flip, executing());
-    /** The follower shows what stands on the log. */
-    const show = async () => {
-      for await (const entry of other.history(ref)) own.observe(entry);
+    /** The follower shows what stands on the log since it began. */
+    const show = async (fromPosition = 2) => {
+      for await (const entry of other.history(ref, { fromPosition })) own.observe(entry);
     };
     await flipOnce();
     await flipOnce();
-    return { log, own, ref, flipOnce, show };
+    return { log, writers, own, ref, flipOnce, show };
   }
 
   test('does not come from a replica, which may not have what the follower has shown already', async () => {
@@ -181,5 +181,28 @@ describe('a state in memory', () => {
     };
     expect((await own.load(ref)).state.changes).toBe(3);
     expect(own.peek(ref)?.state.changes).toBe(3);
+  });
+
+  test('is there before anybody asks for it, where the follower has shown its beginning', async () => {
+    const { log, own, ref, flipOnce, show } = await world();
+    const reads = jest.spyOn(log, 'last');
+    await show(1);
+    expect(own.peek(ref)).toMatchObject({ state: { changes: 2 }, revision: 2, position: 2, expectedPosition: 2 });
+    expect(reads).not.toHaveBeenCalled();
+    await flipOnce();
+    await own.execute(ref, flip, executing());
+    expect((await own.load(ref, { fromLeader: true })).state.changes).toBe(4);
+  });
+
+  test('does not begin with what only calls itself the beginning', async () => {
+    const { log, writers, own, ref } = await world();
+    const { subject, payload, headers } = forge(ref, writers.signers.revocation, { revision: 1 });
+    for (const previousPosition of [undefined, 2]) {
+      const position = log.put({ subject, payload, headers, previousPosition });
+      const read = writers.reader.read({ subject, payload, headers, position, previousPosition, timeMs: 0 });
+      if (read.kind === 'commit') own.observe(read.entry);
+      expect({ kind: read.kind, known: own.peek(ref) }).toEqual({ kind: 'commit', known: undefined });
+    }
+    expect((await own.load(ref)).state.changes).toBe(2);
   });
 });

@@ -289,10 +289,11 @@ export class Repository<State, Event extends AnyEvent> {
   observe(entry: LogEntry): void {
     if (this.#cache === undefined || entry.commit.aggregate !== this.#options.evolver.kind) return;
     this.#shown.set(entry.subject, entry.position);
-    const cached = this.#cache.get(entry.subject);
-    // What nobody has loaded is not kept: it would have to be proven first.
-    if (cached === undefined || cached.position >= entry.position) return;
-    const after = following(cached, entry, { evolver: this.#options.evolver, upcast: this.#upcast });
+    const { evolver } = this.#options;
+    // What nobody has loaded would have to be proven first; the beginning, before which nothing stands, is proof enough.
+    const before = this.#cache.get(entry.subject) ?? (entry.previousPosition === 0 ? emptyLoaded(evolver) : undefined);
+    if (before === undefined || before.position >= entry.position) return;
+    const after = following(before, entry, { evolver, upcast: this.#upcast });
     if (after === undefined) this.#cache.delete(entry.subject);
     else this.#cache.set(entry.subject, after);
   }
@@ -404,7 +405,7 @@ export class Repository<State, Event extends AnyEvent> {
     const { signer, source, reader } = this.#options;
     if (!signer) throw new PosternError('auth.forbidden', 'This service writes no commits.');
     const encoded = await encodeCommit(commit, { signer, source, traceparent });
-    reader.made(encoded);
+    reader.made(commit, encoded);
     return encoded;
   }
 

@@ -39,33 +39,6 @@ describe('a verifier that remembers', () => {
   });
 });
 
-describe('a verifier that is told what this process has signed', () => {
-  const others = { writers: { vault: [{ ...generateSigningKey().publicJwk, kid: publicJwk.kid }] }, recipients: {} };
-  const noSignature = 'made up, and so seen to be believed';
-
-  test('checks the first one, and believes the rest', () => {
-    const verifier = commitVerifier(trust, { rememberedMax: 4 });
-    verifier.remember?.(signer.keyId, words, noSignature);
-    expect(verifier.verify(signer.keyId, () => words, noSignature)).toBeUndefined();
-    verifier.remember?.(signer.keyId, words, signature);
-    verifier.remember?.(signer.keyId, words, noSignature);
-    expect(verifier.verify(signer.keyId, () => words, noSignature)).toEqual({ identity: 'vault' });
-    expect(verifier.verify(signer.keyId, () => Buffer.from('other words'), noSignature)).toBeUndefined();
-  });
-
-  test('believes nothing of a key that is not the one pinned', () => {
-    const verifier = commitVerifier(others as unknown as TrustBundle, { rememberedMax: 4 });
-    for (let turn = 0; turn < 2; turn += 1) verifier.remember?.(signer.keyId, words, signature);
-    expect(verifier.verify(signer.keyId, () => words, signature)).toBeUndefined();
-  });
-
-  test('remembers nothing where it remembers nothing', () => {
-    const verifier = commitVerifier(trust);
-    for (const given of [signature, noSignature]) verifier.remember?.(signer.keyId, words, given);
-    expect(verifier.verify(signer.keyId, () => words, noSignature)).toBeUndefined();
-  });
-});
-
 describe('what is signed in company', () => {
   const wordsOf = (count: number) => Array.from({ length: count }, (_, index) => Buffer.from(`words ${index}`));
   const together = async (all: readonly Uint8Array[]) =>
@@ -97,14 +70,5 @@ describe('what is signed in company', () => {
     expect(all.map((bytes, index) => verified(bytes, signatures[index]))).toEqual(all.map(() => 'vault'));
     expect(all.map((bytes, index) => verified(bytes, signatures[(index + 1) % 8]))).toEqual(all.map(() => undefined));
     expect(verified(Buffer.from('words 9'), signatures[0])).toBeUndefined();
-  });
-
-  test('is remembered by whoever made it', async () => {
-    const all = wordsOf(2);
-    const signatures = await together(all);
-    const verifier = commitVerifier(trust, { rememberedMax: 4 });
-    verifier.remember?.(signer.keyId, words, signature);
-    verifier.remember?.(signer.keyId, all[0] ?? words, signatures[0] ?? '');
-    expect(verifier.verify(signer.keyId, () => all[1] ?? words, signatures[1] ?? '')).toEqual({ identity: 'vault' });
   });
 });

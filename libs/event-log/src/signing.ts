@@ -31,8 +31,6 @@ export interface CommitVerifier {
    * @returns undefined for an unknown key or a signature that does not verify.
    */
   verify(keyId: string, bytes: () => Uint8Array, signature: string): { readonly identity: string } | undefined;
-  /** Remembers a signature that this process has just made, where it remembers any. */
-  remember?(keyId: string, bytes: Uint8Array, signature: string): void;
 }
 
 /** The signer of an identity, from its private Ed25519 key. */
@@ -98,8 +96,7 @@ export interface CommitVerifierOptions {
  *
  * A service meets the same commit as feed, as head and as the proof of the next one, and checking its signature costs
  * more than all else that is done with it: so it may remember key, signed words and signature of those that were right.
- * What was wrong is never remembered. What the process signed itself is, once one of its signatures was right: its key is
- * the one that is pinned, then.
+ * What was wrong is never remembered.
  */
 export function commitVerifier(trust: TrustBundle, { rememberedMax = 0 }: CommitVerifierOptions = {}): CommitVerifier {
   const keys = new Map<string, { identity: string; verifier: Verifier }>();
@@ -107,7 +104,6 @@ export function commitVerifier(trust: TrustBundle, { rememberedMax = 0 }: Commit
     for (const jwk of jwks ?? []) keys.set(`${identity}.${jwk.kid}`, { identity, verifier: verifier(jwk) });
   }
   const remembered = rememberedMax > 0 ? new LruCache<true>(rememberedMax) : undefined;
-  const own = new Set<string>();
   const verify: CommitVerifier['verify'] = (keyId, bytes, signature) => {
     const key = keys.get(keyId);
     if (key === undefined) return undefined;
@@ -119,14 +115,7 @@ export function commitVerifier(trust: TrustBundle, { rememberedMax = 0 }: Commit
     if (name !== undefined) remembered?.set(name, true);
     return { identity: key.identity };
   };
-  return {
-    verify,
-    remember(keyId, bytes, signature) {
-      const signed = own.has(keyId) ? signedFor(bytes, signature) : undefined;
-      if (signed !== undefined) remembered?.set(nameOf(keyId, signed), true);
-      else if (remembered !== undefined && verify(keyId, () => bytes, signature) !== undefined) own.add(keyId);
-    },
-  };
+  return { verify };
 }
 
 function nameOf(keyId: string, { bytes, signature }: SignedBytes): string {

@@ -53,7 +53,8 @@ export function makeWriters() {
     /** Says to be `revocation`, with a key that nobody trusts. */
     stranger: commitSigner('revocation', keys.stranger.privateJwk),
   };
-  return { signers, reader: new CommitReader({ verifier: commitVerifier(trust) }) };
+  const verifier = commitVerifier(trust);
+  return { signers, verifier, reader: new CommitReader({ verifier }) };
 }
 
 function publicOf({ publicJwk }: ReturnType<typeof generateSigningKey>) {
