@@ -1,6 +1,6 @@
 import { jest } from '@jest/globals';
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -16,6 +16,7 @@ import { Reconciler } from './reconcile/reconciler.ts';
 import { Plans } from './schedule/plans.ts';
 import { Schedules, type Standing } from './schedule/schedules.ts';
 import { AcmeConnections } from './spec-support/acme-connections.ts';
+import { storedMessages } from './spec-support/stored-messages.ts';
 import { VaultDouble } from './spec-support/vault-double.ts';
 import { World } from './spec-support/world.ts';
 
@@ -42,6 +43,7 @@ await describeWithServer('nats-server', 'schedules', () => {
   const logDestination = { write: (line: string) => void lines.push(line) };
   const clock = new SetClock();
   let server: NatsServer;
+  let restart: () => Promise<void>;
   let acme: Acme;
   let world: World;
   let vault: VaultDouble;
@@ -53,6 +55,12 @@ await describeWithServer('nats-server', 'schedules', () => {
     const bundle = await createOperator();
     const config = { operatorMode: serverOperatorConfig(bundle), extra: 'authorization { timeout: 30 }' };
     server = await startNatsServer({ dataDir: join(folder, 'nats'), config });
+    const { dataDir, port, monitorPort } = server;
+    restart = async () => {
+      server = await startNatsServer({ dataDir, port, monitorPort, config });
+      const isAnswered = () => world.consumer('refreshWorker').then(Boolean, () => false);
+      await until(isAnswered, 'an answer of the server');
+    };
     acme = await startAcme({ accessTokenTtlS: 3_600 });
     world = await World.create(server.url, bundle, folder);
     vault = await VaultDouble.start(world);
@@ -292,6 +300,32 @@ await describeWithServer('nats-server', 'schedules', () => {
     clock.offsetMs = 11_000;
     await until(async () => (await reconcile()) === 0, 'the schedules to fit the log');
     expect((await standing(connectionId)).schedule?.dueAtMs).toBe((await planOf(connectionId)).atMs);
+  });
+
+  test('nats-server dies and has lost what it had not synced of REFRESH: soon all of it stands again, with nobody asking', async () => {
+    const connect = (livesMs: number) => connections.connect({ livesMs });
+    const first = await connect(hourMs);
+    await ask(first);
+    await scheduled(first, 2);
+    await workedOff('refreshWorker');
+    const [kept, stored] = [join(folder, 'kept'), storedMessages(server.dataDir)];
+    await server.kill();
+    cpSync(stored, kept, { recursive: true });
+    await restart();
+    const [resting, refreshed] = [await connect(hourMs), await connect(20_000)];
+    await scheduled(resting);
+    await refreshedTo(refreshed, 2);
+    await scheduled(refreshed, 2);
+    await workedOff('refreshWorker');
+    await server.kill();
+    rmSync(stored, { recursive: true });
+    cpSync(kept, stored, { recursive: true });
+    await restart();
+    expect((await standing(resting)).schedule).toBeNull();
+    await Promise.all([scheduled(resting), scheduled(refreshed, 2)]);
+    // Its consumer had come further than the stream has now.
+    await refreshedTo(await connect(20_000), 2);
+    expect(callsWith(fingerprintOf(refreshed))).toBe(1);
   });
 
   test('a schedule that was moved, and one that has no business there, are put right', async () => {

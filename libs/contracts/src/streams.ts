@@ -13,6 +13,8 @@ export interface StreamSpec {
   readonly allowMsgTtl: boolean;
   /** May messages be stored together or not at all? */
   readonly allowAtomic: boolean;
+  /** `async`: acknowledged before it is synced, for what can be made again from the log (docs/adr/0062). */
+  readonly persistMode: 'default' | 'async';
   readonly maxMsgsPerSubject: number;
   readonly maxBytes: number;
   readonly maxMsgSizeBytes: number;
@@ -44,6 +46,7 @@ const appendOnly = {
   allowMsgSchedules: false,
   allowMsgTtl: false,
   allowAtomic: false,
+  persistMode: 'default',
   maxMsgsPerSubject: -1,
   maxMsgSizeBytes: 512 * 1024,
   maxAgeMs: 0,
@@ -84,6 +87,7 @@ export const streams = Object.freeze({
     denyPurge: false,
     allowMsgSchedules: true,
     allowMsgTtl: true,
+    persistMode: 'async',
     maxMsgsPerSubject: 1,
     maxBytes: gibibyte,
     maxMsgSizeBytes: 16 * 1024,

@@ -1,5 +1,5 @@
 import { consumers, streams, type ConsumerSpec, type StreamSpec } from '@postern/contracts';
-import { JetStreamApiError, jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import { JetStreamApiError, jetstreamManager, PersistMode, type JetStreamManager } from '@nats-io/jetstream';
 
 import { logError } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
@@ -47,7 +47,9 @@ async function provisionStream(manager: JetStreamManager, spec: StreamSpec, repl
   const wanted = streamConfigOf(spec);
   const found = await orUndefined(manager.streams.info(spec.name), streamNotFound);
   if (found === undefined) {
-    const created = await manager.streams.add({ ...wanted, num_replicas: replicas });
+    // The replicas are what keeps a message then, and the server refuses both.
+    const persist_mode = replicas > 1 ? PersistMode.Default : wanted.persist_mode;
+    const created = await manager.streams.add({ ...wanted, persist_mode, num_replicas: replicas });
     assertSame(`Stream ${spec.name}`, streamDifferences(wanted, { ...created.config }));
     return 'created';
   }
@@ -55,10 +57,11 @@ async function provisionStream(manager: JetStreamManager, spec: StreamSpec, repl
   if (differences.length === 0) return 'unchanged';
   const destructive = differences.filter((difference) => !isHarmless(difference));
   assertSame(`Stream ${spec.name} would have to be changed in a way that can lose messages`, destructive);
-  const { num_replicas, max_bytes, deny_purge, metadata } = found.config;
+  const { num_replicas, persist_mode = PersistMode.Default, max_bytes, deny_purge, metadata } = found.config;
   const roomy = {
     ...wanted,
     num_replicas,
+    persist_mode,
     max_bytes: Math.max(wanted.max_bytes, max_bytes),
     deny_purge: wanted.deny_purge || deny_purge,
     // Where epochs begin.

@@ -21,7 +21,14 @@ describe('comparing a stream with what it must be', () => {
   });
 
   test.each(Object.keys(wanted))('a difference in %s is named', (field) => {
-    const changed = { subjects: ['other.>'], name: 'OTHER', retention: 'interest', storage: 'memory', discard: 'old' };
+    const changed = {
+      persist_mode: 'async',
+      subjects: ['other.>'],
+      name: 'OTHER',
+      retention: 'interest',
+      storage: 'memory',
+      discard: 'old',
+    };
     const value = wanted[field as keyof typeof wanted];
     const other = typeof value === 'boolean' ? !value : typeof value === 'number' ? value - 1 : undefined;
     expect(fieldsOf({ [field]: other ?? changed[field as keyof typeof changed] })).toEqual([field]);
@@ -30,6 +37,14 @@ describe('comparing a stream with what it must be', () => {
   test('more room than wanted is no difference, no limit at all is one', () => {
     expect(fieldsOf({ max_bytes: wanted.max_bytes * 2 })).toEqual([]);
     expect(fieldsOf({ max_bytes: -1 })).toEqual(['max_bytes']);
+  });
+
+  test('only what can be made again from the log may be acknowledged before it is synced, and nothing must', () => {
+    expect(fieldsOf({ persist_mode: 'async' })).toEqual(['persist_mode']);
+    const unsynced = Object.values(streams).filter((spec) => streamConfigOf(spec).persist_mode === 'async');
+    expect(unsynced).toEqual([streams.refresh]);
+    const { persist_mode: _persistMode, ...synced } = streamConfigOf(streams.refresh);
+    expect(streamDifferences(streamConfigOf(streams.refresh), synced)).toEqual([]);
   });
 
   test('a stream that an older build made without a way to cut it is no difference, one that may be cut unasked is', () => {
@@ -44,7 +59,6 @@ describe('comparing a stream with what it must be', () => {
     ['republish', { src: '>', dest: 'x.>' }],
     ['subject_transform', { src: '>', dest: 'x.>' }],
     ['first_seq', 100],
-    ['persist_mode', 'async'],
   ])('%s is never wanted', (field, value) => {
     expect(fieldsOf({ [field]: value })).toEqual([field]);
   });

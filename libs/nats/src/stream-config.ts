@@ -1,5 +1,5 @@
 import type { ConsumerSpec, StreamSpec } from '@postern/contracts';
-import { AckPolicy, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType } from '@nats-io/jetstream';
+import { AckPolicy, DeliverPolicy, DiscardPolicy, PersistMode, RetentionPolicy, StorageType } from '@nats-io/jetstream';
 import type { ConsumerConfig, StreamConfig } from '@nats-io/jetstream';
 
 const nanosPerMs = 1_000_000;
@@ -18,6 +18,7 @@ export function streamConfigOf(spec: StreamSpec) {
     allow_msg_schedules: spec.allowMsgSchedules,
     allow_msg_ttl: spec.allowMsgTtl,
     allow_atomic: spec.allowAtomic,
+    persist_mode: spec.persistMode === 'async' ? PersistMode.Async : PersistMode.Default,
     // Schedules are replaced by roll-ups; nowhere else may a publisher roll anything up.
     allow_rollup_hdrs: spec.allowMsgSchedules,
     max_msgs: -1,
@@ -35,7 +36,7 @@ export function streamConfigOf(spec: StreamSpec) {
 export type WantedStreamConfig = ReturnType<typeof streamConfigOf>;
 
 /** What would let messages in, or out, by another way than ours: never wanted. */
-const neverSet = ['mirror', 'sources', 'republish', 'subject_transform', 'first_seq', 'persist_mode'] as const;
+const neverSet = ['mirror', 'sources', 'republish', 'subject_transform', 'first_seq'] as const;
 
 export interface ConfigDifference {
   readonly field: string;
@@ -46,7 +47,8 @@ export interface ConfigDifference {
 /**
  * Compares what the server returned with what was wanted, field by field.
  *
- * More room than wanted is no difference: who has the disk for it may give it. No limit at all is one.
+ * More room than wanted is no difference: who has the disk for it may give it. No limit at all is one. Nor is a stream
+ * that syncs each message though it need not.
  */
 export function streamDifferences(
   wanted: WantedStreamConfig,
@@ -54,23 +56,26 @@ export function streamDifferences(
 ): ConfigDifference[] {
   const differences: ConfigDifference[] = [];
   for (const [field, value] of Object.entries(wanted)) {
-    const actual = found[field] ?? absentValue(value);
+    const actual = found[field] ?? absentValue(field, value);
     // It cannot be taken back where an older build set it.
     const isStricter = field === 'deny_purge' && actual === true;
     const isRoomier = field === 'max_bytes' && typeof actual === 'number' && actual > Number(value);
-    if (!sameValue(value, actual) && !isRoomier && !isStricter)
+    // Never to be changed, and refused where a stream has replicas.
+    const isSafer = field === 'persist_mode' && actual === PersistMode.Default;
+    if (!sameValue(value, actual) && !isRoomier && !isStricter && !isSafer)
       differences.push({ field, wanted: value, found: found[field] });
   }
   for (const field of neverSet) {
     const actual = found[field];
-    const isSet = Array.isArray(actual) ? actual.length > 0 : Boolean(actual) && actual !== 'default';
+    const isSet = Array.isArray(actual) ? actual.length > 0 : Boolean(actual);
     if (isSet) differences.push({ field, wanted: undefined, found: actual });
   }
   return differences;
 }
 
-/** The server leaves out what is false. */
-function absentValue(wanted: unknown): unknown {
+/** The server leaves out what is false, and how a stream is stored unless it is told. */
+function absentValue(field: string, wanted: unknown): unknown {
+  if (field === 'persist_mode') return PersistMode.Default;
   return typeof wanted === 'boolean' ? false : undefined;
 }
 

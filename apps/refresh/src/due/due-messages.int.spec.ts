@@ -1,4 +1,4 @@
-import { cpSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { newId, streams, subjects } from '@postern/contracts';
@@ -14,6 +14,7 @@ import { describeWithServer, startNatsServer, temporaryDataDir, type NatsServer 
 import { waitFor } from '@postern/testing';
 
 import { Schedules } from '../schedule/schedules.ts';
+import { storedMessages } from '../spec-support/stored-messages.ts';
 import { World } from '../spec-support/world.ts';
 import { dueIn, DueMessages, type Due } from './due-messages.ts';
 
@@ -129,7 +130,7 @@ await describeWithServer('nats-server', 'due messages', () => {
     const due = dueOf(1);
     await messages.publish(due);
     await server.stop();
-    const stored = storedMessages(join(dataDir, 'jetstream'));
+    const stored = storedMessages(dataDir);
     const kept = join(folder, 'kept');
     cpSync(stored, kept, { recursive: true });
     await restart();
@@ -153,11 +154,3 @@ await describeWithServer('nats-server', 'due messages', () => {
     expect(seen[0]?.position).toBeGreaterThan(returned.position);
   }, 120_000);
 });
-
-function storedMessages(storeDir: string): string {
-  const found = readdirSync(storeDir, { recursive: true, encoding: 'utf8' }).find((path) =>
-    path.endsWith(join('streams', stream, 'msgs')),
-  );
-  if (found === undefined) throw new Error('the stream has no folder');
-  return join(storeDir, found);
-}

@@ -1,4 +1,7 @@
+import { EventEmitter, once } from 'node:events';
+
 import { newId, PosternError } from '@postern/contracts';
+import type { BusStatus } from '@postern/nats';
 import { Clock, Metrics } from '@postern/service';
 
 import { Reconciler } from './reconciler.ts';
@@ -15,7 +18,7 @@ function reconciler() {
     },
   };
   const logger = { debug: () => undefined, warn: () => undefined };
-  const parts = [{}, survey, {}, {}, new Clock(), { instanceId: 'one' }, logger, new Metrics()];
+  const parts = [{}, survey, {}, {}, {}, new Clock(), { instanceId: 'one' }, logger, new Metrics()];
   const made = new Reconciler(...(parts as unknown as ConstructorParameters<typeof Reconciler>));
   const end = () => {
     const findings = new SurveyFindings(Date.now());
@@ -70,6 +73,7 @@ test('a comparison that fails is begun again within seconds, less and less often
     survey,
     {},
     {},
+    { onStatus: () => () => undefined },
     new HurriedClock(),
     { instanceId: 'one' },
     logger,
@@ -80,6 +84,61 @@ test('a comparison that fails is begun again within seconds, less and less often
   await stopping.promise;
   await made.onApplicationShutdown();
   expect(pauses.slice(1)).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000, 60_000, 60_000, 5_000, 10_000]);
+});
+
+test('after a reconnect the log is compared soon, but not all the time; and no longer once it is stopped', async () => {
+  const sleeps = new EventEmitter();
+  const nextSleep = async () => (await once(sleeps, 'begun')) as [number];
+  let nowMs = 0;
+  let takesMs = 0;
+  class StandingClock extends Clock {
+    override random = () => 0.5;
+    override monotonicMs = () => nowMs;
+    override sleep = async (ms: number, { signal }: { readonly signal?: AbortSignal } = {}) => {
+      sleeps.emit('begun', ms);
+      const ended = signal === undefined ? [] : [once(signal, 'abort')];
+      await Promise.race([once(sleeps, 'end'), ...ended]);
+      signal?.throwIfAborted();
+    };
+  }
+  const listeners = new Set<(status: BusStatus) => void>();
+  const bus = {
+    onStatus: (listener: (status: BusStatus) => void) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+  const tell = (type: 'disconnected' | 'reconnected') => {
+    for (const listener of listeners) listener({ type });
+  };
+  const survey = {
+    run: async () => {
+      nowMs += takesMs;
+      return new SurveyFindings(0);
+    },
+  };
+  const logger = { debug: () => undefined, error: () => undefined };
+  const config = { reconcileIntervalMs: 60_000, reconcileAgainMs: 5_000 };
+  const parts = [config, survey, {}, {}, bus, new StandingClock(), { instanceId: 'one' }, logger, new Metrics()];
+  const made = new Reconciler(...(parts as unknown as ConstructorParameters<typeof Reconciler>));
+  const pauses: number[] = [];
+  const pausing = async (act: () => unknown) => {
+    const begun = nextSleep();
+    act();
+    pauses.push(...(await begun));
+  };
+  await pausing(() => made.onServiceReady());
+  await pausing(() => sleeps.emit('end'));
+  tell('disconnected');
+  await pausing(() => tell('reconnected'));
+  takesMs = 20_000;
+  await pausing(() => sleeps.emit('end'));
+  await pausing(() => tell('reconnected'));
+  await made.onApplicationShutdown();
+  expect({ pauses, listening: listeners.size }).toEqual({
+    pauses: [1_000, 60_000, 11_000, 400_000, 20_000],
+    listening: 0,
+  });
 });
 
 test('what a lost worker bought is looked for, and a vault that does not answer stops no reconciling', async () => {
@@ -100,7 +159,7 @@ test('what a lost worker bought is looked for, and a vault that does not answer 
   };
   const warnings: string[] = [];
   const logger = { debug: () => undefined, warn: (text: string) => warnings.push(text) };
-  const parts = [{}, survey, {}, takeOver, new Clock(), { instanceId: 'one' }, logger, new Metrics()];
+  const parts = [{}, survey, {}, takeOver, {}, new Clock(), { instanceId: 'one' }, logger, new Metrics()];
   const made = new Reconciler(...(parts as unknown as ConstructorParameters<typeof Reconciler>));
   expect(await made.reconcile()).toBe(0);
   const connection = { tenantId: ref.tenantId, connectionId: ref.id };

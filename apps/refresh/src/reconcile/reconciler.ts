@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
 import { timestampOf, type RefreshStatus } from '@postern/contracts';
 import type { AggregateRef } from '@postern/event-log';
+import { Bus } from '@postern/nats';
 import { Clock, Logger, Metrics, ServiceIdentity, type Counter, type OnServiceReady } from '@postern/service';
 
 import { TakeOver } from '../claim/take-over.ts';
@@ -21,14 +22,18 @@ interface Surveyed {
 }
 
 /**
- * Compares the log with the schedules and mends, at the start and by and by: REFRESH may have been wiped, a schedule
- * lost, a clock set. What the log says is what counts; REFRESH can be made again from it.
+ * Compares the log with the schedules and mends, at the start, by and by, and after a reconnect: REFRESH may have been wiped, a
+ * schedule lost, a clock set, and a nats-server that was killed has lost what it had not synced. What the log says is what
+ * counts; REFRESH can be made again from it.
  */
 @Injectable()
 export class Reconciler implements OnServiceReady, OnApplicationShutdown {
   readonly #stopping = new AbortController();
   readonly #mended: Record<ScheduleFault, number> = { missing: 0, moved: 0, stray: 0, overdue: 0 };
   readonly #mendedTotal: Counter;
+  /** Ends the pause before the next reconciling. */
+  #reconnected = new AbortController();
+  #stopListening: () => void = () => undefined;
   #last: Surveyed | undefined;
   #looking: Promise<Surveyed> | undefined;
   #running: Promise<void> = Promise.resolve();
@@ -38,6 +43,7 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
     private readonly survey: Survey,
     private readonly keeper: KeepSchedule,
     private readonly takeOver: TakeOver,
+    private readonly bus: Bus,
     private readonly clock: Clock,
     private readonly identity: ServiceIdentity,
     private readonly logger: Logger,
@@ -57,10 +63,14 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
   }
 
   onServiceReady(): void {
+    this.#stopListening = this.bus.onStatus(({ type }) => {
+      if (type === 'reconnected') this.#reconnected.abort();
+    });
     this.#running = this.#byAndBy();
   }
 
   async onApplicationShutdown(): Promise<void> {
+    this.#stopListening();
     this.#stopping.abort();
     await this.#running;
   }
@@ -140,12 +150,13 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
 
   async #byAndBy(): Promise<void> {
     const { signal } = this.#stopping;
-    let pauseMs = this.clock.random() * scheduleLimits.firstReconcileWithinMs;
+    let pauseMs = this.#soonMs();
     let failures = 0;
+    let tookMs = 0;
     for (;;) {
       let sinceMs = this.clock.monotonicMs();
       try {
-        await this.clock.sleep(pauseMs, { signal });
+        await this.#pause(pauseMs, tookMs);
         sinceMs = this.clock.monotonicMs();
         await this.reconcile();
         failures = 0;
@@ -154,8 +165,27 @@ export class Reconciler implements OnServiceReady, OnApplicationShutdown {
         failures += 1;
         this.logger.error('the schedules could not be compared with the log', { err: error, failures });
       }
-      pauseMs = this.#pauseMs(failures, this.clock.monotonicMs() - sinceMs);
+      tookMs = this.clock.monotonicMs() - sinceMs;
+      pauseMs = this.#pauseMs(failures, tookMs);
     }
+  }
+
+  /** Shorter after a reconnect: until what was lost just before it is noticed as such, and no shorter than the last one took. */
+  async #pause(pauseMs: number, tookMs: number): Promise<void> {
+    const { signal } = this.#stopping;
+    const reconnected = this.#reconnected.signal;
+    try {
+      await this.clock.sleep(pauseMs, { signal: AbortSignal.any([signal, reconnected]) });
+    } catch (error) {
+      if (signal.aborted || !reconnected.aborted) throw error;
+      const settledMs = scheduleLimits.settlingMs + this.#soonMs();
+      await this.clock.sleep(Math.min(pauseMs, Math.max(settledMs, tookMs)), { signal });
+    }
+    this.#reconnected = new AbortController();
+  }
+
+  #soonMs(): number {
+    return this.clock.random() * scheduleLimits.firstReconcileWithinMs;
   }
 
   /** Until the next reconciling, after so many in a row that failed, the last of which took so long. */
