@@ -196,7 +196,8 @@ describe('a state in memory', () => {
 
   test('does not begin with what only calls itself the beginning', async () => {
     const { log, writers, own, ref } = await world();
-    const { subject, payload, headers } = forge(ref, writers.signers.revocation, { revision: 1 });
+    const state = { suspended: true, changes: 1 };
+    const { subject, payload, headers } = forge(ref, writers.signers.revocation, { revision: 1, state });
     for (const previousPosition of [undefined, 2]) {
       const position = log.put({ subject, payload, headers, previousPosition });
       const read = writers.reader.read({ subject, payload, headers, position, previousPosition, timeMs: 0 });

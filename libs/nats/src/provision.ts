@@ -57,7 +57,7 @@ async function provisionStream(manager: JetStreamManager, spec: StreamSpec, repl
   if (differences.length === 0) return 'unchanged';
   const destructive = differences.filter((difference) => !isHarmless(difference));
   assertSame(`Stream ${spec.name} would have to be changed in a way that can lose messages`, destructive);
-  const { num_replicas, persist_mode = PersistMode.Default, max_bytes, deny_purge, metadata } = found.config;
+  const { num_replicas, persist_mode, max_bytes, deny_purge, metadata } = found.config;
   const roomy = {
     ...wanted,
     num_replicas,
