@@ -57,6 +57,8 @@ export class Vault {
   readonly #options: VaultOptions;
   readonly #connections: Repository<Connection, ConnectionEvent>;
   readonly #feed: SimFeed;
+  /** The newest version that was read for a release, for whoever brings the next soon after. */
+  readonly #forStore = new Map<string, number>();
 
   constructor(options: VaultOptions) {
     this.#options = options;
@@ -121,6 +123,7 @@ export class Vault {
     const row = tables.find(id, version);
     if (row === undefined) throw new PosternError('vault.credential_missing', 'The version is not stored.');
     this.#options.invariants.handsOut(claimId);
+    this.#forStore.set(id, tables.newestVersion(id));
     const { refreshToken, grantedScopes } = row.tokenSet;
     if (refreshToken === null) throw new PosternError('refresh.not_possible', 'There is no refresh token.');
     return { sealed_refresh_token: JSON.stringify({ refreshToken, grantedScopes }), credential_version: version };
@@ -145,6 +148,8 @@ export class Vault {
 
   async #store({ tenant_id: tenantId, connection_id: id, bought_by: buyer, sealed_token_set: sealed }: Storing) {
     const tokenSet = TokenSet.parse(JSON.parse(sealed));
+    const known = await this.#storeByMemory({ tenantId, id }, buyer, tokenSet);
+    if (known !== undefined) return { credential_id: newId('credential'), credential_version: known.version };
     for (let attempt = 1; attempt <= storeAttemptsMax; attempt += 1) {
       const row = await this.#tryStore({ tenantId, id }, buyer, tokenSet);
       if (row !== undefined) return { credential_id: newId('credential'), credential_version: row.version };
@@ -152,11 +157,32 @@ export class Vault {
     throw new PosternError('vault.version_stale', 'Other credentials were stored at the same time.');
   }
 
+  async #storeByMemory(ref: AggregateRef, buyer: string, tokenSet: TokenSet): Promise<Row | undefined> {
+    const newest = this.#forStore.get(ref.id);
+    this.#forStore.delete(ref.id);
+    const state = this.#connections.peek(ref)?.state;
+    if (newest === undefined || state === undefined) return undefined;
+    try {
+      return await this.#tryStoreNext(ref, { buyer, tokenSet, newest, state });
+    } catch (error) {
+      if (!isPosternError(error)) throw error;
+      return undefined;
+    }
+  }
+
   async #tryStore(ref: AggregateRef, buyer: string, tokenSet: TokenSet): Promise<Row | undefined> {
-    const { tables, process, sabotage, invariants } = this.#options;
-    await process.cross('vault database');
-    const newest = tables.newestVersion(ref.id);
+    await this.process.cross('vault database');
+    const newest = this.#options.tables.newestVersion(ref.id);
     const { state } = await this.#connections.load(ref, { fromLeader: true });
+    return await this.#tryStoreNext(ref, { buyer, tokenSet, newest, state });
+  }
+
+  /** @param newest the newest version as it was read before the log was */
+  async #tryStoreNext(
+    ref: AggregateRef,
+    { buyer, tokenSet, newest, state }: { buyer: string; tokenSet: TokenSet; newest: number; state: Connection },
+  ): Promise<Row | undefined> {
+    const { tables, process, sabotage, invariants } = this.#options;
     const known = tables.boughtBy(ref.id, buyer);
     if (known !== undefined) return known;
     const isStaleAllowed = sabotage === 'store-without-version-check';

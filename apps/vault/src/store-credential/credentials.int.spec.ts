@@ -1,3 +1,5 @@
+import { jest } from '@jest/globals';
+
 import { rmSync } from 'node:fs';
 
 import { MikroORM } from '@mikro-orm/postgresql';
@@ -298,22 +300,47 @@ describe('a store', () => {
     await released(world, ref, late);
     const session = await exchangingSession(world, customer, ref.connectionId);
     await storePending(world, session, tokenSetOf('newer'));
-    const connections = vault.get(Connections);
-    const load = connections.load.bind(connections);
+    const credentials = vault.get(Credentials);
+    const insertNext = credentials.insertNext.bind(credentials);
     let overtaken = false;
-    connections.load = async (...asked) => {
-      const loaded = await load(...asked);
+    credentials.insertNext = async (next) => {
       if (!overtaken) {
         overtaken = true;
         await complete(world, session, await promote(world, session));
       }
-      return loaded;
+      return await insertNext(next);
     };
     const code = await codeOf(stored(world, ref, { claimId: late, set: tokenSetOf('late') }));
-    connections.load = load;
+    credentials.insertNext = insertNext;
     expect(code).toBe('vault.version_stale');
     const rows = await asAttacker('select version from vault.credential where connection_id = ?', [ref.connectionId]);
     expect(rows.map(({ version }) => version)).toEqual([1, 2]);
+  });
+
+  test('by whoever released the token asks the log for nothing, and nobody leases what it has ended meanwhile', async () => {
+    const ref = await connected(world, customer);
+    const claimId = await claimed(world, ref);
+    await released(world, ref, claimId);
+    const connections = vault.get(Connections);
+    // The feed has not shown it yet.
+    const observe = jest.spyOn(connections, 'observe').mockReturnValue();
+    const load = jest.spyOn(connections, 'load').mockRejectedValue(new Error('memory has it'));
+    try {
+      await revoked(world, ref);
+      expect((await stored(world, ref, { claimId, set: tokenSetOf('bought') })).credential_version).toBe(2);
+    } finally {
+      for (const mocked of [observe, load]) mocked.mockRestore();
+      connections.forgetAll();
+    }
+    const { credential, authorization } = await stateOf(ref);
+    expect([credential?.version, authorization]).toEqual([1, 'revoked']);
+    expect(await codeOf(stored(world, ref, { claimId, set: tokenSetOf('again') }))).toBe('nothing was refused');
+    const other = await connected(world, customer);
+    const late = await claimed(world, other);
+    await released(world, other, late);
+    await revoked(world, other);
+    connections.forgetAll();
+    expect(await codeOf(stored(world, other, { claimId: late, set: tokenSetOf('late') }))).toBe('vault.version_stale');
   });
 
   test('of an interrupted claim is welcome as long as its version is current', async () => {

@@ -55,30 +55,45 @@ export class StoreCredential {
   }
 
   /**
-   * Decides on the log, writes only if nothing else was stored since, decides again otherwise. What was read for the
-   * release mostly does; whatever it leads to but a new version is found out anew.
+   * Decides on the log, writes only if nothing else was stored since, decides again otherwise. Memory mostly does, of the log
+   * and of what was read for the release; whatever it leads to but a new version is found out anew.
    */
   async #storeNext(purchase: Purchase): Promise<Stored> {
-    const known = this.credentials.takeKnown(purchase);
-    if (known !== undefined) {
-      try {
-        const stored = await this.#tryStoreNext(purchase, known);
-        if (stored !== undefined) return stored;
-      } catch (error) {
-        if (!isPosternError(error)) throw error;
-      }
-    }
+    const stored = await this.#storeByMemory(purchase);
+    if (stored !== undefined) return stored;
     for (let attempt = 1; attempt <= vaultLimits.storeAttemptsMax; attempt += 1) {
-      const stored = await this.#tryStoreNext(purchase, await this.credentials.versions(purchase));
-      if (stored !== undefined) return stored;
+      // Read before the log is: what is stored after it was is noticed when it is written.
+      const standing = await this.credentials.versions(purchase);
+      const state = await this.#load(purchase.tenantId, purchase.connectionId);
+      const next = await this.#tryStoreNext(purchase, { state, stored: standing });
+      if (next !== undefined) return next;
     }
     throw new PosternError('vault.version_stale', 'Other credentials were stored at the same time.');
   }
 
-  /** @param stored read before the log is: what is stored after it was is noticed when it is written. */
-  async #tryStoreNext(purchase: Purchase, stored: readonly StoredVersion[]): Promise<Stored | undefined> {
-    const { tenantId, connectionId, boughtBy, tokenSet } = purchase;
-    const state = await this.#load(tenantId, connectionId);
+  /**
+   * For who released the token a moment ago: what the log has said since is noticed as it would be right after the leader was
+   * asked. A version that was stored, and a key that was shredded, by the row; all else when the outcome is appended, and
+   * nobody leases the version before that.
+   */
+  async #storeByMemory(purchase: Purchase): Promise<Stored | undefined> {
+    const { tenantId, connectionId } = purchase;
+    const stored = this.credentials.takeKnown(purchase);
+    const loaded = this.connections.peek({ tenantId, id: connectionId });
+    if (stored === undefined || loaded === undefined) return undefined;
+    try {
+      return await this.#tryStoreNext(purchase, { state: loaded.state, stored });
+    } catch (error) {
+      if (!isPosternError(error)) throw error;
+      return undefined;
+    }
+  }
+
+  async #tryStoreNext(
+    purchase: Purchase,
+    { state, stored }: { readonly state: Connection; readonly stored: readonly StoredVersion[] },
+  ): Promise<Stored | undefined> {
+    const { connectionId, boughtBy, tokenSet } = purchase;
     const owner = ownerOf(state);
     const repeat = stored.find((one) => one.boughtBy === boughtBy);
     if (repeat !== undefined) return replyOf(repeat);
