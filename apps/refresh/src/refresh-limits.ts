@@ -5,7 +5,11 @@ export const refreshLimits = Object.freeze({
    * one tenant gets, make 120 refreshes a second where one takes 0.4 s. More would only leave more claims to be taken over
    * when a process dies.
    */
-  workConcurrencyMax: 64,
+  seatsMax: 64,
+  /** How many wait for a seat, besides; they are a few kilobytes each. */
+  placesMax: 4_096,
+  /** Whoever waited longer for a seat than this tells the server, which waits for the acknowledgement. */
+  waitUntoldMs: 2_000,
   /** How many it asks for at a time: most of a long queue is put back as quickly as it comes. */
   workPrefetchMax: 1_024,
   /** At most so many token calls for one client registration, unless configured otherwise. */

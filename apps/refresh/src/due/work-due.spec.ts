@@ -12,6 +12,8 @@ interface Situation {
   readonly inHand?: boolean;
   readonly ripeness?: string;
   readonly seat?: object;
+  /** For its seat. */
+  readonly waitedMs?: number;
   readonly turn?: object;
   /** The claim that stands as far as this process knows. */
   readonly known?: object;
@@ -44,14 +46,15 @@ function worker(
     { ensure: async () => void done.push('schedule ensured') } as never,
     { load: async () => ({ state: { claim: pace.known ?? null, credential: { version: 3 } }, position: 9 }) } as never,
     {
-      seat: () => pace.seat ?? { kind: 'seat', leave: () => void done.push('seat left') },
+      seat: () => pace.seat ?? { kind: 'seat', waitedMs: pace.waitedMs ?? 0, leave: () => void done.push('seat left') },
       turn: () => pace.turn ?? { kind: 'permit', end: (how: object) => void done.push(JSON.stringify(how)) },
     } as never,
     new Clock(),
     new Metrics(),
   );
   const nak = (delayMs?: number) => void done.push(`put back for ${delayMs}`);
-  const message = { subject: `refresh.due.${tenantId}.${connectionId}`, nak } as never;
+  const working = () => void done.push('in work');
+  const message = { subject: `refresh.due.${tenantId}.${connectionId}`, nak, working } as never;
   return { done, asked, run: (more = {}) => work.due({ ...payload, ...more }, message) };
 }
 
@@ -59,6 +62,16 @@ test('a live claim puts the message back until the claim ends', async () => {
   const { done, run } = worker([standing], { remainingMs: 1_234.5 });
   await run();
   expect(done).toEqual([notCalled, 'put back for 1235', 'seat left']);
+});
+
+test('the server is told by whoever waited long for a seat, since it waits for the acknowledgement', async () => {
+  const waited = async (waitedMs: number) => {
+    const { done, run } = worker([standing], { waitedMs, remainingMs: 1_000 });
+    await run();
+    return done;
+  };
+  expect(await waited(2_000)).toEqual([notCalled, 'put back for 1000', 'seat left']);
+  expect(await waited(2_001)).toEqual(['in work', notCalled, 'put back for 1000', 'seat left']);
 });
 
 test('a claim that is over is taken over, and the next claim spent', async () => {

@@ -17,7 +17,8 @@ const unpaced: Permit = { kind: 'permit', end: () => undefined };
 
 /**
  * Works off due messages. Each is acknowledged only when its outcome stands in the log, or when there is nothing to
- * do and a schedule stands for what will be; delivered again at any point, it decides on the newest state.
+ * do and a schedule stands for what will be; delivered again at any point, it decides on the newest state, so an
+ * acknowledgement may be lost.
  */
 @Controller()
 export class WorkDue {
@@ -39,14 +40,16 @@ export class WorkDue {
   }
 
   @Works('refreshWorker', {
-    concurrencyMax: refreshLimits.workConcurrencyMax,
+    concurrencyMax: refreshLimits.seatsMax + refreshLimits.placesMax,
     prefetchMax: refreshLimits.workPrefetchMax,
+    confirms: false,
   })
   async due(payload: unknown, message: WorkMessage): Promise<void> {
     const due = readDue(message.subject, payload);
     annotate(() => ({ 'postern.connection.id': due.connectionId, 'postern.refresh.reason': due.reason }));
-    const seat = this.pace.seat(due.tenantId);
+    const seat = await this.pace.seat(due.tenantId);
     if (seat.kind === 'put_back') return message.nak(seat.delayMs);
+    if (seat.waitedMs > refreshLimits.waitUntoldMs) message.working();
     try {
       const ripeness = due.reason === 'scheduled' ? await this.scheduled.ripeness(due, message) : 'refresh';
       if (ripeness === 'refresh') await this.#refresh(due, message);

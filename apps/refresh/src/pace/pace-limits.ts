@@ -2,6 +2,10 @@
 export const paceLimits = Object.freeze({
   /** One tenant may hold as many seats as this many times the free ones: three quarters of all when it is alone. */
   seatsPerFreeSeat: 3,
+  /** How long a due message may wait for a seat, as far as can be reckoned; whoever would wait longer is put back. */
+  seatWaitMsExpected: 12_000,
+  /** How long it does wait before it is put back. */
+  seatWaitMsMax: 15_000,
   /** What a seat is taken for, until it is known better. */
   seatMsFirst: 100,
   /** How much a new measurement counts. */
@@ -10,7 +14,7 @@ export const paceLimits = Object.freeze({
    * How often a message comes back in the time in which all seats are taken once: of one tenant's, a third more than its
    * share of them can take, so that no seat waits for one, and few come in vain.
    */
-  returnsPerTurn: 1,
+  returnsPerTurn: 0.8,
   /** The longest spread of what is put back; who does not fit in comes back at some time in its second half. */
   returnSpreadMsMax: 60_000,
   returnDelayMsMin: 50,

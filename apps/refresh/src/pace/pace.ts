@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type OnModuleDestroy } from '@nestjs/common';
 import type { Connection } from '@postern/domain';
 import { Clock, Logger, Metrics, type Counter } from '@postern/service';
 
@@ -9,7 +9,8 @@ import { paceLimits } from './pace-limits.ts';
 import { ProviderPace, type Answer, type PaceReading } from './provider-pace.ts';
 import { Recent } from './recent.ts';
 import { ReturnTimes } from './return-times.ts';
-import { Seats, type Seat } from './seats.ts';
+import { Seats } from './seats.ts';
+import { WaitingRoom, type WaitedSeat } from './waiting-room.ts';
 
 /** The message goes back to the queue for so long, and nothing was decided. */
 export interface PutBack {
@@ -29,11 +30,12 @@ export interface Permit {
  * is down. What may not be done now is put back before it is claimed.
  */
 @Injectable()
-export class Pace {
-  readonly #seats = new Seats(refreshLimits.workConcurrencyMax);
+export class Pace implements OnModuleDestroy {
+  readonly #seats = new Seats(refreshLimits.seatsMax);
+  readonly #room: WaitingRoom;
   readonly #returns = new Recent<ReturnTimes>(paceLimits.tenantsKnownMax);
   readonly #providers = new Recent<ProviderPace>(paceLimits.registrationsKnownMax);
-  readonly #clock: Pick<Clock, 'monotonicMs' | 'random'>;
+  readonly #clock: Pick<Clock, 'monotonicMs' | 'random' | 'after'>;
   readonly #logger: Pick<Logger, 'error' | 'warn' | 'info'>;
   readonly #callsPerSMax: number;
   readonly #putBacks: Counter;
@@ -42,6 +44,12 @@ export class Pace {
   constructor({ providerCallsPerSecond }: RefreshConfig, clock: Clock, logger: Logger, metrics: Metrics) {
     this.#callsPerSMax = providerCallsPerSecond;
     this.#clock = clock;
+    this.#room = new WaitingRoom({
+      seats: this.#seats,
+      placesMax: refreshLimits.placesMax,
+      clock,
+      seatMs: () => this.#seatMs,
+    });
     this.#logger = logger;
     this.#putBacks = metrics.counter('postern.refresh.put_back');
     metrics.gauge('postern.refresh.seats.taken', () => this.#seats.taken);
@@ -52,29 +60,38 @@ export class Pace {
     );
   }
 
-  /** A seat for a due message of this tenant. */
-  seat(tenantId: string): (Seat & { readonly kind: 'seat' }) | PutBack {
-    const seat = this.#seats.take(tenantId);
+  /** What waits for a seat is given back before the work ends: another process may have one. */
+  onModuleDestroy(): void {
+    this.#room.close();
+  }
+
+  /** A seat for a due message of this tenant, at once or as soon as one is left. */
+  async seat(tenantId: string): Promise<(WaitedSeat & { readonly kind: 'seat' }) | PutBack> {
+    const free = this.#seats.take(tenantId);
+    const seat = free === undefined ? await this.#room.seat(tenantId) : { ...free, waitedMs: 0 };
     if (seat === undefined) return { kind: 'put_back', delayMs: this.#comesBackInMs(tenantId) };
     const nowMs = this.#clock.monotonicMs();
     return {
       kind: 'seat',
+      waitedMs: seat.waitedMs,
       leave: () => {
         seat.leave();
+        this.#room.fill();
         this.#seatMs += (this.#clock.monotonicMs() - nowMs - this.#seatMs) * paceLimits.seatMsWeight;
       },
     };
   }
 
-  /** In how long a due message of this tenant shall come again; undefined when there is a seat for it. */
+  /** In how long a due message of this tenant shall come again; undefined when there is a seat for it, or a place to wait. */
   passOverMs(tenantId: string): number | undefined {
-    return this.#seats.hasOneFor(tenantId) ? undefined : this.#comesBackInMs(tenantId);
+    const isWelcome = this.#seats.hasOneFor(tenantId) || this.#room.hasPlaceFor(tenantId);
+    return isWelcome ? undefined : this.#comesBackInMs(tenantId);
   }
 
   #comesBackInMs(tenantId: string): number {
     this.#putBacks.add(1, { why: 'share' });
     const returns = this.#returns.get(tenantId, () => new ReturnTimes());
-    const intervalMs = this.#seatMs / refreshLimits.workConcurrencyMax / paceLimits.returnsPerTurn;
+    const intervalMs = this.#seatMs / refreshLimits.seatsMax / paceLimits.returnsPerTurn;
     return returns.delayMs({ nowMs: this.#clock.monotonicMs(), intervalMs, random: this.#clock.random() });
   }
 

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { refreshLimits } from '../refresh-limits.ts';
 import { Seats, type Seat } from './seats.ts';
 
-const seatsMax = refreshLimits.workConcurrencyMax;
+const seatsMax = refreshLimits.seatsMax;
 const threeQuarters = 0.75 * seatsMax;
 
 /** Takes seats for these tenants, one after the other; what each got, and the seats. */

@@ -18,6 +18,9 @@ type Act = (loaded: Loaded<Connection>) => Promise<void>;
  *
  * Two processes may do so for two commits at a time, and the older one come last. So each looks, after it has
  * published, whether what it planned by is still the newest, and plans again if not: whoever comes last is right.
+ *
+ * Where no schedule stood, as after one that has fired, there is nothing to look for: who comes for a newer commit finds this one
+ * standing. What an older one leaves behind where the newer one wanted none, or has seen its own fire, wakes somebody in vain.
  */
 @Injectable()
 export class KeepSchedule {
@@ -34,9 +37,11 @@ export class KeepSchedule {
   async set(ref: AggregateRef, { position }: { readonly position: number }): Promise<void> {
     const known = await this.connections.load(ref);
     const first = known.position >= position ? known : await this.#newest(ref);
+    const plan = this.plans.of(first.state);
+    if (plan !== undefined && (await this.schedules.setFirst(ref, plan, first.position))) return;
     await this.#untilNewest(ref, first, async (loaded) => {
-      const plan = this.plans.of(loaded.state);
-      if (plan !== undefined) return await this.schedules.set(ref, plan, loaded.position);
+      const newest = this.plans.of(loaded.state);
+      if (newest !== undefined) return await this.schedules.set(ref, newest, loaded.position);
       const [standing] = await this.schedules.standing([ref]);
       if (standing?.schedule !== null) await this.schedules.cancel(ref);
     });

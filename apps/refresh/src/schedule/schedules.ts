@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { type RefreshDue, streams, subjects, timestampOf } from '@postern/contracts';
+import { isPosternError, type RefreshDue, streams, subjects, timestampOf } from '@postern/contracts';
 import type { AggregateRef, StoredMessage } from '@postern/event-log';
 import { acknowledgedUpTo, Bus, lastMessages, publishMessage } from '@postern/nats';
 import { linkingHeaders } from '@postern/service';
@@ -34,6 +34,25 @@ export class Schedules {
 
   /** Replaces what was scheduled. @effect May be repeated. @throws {PosternError} `log.unavailable`, `log.outcome_unknown` */
   async set(ref: AggregateRef, plan: PlannedDue, position: number): Promise<void> {
+    await this.#put(ref, plan, { position });
+  }
+
+  /** Schedules where nothing stands. @returns whether that was so. @throws as {@link set} */
+  async setFirst(ref: AggregateRef, plan: PlannedDue, position: number): Promise<boolean> {
+    try {
+      await this.#put(ref, plan, { position, expectedLastSubjectPosition: 0 });
+      return true;
+    } catch (error) {
+      if (isPosternError(error) && error.code === 'log.conflict') return false;
+      throw error;
+    }
+  }
+
+  async #put(
+    ref: AggregateRef,
+    plan: PlannedDue,
+    { position, expectedLastSubjectPosition }: { position: number; expectedLastSubjectPosition?: number },
+  ): Promise<void> {
     const payload: RefreshDue = {
       reason: 'scheduled',
       credential_version: plan.credentialVersion,
@@ -45,7 +64,8 @@ export class Schedules {
       'Nats-Schedule': `@at ${timestampOf(Math.min(plan.atMs, timestampMsMax))}`,
       'Nats-Schedule-Target': subjects.refreshDue(idsOf(ref)),
     };
-    await publishMessage(this.#bus, { stream, subject: subjects.refreshSchedule(idsOf(ref)), payload, headers });
+    const subject = subjects.refreshSchedule(idsOf(ref));
+    await publishMessage(this.#bus, { stream, subject, payload, headers, expectedLastSubjectPosition });
   }
 
   /** Puts something in the schedule's place that is no schedule, and goes by itself. @effect May be repeated. */

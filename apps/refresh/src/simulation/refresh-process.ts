@@ -162,13 +162,16 @@ export class RefreshProcess {
     this.scheduler = new ScheduleCommits(reader, connections, keeper);
     this.flights = new RefreshFlights(connections, feed as never, dueMessages, clock, logger, pace);
     const survey = new Survey(logs, reader, connections, plans, schedules, clock, logger);
-    this.#reconciler = new Reconciler(config, survey, keeper, takeOver, clock, {} as never, logger, metrics);
+    this.#reconciler = new Reconciler(config, survey, keeper, takeOver, neverLost, clock, {} as never, logger, metrics);
   }
 
   start(): void {
     this.#reconciler.onServiceReady();
   }
 }
+
+/** The simulated bus loses messages, and is never told of. */
+const neverLost = { onStatus: () => () => undefined } as never;
 
 /** Claims nothing together with its token. */
 const notAsked = { take: async () => undefined } as never;

@@ -31,7 +31,7 @@ export class RefreshStream {
       world,
       name: 'refresh-worker',
       ackWaitMs: consumers.refreshWorker.ackWaitMs,
-      concurrencyMax: refreshLimits.workConcurrencyMax,
+      concurrencyMax: refreshLimits.seatsMax + refreshLimits.placesMax,
       workers,
       stands: (message) => this.#dues.get(message.subject) === message,
       onDone: (message) => {
@@ -76,16 +76,17 @@ export class RefreshStream {
 
   /** In the place of `Schedules` of one process. */
   schedulesOf(process: SimProcess) {
+    const put = async (ref: AggregateRef, payload: RefreshDue, { onlyFirst = false } = {}): Promise<boolean> =>
+      await this.#reach(process, 'set schedule', () => {
+        if (onlyFirst && this.#schedules.has(keyOf(ref))) return false;
+        this.#schedule(ref, payload);
+        return true;
+      });
     return {
-      set: async (ref: AggregateRef, { atMs, credentialVersion }: PlannedDue, position: number): Promise<void> => {
-        const payload: RefreshDue = {
-          reason: 'scheduled',
-          credential_version: credentialVersion,
-          position,
-          due_at_ms: atMs,
-        };
-        await this.#reach(process, 'set schedule', () => this.#schedule(ref, payload));
-      },
+      set: async (ref: AggregateRef, plan: PlannedDue, position: number): Promise<void> =>
+        void (await put(ref, scheduled(plan, position))),
+      setFirst: async (ref: AggregateRef, plan: PlannedDue, position: number): Promise<boolean> =>
+        await put(ref, scheduled(plan, position), { onlyFirst: true }),
       cancel: async (ref: AggregateRef): Promise<void> => {
         await this.#reach(process, 'cancel schedule', () => {
           this.#schedules.get(keyOf(ref))?.callOff();
@@ -146,6 +147,10 @@ export class RefreshStream {
     this.#dues.delete(subject);
     this.#world.trace('', `the message on ${subject} is lost`);
   }
+}
+
+function scheduled({ atMs, credentialVersion }: PlannedDue, position: number): RefreshDue {
+  return { reason: 'scheduled', credential_version: credentialVersion, position, due_at_ms: atMs };
 }
 
 function idsOf({ tenantId, id: connectionId }: AggregateRef) {

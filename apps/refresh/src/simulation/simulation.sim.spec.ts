@@ -33,12 +33,6 @@ test.each([1, 2])('seed %i: and where claim and release are two steps', async (s
   expect((await simulate({ seed, inTwoSteps: true })).violations).toEqual([]);
 });
 
-test('tokens of a late worker that come in while the retry is on its way are found when that is refused', async () => {
-  const { violations, lines } = await simulate({ seed: 8992, inTwoSteps: true, keepTrace: true });
-  expect(violations).toEqual([]);
-  expect(lines.map(({ text }) => text)).toContainEqual(expect.stringContaining('a dead worker was found and recorded'));
-});
-
 test('many connections for weeks take seconds', async () => {
   const report = await simulate({ seed: 1, profile: weeksOf(60, 14) });
   expect(report.violations).toEqual([]);

@@ -1,0 +1,94 @@
+import type { Clock } from '@postern/service';
+
+import { paceLimits } from './pace-limits.ts';
+import { Seats, type Seat } from './seats.ts';
+
+/** A seat, and for how long it was waited for. */
+export interface WaitedSeat extends Seat {
+  readonly waitedMs: number;
+}
+
+type Give = (seat: Seat | undefined) => void;
+
+export interface WaitingRoomOptions {
+  readonly seats: Seats;
+  readonly placesMax: number;
+  readonly clock: Pick<Clock, 'after' | 'monotonicMs'>;
+  /** What a seat is taken for, in milliseconds. */
+  readonly seatMs: () => number;
+}
+
+/**
+ * Where due messages wait for a seat that will soon be left: so no seat waits for a message to come back, and few have to.
+ *
+ * Its places are shared between tenants as the seats are, and whoever would wait for long is not let in: another process may
+ * have a seat, and the server waits for an acknowledgement.
+ */
+export class WaitingRoom {
+  readonly #options: WaitingRoomOptions;
+  readonly #places: Seats;
+  /** By tenant; of each the first to come is the first to go. */
+  readonly #waiting = new Map<string, Set<Give>>();
+  #isClosed = false;
+
+  constructor(options: WaitingRoomOptions) {
+    this.#options = options;
+    this.#places = new Seats(options.placesMax);
+  }
+
+  hasPlaceFor(tenantId: string): boolean {
+    if (this.#isClosed || !this.#places.hasOneFor(tenantId)) return false;
+    const { seats, seatMs } = this.#options;
+    const ahead = this.#places.heldBy(tenantId) + 1;
+    return ahead * seatMs() <= paceLimits.seatWaitMsExpected * Math.max(1, seats.heldBy(tenantId));
+  }
+
+  /** @returns undefined where this tenant has no place, got no seat in time, or nobody waits any more. */
+  async seat(tenantId: string): Promise<WaitedSeat | undefined> {
+    const { clock } = this.#options;
+    const place = this.hasPlaceFor(tenantId) ? this.#places.take(tenantId) : undefined;
+    if (place === undefined) return undefined;
+    const sinceMs = clock.monotonicMs();
+    const { promise, resolve } = Promise.withResolvers<Seat | undefined>();
+    const ofTenant = this.#waiting.get(tenantId) ?? new Set();
+    const callOff = clock.after(paceLimits.seatWaitMsMax, () => give(undefined));
+    const give: Give = (seat) => {
+      ofTenant.delete(give);
+      if (ofTenant.size === 0) this.#waiting.delete(tenantId);
+      callOff();
+      place.leave();
+      resolve(seat);
+    };
+    this.#waiting.set(tenantId, ofTenant.add(give));
+    const seat = await promise;
+    return seat && { leave: () => seat.leave(), waitedMs: clock.monotonicMs() - sinceMs };
+  }
+
+  /** A seat was left: of those who wait, the tenant with the fewest gets it. */
+  fill(): void {
+    const { seats } = this.#options;
+    for (;;) {
+      const [tenantId, [give] = []] = this.#fewest() ?? [];
+      // Where the one with the fewest may have none, nobody may.
+      const seat = tenantId === undefined ? undefined : seats.take(tenantId);
+      if (seat === undefined || give === undefined) return;
+      give(seat);
+    }
+  }
+
+  #fewest(): [string, ReadonlySet<Give>] | undefined {
+    let fewest: [string, ReadonlySet<Give>] | undefined;
+    let held = Infinity;
+    for (const one of this.#waiting) {
+      const own = this.#options.seats.heldBy(one[0]);
+      if (own < held) [fewest, held] = [one, own];
+    }
+    return fewest;
+  }
+
+  /** Nobody waits any more. */
+  close(): void {
+    this.#isClosed = true;
+    for (const ofTenant of this.#waiting.values()) for (const give of ofTenant) give(undefined);
+  }
+}
