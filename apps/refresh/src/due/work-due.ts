@@ -47,7 +47,7 @@ export class WorkDue {
   async due(payload: unknown, message: WorkMessage): Promise<void> {
     const due = readDue(message.subject, payload);
     annotate(() => ({ 'postern.connection.id': due.connectionId, 'postern.refresh.reason': due.reason }));
-    const seat = await this.pace.seat(due.tenantId);
+    const seat = await this.pace.seat(due.tenantId, due.reason !== 'scheduled');
     if (seat.kind === 'put_back') return message.nak(seat.delayMs);
     if (seat.waitedMs > refreshLimits.waitUntoldMs) message.working();
     try {

@@ -47,7 +47,7 @@ async function workOff(queue: readonly Message[], until: (message: Message, done
   const logger = { error: () => undefined, warn: () => undefined, info: () => undefined };
   const pace = new Pace({ providerCallsPerSecond: 10_000 } as never, clock as never, logger as never, new Metrics());
   const work = async (message: Message) => {
-    const seat = await pace.seat(message.tenantId);
+    const seat = await pace.seat(message.tenantId, false);
     if (seat.kind === 'put_back') return after(seat.delayMs, () => ripe.push(message));
     found ||= until(message, doneCount);
     return after(seatMs, () => {

@@ -65,10 +65,14 @@ export class Pace implements OnModuleDestroy {
     this.#room.close();
   }
 
-  /** A seat for a due message of this tenant, at once or as soon as one is left. */
-  async seat(tenantId: string): Promise<(WaitedSeat & { readonly kind: 'seat' }) | PutBack> {
+  /**
+   * A seat for a due message of this tenant, at once or as soon as one is left.
+   *
+   * @param isAwaited somebody waits for what comes of it: it goes before what is only planned
+   */
+  async seat(tenantId: string, isAwaited: boolean): Promise<(WaitedSeat & { readonly kind: 'seat' }) | PutBack> {
     const free = this.#seats.take(tenantId);
-    const seat = free === undefined ? await this.#room.seat(tenantId) : { ...free, waitedMs: 0 };
+    const seat = free === undefined ? await this.#room.seat(tenantId, isAwaited) : { ...free, waitedMs: 0 };
     if (seat === undefined) return { kind: 'put_back', delayMs: this.#comesBackInMs(tenantId) };
     const nowMs = this.#clock.monotonicMs();
     return {

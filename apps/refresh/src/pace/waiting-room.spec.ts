@@ -16,9 +16,9 @@ function crowded(tenants: readonly string[] = ['w', 'x', 'y', 'z'], seatMs = 1) 
   const clock = { after, monotonicMs: () => (nowMs += 7) };
   const room = new WaitingRoom({ seats, placesMax: 4, clock, seatMs: () => seatMs });
   const order: string[] = [];
-  const come = async (tenantId: string) => {
-    const seat = await room.seat(tenantId);
-    order.push(`${tenantId}: ${seat === undefined ? 'none' : `a seat after ${seat.waitedMs}`}`);
+  const come = async (tenantId: string, { isAwaited = false } = {}) => {
+    const seat = await room.seat(tenantId, isAwaited);
+    order.push(`${tenantId}${isAwaited ? ', awaited' : ''}: ${seat === undefined ? 'none' : `a seat after ${seat.waitedMs}`}`);
     return seat;
   };
   const leave = async (which = 0) => {
@@ -36,6 +36,17 @@ test('a seat that is left goes to the tenant with the fewest, of each to the fir
   await leave(1);
   expect(order).toEqual(['a: a seat after 21', 'b: a seat after 14']);
   expect([seats.taken, timers.size]).toEqual([4, 1]);
+});
+
+test('what somebody waits for goes before what is planned, of its own tenant', async () => {
+  const { order, come, leave } = crowded();
+  void come('a');
+  void come('a', { isAwaited: true });
+  void come('b');
+  await leave(0);
+  await leave(1);
+  await leave(2);
+  expect(order.map((one) => one.split(':')[0])).toEqual(['a, awaited', 'b', 'a']);
 });
 
 test('nobody waits for long, and who has gone is given no seat', async () => {

@@ -10,6 +10,13 @@ export interface WaitedSeat extends Seat {
 
 type Give = (seat: Seat | undefined) => void;
 
+/** Those of one tenant; the first to come is the first to go. */
+interface Queue {
+  /** Somebody waits for what comes of them. */
+  readonly awaited: Set<Give>;
+  readonly planned: Set<Give>;
+}
+
 export interface WaitingRoomOptions {
   readonly seats: Seats;
   readonly placesMax: number;
@@ -27,8 +34,8 @@ export interface WaitingRoomOptions {
 export class WaitingRoom {
   readonly #options: WaitingRoomOptions;
   readonly #places: Seats;
-  /** By tenant; of each the first to come is the first to go. */
-  readonly #waiting = new Map<string, Set<Give>>();
+  /** By tenant. */
+  readonly #waiting = new Map<string, Queue>();
   #isClosed = false;
 
   constructor(options: WaitingRoomOptions) {
@@ -43,23 +50,28 @@ export class WaitingRoom {
     return ahead * seatMs() <= paceLimits.seatWaitMsExpected * Math.max(1, seats.heldBy(tenantId));
   }
 
-  /** @returns undefined where this tenant has no place, got no seat in time, or nobody waits any more. */
-  async seat(tenantId: string): Promise<WaitedSeat | undefined> {
+  /**
+   * @param isAwaited it goes before what is only planned, of the same tenant
+   * @returns undefined where this tenant has no place, got no seat in time, or nobody waits any more.
+   */
+  async seat(tenantId: string, isAwaited: boolean): Promise<WaitedSeat | undefined> {
     const { clock } = this.#options;
     const place = this.hasPlaceFor(tenantId) ? this.#places.take(tenantId) : undefined;
     if (place === undefined) return undefined;
     const sinceMs = clock.monotonicMs();
     const { promise, resolve } = Promise.withResolvers<Seat | undefined>();
-    const ofTenant = this.#waiting.get(tenantId) ?? new Set();
+    const queue = this.#waiting.get(tenantId) ?? { awaited: new Set(), planned: new Set() };
+    const own = isAwaited ? queue.awaited : queue.planned;
     const callOff = clock.after(paceLimits.seatWaitMsMax, () => give(undefined));
     const give: Give = (seat) => {
-      ofTenant.delete(give);
-      if (ofTenant.size === 0) this.#waiting.delete(tenantId);
+      own.delete(give);
+      if (queue.awaited.size + queue.planned.size === 0) this.#waiting.delete(tenantId);
       callOff();
       place.leave();
       resolve(seat);
     };
-    this.#waiting.set(tenantId, ofTenant.add(give));
+    own.add(give);
+    this.#waiting.set(tenantId, queue);
     const seat = await promise;
     return seat && { leave: () => seat.leave(), waitedMs: clock.monotonicMs() - sinceMs };
   }
@@ -68,16 +80,17 @@ export class WaitingRoom {
   fill(): void {
     const { seats } = this.#options;
     for (;;) {
-      const [tenantId, [give] = []] = this.#fewest() ?? [];
+      const [tenantId, queue] = this.#fewest() ?? [];
       // Where the one with the fewest may have none, nobody may.
       const seat = tenantId === undefined ? undefined : seats.take(tenantId);
-      if (seat === undefined || give === undefined) return;
-      give(seat);
+      if (seat === undefined || queue === undefined) return;
+      const [give] = queue.awaited.size > 0 ? queue.awaited : queue.planned;
+      give?.(seat);
     }
   }
 
-  #fewest(): [string, ReadonlySet<Give>] | undefined {
-    let fewest: [string, ReadonlySet<Give>] | undefined;
+  #fewest(): [string, Queue] | undefined {
+    let fewest: [string, Queue] | undefined;
     let held = Infinity;
     for (const one of this.#waiting) {
       const own = this.#options.seats.heldBy(one[0]);
@@ -89,6 +102,8 @@ export class WaitingRoom {
   /** Nobody waits any more. */
   close(): void {
     this.#isClosed = true;
-    for (const ofTenant of this.#waiting.values()) for (const give of ofTenant) give(undefined);
+    for (const { awaited, planned } of this.#waiting.values()) {
+      for (const give of [...awaited, ...planned]) give(undefined);
+    }
   }
 }
