@@ -124,6 +124,7 @@ const rows = {
     attributes: ['why'],
   },
   'postern.refresh.seats.taken': { type: 'gauge', unit: '1', help: 'Due messages that are worked on' },
+  'postern.refresh.places.taken': { type: 'gauge', unit: '1', help: 'Due messages that wait for a seat' },
   'postern.refresh.breakers': {
     type: 'gauge',
     unit: '1',

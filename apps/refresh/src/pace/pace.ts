@@ -53,6 +53,7 @@ export class Pace implements OnModuleDestroy {
     this.#logger = logger;
     this.#putBacks = metrics.counter('postern.refresh.put_back');
     metrics.gauge('postern.refresh.seats.taken', () => this.#seats.taken);
+    metrics.gauge('postern.refresh.places.taken', () => this.#room.taken);
     metrics.gauge('postern.refresh.breakers', () => this.#byBreaker());
     metrics.gauge(
       'postern.refresh.rejection_waves',

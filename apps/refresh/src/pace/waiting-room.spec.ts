@@ -18,7 +18,9 @@ function crowded(tenants: readonly string[] = ['w', 'x', 'y', 'z'], seatMs = 1) 
   const order: string[] = [];
   const come = async (tenantId: string, { isAwaited = false } = {}) => {
     const seat = await room.seat(tenantId, isAwaited);
-    order.push(`${tenantId}${isAwaited ? ', awaited' : ''}: ${seat === undefined ? 'none' : `a seat after ${seat.waitedMs}`}`);
+    order.push(
+      `${tenantId}${isAwaited ? ', awaited' : ''}: ${seat === undefined ? 'none' : `a seat after ${seat.waitedMs}`}`,
+    );
     return seat;
   };
   const leave = async (which = 0) => {
@@ -30,10 +32,12 @@ function crowded(tenants: readonly string[] = ['w', 'x', 'y', 'z'], seatMs = 1) 
 }
 
 test('a seat that is left goes to the tenant with the fewest, of each to the first, and to one alone', async () => {
-  const { seats, timers, order, come, leave } = crowded();
+  const { seats, room, timers, order, come, leave } = crowded();
   for (const tenant of ['a', 'a', 'b']) void come(tenant);
+  expect(room.taken).toBe(3);
   await leave(0);
   await leave(1);
+  expect(room.taken).toBe(1);
   expect(order).toEqual(['a: a seat after 21', 'b: a seat after 14']);
   expect([seats.taken, timers.size]).toEqual([4, 1]);
 });

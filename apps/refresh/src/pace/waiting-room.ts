@@ -43,6 +43,11 @@ export class WaitingRoom {
     this.#places = new Seats(options.placesMax);
   }
 
+  /** How many wait. */
+  get taken(): number {
+    return this.#places.taken;
+  }
+
   hasPlaceFor(tenantId: string): boolean {
     if (this.#isClosed || !this.#places.hasOneFor(tenantId)) return false;
     const { seats, seatMs } = this.#options;
