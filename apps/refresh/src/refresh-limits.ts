@@ -1,3 +1,5 @@
+import { limits } from '@postern/contracts';
+
 /** Limits of `refresh` alone. */
 export const refreshLimits = Object.freeze({
   /**
@@ -8,8 +10,8 @@ export const refreshLimits = Object.freeze({
   seatsMax: 64,
   /** How many wait for a seat, besides; they are a few kilobytes each. */
   placesMax: 4_096,
-  /** Whoever waited longer for a seat than this tells the server, which waits for the acknowledgement. */
-  waitUntoldMs: 2_000,
+  /** Whoever waits and works for longer than this tells the server, which waits for the acknowledgement. */
+  workUntoldMs: limits.refreshAckWaitMs - 2_000,
   /** How many it asks for at a time: most of a long queue is put back as quickly as it comes. */
   workPrefetchMax: 1_024,
   /** At most so many token calls for one client registration, unless configured otherwise. */

@@ -1,3 +1,4 @@
+import { limits } from '@postern/contracts';
 import { Clock, Metrics } from '@postern/service';
 
 import { claimId, connectionId, tenantId } from '../spec-support/states.ts';
@@ -14,6 +15,8 @@ interface Situation {
   readonly seat?: object;
   /** For its seat. */
   readonly waitedMs?: number;
+  /** How long the provider takes. */
+  readonly takesMs?: number;
   readonly turn?: object;
   /** The claim that stands as far as this process knows. */
   readonly known?: object;
@@ -34,13 +37,22 @@ function worker(
   const asked: Due[] = [];
   const left = [...taken];
   const spent = [...ends];
+  const timers = new Map<() => void, number>();
+  const after = (ms: number, ring: () => void) => {
+    timers.set(ring, ms);
+    return () => timers.delete(ring);
+  };
   const work = new WorkDue(
     { take: async (due: Due) => (asked.push(due), left.shift() ?? standing) } as never,
     { remainingMs: () => remainingMs } as never,
     { recover: async () => recovered, end: async () => void done.push('taken over') } as never,
     {
       isInHand: () => inHand,
-      spend: async ({ held }: { held: object }) => (done.push(held && 'spent'), spent.shift() ?? 'settled'),
+      spend: async ({ held }: { held: object }) => {
+        for (const [ring, ms] of timers) if (ms <= (pace.takesMs ?? 0)) ring();
+        done.push(held && 'spent');
+        return spent.shift() ?? 'settled';
+      },
     } as never,
     { ripeness: async () => ripeness } as never,
     { ensure: async () => void done.push('schedule ensured') } as never,
@@ -49,13 +61,13 @@ function worker(
       seat: () => pace.seat ?? { kind: 'seat', waitedMs: pace.waitedMs ?? 0, leave: () => void done.push('seat left') },
       turn: () => pace.turn ?? { kind: 'permit', end: (how: object) => void done.push(JSON.stringify(how)) },
     } as never,
-    new Clock(),
+    Object.assign(new Clock(), { after }),
     new Metrics(),
   );
   const nak = (delayMs?: number) => void done.push(`put back for ${delayMs}`);
   const working = () => void done.push('in work');
   const message = { subject: `refresh.due.${tenantId}.${connectionId}`, nak, working } as never;
-  return { done, asked, run: (more = {}) => work.due({ ...payload, ...more }, message) };
+  return { done, asked, timers, run: (more = {}) => work.due({ ...payload, ...more }, message) };
 }
 
 test('a live claim puts the message back until the claim ends', async () => {
@@ -64,14 +76,16 @@ test('a live claim puts the message back until the claim ends', async () => {
   expect(done).toEqual([notCalled, 'put back for 1235', 'seat left']);
 });
 
-test('the server is told by whoever waited long for a seat, since it waits for the acknowledgement', async () => {
-  const waited = async (waitedMs: number) => {
-    const { done, run } = worker([standing], { waitedMs, remainingMs: 1_000 });
+test('the server hears of whoever waits and works for long, since it waits for the acknowledgement', async () => {
+  const leftMs = limits.refreshAckWaitMs - 2_000 - 15_000;
+  const worked = async (takesMs: number) => {
+    const { done, timers, run } = worker([{ kind: 'claimed', held: {} }], { waitedMs: 15_000, takesMs });
     await run();
+    expect(timers.size).toBe(0);
     return done;
   };
-  expect(await waited(2_000)).toEqual([notCalled, 'put back for 1000', 'seat left']);
-  expect(await waited(2_001)).toEqual(['in work', notCalled, 'put back for 1000', 'seat left']);
+  expect(await worked(leftMs - 1)).toEqual(['spent', called, 'seat left']);
+  expect(await worked(leftMs)).toEqual(['in work', 'spent', called, 'seat left']);
 });
 
 test('a claim that is over is taken over, and the next claim spent', async () => {

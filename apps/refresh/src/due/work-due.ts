@@ -49,13 +49,15 @@ export class WorkDue {
     annotate(() => ({ 'postern.connection.id': due.connectionId, 'postern.refresh.reason': due.reason }));
     const seat = await this.pace.seat(due.tenantId, due.reason !== 'scheduled');
     if (seat.kind === 'put_back') return message.nak(seat.delayMs);
-    if (seat.waitedMs > refreshLimits.waitUntoldMs) message.working();
+    const toldInMs = refreshLimits.workUntoldMs - seat.waitedMs;
+    const callOff = this.clock.after(toldInMs, () => message.working());
     try {
       const ripeness = due.reason === 'scheduled' ? await this.scheduled.ripeness(due, message) : 'refresh';
       if (ripeness === 'refresh') await this.#refresh(due, message);
       else if (ripeness === 'nothing') await this.#nothing(due);
       crashPoint('before the acknowledgement', due.connectionId);
     } finally {
+      callOff();
       seat.leave();
     }
   }
