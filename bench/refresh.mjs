@@ -181,32 +181,30 @@ async function benchHeld(world, parts) {
 
 /** As many stored messages as there are askers, all sent at the same moment by the same processes. */
 async function publishTogether(world, parts) {
-  const connect = { kind: 'connect', link: await linkOf(world, 'refresh') };
+  const connect = { kind: 'connect', link: await linkOf(world, 'vault') };
   await Promise.all(parts.map((part) => part.ask(connect)));
   const bus = await busOf(world, 'provisioner');
   const { streams: all } = await jetstreamManager(bus.connection);
   const middles = [];
   for (let turn = 0; turn < rounds; turn += 1) {
-    const tenantId = newId('tenant');
-    const asked = { kind: 'publish', tenantId, count: askers.each };
+    const asked = { kind: 'publish', count: askers.each };
     const published = await Promise.all(parts.map((part) => part.ask(asked)));
     const sinceMs = Math.min(...published.map((part) => part.sinceMs));
     middles.push(median(published.flatMap(({ atMs }) => atMs.map((at) => at - sinceMs))));
-    await all.purge(streams.refresh.name, { filter: `refresh.schedule.${tenantId}.*` });
+    await all.purge(streams.access.name);
   }
   await bus.close();
   return median(middles);
 }
 
-/** A stored message on the same server, one at a time. */
+/** A message that is stored with an fsync on the same server, one at a time; nobody follows that stream here. */
 async function publishP50(world) {
-  const bus = await busOf(world, 'refresh');
+  const bus = await busOf(world, 'vault');
   const times = [];
-  const { tenantId } = world.customer;
   for (let turn = 0; turn < 500; turn += 1) {
-    const subject = subjects.refreshSchedule({ tenantId, connectionId: newId('connection') });
+    const subject = subjects.access({ service: 'vault', writer: newId('connection') });
     const since = performance.now();
-    await publishMessage(bus, { stream: streams.refresh.name, subject, payload: {}, headers: { 'Nats-TTL': '1s' } });
+    await publishMessage(bus, { stream: streams.access.name, subject, payload: {} });
     times.push(performance.now() - since);
   }
   await bus.close();

@@ -17,7 +17,7 @@ serveJobs(async (job) => {
     case 'ask':
       return await askTogether(job);
     case 'publish':
-      return await publishTogether(job);
+      return await publishTogether(job.count);
     default:
       throw new Error(`there is no job ${job.kind}`);
   }
@@ -39,12 +39,11 @@ async function askTogether({ subject, connectionId, credentialVersion, count }) 
 }
 
 /** Each message is stored with an fsync, on a subject of its own, and none of them goes meanwhile. */
-async function publishTogether({ tenantId, count }) {
+async function publishTogether(count) {
   const sinceMs = nowMs();
   const publish = async () => {
-    const subject = subjects.refreshSchedule({ tenantId, connectionId: newId('connection') });
-    const message = { stream: streams.refresh.name, subject, payload: {}, headers: { 'Nats-TTL': '10m' } };
-    await publishMessage(bus, { ...message, ackTimeoutMs: answerTimeoutMs });
+    const subject = subjects.access({ service: 'vault', writer: newId('connection') });
+    await publishMessage(bus, { stream: streams.access.name, subject, payload: {}, ackTimeoutMs: answerTimeoutMs });
     return nowMs();
   };
   return { sinceMs, atMs: await Promise.all(Array.from({ length: count }, publish)) };
