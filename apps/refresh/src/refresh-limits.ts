@@ -12,7 +12,7 @@ export const refreshLimits = Object.freeze({
   placesMax: 4_096,
   /** Whoever waits and works for longer than this tells the server, which waits for the acknowledgement. */
   workUntoldMs: limits.refreshAckWaitMs - 2_000,
-  /** How many it asks for at a time: most of a long queue is put back as quickly as it comes. */
+  /** How many it asks for at a time: what finds neither seat nor place is put back as quickly as it comes. */
   workPrefetchMax: 1_024,
   /** At most so many token calls for one client registration, unless configured otherwise. */
   providerCallsPerSecond: 500,

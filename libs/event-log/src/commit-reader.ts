@@ -58,7 +58,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
 interface Own
   extends Pick<EncodedCommit, 'subject' | 'payload' | 'hash'>, Pick<LogEntry, 'commit' | 'keyId' | 'identity'> {}
 
-/** More than one process writes before it has met them; some 4 KB each. */
+/** More than a process can have written before it meets the first of them again; some 4 KB each. */
 const ownRememberedMax = 512;
 
 type Verdict = Pick<LogProblem, 'kind' | 'reason'>;

@@ -24,7 +24,8 @@ const publishPolicy: AppendPolicy = Object.freeze({ attemptsMax: 4, retryDelayMs
 /**
  * Stores a message on a stream that is not an event log: a due refresh, a notification.
  *
- * @effect Durable once it resolves, unless its stream is not synced (`persistMode`). A message with an id is sent again after silence, one without is not.
+ * @effect Durable once it resolves, unless its stream is not synced (`persistMode`). A message with an id is sent again after
+ *   silence, one without is not.
  * @throws {PosternError} `log.conflict` when something stands on its subject, `log.outcome_unknown`, `log.unavailable`,
  *   `auth.forbidden`, `log.commit_too_large`.
  */

@@ -47,8 +47,8 @@ export interface ConfigDifference {
 /**
  * Compares what the server returned with what was wanted, field by field.
  *
- * More room than wanted is no difference: who has the disk for it may give it. No limit at all is one. Nor is a stream
- * that syncs each message though it need not.
+ * More room than wanted is no difference: who has the disk for it may give it. No limit at all is one. That a stream syncs
+ * each message though it need not is none either.
  */
 export function streamDifferences(
   wanted: WantedStreamConfig,

@@ -11,8 +11,8 @@ export const paceLimits = Object.freeze({
   /** How much a new measurement counts. */
   seatMsWeight: 0.05,
   /**
-   * How often a message comes back in the time in which all seats are taken once: of one tenant's, a third more than its
-   * share of them can take, so that no seat waits for one, and few come in vain.
+   * How often a message comes back in the time in which all seats are taken once: of one tenant's, little more than its
+   * share of them can take, since those that wait in the process make up for what is late, and few come in vain.
    */
   returnsPerTurn: 0.8,
   /** The longest spread of what is put back; who does not fit in comes back at some time in its second half. */

@@ -40,8 +40,8 @@ export class KeepSchedule {
     const plan = this.plans.of(first.state);
     if (plan !== undefined && (await this.schedules.setFirst(ref, plan, first.position))) return;
     await this.#untilNewest(ref, first, async (loaded) => {
-      const newest = this.plans.of(loaded.state);
-      if (newest !== undefined) return await this.schedules.set(ref, newest, loaded.position);
+      const planOfNow = this.plans.of(loaded.state);
+      if (planOfNow !== undefined) return await this.schedules.set(ref, planOfNow, loaded.position);
       const [standing] = await this.schedules.standing([ref]);
       if (standing?.schedule !== null) await this.schedules.cancel(ref);
     });

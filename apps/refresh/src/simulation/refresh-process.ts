@@ -162,7 +162,7 @@ export class RefreshProcess {
     this.scheduler = new ScheduleCommits(reader, connections, keeper);
     this.flights = new RefreshFlights(connections, feed as never, dueMessages, clock, logger, pace);
     const survey = new Survey(logs, reader, connections, plans, schedules, clock, logger);
-    this.#reconciler = new Reconciler(config, survey, keeper, takeOver, neverLost, clock, {} as never, logger, metrics);
+    this.#reconciler = new Reconciler(config, survey, keeper, takeOver, quietBus, clock, {} as never, logger, metrics);
   }
 
   start(): void {
@@ -170,8 +170,8 @@ export class RefreshProcess {
   }
 }
 
-/** The simulated bus loses messages, and is never told of. */
-const neverLost = { onStatus: () => () => undefined } as never;
+/** Connections are not simulated: nobody hears of a reconnect. */
+const quietBus = { onStatus: () => () => undefined } as never;
 
 /** Claims nothing together with its token. */
 const notAsked = { take: async () => undefined } as never;
