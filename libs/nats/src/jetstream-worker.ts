@@ -6,6 +6,7 @@ import { jetstream, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream
 import { acknowledge, done, putBack } from './acknowledge.ts';
 import { logError } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
+import { PutBacks } from './put-backs.ts';
 import { headerRecord } from './stored-message.ts';
 
 /** A message to be worked on; whoever handles it says what becomes of it, once. */
@@ -40,8 +41,8 @@ export interface JetStreamWorkerOptions {
   readonly prefetchMax?: number | undefined;
   /**
    * Looks at the subject before anything is made of a message, and tells in how many milliseconds it shall come again. It
-   * is put back by the hundred then, in one write, and nobody waits until the server knows: one whose word is lost comes
-   * again after its time.
+   * is put back together with others then, some time later ({@link PutBacks}), and nobody waits until the server knows: one
+   * whose word is lost comes again after its time.
    */
   readonly passOver?: ((subject: string) => number | undefined) | undefined;
   /**
@@ -64,11 +65,6 @@ export interface JetStreamWorkerOptions {
   readonly nakDelayMs?: number | undefined;
 }
 
-interface PassedOver {
-  readonly reply: string;
-  readonly delayMs: number;
-}
-
 const reopenDelayMs = 250;
 const questionTimeoutMs = 1_500;
 /** What is given back rests for a moment, or it would come to whoever is about to leave. */
@@ -80,9 +76,7 @@ const leaveTurnsMax = 1_000;
 export class JetStreamWorker {
   readonly #options: JetStreamWorkerOptions;
   readonly #inFlight = new Set<Promise<void>>();
-  readonly #passed: PassedOver[] = [];
-  /** Until what was passed over is given back. */
-  #passing: Promise<void> = Promise.resolve();
+  readonly #putBacks: PutBacks;
   #messages: ConsumerMessages | undefined;
   #running: Promise<void> | undefined;
   #stopListening: () => void = () => undefined;
@@ -93,6 +87,7 @@ export class JetStreamWorker {
 
   constructor(options: JetStreamWorkerOptions) {
     this.#options = options;
+    this.#putBacks = new PutBacks(options.bus);
   }
 
   get inFlight(): number {
@@ -116,7 +111,7 @@ export class JetStreamWorker {
     await this.#leave();
     await this.#running;
     while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
-    await this.#passing;
+    this.#putBacks.tell();
   }
 
   /** Ends the fetching. What waits here would come to somebody else only when its acknowledgement is overdue. */
@@ -128,6 +123,7 @@ export class JetStreamWorker {
     this.#wake();
     for (let turn = 0; messages.getPending() > 0 && turn < leaveTurnsMax; turn += 1) await this.#options.bus.turnEnd();
     await messages.close();
+    this.#putBacks.tell();
   }
 
   async #open(): Promise<ConsumerMessages> {
@@ -164,7 +160,7 @@ export class JetStreamWorker {
 
   async #take(message: JsMsg): Promise<void> {
     const delayMs = this.#isLeaving ? givenBackMs : this.#options.passOver?.(message.subject);
-    if (delayMs !== undefined) return this.#pass({ reply: replyOf(message), delayMs });
+    if (delayMs !== undefined) return this.#putBacks.add(replyOf(message), delayMs);
     if (this.#options.skips?.(message.data) === true) return message.ack();
     const working = this.#work(message).finally(() => {
       this.#inFlight.delete(working);
@@ -176,18 +172,6 @@ export class JetStreamWorker {
         this.#wake = resolve;
       });
     }
-  }
-
-  #pass(one: PassedOver): void {
-    if (this.#passed.push(one) > 1) return;
-    const { bus } = this.#options;
-    this.#passing = bus.turnEnd().then(() => {
-      for (const { reply, delayMs } of this.#passed.splice(0)) {
-        // One that nobody hears of comes again when its acknowledgement is overdue.
-        const { connection } = bus;
-        if (!connection.isClosed() && !connection.isDraining()) connection.publish(reply, putBack(delayMs));
-      }
-    });
   }
 
   /** Never rejects. */

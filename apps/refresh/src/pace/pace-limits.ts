@@ -15,8 +15,10 @@ export const paceLimits = Object.freeze({
    * share of them can take, since those that wait in the process make up for what is late, and few come in vain.
    */
   returnsPerTurn: 0.8,
-  /** The longest spread of what is put back; who does not fit in comes back at some time in its second half. */
+  /** The longest spread of what is put back; who does not fit in stands in a second line, from the middle of it on. */
   returnSpreadMsMax: 60_000,
+  /** The longest pause between two of that line: 400 a second, about what one process works off. */
+  crowdIntervalMsMax: 2.5,
   returnDelayMsMin: 50,
   /** Failures in a row, of one client registration, after which its provider is left alone for a while. */
   failuresInARowMax: 5,

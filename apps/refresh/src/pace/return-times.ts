@@ -15,20 +15,24 @@ export interface Return {
  * Gives every message that is put back a time of its own to come back: those who were put back together would
  * otherwise come back together, again and again.
  *
- * Who would come later than the longest spread comes at some time in its second half, so that a long queue is looked
- * at now and then by every process, and a guess that was wrong is mended.
+ * Who would come later than the longest spread stands in a second line, which begins in the middle of that spread and goes on
+ * for as long as it has to: a guess that was wrong is mended by those who come from it, as many as one process can work
+ * off, and a queue of any length is looked at no more often than that.
  */
 export class ReturnTimes {
   #lastMs = 0;
+  #lastOfCrowdMs = 0;
 
   /** @returns whole milliseconds: the server takes a fraction for no delay at all */
   delayMs({ nowMs, notBeforeMs = nowMs, intervalMs, random }: Return): number {
-    const { returnSpreadMsMax, returnDelayMsMin } = paceLimits;
+    const { returnSpreadMsMax, returnDelayMsMin, crowdIntervalMsMax } = paceLimits;
     const firstMs = Math.max(nowMs, notBeforeMs);
-    const nextMs = Math.max(this.#lastMs, firstMs) + intervalMs * (0.5 + random);
-    const isCrowded = nextMs > firstMs + returnSpreadMsMax;
-    this.#lastMs = isCrowded ? firstMs + returnSpreadMsMax : nextMs;
-    const atMs = isCrowded ? firstMs + returnSpreadMsMax * (0.5 + random / 2) : nextMs;
-    return Math.ceil(Math.max(atMs - nowMs, returnDelayMsMin));
+    const after = (lastMs: number, pauseMs: number) => lastMs + pauseMs * (0.5 + random);
+    const nextMs = after(Math.max(this.#lastMs, firstMs), intervalMs);
+    const delayMs = (atMs: number) => Math.ceil(Math.max(atMs - nowMs, returnDelayMsMin));
+    if (nextMs <= firstMs + returnSpreadMsMax) return delayMs((this.#lastMs = nextMs));
+    const middleMs = firstMs + returnSpreadMsMax / 2;
+    const pauseMs = Math.min(intervalMs, crowdIntervalMsMax);
+    return delayMs((this.#lastOfCrowdMs = after(Math.max(this.#lastOfCrowdMs, middleMs), pauseMs)));
   }
 }
