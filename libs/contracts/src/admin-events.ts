@@ -19,9 +19,10 @@ export const ReturnUrl = z
   .refine(isHttpsOrLoopback, 'must be https, or http on the loopback');
 
 /** Plain http is acceptable only where nobody else can listen: on the loopback interface. */
-export function isHttpsOrLoopback(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const { protocol, hostname } = new URL(text);
+export function isHttpsOrLoopback(url: string | URL): boolean {
+  const parsed = typeof url === 'string' ? URL.parse(url) : url;
+  if (parsed === null) return false;
+  const { protocol, hostname } = parsed;
   if (protocol === 'https:') return true;
   return (
     protocol === 'http:' && (hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname))

@@ -3,6 +3,7 @@ import { BlockList, isIP, type LookupFunction } from 'node:net';
 
 import { PosternError } from '@postern/contracts';
 
+import type { ArrivedAnswer } from './arrived-answer.ts';
 import { keptConnections } from './kept-connections.ts';
 import { ProviderCallError } from './provider-call-error.ts';
 import { sendAlone, type LoneRequest } from './send-alone.ts';
@@ -67,10 +68,10 @@ export class AddressGuard {
    *
    * @throws {ProviderCallError} `address_refused`; what `node:http` throws.
    */
-  async send(url: string, request: LoneRequest): Promise<Response> {
-    const literal = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  async send(target: URL, request: LoneRequest): Promise<ArrivedAnswer> {
+    const literal = target.hostname.replace(/^\[|\]$/g, '');
     if (isIP(literal) !== 0 && !this.allows(literal)) throw new ProviderCallError('address_refused');
-    return await sendAlone(url, { ...request, lookup: this.#lookup, kept: this.#kept });
+    return await sendAlone(target, { ...request, lookup: this.#lookup, kept: this.#kept });
   }
 
   readonly #lookup: LookupFunction = (hostname, options, done) => {

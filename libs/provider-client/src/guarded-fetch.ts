@@ -2,8 +2,9 @@ import { isHttpsOrLoopback, limits } from '@postern/contracts';
 import type { Secret } from '@postern/crypto';
 
 import type { AddressGuard } from './address-guard.ts';
+import { arrivedAnswer, type ArrivedAnswer } from './arrived-answer.ts';
 import { ProviderCallError, type CallErrorReason } from './provider-call-error.ts';
-import { sendAlone } from './send-alone.ts';
+import { sendAlone, type LoneRequest } from './send-alone.ts';
 
 /** The largest answer that is read from a provider; metadata and token sets are far smaller. */
 export const answerBytesMax = 256 * 1024;
@@ -60,28 +61,33 @@ export function guardedFetch({
   certificate,
   discardsBody = false,
 }: GuardedFetchOptions): GuardedFetch {
-  return async (url, { method, headers, body, signal: hangUp }) => {
-    assertReachable(url, allowLoopback);
+  const arrived = async (target: URL, request: LoneRequest): Promise<ArrivedAnswer> => {
+    if (addresses !== undefined) return await addresses.send(target, request);
+    if (certificate !== undefined) return await sendAlone(target, request);
+    const { method, headers, body, hangUp } = request;
     const timeout = AbortSignal.timeout(timeoutMs);
     const signal = hangUp === undefined ? timeout : AbortSignal.any([timeout, hangUp]);
-    const request = { method, headers, signal, body: body?.toString(), certificate };
-    const response = await answered(() => {
-      if (addresses !== undefined) return addresses.send(url, request);
-      if (certificate !== undefined) return sendAlone(url, request);
-      return fetch(url, { method, headers, redirect: 'manual', signal, ...(body && { body }) });
-    });
-    if (response.status >= 300 && response.status < 400) {
-      await discard(response);
-      throw new ProviderCallError('redirected', { httpStatus: response.status });
-    }
-    if (discardsBody) await discard(response);
-    const bytes = discardsBody ? new Uint8Array() : await readWhole(response);
-    return new Response(bytes.byteLength === 0 ? null : bytes, {
-      status: response.status,
-      headers: keptHeaders(response.headers),
-    });
+    return arrivedAnswer(await fetch(target, { method, headers, redirect: 'manual', signal, ...(body && { body }) }));
+  };
+  return async (url, { method, headers: own, body, signal: hangUp }) => {
+    const target = reachable(url, allowLoopback);
+    const headers = body instanceof URLSearchParams ? { 'content-type': formType, ...own } : own;
+    const request = { method, headers, body: body?.toString(), timeoutMs, hangUp, certificate };
+    const answer = await orCallError(() => arrived(target, request));
+    const { status } = answer;
+    const isRedirect = status >= 300 && status < 400;
+    const isWanted = !isRedirect && !discardsBody && !bodiless.has(status);
+    if (!isWanted) answer.discard();
+    if (isRedirect) throw new ProviderCallError('redirected', { httpStatus: status });
+    const bytes = isWanted ? await orCallError(() => answer.read(answerBytesMax), status) : none;
+    if (bytes === undefined) throw new ProviderCallError('too_large', { httpStatus: status });
+    return new Response(bytes.byteLength === 0 ? null : bytes, { status, headers: keptHeaders(answer) });
   };
 }
+
+const formType = 'application/x-www-form-urlencoded;charset=UTF-8';
+const none = new Uint8Array();
+const bodiless: ReadonlySet<number> = new Set([204, 205]);
 
 /**
  * Is this a place to which a code, a token or a browser may be sent?
@@ -89,11 +95,17 @@ export function guardedFetch({
  * @throws {ProviderCallError} `insecure_url`
  */
 export function assertReachable(url: string, allowLoopback: boolean): void {
-  if (!isHttpsOrLoopback(url)) throw new ProviderCallError('insecure_url');
-  const { protocol, hostname, username, password } = new URL(url);
+  reachable(url, allowLoopback);
+}
+
+function reachable(url: string, allowLoopback: boolean): URL {
+  const target = URL.parse(url);
+  if (target === null || !isHttpsOrLoopback(target)) throw new ProviderCallError('insecure_url');
+  const { protocol, hostname, username, password } = target;
   if (username !== '' || password !== '') throw new ProviderCallError('insecure_url');
   const local = protocol === 'http:' || isLoopbackHost(hostname);
   if (local && !allowLoopback) throw new ProviderCallError('insecure_url');
+  return target;
 }
 
 function isLoopbackHost(hostname: string): boolean {
@@ -101,44 +113,24 @@ function isLoopbackHost(hostname: string): boolean {
   return bare === 'localhost' || bare.endsWith('.localhost') || bare === '[::1]' || /^127(\.\d{1,3}){3}$/.test(bare);
 }
 
-async function answered(send: () => Promise<Response>): Promise<Response> {
+/** @param httpStatus of an answer that had begun */
+async function orCallError<T>(ask: () => Promise<T>, httpStatus?: number): Promise<T> {
   try {
-    return await send();
+    return await ask();
   } catch (error) {
-    throw callErrorOf(error);
+    throw callErrorOf(error, httpStatus);
   }
-}
-
-async function readWhole(response: Response): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  try {
-    const body: ReadableStream<Uint8Array> | null = response.body;
-    for await (const chunk of body ?? []) {
-      length += chunk.byteLength;
-      if (length > answerBytesMax) break;
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    throw callErrorOf(error, response.status);
-  }
-  if (length > answerBytesMax) throw new ProviderCallError('too_large', { httpStatus: response.status });
-  return new Uint8Array(Buffer.concat(chunks));
-}
-
-async function discard(response: Response): Promise<void> {
-  await response.body?.cancel().catch(() => undefined);
 }
 
 /** What the body said of its own transport no longer holds, since it was decoded. */
-function keptHeaders(headers: Headers): Headers {
-  const kept = new Headers();
-  for (const name of ['content-type', 'retry-after', 'www-authenticate', 'dpop-nonce']) {
-    const value = headers.get(name);
-    if (value !== null) kept.set(name, value);
-  }
-  return kept;
+function keptHeaders({ header }: ArrivedAnswer): [string, string][] {
+  return keptNames.flatMap((name) => {
+    const value = header(name);
+    return value === null ? [] : [[name, value]];
+  });
 }
+
+const keptNames = ['content-type', 'retry-after', 'www-authenticate', 'dpop-nonce'];
 
 const neverSentCodes = new Set([
   'ECONNREFUSED',

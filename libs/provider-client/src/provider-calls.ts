@@ -62,6 +62,19 @@ export interface AuthenticatedCall<T extends Answer> {
   readonly readRefusal?: (response: Response) => Promise<T | undefined>;
 }
 
+/** An answer as it came, whole. */
+interface Said {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+/** What is done with it: with {@link Said} in the place of a response, which costs several times as much to make as to read. */
+type Reading<T extends Answer> = Omit<AuthenticatedCall<T>, 'read' | 'readRefusal'> & {
+  readonly read: (server: oauth.AuthorizationServer, said: Said, credential: ClientCredential | null) => Promise<T | undefined>;
+  readonly readRefusal?: ((said: Said) => Promise<T | undefined>) | undefined;
+};
+
 /** How a token came: with which certificate, and how much time is left to ask about it. */
 interface TokenSource {
   readonly shown: Secret | undefined;
@@ -144,22 +157,22 @@ export class ProviderCalls {
   async tokenCall<T extends Answer>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
     const startedMs = performance.now();
     let shown: Secret | undefined;
-    const outcome = await this.call({
+    const readRefusal = refusalReader(call);
+    const reading: Reading<T> = {
       ...call,
       isTokenCall: true,
-      read: async (server, response, credential) => {
+      readRefusal,
+      read: async (server, said, credential) => {
         shown = credential?.certificate;
-        const { status, headers } = response;
         const lift = (body: object) => this.#side.strategies.answer(body);
-        const text = await response.text();
-        const tokens = callsItselfJson(response) ? tokensIn(text, lift) : undefined;
+        const tokens = callsItselfJson(said) ? tokensIn(said.text, lift) : undefined;
         // A provider may say no with a 200.
-        if (tokens === undefined) return await call.readRefusal?.(new Response(text, { status, headers }));
-        const standard = JSON.stringify(standardAnswer(tokens, this.provider));
-        const lifted = new Response(standard, { status, headers });
-        return call.read(this.#side.strategies.server(server, tokens), lifted, credential);
+        if (tokens === undefined) return await readRefusal?.(said);
+        const text = JSON.stringify(standardAnswer(tokens, this.provider));
+        return call.read(this.#side.strategies.server(server, tokens), responseOf({ ...said, text }), credential);
       },
-    });
+    };
+    const outcome = await this.withCredential((way) => this.#attempt(reading, way), call.timeoutMs);
     const leftMs = Math.floor(this.#side.timeoutMs - (performance.now() - startedMs));
     return await this.#settled(outcome, { shown, leftMs: call.isRefresh === true ? 0 : leftMs });
   }
@@ -190,7 +203,13 @@ export class ProviderCalls {
 
   /** With our credentials, as {@link withCredential}. */
   async call<T extends Answer>(call: AuthenticatedCall<T>): Promise<T | Refusal> {
-    return await this.withCredential((way) => this.#attempt(call, way), call.timeoutMs);
+    const { read } = call;
+    const reading: Reading<T> = {
+      ...call,
+      readRefusal: refusalReader(call),
+      read: (server, said, credential) => read(server, responseOf(said), credential),
+    };
+    return await this.withCredential((way) => this.#attempt(reading, way), call.timeoutMs);
   }
 
   /** One call that brings what proves it itself. */
@@ -216,7 +235,7 @@ export class ProviderCalls {
   }
 
   async #attempt<T extends Answer>(
-    { request, read, readRefusal, secrets, isTokenCall = false, successStatus = 200 }: AuthenticatedCall<T>,
+    { request, read, readRefusal, secrets, isTokenCall = false, successStatus = 200 }: Reading<T>,
     { credential, timeoutMs }: { credential: ClientCredential | null; timeoutMs: number },
   ): Promise<T | Refusal> {
     const { method, strategies } = this.#side;
@@ -226,12 +245,10 @@ export class ProviderCalls {
       const certificate = this.#certificateIn(credential);
       const http = this.#http({ timeoutMs, isTokenCall, certificate });
       const response = await request({ server, authentication, http });
-      const answer =
-        response.status === successStatus
-          ? await read(server, response.clone(), credential)
-          : await readRefusal?.(response.clone());
-      if (answer !== undefined) return answer;
-      return await this.refusal(response, { secrets, credential });
+      const { status, headers } = response;
+      const said: Said = { status, headers, text: await response.text() };
+      const answer = status === successStatus ? await read(server, said, credential) : await readRefusal?.(said);
+      return answer ?? (await this.refusal(responseOf(said), { secrets, credential }));
     } catch (error) {
       return failureOf(callErrorFrom(error));
     }
@@ -306,4 +323,12 @@ export class ProviderCalls {
     );
     return this.#showsCertificate ? withMtlsAliases(found) : found;
   }
+}
+
+function responseOf({ status, headers, text }: Said): Response {
+  return new Response(text === '' ? null : text, { status, headers });
+}
+
+function refusalReader<T extends Answer>({ readRefusal }: AuthenticatedCall<T>): Reading<T>['readRefusal'] {
+  return readRefusal && ((said) => readRefusal(responseOf(said)));
 }

@@ -1,11 +1,11 @@
 import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { LookupFunction } from 'node:net';
-import { Readable } from 'node:stream';
 
 import type { Secret } from '@postern/crypto';
 
-import { keptConnections } from './kept-connections.ts';
+import type { ArrivedAnswer, Bytes } from './arrived-answer.ts';
+import type { keptConnections } from './kept-connections.ts';
 import { ProviderCallError } from './provider-call-error.ts';
 
 /** @internal */
@@ -13,7 +13,10 @@ export interface LoneRequest {
   readonly method: string;
   readonly headers: Record<string, string>;
   readonly body?: string | undefined;
-  readonly signal: AbortSignal;
+  /** From the first byte sent to the last received. */
+  readonly timeoutMs: number;
+  /** Hangs up before that. */
+  readonly hangUp?: AbortSignal | undefined;
   /** Shown in the handshake, with its chain, and proven by its key: all in one PEM text. @source RFC 8705 §2 */
   readonly certificate?: Secret | undefined;
   /** What is connected to; the system's own answer when absent. */
@@ -26,36 +29,53 @@ export interface LoneRequest {
  * Sends a request over a connection of its own, unless it is given some that are kept: one that is kept open was looked at a
  * while ago, and was perhaps made with another certificate.
  *
- * @throws {ProviderCallError} `invalid_answer`; what `node:http` throws.
+ * @throws {ProviderCallError} `invalid_answer`, `timeout`; what `node:http` throws.
  * @internal
  */
-export async function sendAlone(url: string, { body, certificate, kept, ...rest }: LoneRequest): Promise<Response> {
-  const target = new URL(url);
+export async function sendAlone(target: URL, asked: LoneRequest): Promise<ArrivedAnswer> {
+  const { method, headers, lookup, body, certificate, kept, timeoutMs, hangUp } = asked;
   const isHttps = target.protocol === 'https:';
-  const request = isHttps ? requestHttps : requestHttp;
   const pem = certificate?.reveal();
   const agent = pem === undefined && kept !== undefined ? kept[isHttps ? 'https' : 'http'] : false;
-  const options = { ...rest, agent, ...(pem !== undefined && { cert: pem, key: pem }) };
-  const message = await new Promise<IncomingMessage>((resolve, reject) => {
-    request(target, options).once('response', resolve).once('error', reject).end(body);
+  const own = { method, headers, agent, lookup, signal: hangUp, ...(pem !== undefined && { cert: pem, key: pem }) };
+  const sent = (isHttps ? requestHttps : requestHttp)(target, own);
+  let message: IncomingMessage | undefined;
+  const timer = setTimeout(() => (message ?? sent).destroy(new ProviderCallError('timeout')), timeoutMs);
+  sent.once('close', () => clearTimeout(timer));
+  message = await new Promise<IncomingMessage>((resolve, reject) => {
+    sent.once('response', resolve).on('error', reject).end(body);
   });
-  return responseOf(message);
+  return answerOf(message);
 }
 
-const bodiless = new Set([204, 205, 304]);
-
-function responseOf(message: IncomingMessage): Response {
-  const status = message.statusCode ?? 0;
+function answerOf(message: IncomingMessage): ArrivedAnswer {
+  const { statusCode: status = 0, headersDistinct: headers } = message;
   // Whoever hangs up on a body that nobody reads has answered all the same.
   message.on('error', () => undefined);
   if (status < 200 || status > 599) {
     message.destroy();
     throw new ProviderCallError('invalid_answer');
   }
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(message.headersDistinct))
-    for (const one of value ?? []) headers.append(name, one);
-  if (!bodiless.has(status)) return new Response(Readable.toWeb(message) as ReadableStream, { status, headers });
-  message.destroy();
-  return new Response(null, { status, headers });
+  return {
+    status,
+    header: (name) => headers[name]?.join(', ') ?? null,
+    read: async (bytesMax) => await readMessage(message, bytesMax),
+    discard: () => void message.destroy(),
+  };
+}
+
+async function readMessage(message: IncomingMessage, bytesMax: number): Promise<Bytes | undefined> {
+  return await new Promise((resolve, reject) => {
+    const chunks: Bytes[] = [];
+    let length = 0;
+    message.on('data', (chunk: Bytes) => {
+      length += chunk.byteLength;
+      chunks.push(chunk);
+      if (length <= bytesMax) return;
+      resolve(undefined);
+      message.destroy();
+    });
+    message.once('end', () => resolve(Buffer.concat(chunks)));
+    message.once('error', reject);
+  });
 }

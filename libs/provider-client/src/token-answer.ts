@@ -63,12 +63,14 @@ function identityFrom(answer: TokenEndpointResponse): TokenSet['identity'] {
   return { idToken, expiresAtMs: claims.exp * 1_000 };
 }
 
+const MaybeDetails = GrantedAuthorizationDetails.optional();
+
 /** Losing the only copy of a token over what is said beside it would help nobody. @source RFC 9396 §7 */
 function detailsFrom(
   { authorization_details: said }: TokenEndpointResponse,
   { detailsOtherwise }: Pick<TokenAnswer, 'detailsOtherwise'>,
 ): TokenSet['authorizationDetails'] {
-  const parsed = GrantedAuthorizationDetails.optional().safeParse(said);
+  const parsed = MaybeDetails.safeParse(said);
   return (parsed.success ? parsed.data : undefined) ?? detailsOtherwise;
 }
 
@@ -84,7 +86,9 @@ function scopesFrom(
   { provider, scopesOtherwise }: Pick<TokenAnswer, 'provider' | 'scopesOtherwise'>,
 ): string[] {
   const separator = provider.scopeSeparator === ',' ? /[\s,]+/ : /\s+/;
-  const named = [...new Set((scope ?? '').split(separator))].filter((text) => Scope.safeParse(text).success);
+  const words = new Set((scope ?? '').split(separator));
+  words.delete('');
+  const named = [...words].filter((text) => Scope.safeParse(text).success);
   return named.length === 0 ? [...scopesOtherwise] : named.slice(0, limits.scopesMax);
 }
 
@@ -148,7 +152,7 @@ export async function withoutNullMembers(response: Response): Promise<Response> 
  * Is this answer meant to be JSON? A page of a proxy in between, whatever stands in it, brings neither tokens nor a
  * verdict.
  */
-export function callsItselfJson({ headers }: Response): boolean {
+export function callsItselfJson({ headers }: Pick<Response, 'headers'>): boolean {
   return /json|javascript/i.test(headers.get('content-type') ?? '');
 }
 
