@@ -1,5 +1,5 @@
 interface Kept<Value> {
-  readonly value: Value;
+  value: Value;
   /** How many uses there had been when it was moved to the end. */
   movedAt: number;
 }
@@ -44,7 +44,12 @@ export class LruCache<Value> {
   set(key: string, value: Value): void {
     this.#uses += 1;
     this.#changes += 1;
-    this.#entries.delete(key);
+    const kept = this.#entries.get(key);
+    if (kept !== undefined && this.#uses - kept.movedAt <= this.#usesUnmovedMax) {
+      kept.value = value;
+      return;
+    }
+    if (kept !== undefined) this.#entries.delete(key);
     this.#entries.set(key, { value, movedAt: this.#uses });
     if (this.#entries.size <= this.#entriesMax) return;
     const oldest = this.#entries.keys().next();

@@ -112,6 +112,8 @@ export class JetStreamWorker {
     await this.#running;
     while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
     this.#putBacks.tell();
+    // What was acknowledged last leaves with this turn.
+    await this.#options.bus.turnEnd();
   }
 
   /** Ends the fetching. What waits here would come to somebody else only when its acknowledgement is overdue. */
@@ -161,7 +163,7 @@ export class JetStreamWorker {
   async #take(message: JsMsg): Promise<void> {
     const delayMs = this.#isLeaving ? givenBackMs : this.#options.passOver?.(message.subject);
     if (delayMs !== undefined) return this.#putBacks.add(replyOf(message), delayMs);
-    if (this.#options.skips?.(message.data) === true) return message.ack();
+    if (this.#options.skips?.(message.data) === true) return tell(this.#options.bus, replyOf(message), done);
     const working = this.#work(message).finally(() => {
       this.#inFlight.delete(working);
       this.#wake();
@@ -195,6 +197,14 @@ export class JetStreamWorker {
   }
 }
 
+/** Says it once, together with what else leaves in this turn; nobody waits until the server knows. */
+function tell(bus: Bus, reply: string, word: string): void {
+  void bus.turnEnd().then(() => {
+    const { connection } = bus;
+    if (!connection.isClosed() && !connection.isDraining()) connection.publish(reply, word);
+  });
+}
+
 /** The client's type does not know where a message wants its acknowledgement. */
 function replyOf(raw: JsMsg): string {
   return (raw as JsMsg & { readonly reply: string }).reply;
@@ -224,7 +234,7 @@ function workMessage(
       if (settled) return;
       settled = true;
       if (confirms) await acknowledge(bus, reply, done);
-      else raw.ack();
+      else tell(bus, reply, done);
     },
     // One that never arrives: the wait for the acknowledgement ends, and it is delivered again.
     nak: (delayMs) => once(() => void acknowledge(bus, reply, putBack(delayMs)).catch(() => undefined)),

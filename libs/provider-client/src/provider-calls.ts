@@ -71,7 +71,11 @@ interface Said {
 
 /** What is done with it: with {@link Said} in the place of a response, which costs several times as much to make as to read. */
 type Reading<T extends Answer> = Omit<AuthenticatedCall<T>, 'read' | 'readRefusal'> & {
-  readonly read: (server: oauth.AuthorizationServer, said: Said, credential: ClientCredential | null) => Promise<T | undefined>;
+  readonly read: (
+    server: oauth.AuthorizationServer,
+    said: Said,
+    credential: ClientCredential | null,
+  ) => Promise<T | undefined>;
   readonly readRefusal?: ((said: Said) => Promise<T | undefined>) | undefined;
 };
 

@@ -21,6 +21,7 @@ interface WorkExtras {
   readonly concurrencyMax?: number;
   readonly prefetchMax?: number;
   readonly confirms?: boolean;
+  readonly parses?: boolean;
   readonly skips?: (payload: Uint8Array) => boolean;
 }
 
@@ -66,7 +67,8 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
 
   #worker(pattern: string): JetStreamWorker {
     const extras: WorkExtras = this.messageHandlers.get(pattern)?.extras ?? {};
-    const { concurrencyMax = 1, prefetchMax = concurrencyMax, confirms = true, skips } = extras;
+    const { concurrencyMax = 1, prefetchMax = concurrencyMax, confirms = true, parses = true, skips } = extras;
+    const work = this.#workOf(pattern, parses);
     return new JetStreamWorker({
       bus: this.#options.bus,
       consumer: pattern as ConsumerKey,
@@ -75,29 +77,35 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
       confirms,
       passOver: this.#options.lookOf(pattern as ConsumerKey),
       skips,
-      handle: (message) => this.#handle(pattern, settleOnce(message)),
+      handle: (message) => this.#handle(work, settleOnce(message)),
       onError: (error) => this.#options.logger.warn(`${pattern}: the worker met an error`, { err: error }),
     });
   }
 
-  async #handle(pattern: string, message: Settleable): Promise<void> {
-    const startedMs = performance.now();
-    const { metrics } = this.#options;
+  /** What is the same for each of its messages. */
+  #workOf(pattern: string, parses: boolean): Work {
     const labels = labelsOf(pattern);
     const name = `process ${labels['messaging.destination.name']}`;
-    const attributes = { ...labels, ...processing, 'postern.message.deliveries': message.deliveries };
-    await withArrival({ name, headers: message.headers, kind: 'message', attributes }, async () => {
-      try {
-        await this.#run(pattern, message);
-        await message.ack();
-      } catch (error) {
-        await this.#failed(pattern, message, error);
-      }
-    });
-    metrics.histogram('messaging.process.duration').observe((performance.now() - startedMs) / 1_000, labels);
+    const observe = this.#options.metrics.histogram('messaging.process.duration').observer(labels);
+    return { pattern, parses, name, attributes: { ...labels, ...processing }, observe };
   }
 
-  async #failed(pattern: string, message: Settleable, error: unknown): Promise<void> {
+  async #handle(work: Work, message: Settleable): Promise<void> {
+    const startedMs = performance.now();
+    const { name, observe } = work;
+    const attributes = { ...work.attributes, 'postern.message.deliveries': message.deliveries };
+    await withArrival({ name, headers: message.headers, kind: 'message', attributes }, async () => {
+      try {
+        await this.#run(work, message);
+        await message.ack();
+      } catch (error) {
+        await this.#failed(work, message, error);
+      }
+    });
+    observe((performance.now() - startedMs) / 1_000);
+  }
+
+  async #failed({ pattern }: Work, message: Settleable, error: unknown): Promise<void> {
     const { logger, metrics } = this.#options;
     const code = reportError(logger, `${pattern} failed`, error);
     metrics.counter('postern.work.errors').add(1, { consumer: pattern, code });
@@ -106,13 +114,23 @@ export class JetStreamTransport extends Server implements CustomTransportStrateg
     logger.warn(`${pattern}: the message was ${fate}`, { position, deliveries, code });
   }
 
-  async #run(pattern: string, message: WorkMessage): Promise<void> {
+  async #run({ pattern, parses }: Work, message: WorkMessage): Promise<void> {
     // Nest's own look-up first tries to read the name as JSON, and fails: a stack for every message.
     const handler = this.messageHandlers.get(pattern);
     if (handler === undefined) throw new PosternError('service.internal', `Nothing works off ${pattern}`);
-    const result = this.transformToObservable(await handler(payloadOf(message), message));
+    const payload = parses ? payloadOf(message) : undefined;
+    const result = this.transformToObservable(await handler(payload, message));
     await lastValueFrom(result, { defaultValue: undefined });
   }
+}
+
+/** How the messages of one consumer are handled, traced and measured. */
+interface Work {
+  readonly pattern: string;
+  readonly parses: boolean;
+  readonly name: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly observe: (seconds: number) => void;
 }
 
 /** @source OpenTelemetry semantic conventions, messaging spans */

@@ -15,11 +15,13 @@ class WorkErrorFilter implements ExceptionFilter {
   }
 }
 
-/** How many messages are worked on and fetched at a time, and whether the server is asked to confirm what is done. */
+/** How many messages are worked on and fetched at a time, what of them is read, and whether the server is asked to confirm what is done. */
 interface WorksOptions {
   readonly concurrencyMax?: number;
   readonly prefetchMax?: number;
   readonly confirms?: boolean;
+  /** Is the payload handed on as JSON? It is by default; whoever reads the bytes of the message is handed nothing. */
+  readonly parses?: boolean;
   /** Is there certainly nothing to do with these bytes? Then they are acknowledged, and neither traced nor measured. */
   readonly skips?: (payload: Uint8Array) => boolean;
 }
@@ -34,7 +36,7 @@ type WorkHandler = (payload: unknown, message: WorkMessage) => Promise<void>;
  */
 export function Works(
   consumer: ConsumerKey,
-  { concurrencyMax = 16, prefetchMax = concurrencyMax, confirms = true, skips }: WorksOptions = {},
+  { concurrencyMax = 16, prefetchMax = concurrencyMax, confirms = true, parses = true, skips }: WorksOptions = {},
 ) {
   return <H extends WorkHandler>(
     target: object,
@@ -47,6 +49,7 @@ export function Works(
       concurrencyMax,
       prefetchMax,
       confirms,
+      parses,
       skips,
     }) as MethodDecorator;
     applyDecorators(pattern, UseFilters(new WorkErrorFilter()))(target, key, descriptor as PropertyDescriptor);

@@ -19,7 +19,7 @@ export class TellOwner {
     private readonly logger: Logger,
   ) {}
 
-  @Works('ownerNotices')
+  @Works('ownerNotices', { parses: false })
   async tell(_payload: unknown, message: WorkMessage): Promise<void> {
     const read = this.log.reader.read(message);
     // What is not a commit is counted and alarmed by the watch over the whole log; owners hear nothing of it.

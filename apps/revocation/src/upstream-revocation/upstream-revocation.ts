@@ -23,7 +23,7 @@ export class UpstreamRevocation {
     private readonly logger: Logger,
   ) {}
 
-  @Works('upstreamRevocation', { concurrencyMax: upstreamConcurrencyMax })
+  @Works('upstreamRevocation', { concurrencyMax: upstreamConcurrencyMax, parses: false })
   async tell(_payload: unknown, message: WorkMessage): Promise<void> {
     const read = this.reader.read(message);
     // Written by a newer release: its instances work off the same consumer.
