@@ -8,7 +8,7 @@ export const refreshLimits = Object.freeze({
    * when a process dies.
    */
   seatsMax: 64,
-  /** How many wait for a seat, besides; they are a few kilobytes each. */
+  /** How many wait for a seat, besides, of what is planned; and as many that somebody waits for. They are a few kilobytes each. */
   placesMax: 4_096,
   /** Whoever waits and works for longer than this tells the server, which waits for the acknowledgement. */
   workUntoldMs: limits.refreshAckWaitMs - 2_000,

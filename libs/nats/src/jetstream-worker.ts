@@ -40,11 +40,11 @@ export interface JetStreamWorkerOptions {
    */
   readonly prefetchMax?: number | undefined;
   /**
-   * Looks at the subject before anything is made of a message, and tells in how many milliseconds it shall come again. It
+   * Looks at subject and bytes before anything is made of a message, and tells in how many milliseconds it shall come again. It
    * is put back together with others then, some time later ({@link PutBacks}), and nobody waits until the server knows: one
    * whose word is lost comes again after its time.
    */
-  readonly passOver?: ((subject: string) => number | undefined) | undefined;
+  readonly passOver?: ((subject: string, payload: Uint8Array) => number | undefined) | undefined;
   /**
    * Looks at the bytes before anything is made of a message: where there is certainly nothing to do it is acknowledged, and
    * nobody waits until the server knows.
@@ -161,7 +161,7 @@ export class JetStreamWorker {
   }
 
   async #take(message: JsMsg): Promise<void> {
-    const delayMs = this.#isLeaving ? givenBackMs : this.#options.passOver?.(message.subject);
+    const delayMs = this.#isLeaving ? givenBackMs : this.#options.passOver?.(message.subject, message.data);
     if (delayMs !== undefined) return this.#putBacks.add(replyOf(message), delayMs);
     if (this.#options.skips?.(message.data) === true) return tell(this.#options.bus, replyOf(message), done);
     const working = this.#work(message).finally(() => {

@@ -20,7 +20,7 @@ export {
 export { crashPoint, crashPoints, importCrashPoints, vaultCrashPoints, type CrashPoint } from './crash-point.ts';
 export { eachOf } from './each-of.ts';
 export { EventLogs } from './event-logs.ts';
-export { PassOver, type LooksAtSubject } from './pass-over.ts';
+export { PassOver, type LooksAtMessage } from './pass-over.ts';
 export { JetStreamTransport, type JetStreamTransportOptions } from './jetstream-transport.ts';
 export { Logger, type LogFields, type LoggerOptions } from './logger.ts';
 export { measureDatabase, type AroundDatabase } from './measure-database.ts';

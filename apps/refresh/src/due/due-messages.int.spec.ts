@@ -16,7 +16,7 @@ import { waitFor } from '@postern/testing';
 import { Schedules } from '../schedule/schedules.ts';
 import { storedMessages } from '../spec-support/stored-messages.ts';
 import { World } from '../spec-support/world.ts';
-import { dueIn, DueMessages, type Due } from './due-messages.ts';
+import { dueIn, DueMessages, isPlanned, type Due } from './due-messages.ts';
 
 const stream = streams.refresh.name;
 
@@ -124,6 +124,23 @@ await describeWithServer('nats-server', 'due messages', () => {
     expect(stands && dueIn(stands)).toMatchObject({ credential_version: 2 });
     await messages.publish(due);
     expect((await standing(due))?.position).toBe(stands?.position);
+  });
+
+  test('one that is only planned gives way to one that somebody waits for, and to no other planned one', async () => {
+    const planned = { ...dueOf(1), reason: 'scheduled' as const, dueAtMs: 1_800_000_000_000 };
+    await messages.publish(planned);
+    const first = await standing(planned);
+    expect(first && isPlanned(first.payload)).toBe(true);
+    await messages.publish(planned);
+    expect(await standing(planned)).toEqual(first);
+
+    const { dueAtMs, ...rest } = planned;
+    await messages.publish({ ...rest, reason: 'expired' });
+    const second = await standing(planned);
+    expect(second && dueIn(second)).toMatchObject({ reason: 'expired', due_at_ms: dueAtMs });
+    expect(second && isPlanned(second.payload)).toBe(false);
+    for (const reason of ['expired', 'requested', 'scheduled'] as const) await messages.publish({ ...rest, reason });
+    expect(await standing(planned)).toEqual(second);
   });
 
   test('one that a killed server brought back after it was acknowledged gives way', async () => {

@@ -37,7 +37,8 @@ export class DueMessages {
 
   /**
    * Makes sure that a due message stands. One that stands already is as good, since its worker decides on the newest
-   * state; unless it was meant for an older credential, or nobody will ever get it.
+   * state; unless it was meant for an older credential, or nobody will ever get it, or it is only planned while somebody
+   * waits: in a long queue of its tenant it would be put back for longer than anybody waits.
    *
    * @effect May be repeated. @throws {PosternError} `log.unavailable`, `log.outcome_unknown`
    */
@@ -45,7 +46,8 @@ export class DueMessages {
     if (await this.#put(due, 0)) return;
     const replaced = await this.#replaceable(due);
     // Where this one loses, another stands that was published a moment ago.
-    if (replaced !== undefined) await this.#put(due, replaced);
+    if (replaced !== undefined)
+      await this.#put({ ...due, dueAtMs: due.dueAtMs ?? replaced.dueAtMs }, replaced.position);
   }
 
   /** @returns false when something else stands there. */
@@ -64,14 +66,20 @@ export class DueMessages {
     }
   }
 
-  /** The position of what stands, where it may be replaced; 0 when it is gone. */
-  async #replaceable(due: Due): Promise<number | undefined> {
+  /** What stands, where it may be replaced; position 0 when it is gone. */
+  async #replaceable(
+    due: Due,
+  ): Promise<{ readonly position: number; readonly dueAtMs?: number | undefined } | undefined> {
     const subject = subjects.refreshDue(due);
     const standing = (await lastMessages(this.#bus, { stream, subjects: [subject] })).get(subject);
-    if (standing === undefined) return 0;
+    if (standing === undefined) return { position: 0 };
+    const { position } = standing;
+    const said = dueIn(standing);
     // What cannot be read was meant for no credential there is.
-    if ((dueIn(standing)?.credential_version ?? 0) < due.credentialVersion) return standing.position;
-    return standing.position <= (await acknowledgedUpTo(this.#bus, 'refreshWorker')) ? standing.position : undefined;
+    if (said === undefined || said.credential_version < due.credentialVersion) return { position };
+    const dueAtMs = said.due_at_ms;
+    if (said.reason === 'scheduled' && due.reason !== 'scheduled') return { position, dueAtMs };
+    return position <= (await acknowledgedUpTo(this.#bus, 'refreshWorker')) ? { position, dueAtMs } : undefined;
   }
 }
 
@@ -82,6 +90,13 @@ export function dueIn({ payload }: Pick<StoredMessage, 'payload'>): RefreshDue |
   } catch {
     return undefined;
   }
+}
+
+const planned = '"reason":"scheduled"';
+
+/** Does nobody wait for it? By its bytes alone, as we write them. */
+export function isPlanned(payload: Uint8Array): boolean {
+  return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).includes(planned);
 }
 
 /** Whose it is, by its subject alone, which may still be none of a due message. */

@@ -40,7 +40,7 @@ export class WorkDue {
   }
 
   @Works('refreshWorker', {
-    concurrencyMax: refreshLimits.seatsMax + refreshLimits.placesMax,
+    concurrencyMax: refreshLimits.seatsMax + 2 * refreshLimits.placesMax,
     prefetchMax: refreshLimits.workPrefetchMax,
     confirms: false,
   })

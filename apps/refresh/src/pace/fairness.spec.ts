@@ -12,6 +12,7 @@ const seatMs = 100;
 interface Message {
   readonly tenantId: string;
   readonly connectionId: string;
+  readonly isAwaited?: boolean;
 }
 
 /**
@@ -29,6 +30,7 @@ async function workOff(queue: readonly Message[], until: (message: Message, done
   let looks = 0;
   let doneCount = 0;
   let found = false;
+  let awaitedSinceMs: number | undefined;
   const after = (delayMs: number, run: () => void) => {
     const ms = Math.floor(nowMs + delayMs) + 1;
     let isCalledOff = false;
@@ -47,7 +49,7 @@ async function workOff(queue: readonly Message[], until: (message: Message, done
   const logger = { error: () => undefined, warn: () => undefined, info: () => undefined };
   const pace = new Pace({ providerCallsPerSecond: 10_000 } as never, clock as never, logger as never, new Metrics());
   const work = async (message: Message) => {
-    const seat = await pace.seat(message.tenantId, false);
+    const seat = await pace.seat(message.tenantId, message.isAwaited === true);
     if (seat.kind === 'put_back') return after(seat.delayMs, () => ripe.push(message));
     found ||= until(message, doneCount);
     return after(seatMs, () => {
@@ -62,14 +64,15 @@ async function workOff(queue: readonly Message[], until: (message: Message, done
     const message = ripe.shift() ?? queue[next++];
     if (message !== undefined) {
       looks += 1;
-      const delayMs = pace.passOverMs(message.tenantId);
+      if (message.isAwaited === true) awaitedSinceMs ??= nowMs;
+      const delayMs = pace.passOverMs(message.tenantId, message.isAwaited === true);
       if (delayMs === undefined) void work(message);
       else after(delayMs, () => ripe.push(message));
     }
     // Whoever was given a seat meanwhile takes it.
     for (let turn = 0; turn < 4; turn += 1) await Promise.resolve();
   }
-  return { nowMs, done, looks };
+  return { nowMs, done, looks, awaitedSinceMs: awaitedSinceMs ?? nowMs };
 }
 
 test('a hundred thousand due connections of one tenant delay the one of another by as long as they take to be passed over', async () => {
@@ -86,6 +89,15 @@ test('a hundred thousand due connections of one tenant delay the one of another 
   // Nobody stood still for it: the crowd had its three quarters of the seats all the time.
   const seatsOfTheCrowd = 0.75 * refreshLimits.seatsMax;
   expect(done.get(crowded)).toBeGreaterThan(0.9 * (nowMs / seatMs) * seatsOfTheCrowd);
+});
+
+test('what somebody waits for is worked on within moments, whatever is due of its own tenant', async () => {
+  const tenantId = newId('tenant');
+  const queue = Array.from({ length: 20_000 }, (_, index) => ({ tenantId, connectionId: `con_${index}` }));
+  const awaited = { tenantId, connectionId: 'con_awaited', isAwaited: true };
+  const { nowMs, awaitedSinceMs } = await workOff([...queue, awaited], (message) => message === awaited);
+  // Whoever sits leaves within this time.
+  expect(nowMs - awaitedSinceMs).toBeLessThanOrEqual(seatMs);
 });
 
 test('a queue of one tenant that was passed over keeps its seats taken, and little of it comes in vain', async () => {

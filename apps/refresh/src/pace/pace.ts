@@ -88,8 +88,8 @@ export class Pace implements OnModuleDestroy {
   }
 
   /** In how long a due message of this tenant shall come again; undefined when there is a seat for it, or a place to wait. */
-  passOverMs(tenantId: string): number | undefined {
-    const isWelcome = this.#seats.hasOneFor(tenantId) || this.#room.hasPlaceFor(tenantId);
+  passOverMs(tenantId: string, isAwaited: boolean): number | undefined {
+    const isWelcome = this.#seats.hasOneFor(tenantId) || this.#room.hasPlaceFor(tenantId, isAwaited);
     return isWelcome ? undefined : this.#comesBackInMs(tenantId);
   }
 

@@ -53,6 +53,17 @@ test('what somebody waits for goes before what is planned, of its own tenant', a
   expect(order.map((one) => one.split(':')[0])).toEqual(['a, awaited', 'b', 'a']);
 });
 
+test('what somebody waits for has places of its own, and waits for none that is only planned', async () => {
+  const secondsEach = paceLimits.seatWaitMsExpected / 3;
+  const { room, come, leave, order } = crowded(['a', 'b', 'b'], secondsEach);
+  for (let turn = 0; turn < 4; turn += 1) void come('a');
+  expect([room.hasPlaceFor('a', false), room.hasPlaceFor('a', true)]).toEqual([false, true]);
+  for (let turn = 0; turn < 3; turn += 1) void come('a', { isAwaited: true });
+  expect(room.hasPlaceFor('a', true)).toBe(false);
+  await leave(1);
+  expect(order.at(-1)).toMatch(/^a, awaited: a seat/);
+});
+
 test('nobody waits for long, and who has gone is given no seat', async () => {
   const { seats, timers, order, come, leave } = crowded();
   const gone = come('a');
@@ -66,10 +77,10 @@ test('nobody waits for long, and who has gone is given no seat', async () => {
 test('its places are shared as the seats are', async () => {
   const { room, come } = crowded();
   for (let turn = 0; turn < 3; turn += 1) void come('a');
-  expect([room.hasPlaceFor('a'), room.hasPlaceFor('b')]).toEqual([false, true]);
+  expect([room.hasPlaceFor('a', false), room.hasPlaceFor('b', false)]).toEqual([false, true]);
   expect(await come('a')).toBeUndefined();
   void come('b');
-  expect([room.hasPlaceFor('b'), room.hasPlaceFor('c')]).toEqual([false, false]);
+  expect([room.hasPlaceFor('b', false), room.hasPlaceFor('c', false)]).toEqual([false, false]);
 });
 
 test('who may have no seat yet keeps the place, and keeps nobody else from one', async () => {
@@ -84,11 +95,11 @@ test('who may have no seat yet keeps the place, and keeps nobody else from one',
 test('who would wait for long is not let in, by the time that a seat is taken for and the seats that the tenant has', () => {
   const secondsEach = paceLimits.seatWaitMsExpected / 2;
   const { room, come } = crowded(['a', 'b', 'b'], secondsEach);
-  const welcome = () => ['a', 'b'].map((tenant) => room.hasPlaceFor(tenant));
+  const welcome = () => ['a', 'b'].map((tenant) => room.hasPlaceFor(tenant, false));
   expect(welcome()).toEqual([true, true]);
   for (let turn = 0; turn < 2; turn += 1) for (const tenant of ['a', 'b']) void come(tenant);
-  expect(room.hasPlaceFor('a')).toBe(false);
-  expect(crowded(['a'], 2 * paceLimits.seatWaitMsExpected).room.hasPlaceFor('a')).toBe(false);
+  expect(room.hasPlaceFor('a', false)).toBe(false);
+  expect(crowded(['a'], 2 * paceLimits.seatWaitMsExpected).room.hasPlaceFor('a', false)).toBe(false);
 });
 
 test('who still waits when it closes gets none, and nobody is let in any more', async () => {
@@ -97,6 +108,6 @@ test('who still waits when it closes gets none, and nobody is let in any more', 
   room.close();
   await leave();
   expect([order, seats.taken, timers.size]).toEqual([['a: none', 'b: none'], 3, 0]);
-  expect(room.hasPlaceFor('a')).toBe(false);
+  expect(room.hasPlaceFor('a', false)).toBe(false);
   expect(await come('a')).toBeUndefined();
 });

@@ -19,6 +19,7 @@ interface Queue {
 
 export interface WaitingRoomOptions {
   readonly seats: Seats;
+  /** For what is planned, and as many for what somebody waits for. */
   readonly placesMax: number;
   readonly clock: Pick<Clock, 'after' | 'monotonicMs'>;
   /** What a seat is taken for, in milliseconds. */
@@ -29,29 +30,33 @@ export interface WaitingRoomOptions {
  * Where due messages wait for a seat that will soon be left: so no seat waits for a message to come back, and few have to.
  *
  * Its places are shared between tenants as the seats are, and whoever would wait for long is not let in: another process may
- * have a seat, and the server waits for an acknowledgement.
+ * have a seat, and the server waits for an acknowledgement. What somebody waits for has places of its own, since it goes
+ * before all that is planned of its tenant, however much that is.
  */
 export class WaitingRoom {
   readonly #options: WaitingRoomOptions;
-  readonly #places: Seats;
+  readonly #planned: Seats;
+  readonly #awaited: Seats;
   /** By tenant. */
   readonly #waiting = new Map<string, Queue>();
   #isClosed = false;
 
   constructor(options: WaitingRoomOptions) {
     this.#options = options;
-    this.#places = new Seats(options.placesMax);
+    this.#planned = new Seats(options.placesMax);
+    this.#awaited = new Seats(options.placesMax);
   }
 
   /** How many wait. */
   get taken(): number {
-    return this.#places.taken;
+    return this.#planned.taken + this.#awaited.taken;
   }
 
-  hasPlaceFor(tenantId: string): boolean {
-    if (this.#isClosed || !this.#places.hasOneFor(tenantId)) return false;
+  /** @param isAwaited somebody waits for what comes of it */
+  hasPlaceFor(tenantId: string, isAwaited: boolean): boolean {
+    if (this.#isClosed || !this.#placesFor(isAwaited).hasOneFor(tenantId)) return false;
     const { seats, seatMs } = this.#options;
-    const ahead = this.#places.heldBy(tenantId) + 1;
+    const ahead = this.#awaited.heldBy(tenantId) + (isAwaited ? 0 : this.#planned.heldBy(tenantId)) + 1;
     return ahead * seatMs() <= paceLimits.seatWaitMsExpected * Math.max(1, seats.heldBy(tenantId));
   }
 
@@ -61,7 +66,7 @@ export class WaitingRoom {
    */
   async seat(tenantId: string, isAwaited: boolean): Promise<WaitedSeat | undefined> {
     const { clock } = this.#options;
-    const place = this.hasPlaceFor(tenantId) ? this.#places.take(tenantId) : undefined;
+    const place = this.hasPlaceFor(tenantId, isAwaited) ? this.#placesFor(isAwaited).take(tenantId) : undefined;
     if (place === undefined) return undefined;
     const sinceMs = clock.monotonicMs();
     const { promise, resolve } = Promise.withResolvers<Seat | undefined>();
@@ -79,6 +84,10 @@ export class WaitingRoom {
     this.#waiting.set(tenantId, queue);
     const seat = await promise;
     return seat && { leave: () => seat.leave(), waitedMs: clock.monotonicMs() - sinceMs };
+  }
+
+  #placesFor(isAwaited: boolean): Seats {
+    return isAwaited ? this.#awaited : this.#planned;
   }
 
   /** A seat was left: of those who wait, the tenant with the fewest gets it. */

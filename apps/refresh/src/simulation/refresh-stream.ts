@@ -31,7 +31,7 @@ export class RefreshStream {
       world,
       name: 'refresh-worker',
       ackWaitMs: consumers.refreshWorker.ackWaitMs,
-      concurrencyMax: refreshLimits.seatsMax + refreshLimits.placesMax,
+      concurrencyMax: refreshLimits.seatsMax + 2 * refreshLimits.placesMax,
       workers,
       stands: (message) => this.#dues.get(message.subject) === message,
       onDone: (message) => {
