@@ -136,7 +136,7 @@ async function benchSingleFlight(world, { provider }, tell) {
 /** Each round asks for another connection, in all parts at once. */
 async function flightRounds(world, { provider, parts, asked }) {
   const ids = await makeConnections(world, flights, { ...refreshable, livesMs: () => -minuteMs });
-  const figures = { first: [], middle: [], last: [], exact: 0 };
+  const figures = { first: [], middle: [], last: [], exact: 0, unanswered: 0 };
   for (const connectionId of ids) {
     const { calls } = await provider.ask({ kind: 'count' });
     const question = { ...asked, connectionId, credentialVersion: 1, count: askers.each };
@@ -144,6 +144,7 @@ async function flightRounds(world, { provider, parts, asked }) {
     const { calls: after, answeredAtMs } = await provider.ask({ kind: 'count' });
     const times = answers.flatMap(({ atMs }) => atMs.map((at) => at - answeredAtMs)).sort((a, b) => a - b);
     const refreshed = answers.reduce((sum, answer) => sum + answer.refreshed, 0);
+    figures.unanswered += answers.reduce((sum, { unanswered = 0 }) => sum + unanswered, 0);
     if (after - calls === 1 && refreshed === askers.processes * askers.each) figures.exact += 1;
     figures.first.push(times[0]);
     figures.middle.push(median(times));
@@ -472,11 +473,12 @@ function addFlight({ baseline, result, ratios }, { fourVaults, publishMs, togeth
   ratios.single_flight_of_held = round(middle / heldMs, 2);
 }
 
-function flightOf({ first, middle, last, exact }) {
+function flightOf({ first, middle, last, exact, unanswered }) {
   return {
     rounds: middle.length,
     requests_a_round: askers.processes * askers.each,
     rounds_with_one_call: exact,
+    requests_without_answer: unanswered,
     added_first_ms: round(median(first), 1),
     added_p50_ms: round(median(middle), 1),
     added_p99_ms: round(median(last), 1),

@@ -28,11 +28,13 @@ const nowMs = () => performance.timeOrigin + performance.now();
 async function askTogether({ subject, connectionId, credentialVersion, count }) {
   const payload = JSON.stringify({ connection_id: connectionId, credential_version: credentialVersion });
   const ask = async () => {
-    const answer = await bus.connection.request(subject, payload, { timeout: answerTimeoutMs });
-    return { atMs: nowMs(), version: answer.json().credential_version };
+    // One without an answer makes its round none of those with exactly one call.
+    const answer = await bus.connection.request(subject, payload, { timeout: answerTimeoutMs }).catch(() => undefined);
+    return { atMs: nowMs(), version: answer?.json().credential_version, isAnswered: answer !== undefined };
   };
   const answers = await Promise.all(Array.from({ length: count }, ask));
   return {
+    unanswered: answers.filter(({ isAnswered }) => !isAnswered).length,
     atMs: answers.map(({ atMs }) => atMs),
     refreshed: answers.filter(({ version }) => version === credentialVersion + 1).length,
   };
