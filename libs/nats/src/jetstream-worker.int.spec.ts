@@ -1,5 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
-
 import { consumers, newId, PosternError, streams, subjects } from '@postern/contracts';
 import { startTcpProxy, waitFor } from '@postern/testing';
 
