@@ -1,5 +1,8 @@
 import { limits } from '@postern/contracts';
 
+const seatsMax = 64;
+const placesMax = 4_096;
+
 /** Limits of `refresh` alone. */
 export const refreshLimits = Object.freeze({
   /**
@@ -7,9 +10,11 @@ export const refreshLimits = Object.freeze({
    * one tenant gets, make 120 refreshes a second where one takes 0.4 s. More would only leave more claims to be taken over
    * when a process dies.
    */
-  seatsMax: 64,
+  seatsMax,
   /** How many wait for a seat, besides, of what is planned; and as many that somebody waits for. They are a few kilobytes each. */
-  placesMax: 4_096,
+  placesMax,
+  /** How many due messages are in its hands at a time: at work, and waiting for it. */
+  workConcurrencyMax: seatsMax + 2 * placesMax,
   /** Whoever waits and works for longer than this tells the server, which waits for the acknowledgement. */
   workUntoldMs: limits.refreshAckWaitMs - 2_000,
   /** How many it asks for at a time: what finds neither seat nor place is put back as quickly as it comes. */

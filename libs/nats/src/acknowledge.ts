@@ -29,6 +29,11 @@ export async function acknowledge(bus: Bus, reply: string, word: string): Promis
   }
 }
 
+/** The same once, and nobody waits until the server knows: after a word that is lost, or has no connection, it is delivered again. */
+export function acknowledgeOnce({ connection }: Bus, reply: string, word: string): void {
+  if (!connection.isClosed() && !connection.isDraining()) connection.publish(reply, word);
+}
+
 export const done = '+ACK';
 
 /** Deliver it again after a while; the server takes a fraction of a nanosecond for no delay at all. */

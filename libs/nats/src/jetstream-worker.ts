@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { consumers, toPosternError, type ConsumerKey, type PosternError } from '@postern/contracts';
 import { jetstream, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream';
 
-import { acknowledge, done, putBack } from './acknowledge.ts';
+import { acknowledge, acknowledgeOnce, done, putBack } from './acknowledge.ts';
 import { logError } from './bus-errors.ts';
 import type { Bus } from './bus.ts';
 import { PutBacks } from './put-backs.ts';
@@ -163,7 +163,8 @@ export class JetStreamWorker {
   async #take(message: JsMsg): Promise<void> {
     const delayMs = this.#isLeaving ? givenBackMs : this.#options.passOver?.(message.subject, message.data);
     if (delayMs !== undefined) return this.#putBacks.add(replyOf(message), delayMs);
-    if (this.#options.skips?.(message.data) === true) return tell(this.#options.bus, replyOf(message), done);
+    if (this.#options.skips?.(message.data) === true)
+      return acknowledgeThisTurn(this.#options.bus, replyOf(message), done);
     const working = this.#work(message).finally(() => {
       this.#inFlight.delete(working);
       this.#wake();
@@ -198,11 +199,8 @@ export class JetStreamWorker {
 }
 
 /** Says it once, together with what else leaves in this turn; nobody waits until the server knows. */
-function tell(bus: Bus, reply: string, word: string): void {
-  void bus.turnEnd().then(() => {
-    const { connection } = bus;
-    if (!connection.isClosed() && !connection.isDraining()) connection.publish(reply, word);
-  });
+function acknowledgeThisTurn(bus: Bus, reply: string, word: string): void {
+  void bus.turnEnd().then(() => acknowledgeOnce(bus, reply, word));
 }
 
 /** The client's type does not know where a message wants its acknowledgement. */
@@ -234,7 +232,7 @@ function workMessage(
       if (settled) return;
       settled = true;
       if (confirms) await acknowledge(bus, reply, done);
-      else tell(bus, reply, done);
+      else acknowledgeThisTurn(bus, reply, done);
     },
     // One that never arrives: the wait for the acknowledgement ends, and it is delivered again.
     nak: (delayMs) => once(() => void acknowledge(bus, reply, putBack(delayMs)).catch(() => undefined)),

@@ -1,4 +1,4 @@
-import { putBack } from './acknowledge.ts';
+import { acknowledgeOnce, putBack } from './acknowledge.ts';
 import type { Bus } from './bus.ts';
 
 /** The server is told so often, and what is put back comes again at these moments. */
@@ -13,7 +13,7 @@ interface PutBack {
  * Puts messages back together, and has them come again together.
  *
  * With each word of one, and for each moment at which one is to come, the server goes through all that is delivered and not
- * acknowledged: with a hundred thousand of them that took more of its time than anything else.
+ * acknowledged: with a hundred thousand of them that was a third of its time.
  *
  * Nobody waits until the server knows: a message whose word is lost comes again when its acknowledgement is overdue.
  */
@@ -37,14 +37,12 @@ export class PutBacks {
   tell(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const { connection } = this.#bus;
     const nowMs = performance.now();
     const waiting = this.#waiting;
     this.#waiting = [];
-    if (connection.isClosed() || connection.isDraining()) return;
     for (const { reply, atMs } of waiting) {
       const intervals = Math.max(0, Math.ceil((atMs - nowMs) / putBackIntervalMs));
-      connection.publish(reply, putBack(Math.max(1, intervals * putBackIntervalMs)));
+      acknowledgeOnce(this.#bus, reply, putBack(Math.max(1, intervals * putBackIntervalMs)));
     }
   }
 }

@@ -40,7 +40,7 @@ export class WorkDue {
   }
 
   @Works('refreshWorker', {
-    concurrencyMax: refreshLimits.seatsMax + 2 * refreshLimits.placesMax,
+    concurrencyMax: refreshLimits.workConcurrencyMax,
     prefetchMax: refreshLimits.workPrefetchMax,
     confirms: false,
   })

@@ -35,28 +35,28 @@ export interface WaitingRoomOptions {
  */
 export class WaitingRoom {
   readonly #options: WaitingRoomOptions;
-  readonly #planned: Seats;
-  readonly #awaited: Seats;
+  readonly #plannedPlaces: Seats;
+  readonly #awaitedPlaces: Seats;
   /** By tenant. */
   readonly #waiting = new Map<string, Queue>();
   #isClosed = false;
 
   constructor(options: WaitingRoomOptions) {
     this.#options = options;
-    this.#planned = new Seats(options.placesMax);
-    this.#awaited = new Seats(options.placesMax);
+    this.#plannedPlaces = new Seats(options.placesMax);
+    this.#awaitedPlaces = new Seats(options.placesMax);
   }
 
   /** How many wait. */
   get taken(): number {
-    return this.#planned.taken + this.#awaited.taken;
+    return this.#plannedPlaces.taken + this.#awaitedPlaces.taken;
   }
 
   /** @param isAwaited somebody waits for what comes of it */
   hasPlaceFor(tenantId: string, isAwaited: boolean): boolean {
     if (this.#isClosed || !this.#placesFor(isAwaited).hasOneFor(tenantId)) return false;
     const { seats, seatMs } = this.#options;
-    const ahead = this.#awaited.heldBy(tenantId) + (isAwaited ? 0 : this.#planned.heldBy(tenantId)) + 1;
+    const ahead = this.#awaitedPlaces.heldBy(tenantId) + (isAwaited ? 0 : this.#plannedPlaces.heldBy(tenantId)) + 1;
     return ahead * seatMs() <= paceLimits.seatWaitMsExpected * Math.max(1, seats.heldBy(tenantId));
   }
 
@@ -87,7 +87,7 @@ export class WaitingRoom {
   }
 
   #placesFor(isAwaited: boolean): Seats {
-    return isAwaited ? this.#awaited : this.#planned;
+    return isAwaited ? this.#awaitedPlaces : this.#plannedPlaces;
   }
 
   /** A seat was left: of those who wait, the tenant with the fewest gets it. */

@@ -31,7 +31,7 @@ export class RefreshStream {
       world,
       name: 'refresh-worker',
       ackWaitMs: consumers.refreshWorker.ackWaitMs,
-      concurrencyMax: refreshLimits.seatsMax + 2 * refreshLimits.placesMax,
+      concurrencyMax: refreshLimits.workConcurrencyMax,
       workers,
       stands: (message) => this.#dues.get(message.subject) === message,
       onDone: (message) => {
