@@ -89,6 +89,12 @@ export class Bus {
     return this.#connected && !this.connection.isClosed();
   }
 
+  /** Is the server that we are connected to one of no cluster? Then there is one of each stream. */
+  get isAlone(): boolean {
+    const { info } = this.connection;
+    return info?.jetstream === true && info.cluster === undefined;
+  }
+
   /** Are there newer credentials than those this connection was made with? */
   get hasNewerCreds(): boolean {
     return newestCreds(this.#options) !== this.#link.credsInUse();

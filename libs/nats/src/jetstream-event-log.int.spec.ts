@@ -1,9 +1,11 @@
+import { newId, subjects } from '@postern/contracts';
 import { eventLogContract } from '@postern/event-log';
 import { startTcpProxy } from '@postern/testing';
 
 import { natsHeaders } from './stored-message.ts';
 import { JetStreamEventLog } from './jetstream-event-log.ts';
 import { PosternBus } from './spec-support/postern-bus.ts';
+import { listeningTo } from './spec-support/recording-bus.ts';
 
 eventLogContract('the log on JetStream', async () => {
   const nats = await PosternBus.start();
@@ -33,4 +35,28 @@ eventLogContract('the log on JetStream', async () => {
       await proxy.close();
     },
   };
+});
+
+test('a server that is alone is asked by direct gets alone, and a header of its own name in a message moves nothing', async () => {
+  const nats = await PosternBus.start();
+  const direct = '$JS.API.DIRECT.GET.CONNECTIONS';
+  try {
+    const bus = await nats.as('revocation');
+    const asked: string[] = [];
+    const listening = listeningTo(bus, ({ subject }) => asked.push(subject));
+    const log = new JetStreamEventLog({ bus: listening, stream: 'connections' });
+    const subject = subjects.connection({ tenantId: newId('tenant'), connectionId: newId('connection') });
+    const headers = { 'Nats-Sequence': '77', 'Nats-Subject': 'connection.another', 'Nats-Time-Stamp': 'never' };
+    const request = { subject, payload: Buffer.from('what stands'), messageId: newId('commit') };
+    const { position } = await log.append({ ...request, expectedPosition: 0, headers });
+    const stands = await log.last(subject, { fromLeader: true });
+    expect(stands).toMatchObject({ subject, position });
+    expect(stands?.timeMs).toBeGreaterThan(0);
+    expect(Buffer.from(stands?.payload ?? []).toString()).toBe('what stands');
+    expect(await log.last(subject, { fromLeader: true, newerThan: position })).toBeUndefined();
+    expect(await log.head(subject.replace(/[^.]+$/, '*'))).toBe(position);
+    expect(asked).toEqual([subject, `${direct}.${subject}`, direct, direct]);
+  } finally {
+    await nats.stop();
+  }
 });

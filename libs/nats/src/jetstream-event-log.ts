@@ -38,7 +38,7 @@ export interface JetStreamEventLogOptions {
 const streamTimeoutMs = 1_500;
 const notFound = 404;
 
-type LeaderQuery =
+type Query =
   | { readonly last_by_subj: string }
   | { readonly seq: number }
   | { readonly seq: number; readonly next_by_subj: string };
@@ -109,7 +109,7 @@ export class JetStreamEventLog implements EventLog {
     if (fromLeader && newerThan !== undefined && !(await this.#standsAfter(subject, newerThan))) return undefined;
     return fromLeader
       ? await this.#fromLeader({ last_by_subj: subject })
-      : await this.#direct(`${this.#directSubject}.${subject}`, '');
+      : await this.#direct({ last_by_subj: subject });
   }
 
   async #standsAfter(subject: string, position: number): Promise<boolean> {
@@ -123,7 +123,7 @@ export class JetStreamEventLog implements EventLog {
   }
 
   async at(position: number): Promise<StoredMessage | undefined> {
-    return await this.#direct(this.#directSubject, JSON.stringify({ seq: position }));
+    return await this.#direct({ seq: position });
   }
 
   read(request: BoundedReadRequest): AsyncIterable<StoredMessage> {
@@ -177,10 +177,11 @@ export class JetStreamEventLog implements EventLog {
     }
   }
 
-  async #direct(subject: string, question: string): Promise<StoredMessage | undefined> {
+  /** Any replica answers. @param by `request` waits for a connection, and gives up with it. */
+  async #direct(query: Query, by: 'ask' | 'request' = 'ask'): Promise<StoredMessage | undefined> {
     await this.#bus.turnEnd();
     try {
-      const answer = await this.#bus.ask({ subject, payload: question, timeoutMs: streamTimeoutMs });
+      const answer = await this.#bus[by]({ ...this.#directQuestion(query), timeoutMs: streamTimeoutMs });
       const message = directMessage(answer);
       if (message !== undefined || answer.headers?.code === notFound) return message;
       throw new PosternError('log.unavailable', `The event log answered: ${answer.headers?.status}.`);
@@ -189,8 +190,21 @@ export class JetStreamEventLog implements EventLog {
     }
   }
 
-  /** @param by `request` waits for a connection, and gives up with it. */
-  async #fromLeader(query: LeaderQuery, by: 'ask' | 'request' = 'ask'): Promise<StoredMessage | undefined> {
+  /** A question that the server need not read as JSON, where there is one. */
+  #directQuestion(query: Query): { readonly subject: string; readonly payload: string } {
+    return 'last_by_subj' in query && !/[*>]/.test(query.last_by_subj)
+      ? { subject: `${this.#directSubject}.${query.last_by_subj}`, payload: '' }
+      : { subject: this.#directSubject, payload: JSON.stringify(query) };
+  }
+
+  /**
+   * What stands, and not what a replica has of it. A server that is alone has no replicas: its direct answer is the
+   * leader's, and costs both of us half.
+   *
+   * @param by `request` waits for a connection, and gives up with it.
+   */
+  async #fromLeader(query: Query, by: 'ask' | 'request' = 'ask'): Promise<StoredMessage | undefined> {
+    if (this.#bus.isAlone) return await this.#direct(query, by);
     await this.#bus.turnEnd();
     try {
       const subject = `$JS.API.STREAM.MSG.GET.${this.#stream}`;

@@ -80,6 +80,11 @@ describe('on a cluster of three', () => {
     ]);
   });
 
+  test('no node takes itself for the only one', async () => {
+    const buses = await Promise.all(nats.cluster.nodes.map(({ url }) => nats.as('revocation', url)));
+    expect(buses.map(({ isAlone }) => isAlone)).toEqual([false, false, false]);
+  });
+
   test('of racers in four processes one wins each of 50 rounds', async () => {
     const creds = await identityCreds(nats.bundle, 'revocation');
     const servers = nats.cluster.urls;

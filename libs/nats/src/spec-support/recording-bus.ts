@@ -23,6 +23,15 @@ export function recordingBus(bus: Bus): { readonly bus: Bus; readonly heard: Hea
   return { bus: overriding(bus, { ask: recorded('ask'), request: recorded('request') }), heard };
 }
 
+/** A bus that tells of each question it asks. */
+export function listeningTo(bus: Bus, onAsk: (question: Question) => void): Bus {
+  const told = (name: 'ask' | 'request') => async (question: Question) => {
+    onAsk(question);
+    return await bus[name](question);
+  };
+  return overriding(bus, { ask: told('ask'), request: told('request') });
+}
+
 function outcome({ error, duplicate, message }: Answer): Heard {
   if (error !== undefined) return error.err_code === noMessageFound ? 'nothing' : (error.err_code ?? 0);
   if (message !== undefined) return 'found';
