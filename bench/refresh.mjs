@@ -52,8 +52,8 @@ const fairnessConnections = Number(process.env.POSTERN_BENCH_FAIRNESS_CONNECTION
 const lagConnections = Number(process.env.POSTERN_BENCH_LAG_CONNECTIONS ?? 200_000);
 /** Nobody keeps up with more than it can do: where `throughput` was measured, no more than this share of it is due. */
 const lagShareOfThroughput = 0.6;
-/** Time for the first of them to be made and scheduled. */
-const lagLeadMs = (windowMs) => Math.min(windowMs / 2, 120_000);
+/** Time for them to be made and scheduled, before the first is due. */
+const lagPreparedInMs = (count) => 120_000 + count;
 /** How long after the last one's end it is waited for. */
 const lagPatienceMs = 180_000;
 const lagWindowMs = Number(process.env.POSTERN_BENCH_LAG_WINDOW_MS ?? 600_000);
@@ -319,17 +319,21 @@ async function benchLag(world, { provider }, { tell, throughput }) {
   const count = Math.min(lagConnections, Math.floor((mostPerS * lagWindowMs) / 1_000));
   tell(`lag: ${count} connections due within ${lagWindowMs / 1_000} s`);
   await provider.ask({ kind: 'set', delayMs: 50 });
-  const leadMs = lagLeadMs(lagWindowMs);
+  const atMs = Date.now();
+  const leadMs = lagPreparedInMs(count);
   const livesMs = (index) => leadMs + Math.floor((index / count) * (lagWindowMs / 1_000)) * 1_000;
-  const untilMs = performance.now() + leadMs + lagWindowMs + lagPatienceMs;
-  const refresh = await startApp(world, 'refresh');
+  const untilMs = atMs + leadMs + lagWindowMs + lagPatienceMs;
+  const ids = new Set(await makeConnections(world, count, { ...refreshable, atMs, livesMs, tell }));
+  await scheduleAll(world, tell);
+  await drainScheduler(world, tell);
+  const refresh = await startApp(world, 'refresh', { execArgv: profiling('lag') });
   try {
-    const ids = new Set(await makeConnections(world, count, { ...refreshable, livesMs, tell }));
+    tell(`the first of them ends in ${round((atMs + leadMs - Date.now()) / 1_000, 0)} s`);
     let told = 0;
     await until(async () => {
       const { calls } = await provider.ask({ kind: 'count' });
       if (calls - told >= 20_000) tell(`${(told = calls)} of ${count} are refreshed`);
-      return calls >= count || performance.now() > untilMs;
+      return calls >= count || Date.now() > untilMs;
     });
     await delay(5_000);
     return await lagOf(world, ids);

@@ -18,7 +18,7 @@ export const accessToken = 'a'.repeat(128);
 /**
  * Connections that can be leased, each authorized by one commit. `livesMs(index)` says for how long the access token of
  * one still lives; `refreshTokenOf(id)` gives it a refresh token that can be spent; `accountKeysOf(index)` says by which digests
- * its account is known, and `agoMs` how long ago each was authorized.
+ * its account is known, and `agoMs` how long ago each was authorized, or `atMs` when all of them were.
  *
  * @returns their ids.
  */
@@ -31,6 +31,7 @@ export async function makeConnections(
     refreshTokenOf,
     accountKeysOf,
     agoMs = 0,
+    atMs,
     tell = () => undefined,
   } = {},
 ) {
@@ -43,9 +44,9 @@ export async function makeConnections(
     const lifeAt = (index) => {
       const forMs = livesMs(index);
       if (accountKeysOf !== undefined) {
-        return lifeOf(world, { providerId, forMs, agoMs, accountKeys: accountKeysOf(index) });
+        return lifeOf(world, { providerId, forMs, agoMs, atMs, accountKeys: accountKeysOf(index) });
       }
-      if (!lives.has(forMs)) lives.set(forMs, lifeOf(world, { providerId, forMs, agoMs }));
+      if (!lives.has(forMs)) lives.set(forMs, lifeOf(world, { providerId, forMs, agoMs, atMs }));
       return lives.get(forMs);
     };
     while (ids.length < count) {
@@ -68,8 +69,10 @@ export async function makeConnections(
 }
 
 /** The events of one authorization and the state after them; connections differ in their ids, and maybe their accounts. */
-function lifeOf({ customer: { tenantId, platformId, registrationId } }, { providerId, forMs, agoMs, accountKeys }) {
-  const atMs = Date.now() - agoMs;
+function lifeOf(
+  { customer: { tenantId, platformId, registrationId } },
+  { providerId, forMs, agoMs, atMs = Date.now() - agoMs, accountKeys },
+) {
   const aggregateId = newId('connection');
   const sessionId = newId('session');
   const endUserDigest = 'd'.repeat(43);
