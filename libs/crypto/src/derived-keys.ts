@@ -24,6 +24,8 @@ export interface DerivedKeysOptions {
 export class DerivedKeys<Entry extends Derived> {
   readonly #entries = new Map<string, { readonly entry: Entry; readonly bornMs: number }>();
   readonly #options: DerivedKeysOptions;
+  /** Goes through the names once: a new one would look again at the place of each that has left. */
+  readonly #eldest = this.#entries.keys();
   /** When the eldest ends. */
   #endsMs = Infinity;
   #sweep: NodeJS.Timeout | undefined;
@@ -45,7 +47,7 @@ export class DerivedKeys<Entry extends Derived> {
   keep(name: string, entry: Entry): void {
     const { size, nowMs, ageMs } = this.#options;
     this.#drop(name);
-    if (this.#entries.size >= size) this.#drop(this.#entries.keys().next().value);
+    if (this.#entries.size >= size) this.#drop(this.#eldest.next().value);
     const bornMs = nowMs();
     this.#entries.set(name, { entry, bornMs });
     this.#endsMs = Math.min(this.#endsMs, bornMs + ageMs);

@@ -41,3 +41,17 @@ test('holds nothing where nothing is allowed', () => {
   expect(cache.size).toBe(0);
   expect(cache.get('key 2')).toBeUndefined();
 });
+
+test('lets go in the same order whatever left meanwhile, and after all of it left', () => {
+  const cache = filled(100, 150);
+  for (let index = 50; index < 100; index += 1) cache.delete(`key ${index}`);
+  for (let index = 150; index < 230; index += 1) cache.set(`key ${index}`, index);
+  expect(cache.size).toBe(100);
+  expect(cache.get('key 129')).toBeUndefined();
+  expect(cache.get('key 130')).toBe(130);
+  cache.clear();
+  for (let index = 0; index < 150; index += 1) cache.set(`key ${index}`, index);
+  expect(cache.size).toBe(100);
+  expect(cache.get('key 49')).toBeUndefined();
+  expect(cache.get('key 50')).toBe(50);
+});

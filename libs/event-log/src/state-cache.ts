@@ -12,6 +12,8 @@ export class LruCache<Value> {
   readonly #entries = new Map<string, Kept<Value>>();
   readonly #entriesMax: number;
   readonly #usesUnmovedMax: number;
+  /** Goes through the entries once: what it passes leaves. A new one would look again at the place of each that has left. */
+  readonly #oldest = this.#entries.keys();
   #uses = 0;
   #changes = 0;
 
@@ -52,7 +54,7 @@ export class LruCache<Value> {
     if (kept !== undefined) this.#entries.delete(key);
     this.#entries.set(key, { value, movedAt: this.#uses });
     if (this.#entries.size <= this.#entriesMax) return;
-    const oldest = this.#entries.keys().next();
+    const oldest = this.#oldest.next();
     if (oldest.done !== true) this.#entries.delete(oldest.value);
   }
 

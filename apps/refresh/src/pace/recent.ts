@@ -2,6 +2,8 @@
 export class Recent<T> {
   readonly #entries = new Map<string, T>();
   readonly #entriesMax: number;
+  /** Goes through the keys once: a new one would look again at the place of each that has left. */
+  readonly #oldest = this.#entries.keys();
 
   constructor(entriesMax: number) {
     this.#entriesMax = entriesMax;
@@ -20,10 +22,10 @@ export class Recent<T> {
   }
 
   get(key: string, make: () => T): T {
-    const entry = this.#entries.get(key) ?? make();
-    this.#entries.delete(key);
-    const [oldest] = this.#entries.keys();
-    if (this.#entries.size >= this.#entriesMax && oldest !== undefined) this.#entries.delete(oldest);
+    const known = this.#entries.get(key);
+    if (known !== undefined) this.#entries.delete(key);
+    else if (this.#entries.size >= this.#entriesMax) this.#entries.delete(this.#oldest.next().value ?? '');
+    const entry = known ?? make();
     this.#entries.set(key, entry);
     return entry;
   }
