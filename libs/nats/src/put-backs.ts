@@ -2,7 +2,7 @@ import { acknowledgeOnce, putBack } from './acknowledge.ts';
 import type { Bus } from './bus.ts';
 
 /** The server is told so often, and what is put back comes again at these moments. */
-export const putBackIntervalMs = 250;
+export const putBackIntervalMs = 1_000;
 
 interface PutBack {
   readonly reply: string;
