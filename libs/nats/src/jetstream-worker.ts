@@ -25,6 +25,8 @@ export interface WorkMessage {
   ack(): Promise<void>;
   /** Deliver it again after a while. */
   nak(delayMs?: number): void;
+  /** The same as if it had been passed over ({@link JetStreamWorkerOptions.passOver}): where many are. */
+  passOver(delayMs: number): void;
   /** Never deliver it again. */
   term(reason: string): void;
 }
@@ -180,7 +182,7 @@ export class JetStreamWorker {
 
   /** Never rejects. */
   async #work(raw: JsMsg): Promise<void> {
-    const { message, settled } = workMessage(this.#options, raw);
+    const { message, settled } = workMessage(this.#options, this.#putBacks, raw);
     try {
       await this.#options.handle(message);
       if (!settled()) await message.ack();
@@ -211,6 +213,7 @@ function replyOf(raw: JsMsg): string {
 
 function workMessage(
   { bus, confirms = true }: Pick<JetStreamWorkerOptions, 'bus' | 'confirms'>,
+  putBacks: PutBacks,
   raw: JsMsg,
 ): { message: WorkMessage; settled: () => boolean } {
   const reply = replyOf(raw);
@@ -237,6 +240,7 @@ function workMessage(
     },
     // One that never arrives: the wait for the acknowledgement ends, and it is delivered again.
     nak: (delayMs) => once(() => void acknowledge(bus, reply, putBack(delayMs)).catch(() => undefined)),
+    passOver: (delayMs) => once(() => putBacks.add(reply, delayMs)),
     term: (reason) => once(() => raw.term(reason)),
   };
   return { message, settled: () => settled };

@@ -13,6 +13,7 @@ function message(deliveries = 1) {
     working: () => void calls.push('working'),
     ack: async () => void calls.push('ack'),
     nak: (delayMs?: number) => void calls.push(`nak ${delayMs}`),
+    passOver: (delayMs: number) => void calls.push(`passed over for ${delayMs}`),
     term: (reason: string) => void calls.push(`term ${reason}`),
   } as unknown as WorkMessage;
   return { made, calls };
@@ -41,10 +42,11 @@ describe('the fate of a message whose handling failed', () => {
     const once = settleOnce(made);
     once.working();
     expect(once.settled).toBe(false);
-    once.nak(5);
+    once.passOver(5);
+    once.nak(6);
     await once.ack();
     once.term('late');
     expect(once.settled).toBe(true);
-    expect(calls).toEqual(['working', 'nak 5']);
+    expect(calls).toEqual(['working', 'passed over for 5']);
   });
 });

@@ -21,6 +21,7 @@ export function settleOnce(message: WorkMessage): Settleable {
     ...message,
     ack: async () => (first() ? await message.ack() : undefined),
     nak: (delayMs) => (first() ? message.nak(delayMs) : undefined),
+    passOver: (delayMs) => (first() ? message.passOver(delayMs) : undefined),
     term: (reason) => (first() ? message.term(reason) : undefined),
     get settled() {
       return settled;

@@ -16,7 +16,7 @@ import { waitFor } from '@postern/testing';
 import { Schedules } from '../schedule/schedules.ts';
 import { storedMessages } from '../spec-support/stored-messages.ts';
 import { World } from '../spec-support/world.ts';
-import { dueIn, DueMessages, isPlanned, type Due } from './due-messages.ts';
+import { dueIn, DueMessages, dueTimeIn, type Due } from './due-messages.ts';
 
 const stream = streams.refresh.name;
 
@@ -130,7 +130,7 @@ await describeWithServer('nats-server', 'due messages', () => {
     const planned = { ...dueOf(1), reason: 'scheduled' as const, dueAtMs: 1_800_000_000_000 };
     await messages.publish(planned);
     const first = await standing(planned);
-    expect(first && isPlanned(first.payload)).toBe(true);
+    expect(first && dueTimeIn(first.payload)).toBe(planned.dueAtMs);
     await messages.publish(planned);
     expect(await standing(planned)).toEqual(first);
 
@@ -138,7 +138,7 @@ await describeWithServer('nats-server', 'due messages', () => {
     await messages.publish({ ...rest, reason: 'expired' });
     const second = await standing(planned);
     expect(second && dueIn(second)).toMatchObject({ reason: 'expired', due_at_ms: dueAtMs });
-    expect(second && isPlanned(second.payload)).toBe(false);
+    expect(second && dueTimeIn(second.payload)).toBe('awaited');
     for (const reason of ['expired', 'requested', 'scheduled'] as const) await messages.publish({ ...rest, reason });
     expect(await standing(planned)).toEqual(second);
   });

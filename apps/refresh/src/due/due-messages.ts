@@ -12,6 +12,8 @@ import type { StoredMessage } from '@postern/event-log';
 import { acknowledgedUpTo, Bus, lastMessages, publishMessage } from '@postern/nats';
 import { outgoingHeaders } from '@postern/service';
 
+import type { DueTime } from '../pace/waiting-room.ts';
+
 const stream = streams.refresh.name;
 
 /** A connection whose credential is to be refreshed. */
@@ -93,10 +95,17 @@ export function dueIn({ payload }: Pick<StoredMessage, 'payload'>): RefreshDue |
 }
 
 const planned = '"reason":"scheduled"';
+const plannedTime = /"due_at_ms":(\d+)/;
 
-/** Does nobody wait for it? By its bytes alone, as we write them. */
-export function isPlanned(payload: Uint8Array): boolean {
-  return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).includes(planned);
+/** When it was due, or that somebody waits for it: by its bytes alone, as we write them. */
+export function dueTimeIn({ buffer, byteOffset, byteLength }: Uint8Array): DueTime {
+  const text = Buffer.from(buffer, byteOffset, byteLength).toString('latin1');
+  return text.includes(planned) ? Number(plannedTime.exec(text)?.[1] ?? 0) : 'awaited';
+}
+
+/** The same of one that was read. */
+export function dueTimeOf({ reason, dueAtMs = 0 }: Due): DueTime {
+  return reason === 'scheduled' ? dueAtMs : 'awaited';
 }
 
 /** Whose it is, by its subject alone, which may still be none of a due message. */

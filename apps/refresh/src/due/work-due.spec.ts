@@ -66,7 +66,8 @@ function worker(
   );
   const nak = (delayMs?: number) => void done.push(`put back for ${delayMs}`);
   const working = () => void done.push('in work');
-  const message = { subject: `refresh.due.${tenantId}.${connectionId}`, nak, working } as never;
+  const passOver = (delayMs: number) => void done.push(`passed over for ${delayMs}`);
+  const message = { subject: `refresh.due.${tenantId}.${connectionId}`, nak, passOver, working } as never;
   return { done, asked, timers, run: (more = {}) => work.due({ ...payload, ...more }, message) };
 }
 
@@ -143,7 +144,7 @@ describe('the pace', () => {
   test('without a seat nothing is looked at', async () => {
     const { done, run } = worker([{ kind: 'claimed', held: {} }], { seat: putBack });
     await run();
-    expect(done).toEqual(['put back for 77']);
+    expect(done).toEqual(['passed over for 77']);
   });
 
   test('what the provider does not take now is put back before it is claimed', async () => {

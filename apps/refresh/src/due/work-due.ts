@@ -10,7 +10,7 @@ import { Pace, type Permit } from '../pace/pace.ts';
 import { refreshLimits } from '../refresh-limits.ts';
 import { KeepSchedule } from '../schedule/keep-schedule.ts';
 import { SpendClaim, type Spent } from '../spend/spend-claim.ts';
-import { readDue, type Due } from './due-messages.ts';
+import { dueTimeOf, readDue, type Due } from './due-messages.ts';
 import { ScheduledDue } from './scheduled-due.ts';
 
 const unpaced: Permit = { kind: 'permit', end: () => undefined };
@@ -47,8 +47,8 @@ export class WorkDue {
   async due(payload: unknown, message: WorkMessage): Promise<void> {
     const due = readDue(message.subject, payload);
     annotate(() => ({ 'postern.connection.id': due.connectionId, 'postern.refresh.reason': due.reason }));
-    const seat = await this.pace.seat(due.tenantId, due.reason !== 'scheduled');
-    if (seat.kind === 'put_back') return message.nak(seat.delayMs);
+    const seat = await this.pace.seat(due.tenantId, dueTimeOf(due));
+    if (seat.kind === 'put_back') return message.passOver(seat.delayMs);
     const toldInMs = refreshLimits.workUntoldMs - seat.waitedMs;
     const callOff = this.clock.after(toldInMs, () => message.working());
     try {

@@ -13,7 +13,11 @@ interface Message {
   readonly tenantId: string;
   readonly connectionId: string;
   readonly isAwaited?: boolean;
+  /** It comes then, and not before; at once when absent. */
+  readonly dueAtMs?: number;
 }
+
+const dueTimeOf = ({ isAwaited, dueAtMs = 0 }: Message) => (isAwaited === true ? 'awaited' : dueAtMs);
 
 /**
  * One process and the server's queue on virtual time: what was put back and is ripe comes first, as nats-server
@@ -31,6 +35,7 @@ async function workOff(queue: readonly Message[], until: (message: Message, done
   let doneCount = 0;
   let found = false;
   let awaitedSinceMs: number | undefined;
+  let waitedMsMost = 0;
   const after = (delayMs: number, run: () => void) => {
     const ms = Math.floor(nowMs + delayMs) + 1;
     let isCalledOff = false;
@@ -49,9 +54,10 @@ async function workOff(queue: readonly Message[], until: (message: Message, done
   const logger = { error: () => undefined, warn: () => undefined, info: () => undefined };
   const pace = new Pace({ providerCallsPerSecond: 10_000 } as never, clock as never, logger as never, new Metrics());
   const work = async (message: Message) => {
-    const seat = await pace.seat(message.tenantId, message.isAwaited === true);
+    const seat = await pace.seat(message.tenantId, dueTimeOf(message));
     if (seat.kind === 'put_back') return after(seat.delayMs, () => ripe.push(message));
     found ||= until(message, doneCount);
+    waitedMsMost = Math.max(waitedMsMost, nowMs - (message.dueAtMs ?? 0));
     return after(seatMs, () => {
       doneCount += 1;
       done.set(message.tenantId, (done.get(message.tenantId) ?? 0) + 1);
@@ -61,18 +67,19 @@ async function workOff(queue: readonly Message[], until: (message: Message, done
   while (!found) {
     if (nowMs > 600_000) throw new Error('it never got a seat');
     advance();
-    const message = ripe.shift() ?? queue[next++];
+    const isNextDue = (queue[next]?.dueAtMs ?? 0) <= nowMs;
+    const message = ripe.shift() ?? (isNextDue ? queue[next++] : undefined);
     if (message !== undefined) {
       looks += 1;
       if (message.isAwaited === true) awaitedSinceMs ??= nowMs;
-      const delayMs = pace.passOverMs(message.tenantId, message.isAwaited === true);
+      const delayMs = pace.passOverMs(message.tenantId, dueTimeOf(message));
       if (delayMs === undefined) void work(message);
       else after(delayMs, () => ripe.push(message));
     }
     // Whoever was given a seat meanwhile takes it.
     for (let turn = 0; turn < 4; turn += 1) await Promise.resolve();
   }
-  return { nowMs, done, looks, awaitedSinceMs: awaitedSinceMs ?? nowMs };
+  return { nowMs, done, looks, waitedMsMost, awaitedSinceMs: awaitedSinceMs ?? nowMs };
 }
 
 test('a hundred thousand due connections of one tenant delay the one of another by as long as they take to be passed over', async () => {
@@ -107,4 +114,20 @@ test('a queue of one tenant that was passed over keeps its seats taken, and litt
   const doneCount = done.get(tenantId) ?? 0;
   expect(doneCount * seatMs).toBeGreaterThan(0.9 * nowMs * 0.75 * refreshLimits.seatsMax);
   expect(looks).toBeLessThan(2.75 * doneCount);
+});
+
+test('of a queue that grows nothing is overtaken again and again: the last is as late as the queue is long, and little more', async () => {
+  const tenantId = newId('tenant');
+  const perS = (0.75 * refreshLimits.seatsMax * 1_000) / seatMs;
+  // A tenth more than can be worked off, for five minutes.
+  const count = Math.floor(1.1 * perS * 300);
+  const queue = Array.from({ length: count }, (_, index) => ({
+    tenantId,
+    connectionId: `con_${index}`,
+    dueAtMs: (index * 300_000) / count,
+  }));
+  const { waitedMsMost, looks } = await workOff(queue, (_message, doneCount) => doneCount >= 0.99 * count);
+  const inTheirOrderMs = (count * 1_000) / perS - 300_000;
+  expect(waitedMsMost).toBeLessThan(2.5 * inTheirOrderMs);
+  expect(looks).toBeLessThan(2.5 * count);
 });

@@ -10,7 +10,7 @@ import { ProviderPace, type Answer, type PaceReading } from './provider-pace.ts'
 import { Recent } from './recent.ts';
 import { ReturnTimes } from './return-times.ts';
 import { Seats } from './seats.ts';
-import { WaitingRoom, type WaitedSeat } from './waiting-room.ts';
+import { WaitingRoom, type DueTime, type WaitedSeat } from './waiting-room.ts';
 
 /** The message goes back to the queue for so long, and nothing was decided. */
 export interface PutBack {
@@ -66,14 +66,10 @@ export class Pace implements OnModuleDestroy {
     this.#room.close();
   }
 
-  /**
-   * A seat for a due message of this tenant, at once or as soon as one is left.
-   *
-   * @param isAwaited somebody waits for what comes of it: it goes before what is only planned
-   */
-  async seat(tenantId: string, isAwaited: boolean): Promise<(WaitedSeat & { readonly kind: 'seat' }) | PutBack> {
+  /** A seat for a due message of this tenant, at once or as soon as one is left. */
+  async seat(tenantId: string, dueAtMs: DueTime): Promise<(WaitedSeat & { readonly kind: 'seat' }) | PutBack> {
     const free = this.#seats.take(tenantId);
-    const seat = free === undefined ? await this.#room.seat(tenantId, isAwaited) : { ...free, waitedMs: 0 };
+    const seat = free === undefined ? await this.#room.seat(tenantId, dueAtMs) : { ...free, waitedMs: 0 };
     if (seat === undefined) return { kind: 'put_back', delayMs: this.#comesBackInMs(tenantId) };
     const nowMs = this.#clock.monotonicMs();
     return {
@@ -88,8 +84,8 @@ export class Pace implements OnModuleDestroy {
   }
 
   /** In how long a due message of this tenant shall come again; undefined when there is a seat for it, or a place to wait. */
-  passOverMs(tenantId: string, isAwaited: boolean): number | undefined {
-    const isWelcome = this.#seats.hasOneFor(tenantId) || this.#room.hasPlaceFor(tenantId, isAwaited);
+  passOverMs(tenantId: string, dueAtMs: DueTime): number | undefined {
+    const isWelcome = this.#seats.hasOneFor(tenantId) || this.#room.isWelcome(tenantId, dueAtMs);
     return isWelcome ? undefined : this.#comesBackInMs(tenantId);
   }
 

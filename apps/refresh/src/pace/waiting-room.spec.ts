@@ -1,6 +1,6 @@
 import { paceLimits } from './pace-limits.ts';
 import { Seats, type Seat } from './seats.ts';
-import { WaitingRoom } from './waiting-room.ts';
+import { WaitingRoom, type DueTime } from './waiting-room.ts';
 
 /** A room of four places before four seats, all of which are taken, by these tenants. */
 function crowded(tenants: readonly string[] = ['w', 'x', 'y', 'z'], seatMs = 1) {
@@ -16,11 +16,10 @@ function crowded(tenants: readonly string[] = ['w', 'x', 'y', 'z'], seatMs = 1) 
   const clock = { after, monotonicMs: () => (nowMs += 7) };
   const room = new WaitingRoom({ seats, placesMax: 4, clock, seatMs: () => seatMs });
   const order: string[] = [];
-  const come = async (tenantId: string, { isAwaited = false } = {}) => {
-    const seat = await room.seat(tenantId, isAwaited);
-    order.push(
-      `${tenantId}${isAwaited ? ', awaited' : ''}: ${seat === undefined ? 'none' : `a seat after ${seat.waitedMs}`}`,
-    );
+  const come = async (tenantId: string, dueAtMs: DueTime = 0) => {
+    const seat = await room.seat(tenantId, dueAtMs);
+    const when = dueAtMs === 0 ? '' : `, ${typeof dueAtMs === 'number' ? `due at ${dueAtMs}` : dueAtMs}`;
+    order.push(`${tenantId}${when}: ${seat === undefined ? 'none' : `a seat after ${seat.waitedMs}`}`);
     return seat;
   };
   const leave = async (which = 0) => {
@@ -45,7 +44,7 @@ test('a seat that is left goes to the tenant with the fewest, of each to the fir
 test('what somebody waits for goes before what is planned, of its own tenant', async () => {
   const { order, come, leave } = crowded();
   void come('a');
-  void come('a', { isAwaited: true });
+  void come('a', 'awaited');
   void come('b');
   await leave(0);
   await leave(1);
@@ -57,11 +56,31 @@ test('what somebody waits for has places of its own, and waits for none that is 
   const secondsEach = paceLimits.seatWaitMsExpected / 3;
   const { room, come, leave, order } = crowded(['a', 'b', 'b'], secondsEach);
   for (let turn = 0; turn < 4; turn += 1) void come('a');
-  expect([room.hasPlaceFor('a', false), room.hasPlaceFor('a', true)]).toEqual([false, true]);
-  for (let turn = 0; turn < 3; turn += 1) void come('a', { isAwaited: true });
-  expect(room.hasPlaceFor('a', true)).toBe(false);
+  expect([room.isWelcome('a', 0), room.isWelcome('a', 'awaited')]).toEqual([false, true]);
+  for (let turn = 0; turn < 3; turn += 1) void come('a', 'awaited');
+  expect(room.isWelcome('a', 'awaited')).toBe(false);
   await leave(1);
   expect(order.at(-1)).toMatch(/^a, awaited: a seat/);
+});
+
+test('what was due earlier goes first, and takes the place of what was due last, of its own tenant', async () => {
+  const { room, order, come, leave } = crowded();
+  for (const dueAtMs of [500, 300, 400]) void come('a', dueAtMs);
+  expect([room.isWelcome('a', 500), room.isWelcome('a', 499)]).toEqual([false, true]);
+  expect(await come('a', 500)).toBeUndefined();
+  void come('a', 350);
+  await leave(0);
+  await leave(1);
+  expect(order).toEqual([
+    'a, due at 500: none',
+    'a, due at 500: none',
+    'a, due at 300: a seat after 21',
+    'a, due at 350: a seat after 14',
+  ]);
+  void come('b', 999);
+  expect(room.taken).toBe(2);
+  void come('b', 100);
+  expect(room.taken).toBe(3);
 });
 
 test('nobody waits for long, and who has gone is given no seat', async () => {
@@ -77,10 +96,10 @@ test('nobody waits for long, and who has gone is given no seat', async () => {
 test('its places are shared as the seats are', async () => {
   const { room, come } = crowded();
   for (let turn = 0; turn < 3; turn += 1) void come('a');
-  expect([room.hasPlaceFor('a', false), room.hasPlaceFor('b', false)]).toEqual([false, true]);
+  expect([room.isWelcome('a', 0), room.isWelcome('b', 0)]).toEqual([false, true]);
   expect(await come('a')).toBeUndefined();
   void come('b');
-  expect([room.hasPlaceFor('b', false), room.hasPlaceFor('c', false)]).toEqual([false, false]);
+  expect([room.isWelcome('b', 0), room.isWelcome('c', 0)]).toEqual([false, false]);
 });
 
 test('who may have no seat yet keeps the place, and keeps nobody else from one', async () => {
@@ -95,11 +114,11 @@ test('who may have no seat yet keeps the place, and keeps nobody else from one',
 test('who would wait for long is not let in, by the time that a seat is taken for and the seats that the tenant has', () => {
   const secondsEach = paceLimits.seatWaitMsExpected / 2;
   const { room, come } = crowded(['a', 'b', 'b'], secondsEach);
-  const welcome = () => ['a', 'b'].map((tenant) => room.hasPlaceFor(tenant, false));
+  const welcome = () => ['a', 'b'].map((tenant) => room.isWelcome(tenant, 0));
   expect(welcome()).toEqual([true, true]);
   for (let turn = 0; turn < 2; turn += 1) for (const tenant of ['a', 'b']) void come(tenant);
-  expect(room.hasPlaceFor('a', false)).toBe(false);
-  expect(crowded(['a'], 2 * paceLimits.seatWaitMsExpected).room.hasPlaceFor('a', false)).toBe(false);
+  expect(room.isWelcome('a', 0)).toBe(false);
+  expect(crowded(['a'], 2 * paceLimits.seatWaitMsExpected).room.isWelcome('a', 0)).toBe(false);
 });
 
 test('who still waits when it closes gets none, and nobody is let in any more', async () => {
@@ -108,6 +127,6 @@ test('who still waits when it closes gets none, and nobody is let in any more', 
   room.close();
   await leave();
   expect([order, seats.taken, timers.size]).toEqual([['a: none', 'b: none'], 3, 0]);
-  expect(room.hasPlaceFor('a', false)).toBe(false);
+  expect(room.isWelcome('a', 0)).toBe(false);
   expect(await come('a')).toBeUndefined();
 });

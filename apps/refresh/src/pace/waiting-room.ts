@@ -8,13 +8,19 @@ export interface WaitedSeat extends Seat {
   readonly waitedMs: number;
 }
 
-type Give = (seat: Seat | undefined) => void;
+/** When a due message was planned for; or somebody waits for what comes of it, and it goes before all that is planned. */
+export type DueTime = number | 'awaited';
 
-/** Those of one tenant; the first to come is the first to go. */
+interface Waiting {
+  /** Those with less go first; of what is awaited all have the same, and the first to come is the first to go. */
+  readonly rank: number;
+  readonly give: (seat: Seat | undefined) => void;
+}
+
+/** Those of one tenant, the next one first. */
 interface Queue {
-  /** Somebody waits for what comes of them. */
-  readonly awaited: Set<Give>;
-  readonly planned: Set<Give>;
+  readonly awaited: Waiting[];
+  readonly planned: Waiting[];
 }
 
 export interface WaitingRoomOptions {
@@ -30,8 +36,9 @@ export interface WaitingRoomOptions {
  * Where due messages wait for a seat that will soon be left: so no seat waits for a message to come back, and few have to.
  *
  * Its places are shared between tenants as the seats are, and whoever would wait for long is not let in: another process may
- * have a seat, and the server waits for an acknowledgement. What somebody waits for has places of its own, since it goes
- * before all that is planned of its tenant, however much that is.
+ * have a seat, and the server waits for an acknowledgement. What was due earlier takes the place of what was due last, of the
+ * same tenant: so in a queue that grows nothing is overtaken again and again. What somebody waits for has places of its own,
+ * since it goes before all that is planned of its tenant, however much that is.
  */
 export class WaitingRoom {
   readonly #options: WaitingRoomOptions;
@@ -52,42 +59,62 @@ export class WaitingRoom {
     return this.#plannedPlaces.taken + this.#awaitedPlaces.taken;
   }
 
-  /** @param isAwaited somebody waits for what comes of it */
-  hasPlaceFor(tenantId: string, isAwaited: boolean): boolean {
-    if (this.#isClosed || !this.#placesFor(isAwaited).hasOneFor(tenantId)) return false;
-    const { seats, seatMs } = this.#options;
-    const ahead = this.#awaitedPlaces.heldBy(tenantId) + (isAwaited ? 0 : this.#plannedPlaces.heldBy(tenantId)) + 1;
-    return ahead * seatMs() <= paceLimits.seatWaitMsExpected * Math.max(1, seats.heldBy(tenantId));
+  /** Is there a place for it, or one that it may take? */
+  isWelcome(tenantId: string, dueAtMs: DueTime): boolean {
+    return this.#hasPlaceFor(tenantId, dueAtMs) || this.#latestAfter(tenantId, dueAtMs) !== undefined;
   }
 
-  /**
-   * @param isAwaited it goes before what is only planned, of the same tenant
-   * @returns undefined where this tenant has no place, got no seat in time, or nobody waits any more.
-   */
-  async seat(tenantId: string, isAwaited: boolean): Promise<WaitedSeat | undefined> {
+  /** @returns undefined where this tenant has no place for it, it got no seat in time, or nobody waits any more. */
+  async seat(tenantId: string, dueAtMs: DueTime): Promise<WaitedSeat | undefined> {
     const { clock } = this.#options;
-    const place = this.hasPlaceFor(tenantId, isAwaited) ? this.#placesFor(isAwaited).take(tenantId) : undefined;
+    const place = this.#placeFor(tenantId, dueAtMs);
     if (place === undefined) return undefined;
     const sinceMs = clock.monotonicMs();
     const { promise, resolve } = Promise.withResolvers<Seat | undefined>();
-    const queue = this.#waiting.get(tenantId) ?? { awaited: new Set(), planned: new Set() };
-    const own = isAwaited ? queue.awaited : queue.planned;
-    const callOff = clock.after(paceLimits.seatWaitMsMax, () => give(undefined));
-    const give: Give = (seat) => {
-      own.delete(give);
-      if (queue.awaited.size + queue.planned.size === 0) this.#waiting.delete(tenantId);
-      callOff();
-      place.leave();
-      resolve(seat);
+    const queue = this.#waiting.get(tenantId) ?? { awaited: [], planned: [] };
+    const own = dueAtMs === 'awaited' ? queue.awaited : queue.planned;
+    const callOff = clock.after(paceLimits.seatWaitMsMax, () => waiting.give(undefined));
+    const waiting: Waiting = {
+      rank: rankOf(dueAtMs),
+      give: (seat) => {
+        own.splice(own.indexOf(waiting), 1);
+        if (queue.awaited.length + queue.planned.length === 0) this.#waiting.delete(tenantId);
+        callOff();
+        place.leave();
+        resolve(seat);
+      },
     };
-    own.add(give);
+    own.splice(placeAmong(own, waiting.rank), 0, waiting);
     this.#waiting.set(tenantId, queue);
     const seat = await promise;
     return seat && { leave: () => seat.leave(), waitedMs: clock.monotonicMs() - sinceMs };
   }
 
-  #placesFor(isAwaited: boolean): Seats {
-    return isAwaited ? this.#awaitedPlaces : this.#plannedPlaces;
+  #placeFor(tenantId: string, dueAtMs: DueTime): Seat | undefined {
+    if (!this.#hasPlaceFor(tenantId, dueAtMs)) {
+      const latest = this.#latestAfter(tenantId, dueAtMs);
+      if (latest === undefined) return undefined;
+      latest.give(undefined);
+    }
+    return this.#placesFor(dueAtMs).take(tenantId);
+  }
+
+  #hasPlaceFor(tenantId: string, dueAtMs: DueTime): boolean {
+    if (this.#isClosed || !this.#placesFor(dueAtMs).hasOneFor(tenantId)) return false;
+    const { seats, seatMs } = this.#options;
+    const planned = dueAtMs === 'awaited' ? 0 : this.#plannedPlaces.heldBy(tenantId);
+    const ahead = this.#awaitedPlaces.heldBy(tenantId) + planned + 1;
+    return ahead * seatMs() <= paceLimits.seatWaitMsExpected * Math.max(1, seats.heldBy(tenantId));
+  }
+
+  /** The one that was due last, where that is after this. */
+  #latestAfter(tenantId: string, dueAtMs: DueTime): Waiting | undefined {
+    const latest = dueAtMs === 'awaited' ? undefined : this.#waiting.get(tenantId)?.planned.at(-1);
+    return latest !== undefined && latest.rank > rankOf(dueAtMs) ? latest : undefined;
+  }
+
+  #placesFor(dueAtMs: DueTime): Seats {
+    return dueAtMs === 'awaited' ? this.#awaitedPlaces : this.#plannedPlaces;
   }
 
   /** A seat was left: of those who wait, the tenant with the fewest gets it. */
@@ -98,8 +125,8 @@ export class WaitingRoom {
       // Where the one with the fewest may have none, nobody may.
       const seat = tenantId === undefined ? undefined : seats.take(tenantId);
       if (seat === undefined || queue === undefined) return;
-      const [give] = queue.awaited.size > 0 ? queue.awaited : queue.planned;
-      give?.(seat);
+      const next = queue.awaited[0] ?? queue.planned[0];
+      next?.give(seat);
     }
   }
 
@@ -117,7 +144,20 @@ export class WaitingRoom {
   close(): void {
     this.#isClosed = true;
     for (const { awaited, planned } of this.#waiting.values()) {
-      for (const give of [...awaited, ...planned]) give(undefined);
+      for (const { give } of [...awaited, ...planned]) give(undefined);
     }
   }
+}
+
+const rankOf = (dueAtMs: DueTime) => (dueAtMs === 'awaited' ? 0 : dueAtMs);
+
+/** Behind all of the same rank. */
+function placeAmong(waiting: readonly Waiting[], rank: number): number {
+  let [from, to] = [0, waiting.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((waiting[middle]?.rank ?? 0) <= rank) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }

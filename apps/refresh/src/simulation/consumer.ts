@@ -108,6 +108,7 @@ export class SimConsumer {
       },
       ack: () => told('ack', done),
       nak: (delayMs = 0) => void told('nak', () => this.#deliverAfter(one, delayMs)),
+      passOver: (delayMs) => void told('nak', () => this.#deliverAfter(one, delayMs)),
       term: () => void told('term', done),
     };
   }
