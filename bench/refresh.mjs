@@ -12,10 +12,10 @@
  * lag            connections that are due within minutes, at a provider that takes its time: how late each was refreshed
  * pending        schedules that wait: the server's memory and restart, and the comparison of the log with them
  *
- * `lag` alone takes its window and at most five minutes more, whatever the machine can do: what was not refreshed by then is
- * told as such. Half the window with half the connections is as many a second
- * (`POSTERN_BENCH_LAG_WINDOW_MS=300000 POSTERN_BENCH_LAG_CONNECTIONS=100000`), and after `throughput` no more are due than the
- * machine can do. `pending` needs 6 GB of disk for a million.
+ * `lag` takes two minutes and a millisecond a connection to make and schedule them, its window, and at most three minutes more,
+ * whatever the machine can do: what was not refreshed by then is told as such. Half the window with half the connections is as
+ * many a second (`POSTERN_BENCH_LAG_WINDOW_MS=300000 POSTERN_BENCH_LAG_CONNECTIONS=100000`), and after `throughput` no more are
+ * due than the machine can do. `pending` needs 6 GB of disk for a million.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -192,14 +192,19 @@ describe('a worker on a durable consumer', () => {
 
   test('gives back at once what it has only fetched when it stops', async () => {
     const subjects = await Promise.all(Array.from({ length: 20 }, () => publishDue()));
+    const inHand = Promise.withResolvers<void>();
     const held = Promise.withResolvers<void>();
     const own = await nats.as('refresh');
     const said = overhear(own);
     const first = new JetStreamWorker({
       ...{ bus: own, consumer: 'refreshWorker', concurrencyMax: 1, prefetchMax: 20 },
-      handle: () => held.promise,
+      handle: () => {
+        inHand.resolve();
+        return held.promise;
+      },
     });
     await first.start();
+    await inHand.promise;
     await waitFor(async () => (await waiting()) === 20, { describe: 'all to be fetched' });
     const stopping = first.stop();
     held.resolve();

@@ -163,8 +163,7 @@ export class JetStreamWorker {
   }
 
   async #take(message: JsMsg): Promise<void> {
-    if (this.#isLeaving) return acknowledgeOnce(this.#options.bus, replyOf(message), putBack(givenBackMs));
-    const delayMs = this.#options.passOver?.(message.subject, message.data);
+    const delayMs = this.#isLeaving ? givenBackMs : this.#options.passOver?.(message.subject, message.data);
     if (delayMs !== undefined) return this.#putBacks.add(replyOf(message), delayMs);
     if (this.#options.skips?.(message.data) === true)
       return acknowledgeThisTurn(this.#options.bus, replyOf(message), done);

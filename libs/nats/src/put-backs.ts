@@ -3,6 +3,8 @@ import type { Bus } from './bus.ts';
 
 /** The server is told so often, and what is put back comes again at these moments. */
 export const putBackIntervalMs = 1_000;
+/** What is told before that comes again at one of these. */
+const soonerIntervalMs = 100;
 
 interface PutBack {
   readonly reply: string;
@@ -30,19 +32,26 @@ export class PutBacks {
   add(reply: string, delayMs: number): void {
     const nowMs = performance.now();
     this.#waiting.push({ reply, atMs: nowMs + delayMs });
-    this.#timer ??= setTimeout(() => this.tell(), putBackIntervalMs - (nowMs % putBackIntervalMs)).unref();
+    this.#timer ??= setTimeout(
+      () => this.#tell(putBackIntervalMs),
+      putBackIntervalMs - (nowMs % putBackIntervalMs),
+    ).unref();
   }
 
-  /** Tells the server now of what waits for that. */
+  /** Tells the server now of what waits for that: for whoever leaves. */
   tell(): void {
+    this.#tell(soonerIntervalMs);
+  }
+
+  #tell(intervalMs: number): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const nowMs = performance.now();
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const { reply, atMs } of waiting) {
-      const intervals = Math.max(0, Math.ceil((atMs - nowMs) / putBackIntervalMs));
-      acknowledgeOnce(this.#bus, reply, putBack(Math.max(1, intervals * putBackIntervalMs)));
+      const intervals = Math.ceil((atMs - nowMs) / intervalMs);
+      acknowledgeOnce(this.#bus, reply, putBack(Math.max(1, intervals * intervalMs)));
     }
   }
 }
