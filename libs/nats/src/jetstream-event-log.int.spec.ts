@@ -43,7 +43,7 @@ test('a server that is alone is asked by direct gets alone, and a header of its 
   try {
     const bus = await nats.as('revocation');
     const asked: string[] = [];
-    const listening = listeningTo(bus, ({ subject }) => asked.push(subject));
+    const listening = listeningTo(bus, { onAsk: ({ subject }) => asked.push(subject) });
     const log = new JetStreamEventLog({ bus: listening, stream: 'connections' });
     const subject = subjects.connection({ tenantId: newId('tenant'), connectionId: newId('connection') });
     const headers = { 'Nats-Sequence': '77', 'Nats-Subject': 'connection.another', 'Nats-Time-Stamp': 'never' };

@@ -25,7 +25,7 @@ export interface WorkMessage {
   ack(): Promise<void>;
   /** Deliver it again after a while. */
   nak(delayMs?: number): void;
-  /** The same as if it had been passed over ({@link JetStreamWorkerOptions.passOver}): where many are. */
+  /** The same where many are put back: told together with others, some time later ({@link PutBacks}), and not confirmed. */
   passOver(delayMs: number): void;
   /** Never deliver it again. */
   term(reason: string): void;

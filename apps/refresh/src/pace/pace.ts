@@ -67,9 +67,9 @@ export class Pace implements OnModuleDestroy {
   }
 
   /** A seat for a due message of this tenant, at once or as soon as one is left. */
-  async seat(tenantId: string, dueAtMs: DueTime): Promise<(WaitedSeat & { readonly kind: 'seat' }) | PutBack> {
+  async seat(tenantId: string, dueTime: DueTime): Promise<(WaitedSeat & { readonly kind: 'seat' }) | PutBack> {
     const free = this.#seats.take(tenantId);
-    const seat = free === undefined ? await this.#room.seat(tenantId, dueAtMs) : { ...free, waitedMs: 0 };
+    const seat = free === undefined ? await this.#room.seat(tenantId, dueTime) : { ...free, waitedMs: 0 };
     if (seat === undefined) return { kind: 'put_back', delayMs: this.#comesBackInMs(tenantId) };
     const nowMs = this.#clock.monotonicMs();
     return {
@@ -84,8 +84,8 @@ export class Pace implements OnModuleDestroy {
   }
 
   /** In how long a due message of this tenant shall come again; undefined when there is a seat for it, or a place to wait. */
-  passOverMs(tenantId: string, dueAtMs: DueTime): number | undefined {
-    const isWelcome = this.#seats.hasOneFor(tenantId) || this.#room.isWelcome(tenantId, dueAtMs);
+  passOverMs(tenantId: string, dueTime: DueTime): number | undefined {
+    const isWelcome = this.#seats.hasOneFor(tenantId) || this.#room.isWelcome(tenantId, dueTime);
     return isWelcome ? undefined : this.#comesBackInMs(tenantId);
   }
 

@@ -60,22 +60,22 @@ export class WaitingRoom {
   }
 
   /** Is there a place for it, or one that it may take? */
-  isWelcome(tenantId: string, dueAtMs: DueTime): boolean {
-    return this.#hasPlaceFor(tenantId, dueAtMs) || this.#latestAfter(tenantId, dueAtMs) !== undefined;
+  isWelcome(tenantId: string, dueTime: DueTime): boolean {
+    return this.#hasPlaceFor(tenantId, dueTime) || this.#latestAfter(tenantId, dueTime) !== undefined;
   }
 
   /** @returns undefined where this tenant has no place for it, it got no seat in time, or nobody waits any more. */
-  async seat(tenantId: string, dueAtMs: DueTime): Promise<WaitedSeat | undefined> {
+  async seat(tenantId: string, dueTime: DueTime): Promise<WaitedSeat | undefined> {
     const { clock } = this.#options;
-    const place = this.#placeFor(tenantId, dueAtMs);
+    const place = this.#placeFor(tenantId, dueTime);
     if (place === undefined) return undefined;
     const sinceMs = clock.monotonicMs();
     const { promise, resolve } = Promise.withResolvers<Seat | undefined>();
     const queue = this.#waiting.get(tenantId) ?? { awaited: [], planned: [] };
-    const own = dueAtMs === 'awaited' ? queue.awaited : queue.planned;
+    const own = dueTime === 'awaited' ? queue.awaited : queue.planned;
     const callOff = clock.after(paceLimits.seatWaitMsMax, () => waiting.give(undefined));
     const waiting: Waiting = {
-      rank: rankOf(dueAtMs),
+      rank: rankOf(dueTime),
       give: (seat) => {
         own.splice(own.indexOf(waiting), 1);
         if (queue.awaited.length + queue.planned.length === 0) this.#waiting.delete(tenantId);
@@ -90,31 +90,31 @@ export class WaitingRoom {
     return seat && { leave: () => seat.leave(), waitedMs: clock.monotonicMs() - sinceMs };
   }
 
-  #placeFor(tenantId: string, dueAtMs: DueTime): Seat | undefined {
-    if (!this.#hasPlaceFor(tenantId, dueAtMs)) {
-      const latest = this.#latestAfter(tenantId, dueAtMs);
+  #placeFor(tenantId: string, dueTime: DueTime): Seat | undefined {
+    if (!this.#hasPlaceFor(tenantId, dueTime)) {
+      const latest = this.#latestAfter(tenantId, dueTime);
       if (latest === undefined) return undefined;
       latest.give(undefined);
     }
-    return this.#placesFor(dueAtMs).take(tenantId);
+    return this.#placesFor(dueTime).take(tenantId);
   }
 
-  #hasPlaceFor(tenantId: string, dueAtMs: DueTime): boolean {
-    if (this.#isClosed || !this.#placesFor(dueAtMs).hasOneFor(tenantId)) return false;
+  #hasPlaceFor(tenantId: string, dueTime: DueTime): boolean {
+    if (this.#isClosed || !this.#placesFor(dueTime).hasOneFor(tenantId)) return false;
     const { seats, seatMs } = this.#options;
-    const planned = dueAtMs === 'awaited' ? 0 : this.#plannedPlaces.heldBy(tenantId);
+    const planned = dueTime === 'awaited' ? 0 : this.#plannedPlaces.heldBy(tenantId);
     const ahead = this.#awaitedPlaces.heldBy(tenantId) + planned + 1;
     return ahead * seatMs() <= paceLimits.seatWaitMsExpected * Math.max(1, seats.heldBy(tenantId));
   }
 
   /** The one that was due last, where that is after this. */
-  #latestAfter(tenantId: string, dueAtMs: DueTime): Waiting | undefined {
-    const latest = dueAtMs === 'awaited' ? undefined : this.#waiting.get(tenantId)?.planned.at(-1);
-    return latest !== undefined && latest.rank > rankOf(dueAtMs) ? latest : undefined;
+  #latestAfter(tenantId: string, dueTime: DueTime): Waiting | undefined {
+    const latest = dueTime === 'awaited' ? undefined : this.#waiting.get(tenantId)?.planned.at(-1);
+    return latest !== undefined && latest.rank > rankOf(dueTime) ? latest : undefined;
   }
 
-  #placesFor(dueAtMs: DueTime): Seats {
-    return dueAtMs === 'awaited' ? this.#awaitedPlaces : this.#plannedPlaces;
+  #placesFor(dueTime: DueTime): Seats {
+    return dueTime === 'awaited' ? this.#awaitedPlaces : this.#plannedPlaces;
   }
 
   /** A seat was left: of those who wait, the tenant with the fewest gets it. */
@@ -149,7 +149,7 @@ export class WaitingRoom {
   }
 }
 
-const rankOf = (dueAtMs: DueTime) => (dueAtMs === 'awaited' ? 0 : dueAtMs);
+const rankOf = (dueTime: DueTime) => (dueTime === 'awaited' ? 0 : dueTime);
 
 /** Behind all of the same rank. */
 function placeAmong(waiting: readonly Waiting[], rank: number): number {

@@ -1,3 +1,5 @@
+import type { Msg } from '@nats-io/nats-core';
+
 import type { Question } from '../ask-once.ts';
 import type { Bus } from '../bus.ts';
 
@@ -15,19 +17,21 @@ const noMessageFound = 10037;
 /** A bus that writes down what the server answered to appends and leader reads. */
 export function recordingBus(bus: Bus): { readonly bus: Bus; readonly heard: Heard[] } {
   const heard: Heard[] = [];
-  const recorded = (name: 'ask' | 'request') => async (question: Question) => {
-    const answer = await bus[name](question);
-    heard.push(outcome(answer.json<Answer>()));
-    return answer;
-  };
-  return { bus: overriding(bus, { ask: recorded('ask'), request: recorded('request') }), heard };
+  return { bus: listeningTo(bus, { onAnswer: (answer) => heard.push(outcome(answer.json<Answer>())) }), heard };
 }
 
-/** A bus that tells of each question it asks. */
-export function listeningTo(bus: Bus, onAsk: (question: Question) => void): Bus {
+interface Listener {
+  readonly onAsk?: (question: Question) => void;
+  readonly onAnswer?: (answer: Msg) => void;
+}
+
+/** A bus that tells of each question it asks, and of each answer that comes. */
+export function listeningTo(bus: Bus, { onAsk, onAnswer }: Listener): Bus {
   const told = (name: 'ask' | 'request') => async (question: Question) => {
-    onAsk(question);
-    return await bus[name](question);
+    onAsk?.(question);
+    const answer = await bus[name](question);
+    onAnswer?.(answer);
+    return answer;
   };
   return overriding(bus, { ask: told('ask'), request: told('request') });
 }
