@@ -91,16 +91,17 @@ describe('the catalog', () => {
       reuseGraceS: 0,
       endsAccessToken: true,
       endedAccessTokenGraceS: 0,
-      leadS: 60,
+      leadS: 300,
       idleTtlS: null,
       absoluteTtlS: null,
     });
   });
 
-  test('a refresh comes early where that costs nothing, and late where it does', () => {
+  test('a refresh comes early, and late where that is known to cost something', () => {
     const text = textOf('xero.yaml');
     const leadS = (change: (yaml: string) => string) => parseProviderFile(change(text), 'xero.yaml').refresh.leadS;
     expect(leadS((yaml) => yaml)).toBe(300);
+    expect(leadS((yaml) => yaml.replace(/(refresh_ends_access_token:\n {4}value: )false/, '$1null'))).toBe(300);
     const ends = (yaml: string) => yaml.replace(/(refresh_ends_access_token:\n {4}value: )false/, '$1true');
     expect(leadS(ends)).toBe(60);
     const fact = (name: string, value: string) => (yaml: string) =>
@@ -113,7 +114,6 @@ describe('the catalog', () => {
   test('the clocks of refresh tokens are facts like any other', () => {
     expect(providerOf(catalog, 'greenhouse').refresh).toMatchObject({ idleTtlS: 86_400 });
     expect(providerOf(catalog, 'xero').refresh).toMatchObject({ idleTtlS: 5_184_000, absoluteTtlS: null });
-    expect(providerOf(catalog, 'asana').refresh.leadS).toBe(60);
     expect(providerOf(catalog, 'google').facts['refresh_token.idle_ttl_s']).toMatchObject({ evidence: 'unverified' });
   });
 

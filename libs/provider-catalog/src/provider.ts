@@ -139,7 +139,7 @@ export interface RefreshPolicy {
 
 /** How long before its end an access token is refreshed, where the file does not say. */
 const leadDefaultS = 300;
-/** The same, where refreshing early costs something: the provider's goodwill, or the access token of before. */
+/** The same, where refreshing early is known to cost something: the provider's goodwill, or the access token of before. */
 const leadCostlyS = 60;
 
 /** Lifts a checked file to what code uses. */
@@ -203,10 +203,13 @@ function refreshPolicyFrom(token: ProviderFile['refresh_token']): RefreshPolicy 
   };
 }
 
-/** A refresh that leaves the old access token alive for longer than the lead takes nothing from anybody. */
+/**
+ * A refresh that leaves the old access token alive for longer than the lead takes nothing from anybody. Where nobody knows,
+ * leases end at the planned refresh all the same, and to be late would be worse.
+ */
 function leadOf(token: ProviderFile['refresh_token']): number {
   if (token.refresh_lead_s !== undefined) return token.refresh_lead_s.value;
-  const ends = token.refresh_ends_access_token.value ?? true;
+  const ends = token.refresh_ends_access_token.value === true;
   const costly = ends && (token.ended_access_token_grace_s?.value ?? 0) < leadDefaultS;
   return costly || token.early_refresh_penalized?.value === true ? leadCostlyS : leadDefaultS;
 }

@@ -198,8 +198,10 @@ describe('a connection', () => {
     expect(planRefresh(state, policy())).toMatchObject({ clock: 'claim', atMs: state.claim?.expiresAtMs });
   });
 
-  test('of a provider that left the catalog is refreshed with caution', () => {
+  test('of a provider that left the catalog is refreshed no later than of one of which nothing is known', () => {
     const { atMs = 0 } = planRefresh(connection({}), cautiousPolicy) ?? {};
-    expect(boughtMs + hourMs - atMs).toBeLessThanOrEqual(60_000);
+    const leftMs = boughtMs + hourMs - atMs;
+    expect(leftMs).toBeLessThanOrEqual(300_000);
+    expect(leftMs).toBeGreaterThanOrEqual(300_000 * (1 - scheduleLimits.jitterShareMax));
   });
 });

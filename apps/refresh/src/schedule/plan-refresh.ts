@@ -18,7 +18,7 @@ import { scheduleLimits } from './schedule-limits.ts';
 export type ClockPolicy = Pick<Provider['refresh'], 'leadS' | 'idleTtlS' | 'absoluteTtlS'>;
 
 /** For a provider that the catalog does not know any more. */
-export const cautiousPolicy: ClockPolicy = Object.freeze({ leadS: 60, idleTtlS: null, absoluteTtlS: null });
+export const cautiousPolicy: ClockPolicy = Object.freeze({ leadS: 300, idleTtlS: null, absoluteTtlS: null });
 
 /**
  * Which clock makes something due: the access token's end (`access_token`; `no_refresh_token` when only its end can be
