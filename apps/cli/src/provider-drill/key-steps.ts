@@ -80,9 +80,15 @@ class KeyWalk {
     const rotated = await this.#establish(made, { connection_id: id }, { rotate_after_s: 1 });
     expectThat('it was replaced in place', rotated.body['connection_id'] === id, rotated);
     this.#connected = { id, made };
-    const after = await this.#lease();
-    const isOther = after.body['access_token'] !== before.body['access_token'];
-    expectThat('the new one is leased', isOther && (await this.#isTaken(after)), after.body['code']);
+    // The vault hears of it a moment after whoever replaced it.
+    const after = await waitFor(
+      async () => {
+        const leased = await this.#lease();
+        return leased.body['access_token'] === before.body['access_token'] ? undefined : leased;
+      },
+      { timeoutMs: patienceMs, describe: 'another one to be leased' },
+    );
+    expectThat('the new one is leased', await this.#isTaken(after), after.body['code']);
     await waitFor(async () => (await this.#events()).find(({ type }) => type === 'RotationDue'), {
       timeoutMs: patienceMs,
       describe: 'its owner to be reminded',
