@@ -42,6 +42,7 @@ import {
 import { median, ratioOf, round } from './median.mjs';
 import { commitIn, drainScheduler, planOf, scheduleAll } from './refresh/pending.mjs';
 
+const minuteMs = 60_000;
 const rounds = Number(process.env.POSTERN_BENCH_ROUNDS ?? 3);
 const flights = Number(process.env.POSTERN_BENCH_FLIGHTS ?? 30);
 const askers = { processes: 4, each: Number(process.env.POSTERN_BENCH_ASKERS ?? 2_500) };
@@ -51,15 +52,14 @@ const seatsOfOneTenant = 48;
 const fairnessConnections = Number(process.env.POSTERN_BENCH_FAIRNESS_CONNECTIONS ?? 100_000);
 const lagConnections = Number(process.env.POSTERN_BENCH_LAG_CONNECTIONS ?? 200_000);
 /** Tokens of an hour, which are due five minutes before their end. */
-const lagLifeMs = 3_600_000;
-const lagLeadMs = 300_000;
+const lagLifeMs = 60 * minuteMs;
+const lagLeadMs = 5 * minuteMs;
 /** Time for them to be made and scheduled, before the first is due. */
 const lagPreparedInMs = (count) => 120_000 + count / 2;
 /** How long after the last one's end it is waited for. */
 const lagPatienceMs = 180_000;
 const lagWindowMs = Number(process.env.POSTERN_BENCH_LAG_WINDOW_MS ?? 600_000);
 const pendingConnections = Number(process.env.POSTERN_BENCH_CONNECTIONS ?? 1_000_000);
-const minuteMs = 60_000;
 /** Some of them alone: `POSTERN_BENCH_PARTS=throughput,lag`. */
 const wanted = (process.env.POSTERN_BENCH_PARTS ?? 'single_flight,throughput,recovery,fairness,lag,pending').split(',');
 
@@ -226,7 +226,7 @@ async function benchThroughput(world, { provider, bare, issuer, vault }, tell) {
     };
     for (let turn = 1; turn <= rounds; turn += 1) {
       tell(`throughput: round ${turn} of ${rounds}`);
-      // Due a minute before their end, less chance: they are scheduled by then, and come faster than they can go.
+      // Due a fifth of their life before their end, less chance: they are scheduled by then, and come faster than they can go.
       await makeConnections(world, throughputConnections, { ...refreshable, livesMs: () => 2 * minuteMs + 30_000 });
       // The loop runs shortly before and right after: a machine that becomes faster in between changes little about the ratio.
       await delay(minuteMs);

@@ -114,6 +114,8 @@ describe('the catalog', () => {
   test('the clocks of refresh tokens are facts like any other', () => {
     expect(providerOf(catalog, 'greenhouse').refresh).toMatchObject({ idleTtlS: 86_400 });
     expect(providerOf(catalog, 'xero').refresh).toMatchObject({ idleTtlS: 5_184_000, absoluteTtlS: null });
+    expect(providerOf(catalog, 'asana').refresh.leadS).toBe(60);
+    expect(providerOf(catalog, 'zendesk').refresh).toMatchObject({ endsAccessToken: true, leadS: 60 });
     expect(providerOf(catalog, 'google').facts['refresh_token.idle_ttl_s']).toMatchObject({ evidence: 'unverified' });
   });
 

@@ -31,6 +31,7 @@ export {
 export { ProviderFile } from './provider-file.ts';
 export { providerJsonSchema } from './provider-schema.ts';
 export {
+  leadDefaultS,
   type Provider,
   type ProviderEndpoints,
   type ProviderParameter,

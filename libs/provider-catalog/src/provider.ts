@@ -137,8 +137,8 @@ export interface RefreshPolicy {
   readonly absoluteTtlS: number | null;
 }
 
-/** How long before its end an access token is refreshed, where the file does not say. */
-const leadDefaultS = 300;
+/** How many seconds before its end an access token is refreshed, where nothing is known to speak against it. */
+export const leadDefaultS = 300;
 /** The same, where refreshing early is known to cost something: the provider's goodwill, or the access token of before. */
 const leadCostlyS = 60;
 

@@ -10,15 +10,15 @@ import {
   type Connection,
   type Credential,
 } from '@postern/domain';
-import type { Provider } from '@postern/provider-catalog';
+import { leadDefaultS, type Provider } from '@postern/provider-catalog';
 
 import { scheduleLimits } from './schedule-limits.ts';
 
 /** What the catalog says of a provider's clocks. */
 export type ClockPolicy = Pick<Provider['refresh'], 'leadS' | 'idleTtlS' | 'absoluteTtlS'>;
 
-/** For a provider that the catalog does not know any more. */
-export const cautiousPolicy: ClockPolicy = Object.freeze({ leadS: 300, idleTtlS: null, absoluteTtlS: null });
+/** For a provider that the catalog does not know any more: as for one of which it says nothing. */
+export const unknownPolicy: ClockPolicy = Object.freeze({ leadS: leadDefaultS, idleTtlS: null, absoluteTtlS: null });
 
 /**
  * Which clock makes something due: the access token's end (`access_token`; `no_refresh_token` when only its end can be

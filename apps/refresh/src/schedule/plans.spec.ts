@@ -3,7 +3,7 @@ import { rolloutEvolver, type Rollout } from '@postern/domain';
 import type { VersionedCatalog } from '@postern/provider-catalog';
 
 import { connectionId, stateOf, the, tokenEndsMs } from '../spec-support/states.ts';
-import { cautiousPolicy, planRefresh } from './plan-refresh.ts';
+import { unknownPolicy, planRefresh } from './plan-refresh.ts';
 import { Plans } from './plans.ts';
 
 const dayS = 86_400;
@@ -70,10 +70,10 @@ describe('the clocks of a connection', () => {
     expect(() => planned(2, broken)).toThrow('a bug');
   });
 
-  test('are cautious where the provider left the catalog', () => {
+  test('are those of one of which nothing is known where the provider left the catalog', () => {
     const plans = new Plans({ of: () => undefined }, { ...files, has: () => false } as unknown as VersionedCatalog);
     const state = made(2);
-    expect(plans.of(state)).toEqual(planRefresh(state, cautiousPolicy));
+    expect(plans.of(state)).toEqual(planRefresh(state, unknownPolicy));
     expect([plans.restEndOf(state), plans.authorizationEndOf(state)]).toEqual([null, null]);
   });
 });

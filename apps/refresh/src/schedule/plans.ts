@@ -5,7 +5,7 @@ import { loadCatalog, providerAt, type VersionedCatalog } from '@postern/provide
 import { Rollouts } from '../rollouts.ts';
 import {
   authorizationEndsAtMs,
-  cautiousPolicy,
+  unknownPolicy,
   planRefresh,
   restEndsAtMs,
   type ClockPolicy,
@@ -38,7 +38,7 @@ export class Plans {
 
   #policyOf(state: Connection): ClockPolicy {
     const { providerId } = state;
-    if (!this.#catalog.has(providerId)) return cautiousPolicy;
+    if (!this.#catalog.has(providerId)) return unknownPolicy;
     return providerAt(this.#catalog, providerId, versionInUse(pinnedOf(state), this.#rolloutOf(state))).refresh;
   }
 
